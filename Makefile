@@ -1,0 +1,53 @@
+# Two commands on a fresh machine (Python 3.11+ and make):
+#   make quickstart    creates .venv, installs the project, runs the main job, writes runs/quickstart/report/index.html
+#   make test          creates .venv if missing, installs what tests need, runs lint, types and the quick tests
+# PYTHON chooses the interpreter. TORCH chooses the torch to install, e.g. TORCH=torch==2.13.0; for a build without CUDA
+# pass your index in PIP_ARGS. An installed torch that satisfies pyproject.toml is kept.
+PYTHON ?= python3
+TORCH ?=
+PIP_ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
+# One thread a test process: on few cores, threads of many small tests only get into each other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+.PHONY: quickstart test test-quick test-slow bench lint types clean
+
+quickstart: .venv/installed
+	$(BIN)/python -m benchmark run experiments/quickstart.yaml
+
+test: lint types test-quick
+
+test-quick: .venv/installed-test
+	$(PYTEST)
+
+test-slow: .venv/installed-test
+	$(PYTEST) -m slow
+
+bench: .venv/installed-test
+	$(PYTEST) tests/benchmarks --benchmark-only -m ''
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed-test
+	$(BIN)/pyright --warnings
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml
+	@echo "installing the project and torch into .venv (a few minutes, up to 6 GB with CUDA) ..."
+	$(if $(TORCH),$(PIP) "$(TORCH)")
+	$(PIP) -e .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	@echo "installing what the tests need ..."
+	$(PIP) -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv runs .pytest_cache .ruff_cache .hypothesis .benchmarks *.egg-info

@@ -1,0 +1,1 @@
+"""The harness: what to run, running it, measuring it. Start reading at `benchmark/cli`."""

@@ -1,0 +1,60 @@
+"""The command line: one file a command. No torch before a command needs it.
+
+Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 130 interrupted.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+from benchmark.errors import BenchmarkError
+
+COMMANDS: Mapping[str, str] = {
+    "run": "Train, test and compare the rows of an experiment.",
+    "plan": "Show what `run` would do, without running it.",
+    "report": "Write the report of a run again, from its records alone.",
+    "list": "List the components that an experiment may name.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports the file of a command when it is called, so that `--help` is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"benchmark.cli.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with:  python -m benchmark run experiments/quickstart.yaml",
+)
+def cli() -> None:
+    """Which restoration backbone, head, loss set and protocol to use under a size and latency budget."""
+
+
+def main() -> None:
+    """Entry point: turns errors the user can mend into one line and exit code 2."""
+    try:
+        sys.exit(cli.main(prog_name="python -m benchmark", standalone_mode=False) or 0)
+    except BenchmarkError as error:
+        click.echo(f"error: {error}", err=True)
+    except click.UsageError as error:
+        error.show()
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; what is finished is stored, the same command goes on from there", err=True)
+        sys.exit(130)
+    sys.exit(2)

@@ -1,0 +1,65 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmark.errors import ExperimentError, suggestion
+
+Command = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What part of which experiment, with which changes, on which device."""
+
+    file: Path
+    output: Path | None
+    rows: tuple[str, ...]
+    seeds: tuple[int, ...]
+    sets: tuple[str, ...]
+    device: str | None
+    plugins: tuple[Path, ...]
+    replace: bool
+
+
+def selection_options(command: Command) -> Command:
+    """The argument FILE and the options of commands that read an experiment."""
+    decorators = [
+        click.argument("file", type=click.Path(path_type=Path)),
+        click.option("--output", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/<name>]"),
+        click.option("--rows", multiple=True, metavar="PATTERN", help="Only these rows, e.g. base or 'heads.*'."),
+        click.option("--seeds", callback=_parse_seeds, metavar="0,1", help="Only these seeds; others may be new."),
+        click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override any setting of the file."),
+        click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: cuda if there is one]"),
+        click.option(
+            "--plugin",
+            "plugins",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="A component of yours.",
+        ),
+        click.option("--replace", is_flag=True, help="Run rows again whose records belong to other settings."),
+    ]
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
+def matching_rows(patterns: tuple[str, ...], names: list[str]) -> list[str]:
+    """The rows that any pattern matches, in order; all without patterns. Raises ExperimentError for an idle pattern."""
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ExperimentError(f"--rows {pattern}: matches no row; {suggestion(pattern, names)}")
+    return [name for name in names if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _parse_seeds(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in value.split(",")) if value else ()
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: write whole numbers with commas, e.g. 0,1") from None

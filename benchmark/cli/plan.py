@@ -1,0 +1,87 @@
+"""`plan`: what `run` would do."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.cli.options import Selection, selection_options
+
+if TYPE_CHECKING:  # torch comes in only when the command runs
+    from benchmark.cli.prepare import Prepared
+    from benchmark.execution.context import Context
+    from benchmark.experiment.plan import Plan, Run
+
+
+@click.command("plan")
+@selection_options
+def command(**options: Any) -> None:
+    """Show rows, stages with their keys, what is shared and what is done, gates and time, without running.
+
+    \b
+    Examples:
+      python -m benchmark plan experiments/quickstart.yaml
+      python -m benchmark plan my.yaml --set protocol.coarse.steps=1000
+    """
+    from benchmark.cli.prepare import prepare
+
+    selection = Selection(**options)
+    show_plan(prepare(selection), replace=selection.replace)
+
+
+def show_plan(prepared: "Prepared", *, replace: bool) -> None:
+    from benchmark.cli.display import duration
+    from benchmark.execution.estimate import estimate_seconds
+    from benchmark.execution.execute import check
+
+    plan, context = prepared.plan, prepared.context
+    todo = check(plan, context, replace=replace)
+    estimates = estimate_seconds(plan, context)
+    _show_rows(plan, context, {planned.folder for planned in todo})
+    _show_gates(plan, context)
+    shared = plan.steps_without_sharing - plan.steps_trained
+    share = shared / max(plan.steps_without_sharing, 1)
+    to_train = sum(plan.stages[key].steps for key in estimates)
+    click.echo(f"steps: {plan.steps_without_sharing} in all rows, {shared} ({share:.0%}) saved by shared stages")
+    click.echo(f"to train now: {len(estimates)} stages, {to_train} steps, about {duration(sum(estimates.values()))}")
+    click.echo(f"(from 2 measured steps of each network on {context.machine.device_name}; evaluation is not in it)")
+
+
+def _show_rows(plan: "Plan", context: "Context", todo: set[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("row", "seed", "stages: name steps key", "state", box=None, pad_edge=False)
+    first_use: dict[str, str] = {}
+    for run in plan.runs:
+        stages = [_stage_cell(run, i, first_use, context) for i in range(len(run.stages))]
+        table.add_row(run.row, str(run.seed), ", ".join(stages), "to run" if run.folder in todo else "finished")
+    for floor in plan.floors:
+        table.add_row(floor.row, "-", "no training", "to run" if floor.folder in todo else "finished")
+    console = Console(highlight=False, markup=False)
+    # A file or a pipe has no width: there each row is one line.
+    (console if console.is_terminal else Console(highlight=False, markup=False, width=200)).print(table)
+
+
+def _stage_cell(run: "Run", index: int, first_use: dict[str, str], context: "Context") -> str:
+    stage = run.stages[index]
+    owner = first_use.setdefault(stage.key, run.row)
+    if context.store.finished(stage.key):
+        note = " stored"
+    else:
+        note = "" if owner == run.row else f" shared with {owner}"
+    return f"{stage.name} {stage.steps} {stage.key[:8]}{note}"
+
+
+def _show_gates(plan: "Plan", context: "Context") -> None:
+    """Gates that need no measuring of time; those that do are named."""
+    from benchmark.execution.rows import describe, static_gates
+
+    shown: set[str] = set()
+    for run in plan.runs:
+        if run.row not in shown:
+            shown.add(run.row)
+            cells: Sequence[str] = [describe(verdict) for verdict in static_gates(run, context)]
+            timed = [name for name, gate in run.config["gates"].items() if gate["quantity"] == "latency"]
+            later = [f"{name}: measured by run" for name in timed]
+            click.echo(f"gates of {run.row}: {'; '.join([*cells, *later]) or 'none'}")

@@ -1,0 +1,51 @@
+"""From the options of a command to a plan: what `run` and `plan` have in common."""
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from benchmark.cli.options import Selection, matching_rows
+from benchmark.execution.context import Context, cache_sources, open_sources
+from benchmark.execution.events import Event
+from benchmark.execution.execute import environment, output_folder
+from benchmark.execution.machine import prepare_machine
+from benchmark.execution.store import StageStore
+from benchmark.experiment.load import Experiment, load
+from benchmark.experiment.plan import Plan, make_plan, select
+from benchmark.registry import Registry
+
+
+@dataclass(frozen=True)
+class Prepared:
+    plan: Plan
+    context: Context
+
+    def with_cached_data(self) -> Generator[Event, None, "Prepared"]:
+        """The same with all images decoded or rendered; yields the progress of it."""
+        sources = yield from cache_sources(self.plan.experiment, self.context.sources)
+        return Prepared(self.plan, dataclasses.replace(self.context, sources=sources))
+
+
+def prepare(selection: Selection) -> Prepared:
+    """Read the experiment, open its data, lay out the plan. Trains and renders nothing. Raises BenchmarkError."""
+    registry = Registry(selection.plugins)
+    experiment = _with_seeds(load(selection.file, registry, selection.sets), selection.seeds)
+    machine = prepare_machine(selection.device)
+    sources = open_sources(experiment, registry)
+    fingerprints = {identity: source.fingerprint for identity, source in sources.items()}
+    plan = make_plan(experiment, fingerprints, environment(machine.device), registry)
+    plan = select(plan, matching_rows(selection.rows, [row.name for row in experiment.rows]))
+    output = output_folder(experiment.name, selection.output)
+    store = StageStore(output.parent / ".stages")
+    context = Context(output, store, machine, registry, _command(), sources)
+    return Prepared(plan, context)
+
+
+def _with_seeds(experiment: Experiment, seeds: tuple[int, ...]) -> Experiment:
+    return dataclasses.replace(experiment, seeds=seeds) if seeds else experiment
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])

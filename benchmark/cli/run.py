@@ -1,0 +1,99 @@
+"""`run`: plan, gates, stages, evaluation, records, report."""
+
+import time
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from benchmark.cli.options import Selection, selection_options
+
+if TYPE_CHECKING:  # torch comes in only when the command runs
+    from benchmark.cli.display import Display
+    from benchmark.cli.prepare import Prepared
+    from benchmark.execution.events import Event
+    from benchmark.execution.records import Record
+    from benchmark.experiment.plan import Floor, Plan, Run
+
+Result = TypeVar("Result")
+
+
+@click.command("run")
+@selection_options
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop; the same as `plan`.")
+def command(dry_run: bool, **options: Any) -> int:
+    """Train, test and compare the rows of the experiment in FILE, then write the report.
+
+    What is finished is never run again: stop it whenever you like, the same command goes on.
+
+    \b
+    Examples:
+      python -m benchmark run experiments/quickstart.yaml
+      python -m benchmark run experiments/quickstart.yaml --rows base --rows 'heads.*' --seeds 0
+      python -m benchmark run my.yaml --set protocol.coarse.lr=1e-4 --output runs/my_lower_lr
+      python -m benchmark run my.yaml --plugin path/to/my_net.py
+    """
+    from benchmark.cli.plan import show_plan
+    from benchmark.cli.prepare import prepare
+
+    selection = Selection(**options)
+    prepared = prepare(selection)
+    if dry_run:
+        show_plan(prepared, replace=selection.replace)
+        return 0
+    return _run(prepared, replace=selection.replace)
+
+
+def _run(prepared: "Prepared", *, replace: bool) -> int:
+    from benchmark.cli.display import Display
+    from benchmark.execution.estimate import estimate_seconds
+    from benchmark.execution.execute import check, execute
+    from reports import write
+
+    started = time.perf_counter()
+    plan, context = prepared.plan, prepared.context
+    todo = check(plan, context, replace=replace)
+    estimates = estimate_seconds(plan, context) if todo else {}
+    click.echo(_headline(plan, todo, estimates), err=True)
+    with Display(estimates) as display:
+        if todo:
+            context = _shown(display, prepared.with_cached_data()).context
+        records = _shown(display, execute(plan, context, todo))
+    page = write(context.output)
+    click.echo(_outcome(plan, records, time.perf_counter() - started), err=True)
+    click.echo(f"report: {page}")
+    return 1 if any(record.status == "failed" for record in records) else 0
+
+
+def _shown(display: "Display", events: "Generator[Event, None, Result]") -> Result:
+    """Run a generator of events to its end, show each, return its result."""
+    while True:
+        try:
+            display.show(next(events))
+        except StopIteration as done:
+            return done.value
+
+
+def _headline(plan: "Plan", todo: "Sequence[Run | Floor]", estimates: dict[str, float]) -> str:
+    from benchmark.cli.display import duration
+
+    all_rows = len(plan.runs) + len(plan.floors)
+    if not todo:
+        return f"{plan.experiment.name}: all {all_rows} rows are finished; 0 steps to train"
+    shared = plan.steps_without_sharing - plan.steps_trained
+    return (
+        f"{plan.experiment.name}: {len(todo)} of {all_rows} rows to run, "
+        f"{sum(plan.stages[key].steps for key in estimates)} steps to train ({shared} saved by shared stages), "
+        f"about {duration(sum(estimates.values()))} of training"
+    )
+
+
+def _outcome(plan: "Plan", records: "Sequence[Record]", seconds: float) -> str:
+    from benchmark.cli.display import duration
+
+    trained = sum(stage["steps"] for record in records for stage in record.stages if not stage["reused"])
+    lines = [f"{plan.experiment.name}: {len(records)} rows run, {trained} steps trained, {duration(seconds)} in all"]
+    for record in records:
+        if record.status == "failed":
+            lines.append(f"failed: {record.row} seed {record.seed}: {(record.error or {})['message']}")
+    return "\n".join(lines)

@@ -1,0 +1,59 @@
+"""Pairs of degraded and target images: the contracts of sources and augmentations.
+
+Nothing in this room imports torch: data are numpy arrays until the training loop takes them. Images are RGB uint8
+arrays `H W 3`. The true maps, where a source knows them, are the *restoring* ones: target = K * degraded + D + degraded
+in [0, 1] units, with K the gain and D the spots, before rounding to 8 bits.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A degraded image and its target, `H W 3` uint8 each.
+
+    `gain` (K) and `spots` (D) are float16 `H W 3`, or None where the source does not know them or an augmentation broke
+    the equation.
+    """
+
+    name: str
+    degraded: NDArray[np.uint8]
+    target: NDArray[np.uint8]
+    gain: NDArray[np.float16] | None = None
+    spots: NDArray[np.float16] | None = None
+
+
+class Source(ABC):
+    """A fixed, ordered set of pairs. Keyword arguments of `__init__`, with annotations, are its YAML options."""
+
+    origin: ClassVar[str]
+    """Where the pictures come from."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of pairs."""
+
+    @abstractmethod
+    def read(self, index: int) -> Pair:
+        """Pair number `index`; the same each time. Raises DataError if it cannot be read."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hex digest that changes whenever a pixel of any pair could. Cheap: reads no image."""
+
+
+class Augmentation(ABC):
+    """A random change of a pair. Keyword arguments of `__init__`, with annotations and defaults, are its options."""
+
+    formula: ClassVar[str]
+    """One line: what it does."""
+
+    @abstractmethod
+    def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
+        """A new pair; all randomness comes from `rng`. Drops the maps if J = K*I + D + I no longer holds."""

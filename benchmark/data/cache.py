@@ -1,0 +1,141 @@
+"""Pairs decoded or rendered once, then read from a memory map.
+
+A cache is a folder named after the source's fingerprint: all images one after the other in `images.npy`, all maps in
+`maps.npy`, and where each begins in `index.json`. It is built under a temporary name and renamed when whole, so a
+killed build leaves nothing that could be mistaken for a cache, and two builders do not harm each other.
+"""
+
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data import Pair, Source
+from benchmark.errors import DataError
+
+_FORMAT = 1
+
+
+def cache_folder() -> Path:
+    """`$BENCHMARK_CACHE`, else the user's cache folder; what lies there can be deleted at any time."""
+    chosen = os.environ.get("BENCHMARK_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(chosen) if chosen else Path(base) / "restoration-benchmark"
+
+
+@dataclass(frozen=True)
+class CachedSource(Source):
+    """A source read from its cache. Reading a pair opens no file and decodes nothing."""
+
+    folder: Path
+    origin: ClassVar[str] = "a cache of another source"
+
+    def __len__(self) -> int:
+        return len(self._index["pairs"])
+
+    @property
+    def fingerprint(self) -> str:
+        return self._index["fingerprint"]
+
+    def read(self, index: int) -> Pair:
+        entry = self._index["pairs"][index]
+        height, width = entry["height"], entry["width"]
+        size = height * width * 3
+        degraded, target = self._images[entry["image"] :][: 2 * size].reshape(2, height, width, 3)
+        if entry["maps"] is None:
+            return Pair(entry["name"], degraded, target)
+        gain, spots = self._maps[entry["maps"] :][: 2 * size].reshape(2, height, width, 3)
+        return Pair(entry["name"], degraded, target, gain, spots)
+
+    @cached_property
+    def _index(self) -> dict[str, Any]:
+        return json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
+
+    @cached_property
+    def _images(self) -> NDArray[np.uint8]:
+        return np.memmap(self.folder / "images.npy", np.uint8, mode="r")
+
+    @cached_property
+    def _maps(self) -> NDArray[np.float16]:
+        return np.memmap(self.folder / "maps.npy", np.float16, mode="r")
+
+
+def cached(source: Source, root: Path, workers: int) -> Generator[int, None, CachedSource]:
+    """The cache of a source below `root`, built if it is not there.
+
+    A generator: yields the number of pairs ready, for progress, and returns the cached source. Raises DataError if a
+    pair cannot be read or the cache cannot be written.
+    """
+    folder = root / f"{type(source).__name__}-{source.fingerprint[:32]}-{_FORMAT}"
+    if not (folder / "index.json").is_file():
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=".building-", dir=root))
+        except OSError as error:
+            raise DataError(f"{root}: the cache cannot be written ({error}); set BENCHMARK_CACHE to a folder") from None
+        try:
+            yield from _build(source, temporary, workers)
+            _publish(temporary, folder)
+        except OSError as error:
+            raise DataError(
+                f"{root}: the cache cannot be written ({error}); free space or set BENCHMARK_CACHE"
+            ) from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return CachedSource(folder)
+
+
+def _publish(temporary: Path, folder: Path) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not (folder / "index.json").is_file():  # else another process was faster: its cache is as good
+            raise
+
+
+def _build(source: Source, folder: Path, workers: int) -> Iterator[int]:
+    entries: list[dict[str, Any]] = []
+    images = maps = 0
+    with (folder / "images.npy").open("wb") as image_file, (folder / "maps.npy").open("wb") as map_file:
+        for pair in _read_all(source, workers):
+            height, width = pair.degraded.shape[:2]
+            with_maps = pair.gain is not None and pair.spots is not None
+            entries.append(
+                {
+                    "name": pair.name,
+                    "height": height,
+                    "width": width,
+                    "image": images,
+                    "maps": maps if with_maps else None,
+                }
+            )
+            for image in (pair.degraded, pair.target):
+                images += image_file.write(np.ascontiguousarray(image))
+            for values in (pair.gain, pair.spots):
+                if with_maps and values is not None:
+                    maps += map_file.write(np.ascontiguousarray(values)) // 2
+            yield len(entries)
+        if not maps:  # an empty file cannot be mapped
+            map_file.write(b"\0\0")
+    index = {"fingerprint": source.fingerprint, "pairs": entries}
+    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def _read_all(source: Source, workers: int) -> Iterator[Pair]:
+    if workers < 2 or len(source) < 2:
+        yield from (source.read(index) for index in range(len(source)))
+        return
+    # Fresh processes: forking one that already runs threads of torch can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(source)), mp_context=context) as pool:
+        yield from pool.map(source.read, range(len(source)))

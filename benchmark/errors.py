@@ -1,0 +1,45 @@
+"""What can go wrong that the user can mend.
+
+    BenchmarkError              the command line prints it as one line and exits with 2
+    ├── ExperimentError         the experiment file (or an override) says something that cannot be meant
+    ├── ComponentError          no such component or option, or a component that breaks its contract
+    ├── DataError               a folder, an image or a pair of images is missing or unreadable
+    ├── RecordError             what lies in a run folder does not belong to what is asked
+    └── RowError                one row failed; it is recorded and the other rows go on
+
+Each message says what was read, where, what is allowed and what to do.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BenchmarkError(Exception):
+    """Root of all errors the user can mend."""
+
+
+class ExperimentError(BenchmarkError):
+    """The experiment file, or an override of it, says something that cannot be meant."""
+
+
+class ComponentError(BenchmarkError):
+    """No such component or option, or a component that breaks its contract."""
+
+
+class DataError(BenchmarkError):
+    """A folder, an image or a pair of images is missing or unreadable."""
+
+
+class RecordError(BenchmarkError):
+    """What lies in a run folder does not belong to what is asked."""
+
+
+class RowError(BenchmarkError):
+    """One row failed; it is recorded and the other rows go on."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the near one, or all that are known."""
+    names = sorted(known)
+    near = get_close_matches(word, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"

@@ -1,0 +1,68 @@
+"""What every row of a run shares."""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.data import Source
+from benchmark.data.cache import cache_folder, cached
+from benchmark.data.open import open_source
+from benchmark.errors import DataError
+from benchmark.execution.events import DataReady, Event
+from benchmark.execution.machine import Machine, usable_cores
+from benchmark.execution.store import StageStore
+from benchmark.experiment.load import Experiment
+from benchmark.experiment.plan import source_id
+from benchmark.experiment.resolve import Resolved
+from benchmark.registry import Registry
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a run writes, what it runs on, and the data it reads. `sources`: by their settings (`source_id`)."""
+
+    output: Path
+    store: StageStore
+    machine: Machine
+    registry: Registry
+    command: str
+    sources: Mapping[str, Source]
+
+    def source(self, config: Resolved, split: str) -> Source:
+        return self.sources[source_id(config["data"][split])]
+
+
+def open_sources(experiment: Experiment, registry: Registry) -> dict[str, Source]:
+    """Every source that any row names, by its settings. Raises DataError, also if two splits are the same data."""
+    sources: dict[str, Source] = {}
+    for row in experiment.rows:
+        splits = row.config["data"]
+        for settings in splits.values():
+            sources.setdefault(source_id(settings), open_source(settings, registry))
+        prints = {split: sources[source_id(settings)].fingerprint for split, settings in splits.items()}
+        for first, second in (("train", "test"), ("val", "test"), ("train", "val")):
+            if prints[first] == prints[second]:
+                raise DataError(
+                    f"row {row.name}: data.{first} and data.{second} are the same images; give each its own"
+                )
+    return sources
+
+
+def cache_sources(experiment: Experiment, sources: Mapping[str, Source]) -> Generator[Event, None, dict[str, Source]]:
+    """The same sources, decoded or rendered; yields how far each is."""
+    ready: dict[str, Source] = {}
+    for row in experiment.rows:
+        for split, settings in row.config["data"].items():
+            identity = source_id(settings)
+            if identity not in ready:
+                ready[identity] = yield from _cache(split, sources[identity])
+    return ready
+
+
+def _cache(split: str, source: Source) -> Generator[Event, None, Source]:
+    building = cached(source, cache_folder(), usable_cores())
+    while True:
+        try:
+            yield DataReady(split, next(building), len(source))
+        except StopIteration as done:
+            return done.value

@@ -1,0 +1,62 @@
+"""How long a plan will take on this machine, from a few measured steps of each of its networks."""
+
+import time
+from collections.abc import Mapping
+
+import torch
+
+from benchmark.execution.context import Context
+from benchmark.experiment.plan import Plan, PlannedStage, Run, source_id
+from benchmark.experiment.schema import Stage
+from benchmark.model import Restorer, build
+from benchmark.training.fit import make_optimizer
+
+_MOST_PIXELS = 8 * 128 * 128
+"""Batches with more pixels than this are timed at one smaller and scaled up, so that an estimate takes seconds."""
+_STEPS = 2
+
+
+def estimate_seconds(plan: Plan, context: Context) -> dict[str, float]:
+    """Seconds of each stage to be trained, by key: its steps times the seconds of a step, which are measured for each
+    network and patch size. Losses, reading and evaluation are not in it, so it is a little low."""
+    per_pixel: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    for run in plan.runs:
+        for stage in run.stages:
+            if stage.key not in seconds and context.store.finished(stage.key) is None:
+                seconds[stage.key] = _stage_seconds(run, stage, context, per_pixel)
+    return seconds
+
+
+def _stage_seconds(run: Run, planned: PlannedStage, context: Context, per_pixel: dict[str, float]) -> float:
+    stage = Stage.model_validate(planned.settings)
+    identity = source_id([run.config["model"], stage.batch, stage.patch, stage.precision])
+    if identity not in per_pixel:
+        restorer = build(run.config["model"], run.seed, context.registry).to(context.machine.device)
+        per_pixel[identity] = _seconds_per_pixel(restorer, stage, context.machine.device)
+    return per_pixel[identity] * stage.batch * stage.patch**2 * stage.steps
+
+
+def _seconds_per_pixel(restorer: Restorer, stage: Stage, device: torch.device) -> float:
+    batch = max(1, min(stage.batch, _MOST_PIXELS // stage.patch**2))
+    side = stage.patch if batch * stage.patch**2 <= _MOST_PIXELS else 128
+    image = torch.rand(batch, 3, side, side, device=device)
+    optimizer = make_optimizer(restorer.train(), stage)
+    times: list[float] = []
+    for _ in range(_STEPS + 1):
+        start = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=stage.precision == "bfloat16"):
+            restored = restorer(image).image
+        optimizer.zero_grad(set_to_none=True)
+        (restored.float() - image).abs().mean().backward()
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return min(times[1:]) / (batch * side**2)  # the first step also allocates
+
+
+def remaining_seconds(estimates: Mapping[str, float], finished: set[str], running: str | None, share: float) -> float:
+    """Seconds left when these stages are finished and `share` of the running one is done."""
+    left = sum(seconds for key, seconds in estimates.items() if key not in finished and key != running)
+    return left + (1 - share) * estimates.get(running or "", 0.0)

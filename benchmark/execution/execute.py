@@ -1,0 +1,138 @@
+"""A plan carried out, row after row: the one place that knows the order of things."""
+
+import dataclasses
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from benchmark.data import Source
+from benchmark.errors import DataError
+from benchmark.execution.context import Context
+from benchmark.execution.events import Event, RowSkipped
+from benchmark.execution.files import write_json, write_text
+from benchmark.execution.records import Record, is_finished, write_pairs
+from benchmark.execution.rows import Measured, measure_model, run_floor, run_row
+from benchmark.experiment.plan import Environment, Floor, Plan, Run, source_id
+from benchmark.experiment.schema import Stage
+from benchmark.training import ENGINE_VERSION
+from benchmark.training.objective import make_objective
+
+
+def environment(device: torch.device) -> Environment:
+    return Environment(ENGINE_VERSION, device.type, torch.__version__)
+
+
+def check(plan: Plan, context: Context, *, replace: bool) -> list[Run | Floor]:
+    """What remains to be run. Raises BenchmarkError where the plan cannot work, before anything is trained."""
+    for run in plan.runs:
+        for stage in run.stages:
+            make_objective(stage.name, Stage.model_validate(stage.settings), context.registry)
+    return [
+        planned
+        for planned in (*plan.floors, *plan.runs)
+        if not is_finished(context.output / planned.folder, planned, replace=replace)
+    ]
+
+
+def execute(plan: Plan, context: Context, todo: list[Run | Floor]) -> Generator[Event, None, list[Record]]:
+    """Run what is to do of a plan and return its records; finished rows are only mentioned."""
+    _check_patches(plan, context)
+    _write_plan(plan, context)
+    yield from (RowSkipped(planned.folder) for planned in (*plan.floors, *plan.runs) if planned not in todo)
+    records: list[Record] = []
+    measured: dict[str, Measured] = {}
+    broken: dict[str, str] = {}
+    name = plan.experiment.name
+    if todo:
+        write_pairs(context.output / "pairs", context.source(plan.floors[0].config, "test"))
+    for planned in todo:
+        if isinstance(planned, Floor):
+            records.append((yield from run_floor(planned, name, context)))
+            continue
+        model = source_id([planned.config["model"], planned.config["gates"]])
+        if model not in measured:
+            measured[model] = measure_model(planned, context)
+        record = yield from run_row(planned, name, context, measured[model], broken)
+        broken |= _broken_stage(planned, record)
+        records.append(record)
+    return records
+
+
+def _broken_stage(run: Run, record: Record) -> dict[str, str]:
+    """The key and message of the stage in which a row diverged; it would diverge again in every row that shares it."""
+    error = record.error or {}
+    return {stage.key: error["message"] for stage in run.stages if stage.name == error.get("stage")}
+
+
+def _check_patches(plan: Plan, context: Context) -> None:
+    largest: dict[str, tuple[int, str]] = {}
+    for run in plan.runs:
+        identity = source_id(run.config["data"]["train"])
+        for stage in run.stages:
+            patch = int(stage.settings["patch"])
+            largest[identity] = max(largest.get(identity, (0, "")), (patch, stage.name))
+    for identity, (patch, stage_name) in largest.items():
+        for name, side in _sides(context.sources[identity]):
+            if side < patch:
+                raise DataError(
+                    f"train image {name!r} is {side} pixels at its shorter side, protocol.{stage_name}.patch is {patch}; "
+                    "lower patch or leave the image out"
+                )
+
+
+def _sides(source: Source) -> Iterator[tuple[str, int]]:
+    for index in range(len(source)):
+        pair = source.read(index)
+        yield pair.name, min(pair.degraded.shape[:2])
+
+
+def _write_plan(plan: Plan, context: Context) -> None:
+    settings = yaml.safe_dump(plan.experiment.settings, sort_keys=False, allow_unicode=True)
+    write_text(context.output / "experiment.yaml", settings)
+    write_json(context.output / "plan.json", plan_as_json(plan, context.command))
+
+
+def plan_as_json(plan: Plan, command: str) -> dict[str, Any]:
+    """What reports need to know of a plan: which rows are to be expected, and which stages they share."""
+    experiment = plan.experiment
+    floors = [
+        {"row": floor.row, "table": None, "kind": "floor", "seeds": [None], "stages": []} for floor in plan.floors
+    ]
+    rows: dict[str, list[Run]] = {}
+    for run in plan.runs:
+        rows.setdefault(run.row, []).append(run)
+    return {
+        "schema": 1,
+        "experiment": experiment.name,
+        "primary": experiment.primary,
+        "margin": experiment.margin,
+        "seeds": sorted({run.seed for run in plan.runs}),
+        "environment": dataclasses.asdict(plan.environment),
+        "rows": [*(_row_as_json(runs) for runs in rows.values()), *floors],
+        "command": command,
+    }
+
+
+def _row_as_json(runs: list[Run]) -> dict[str, Any]:
+    first = runs[0]
+    stages = [
+        {"name": stage.name, "steps": stage.steps, "keys": {str(run.seed): run.stages[i].key for run in runs}}
+        for i, stage in enumerate(first.stages)
+    ]
+    return {
+        "row": first.row,
+        "table": first.table,
+        "kind": "trained",
+        "seeds": [run.seed for run in runs],
+        "config_hashes": {str(run.seed): run.config_hash for run in runs},
+        "stages": stages,
+    }
+
+
+def output_folder(experiment: str, chosen: Path | None) -> Path:
+    """Where the records of an experiment go; the stage store lies beside it, shared by all experiments there."""
+    return chosen or Path(os.curdir) / "runs" / experiment

@@ -1,0 +1,229 @@
+"""One row with one seed: gates, stages, test, record. And the floor rows, which need none but the test."""
+
+import time
+import traceback
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from benchmark.data import Source
+from benchmark.errors import BenchmarkError, RowError
+from benchmark.evaluation.evaluate import ImageScores, evaluate, pairs, summarise
+from benchmark.evaluation.floors import FLOORS, Restore
+from benchmark.execution.context import Context
+from benchmark.execution.events import Event, GatesChecked, ImageScored, RowFinished, RowStarted, StageReused
+from benchmark.execution.files import write_text
+from benchmark.execution.machine import Machine
+from benchmark.execution.provenance import provenance
+from benchmark.execution.records import Record, write_curves, write_images, write_record, write_scores
+from benchmark.execution.stages import train_stage
+from benchmark.execution.store import StageResult
+from benchmark.experiment.plan import Floor, Run
+from benchmark.experiment.schema import AnyGate, LatencyGate
+from benchmark.gates.cost import cost
+from benchmark.gates.verdict import MeasuringDevice, Verdict, judge
+from benchmark.model import Restorer, build, restore_image
+from benchmark.model.weights import write_weights
+from benchmark.training.fit import DivergedError
+
+_GATES: TypeAdapter[dict[str, AnyGate]] = TypeAdapter(dict[str, AnyGate])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a model before training; the same for all seeds of a row."""
+
+    model: dict[str, Any]
+    gates: list[Verdict]
+
+
+def run_row(
+    run: Run, experiment: str, context: Context, measured: Measured, broken: Mapping[str, str]
+) -> Generator[Event, None, Record]:
+    """Train, test and record one row with one seed. What goes wrong in it is recorded, not raised.
+
+    `broken`: messages of stages, by key, that failed in another row of this run; they are not tried a second time.
+    """
+    yield RowStarted(run.folder)
+    started = datetime.now(UTC), time.perf_counter()
+    folder = context.output / run.folder
+    record = Record(
+        experiment=experiment,
+        row=run.row,
+        tables=[run.table] if run.table else [],
+        seed=run.seed,
+        status="done",
+        config=run.config,
+        config_hash=run.config_hash,
+        provenance={},
+        model=measured.model,
+        gates=measured.gates,
+    )
+    yield GatesChecked(tuple(describe(verdict) for verdict in measured.gates))
+    rejecting = [verdict for verdict in measured.gates if verdict.reject and verdict.result == "failed"]
+    try:
+        if rejecting:
+            message = f"not trained: fails gate {describe(rejecting[0])}"
+            record = replace(record, status="rejected", error={"message": message})
+        else:
+            record = yield from _train_and_test(run, record, context, broken)
+    except Exception as error:  # a row that fails, for whatever reason, must not take the others along
+        write_text(folder / "error.txt", traceback.format_exc())
+        record = replace(record, status="failed", error=_error(error))
+    record = replace(record, provenance=_provenance(context, *started))
+    write_record(folder, record)
+    yield RowFinished(run.folder, record.status, _message(record))
+    return record
+
+
+def measure_model(run: Run, context: Context) -> Measured:
+    """Cost and gates of a row's untrained network. Raises ComponentError if it cannot be built."""
+    restorer = build(run.config["model"], run.seed, context.registry)
+    costs = cost(restorer)
+    model = {
+        "backbone": run.config["model"]["backbone"]["name"],
+        "head": run.config["model"]["head"]["name"],
+        "params": costs.params,
+        "macs": costs.macs,
+        "macs_shape": list(costs.macs_shape),
+        "weight_bytes": {"float32": costs.float32_bytes, "float16": costs.float16_bytes},
+        "citations": [restorer.backbone.citation],
+    }
+    machine = context.machine
+    return Measured(model, judge(_gates(run), restorer.to(machine.device), _measuring_device(machine)))
+
+
+def static_gates(run: Run, context: Context) -> list[Verdict]:
+    """The gates of a row that are counted, not timed."""
+    restorer = build(run.config["model"], run.seed, context.registry)
+    gates = {name: gate for name, gate in _gates(run).items() if not isinstance(gate, LatencyGate)}
+    return judge(gates, restorer, _measuring_device(context.machine))
+
+
+def _gates(run: Run) -> dict[str, AnyGate]:
+    return _GATES.validate_python(run.config["gates"])
+
+
+def _measuring_device(machine: Machine) -> MeasuringDevice:
+    return MeasuringDevice(machine.device, machine.device_name, machine.threads, machine.allocator)
+
+
+def run_floor(floor: Floor, experiment: str, context: Context) -> Generator[Event, None, Record]:
+    """Test and record a row that needs no training."""
+    yield RowStarted(floor.folder)
+    started = datetime.now(UTC), time.perf_counter()
+    folder = context.output / floor.folder
+    restore = FLOORS[floor.row](pairs(context.source(floor.config, "train")))
+    images = yield from _test(restore, context.source(floor.config, "test"))
+    _write_images_and_scores(folder, images)
+    record = Record(
+        experiment=experiment,
+        row=floor.row,
+        tables=[],
+        seed=None,
+        status="done",
+        config=floor.config,
+        config_hash=floor.config_hash,
+        provenance=_provenance(context, *started),
+        scores={"test": summarise(image.metrics for image in images)},
+    )
+    write_record(folder, record)
+    yield RowFinished(floor.folder, record.status, _message(record))
+    return record
+
+
+def describe(verdict: Verdict) -> str:
+    """A verdict in one line, for people."""
+    if verdict.measured is None:
+        return f"{verdict.name}: not measured ({verdict.protocol.get('reason', 'no reason given')})"
+    digits = 1 if verdict.unit == "ms" else 0
+    measured, limit = f"{verdict.measured:,.{digits}f}", f"{verdict.limit:,.{digits}f}"
+    return f"{verdict.name}: {verdict.result} ({measured} of {limit} {verdict.unit})"
+
+
+def _train_and_test(
+    run: Run, record: Record, context: Context, broken: Mapping[str, str]
+) -> Generator[Event, None, Record]:
+    folder, device = context.output / run.folder, context.machine.device
+    restorer = build(run.config["model"], run.seed, context.registry).to(device)
+    stages = yield from _stages(run, restorer, context, broken)
+    restorer.eval()
+    restore: Restore = partial(_restore, restorer, device)
+    images = yield from _test(restore, context.source(run.config, "test"))
+    _write_images_and_scores(folder, images)
+    write_curves(folder, [(stage.name, stage.key) for stage in run.stages], context.store)
+    write_weights(restorer, folder / "weights.safetensors")
+    return replace(record, stages=stages, scores={"test": summarise(image.metrics for image in images)})
+
+
+def _restore(restorer: Restorer, device: torch.device, image: Any) -> Any:
+    return restore_image(restorer, image, device)
+
+
+def _stages(
+    run: Run, restorer: Restorer, context: Context, broken: Mapping[str, str]
+) -> Generator[Event, None, list[dict[str, Any]]]:
+    """Take the row's stages from the store as far as they are there, train the others."""
+    entries: list[dict[str, Any]] = []
+    for stage in run.stages:
+        result = context.store.finished(stage.key)
+        if result is not None:
+            restorer.load_state_dict(context.store.weights(stage.key))
+            yield StageReused(result)
+            entries.append(_entry(result, reused=True))
+        elif stage.key in broken:
+            raise RowError(f"shares a stage that failed in another row: {broken[stage.key]}")
+        else:
+            result = yield from train_stage(run, stage, restorer, context)
+            entries.append(_entry(result, reused=False))
+    return entries
+
+
+def _entry(result: StageResult, *, reused: bool) -> dict[str, Any]:
+    entry = asdict(result)
+    entry["val"] = {metric: summary["mean"] for metric, summary in result.val.items()}
+    return {"name": entry.pop("name"), "key": entry.pop("key"), "reused": reused, **entry}
+
+
+def _test(restore: Restore, source: Source) -> Generator[Event, None, list[ImageScores]]:
+    images: list[ImageScores] = []
+    for scored in evaluate(restore, source):
+        images.append(scored)
+        yield ImageScored(len(images), len(source))
+    return images
+
+
+def _write_images_and_scores(folder: Path, images: list[ImageScores]) -> None:
+    write_scores(folder, "test", images)
+    write_images(folder / "images", {image.pair.name: image.restored for image in images})
+
+
+def _provenance(context: Context, started: datetime, clock: float) -> dict[str, Any]:
+    times = {
+        "started": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "seconds": round(time.perf_counter() - clock, 3),
+    }
+    return {**provenance(context.machine, context.command), **times}
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    where = {"stage": error.stage, "step": error.step} if isinstance(error, DivergedError) else {}
+    if isinstance(error, torch.OutOfMemoryError):
+        return {"message": "out of memory; lower batch or patch of the stage", **where}
+    known = isinstance(error, BenchmarkError)
+    message = str(error) if known else f"{type(error).__name__}: {error} (traceback in error.txt)"
+    return {"message": message, **where}
+
+
+def _message(record: Record) -> str:
+    if record.error:
+        return str(record.error["message"])
+    scores = record.scores.get("test", {})
+    shown = [f"{name} {scores[name]['mean']:.2f}" for name in ("psnr", "psnr_spots", "harm") if name in scores]
+    return ", ".join(shown)

@@ -1,0 +1,97 @@
+"""One stage of a row: from the store, or trained and stored."""
+
+import resource
+import time
+from collections.abc import Generator
+from typing import cast
+
+import torch
+
+from benchmark.data.open import make_augmentations
+from benchmark.data.sampling import Sampler
+from benchmark.evaluation.evaluate import Summary, evaluate, summarise
+from benchmark.execution.context import Context
+from benchmark.execution.events import Event, StageFinished, StageProgress
+from benchmark.execution.store import StageResult
+from benchmark.experiment.plan import PlannedStage, Run
+from benchmark.experiment.schema import Stage
+from benchmark.model import Restorer, restore_image
+from benchmark.training.fit import Progress, fit, make_optimizer
+from benchmark.training.objective import make_objective
+from benchmark.training.state import CurveRow, Reached, load_state, save_state
+
+_SAVE_SECONDS = 30.0
+"""How much work an interruption can cost at most, besides the steps of one report."""
+
+
+def train_stage(
+    run: Run, planned: PlannedStage, restorer: Restorer, context: Context
+) -> Generator[Event, None, StageResult]:
+    """Train one stage from the weights in `restorer`, look at val, store the result. Goes on from a stored state."""
+    stage = Stage.model_validate(planned.settings)
+    device = context.machine.device
+    optimizer = make_optimizer(restorer, stage)
+    state_file = context.store.state_file(planned.key)
+    reached = load_state(state_file, restorer, optimizer)
+    curve, seconds, started = list(reached.curve), reached.seconds, time.perf_counter()
+    saved_at = started
+    _reset_peak_memory(device)
+
+    objective = make_objective(planned.name, stage, context.registry)
+    sampler = make_sampler(run, planned.name, stage, context)
+    for progress in fit(restorer, optimizer, objective, sampler, stage, device, reached.step):
+        curve += _curve_rows(progress)
+        now = time.perf_counter()
+        if now - saved_at > _SAVE_SECONDS:
+            save_state(state_file, restorer, optimizer, Reached(progress.step, seconds + now - started, curve))
+            saved_at = now
+        yield StageProgress(planned.key, progress)
+
+    seconds += time.perf_counter() - started
+    result = StageResult(
+        name=planned.name,
+        key=planned.key,
+        steps=stage.steps,
+        seconds=seconds,
+        images_per_second=stage.steps * stage.batch / seconds,
+        peak_memory_bytes=_peak_memory_bytes(device),
+        val=look_at_val(run, restorer, context),
+    )
+    context.store.publish(result, restorer, curve)
+    yield StageFinished(result)
+    return result
+
+
+def make_sampler(run: Run, name: str, stage: Stage, context: Context) -> Sampler:
+    """The stream of training patches of a stage."""
+    augmentations = make_augmentations(stage.augment, context.registry)
+    return Sampler(context.source(run.config, "train"), run.seed, name, stage.patch, augmentations)
+
+
+def look_at_val(run: Run, restorer: Restorer, context: Context) -> dict[str, Summary]:
+    restorer.eval()
+    device = context.machine.device
+    scored = evaluate(lambda image: restore_image(restorer, image, device), context.source(run.config, "val"))
+    return summarise(image.metrics for image in scored)
+
+
+def _curve_rows(progress: Progress) -> list[CurveRow]:
+    values = {
+        "lr": progress.lr,
+        "loss": progress.loss,
+        **{f"loss.{name}": value for name, value in progress.parts.items()},
+        "images_per_second": progress.images_per_second,
+    }
+    return [(progress.step, name, value) for name, value in values.items()]
+
+
+def _reset_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak_memory_bytes(device: torch.device) -> int:
+    """Most memory in use on the GPU during the stage; on the CPU, of the process since its start."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return cast(int, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024

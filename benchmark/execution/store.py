@@ -1,0 +1,67 @@
+"""The store of trained stages: weights under the hash of all that made them.
+
+A stage is finished when its `meta.json` is there, which is written last. Failures are never stored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from benchmark.evaluation.evaluate import Summary
+from benchmark.execution.files import read_json, write_csv, write_json
+from benchmark.model import Restorer
+from benchmark.model.weights import read_weights, write_weights
+from benchmark.training.state import CurveRow
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What training a stage took and what it reached on val. `peak_memory_bytes`: of the device, or of the process."""
+
+    name: str
+    key: str
+    steps: int
+    seconds: float
+    images_per_second: float
+    peak_memory_bytes: int
+    val: dict[str, Summary]
+
+
+@dataclass(frozen=True)
+class StageStore:
+    root: Path
+
+    def finished(self, key: str) -> StageResult | None:
+        """The result of a stage, or None if it has yet to be trained."""
+        meta = read_json(self.folder(key) / "meta.json")
+        if not isinstance(meta, dict) or meta.pop("schema", None) != _SCHEMA:
+            return None
+        return StageResult(**meta)
+
+    def weights(self, key: str) -> dict[str, Tensor]:
+        return read_weights(self.folder(key) / "weights.safetensors")
+
+    def curve_file(self, key: str) -> Path:
+        """CSV with `step,name,value`."""
+        return self.folder(key) / "curve.csv"
+
+    def state_file(self, key: str) -> Path:
+        """Where the state of the stage lies while it is unfinished. Makes the folder."""
+        self.folder(key).mkdir(parents=True, exist_ok=True)
+        return self.folder(key) / "state.pt"
+
+    def publish(self, result: StageResult, restorer: Restorer, curve: Sequence[CurveRow]) -> None:
+        """Store a finished stage; from the last line on, it is there for all."""
+        folder = self.folder(result.key)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_weights(restorer, folder / "weights.safetensors")
+        write_csv(self.curve_file(result.key), ("step", "name", "value"), curve)
+        write_json(folder / "meta.json", {"schema": _SCHEMA, **asdict(result)})
+        self.state_file(result.key).unlink(missing_ok=True)
+
+    def folder(self, key: str) -> Path:
+        return self.root / key

@@ -1,0 +1,120 @@
+"""An experiment file, read and checked: the base row and the rows of its tables, each resolved."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import ExperimentError
+from benchmark.experiment.document import Document, Path_
+from benchmark.experiment.merge import override, override_from_text, read_with_parents
+from benchmark.experiment.resolve import Resolved, resolve, validate
+from benchmark.experiment.schema import ExperimentFile
+from benchmark.registry import Registry
+
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model and a chain of stages: `name` is `base` or `<table>.<row>`; `config` is fully resolved."""
+
+    name: str
+    table: str | None
+    config: Resolved
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that was asked for. `settings` is the merged file as written, with `extends` and `--set` applied."""
+
+    name: str
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...]
+    primary: str
+    margin: float
+    settings: Any
+
+
+def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment:
+    """The experiment in `file` with `--set` overrides applied. Raises ExperimentError, one line for each mistake."""
+    document = read_with_parents(file)
+    for item in sets:
+        document = _changed(document, override_from_text(document, item), f"--set {item}")
+    checked = validate(ExperimentFile, document)
+    if len(set(checked.seeds)) < len(checked.seeds):
+        raise ExperimentError(f"{document.place(('seeds',))}: seeds: a seed is given twice")
+    base = Row(BASE, None, resolve(document, registry))
+    rows = (base, *_table_rows(document, base, registry))
+    _check_distinct(rows, document)
+    return Experiment(
+        checked.name, rows, tuple(checked.seeds), checked.report.primary, checked.report.margin, document.data
+    )
+
+
+def _changed(before: Document, after: Document, what: str) -> Document:
+    if _canonical(before.data) == _canonical(after.data):
+        raise ExperimentError(f"{what}: changes nothing; the experiment already says so")
+    return after
+
+
+def _table_rows(document: Document, base: Row, registry: Registry) -> list[Row]:
+    tables: dict[str, dict[str, dict[str, Any]]] = document.data.get("tables", {})
+    return [
+        _row(document, base, table, name, overrides, registry)
+        for table, rows in tables.items()
+        for name, overrides in rows.items()
+    ]
+
+
+def _row(document: Document, base: Row, table: str, name: str, overrides: dict[str, Any], registry: Registry) -> Row:
+    path: Path_ = ("tables", table, name)
+    full = f"{table}.{name}"
+    if not all(part.replace("_", "").replace("-", "").isalnum() for part in (table, name)):
+        raise ExperimentError(f"{document.place(path)}: {full}: names of tables and rows are letters, digits, - and _")
+    if not overrides:
+        raise ExperimentError(f"{document.place(path)}: {full}: overrides nothing, so it would be the base row again")
+    changed = _apply(document, path, overrides)
+    config = resolve(changed, registry)
+    if config == base.config:
+        raise ExperimentError(f"{document.place(path)}: {full}: its overrides change nothing against the base row")
+    for idle in (
+        key
+        for key in overrides
+        if len(overrides) > 1 and _changes_nothing(document, path, overrides, key, config, registry)
+    ):
+        raise ExperimentError(f"{document.place((*path, idle))}: {full}: override {idle!r} changes nothing")
+    return Row(full, table, config)
+
+
+def _apply(document: Document, path: Path_, overrides: dict[str, Any]) -> Document:
+    changed = document
+    for dotted, value in overrides.items():
+        above: Path_ = (*path, dotted)
+        places = {p[len(above) :]: place for p, place in document.places.items() if p[: len(above)] == above}
+        changed = override(changed, dotted, Document(value, places))
+    return changed
+
+
+def _changes_nothing(
+    document: Document, path: Path_, overrides: dict[str, Any], key: str, config: Resolved, registry: Registry
+) -> bool:
+    others = {name: value for name, value in overrides.items() if name != key}
+    try:
+        return resolve(_apply(document, path, others), registry) == config
+    except ExperimentError:  # the others need this one to make sense
+        return False
+
+
+def _check_distinct(rows: Sequence[Row], document: Document) -> None:
+    seen: dict[str, str] = {}
+    for row in rows:
+        first = seen.setdefault(_canonical(row.config), row.name)
+        if first != row.name and row.table == first.rpartition(".")[0]:
+            place = document.place(("tables", *row.name.split(".", 1)))
+            raise ExperimentError(f"{place}: {row.name} is {first} in another spelling; keep one of them")
+
+
+def _canonical(data: Any) -> str:
+    return json.dumps(data, sort_keys=True)

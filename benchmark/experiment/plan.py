@@ -1,0 +1,161 @@
+"""Rows x seeds laid out as chains of stages with keys: what is trained, and what is shared.
+
+A stage is a pure function of what its key is made of, so equal keys are trained once: a row that drops the last stage
+costs nothing, a row that changes the last stage trains that stage alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.experiment.load import Experiment, Row
+from benchmark.experiment.resolve import Resolved
+from benchmark.registry import Registry
+
+FLOORS = ("identity", "affine", "closing")
+"""Rows that need no training and stand in every experiment."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What besides the recipe decides the numbers: engine version, device type and torch version."""
+
+    engine: int
+    device: str
+    torch: str
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    name: str
+    key: str
+    settings: Resolved
+
+    @property
+    def steps(self) -> int:
+        return int(self.settings["steps"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row with one seed.
+
+    `model_key` stands for the untrained network, `config_hash` for all that its record holds.
+    """
+
+    row: str
+    table: str | None
+    seed: int
+    config: Resolved
+    model_key: str
+    stages: tuple[PlannedStage, ...]
+    config_hash: str
+
+    @property
+    def folder(self) -> str:
+        return f"{self.row}/seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A floor row: no head, stage or seed."""
+
+    row: str
+    config: Resolved
+    config_hash: str
+
+    @property
+    def folder(self) -> str:
+        return self.row
+
+
+@dataclass(frozen=True)
+class Plan:
+    experiment: Experiment
+    environment: Environment
+    runs: tuple[Run, ...]
+    floors: tuple[Floor, ...]
+
+    @property
+    def stages(self) -> dict[str, PlannedStage]:
+        """Every stage to be trained, once, by key."""
+        return {stage.key: stage for run in self.runs for stage in run.stages}
+
+    @property
+    def steps_trained(self) -> int:
+        return sum(stage.steps for stage in self.stages.values())
+
+    @property
+    def steps_without_sharing(self) -> int:
+        return sum(stage.steps for run in self.runs for stage in run.stages)
+
+
+def make_plan(
+    experiment: Experiment, fingerprints: Mapping[str, str], environment: Environment, registry: Registry
+) -> Plan:
+    """The plan of an experiment. `fingerprints`: of each source, by its resolved settings (see `source_id`)."""
+    planner = _Planner(fingerprints, environment, registry)
+    # Seeds outside: after the first seed of every row there is something to compare.
+    runs = tuple(planner.run(row, seed) for seed in experiment.seeds for row in experiment.rows)
+    floors = tuple(planner.floor(name, experiment.rows[0]) for name in FLOORS)
+    return Plan(experiment, environment, runs, floors)
+
+
+def select(plan: Plan, rows: Sequence[str]) -> Plan:
+    """The part of a plan with these rows; floor rows always belong to it."""
+    runs = tuple(run for run in plan.runs if run.row in rows)
+    return Plan(plan.experiment, plan.environment, runs, plan.floors)
+
+
+def source_id(settings: Any) -> str:
+    """Resolved settings, e.g. of a source, as a dictionary key."""
+    return json.dumps(settings, sort_keys=True)
+
+
+def hash_of(data: Any) -> str:
+    """SHA-256 of plain data, in hex, shortened to 128 bits."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, allow_nan=False).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class _Planner:
+    fingerprints: Mapping[str, str]
+    environment: Environment
+    registry: Registry
+
+    def run(self, row: Row, seed: int) -> Run:
+        config, model = row.config, row.config["model"]
+        digests = {kind: self.registry.digest(kind, model[kind]["name"]) for kind in ("backbone", "head")}
+        # Initial weights are drawn on the CPU, so the device is no part of the model's key.
+        model_key = hash_of([model, digests, seed, self.environment.engine, self.environment.torch])
+        stages: list[PlannedStage] = []
+        for name in config["protocol"]["order"]:
+            parent = stages[-1].key if stages else model_key
+            stages.append(self._stage(parent, name, config))
+        keys = [model_key, [stage.key for stage in stages]]
+        return Run(row.name, row.table, seed, config, model_key, tuple(stages), self._config_hash(keys, config))
+
+    def floor(self, name: str, base: Row) -> Floor:
+        config = {"data": base.config["data"]}
+        train = self._fingerprint(config, "train")
+        return Floor(name, config, self._config_hash([name, train], {**config, "gates": {}}))
+
+    def _stage(self, parent: str, name: str, config: Resolved) -> PlannedStage:
+        settings = config["protocol"][name]
+        digests = {
+            **{f"loss {loss}": self.registry.digest("loss", loss) for loss in settings["loss"]},
+            **{f"augment {name}": self.registry.digest("augmentation", name) for name in settings["augment"]},
+        }
+        env = self.environment
+        train = self._fingerprint(config, "train")
+        key = hash_of([parent, name, settings, digests, train, env.engine, env.device, env.torch])
+        return PlannedStage(name, key, settings)
+
+    def _config_hash(self, keys: Any, config: Resolved) -> str:
+        splits = [self._fingerprint(config, split) for split in ("val", "test")]
+        return hash_of([keys, splits, config["gates"], self.environment.engine])
+
+    def _fingerprint(self, config: Resolved, split: str) -> str:
+        return self.fingerprints[source_id(config["data"][split])]

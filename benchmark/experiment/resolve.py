@@ -1,0 +1,151 @@
+"""From merged settings to a resolved row: every option of every component filled in, every mistake named.
+
+A resolved row is plain data (what JSON can hold) and holds every number that changes a result; two spellings of one
+recipe resolve to equal data.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from benchmark.errors import ComponentError, ExperimentError, suggestion
+from benchmark.experiment.document import Document, Path_
+from benchmark.experiment.schema import RowSettings, Stage, fields_at
+from benchmark.registry import Registry
+
+Resolved = dict[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], document: Document) -> Model:
+    """The document as `model`. Raises ExperimentError with one line for each mistake."""
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        lines = [_explain(item, document) for item in error.errors()]
+        raise ExperimentError("\n".join(dict.fromkeys(lines))) from None
+
+
+def resolve(document: Document, registry: Registry) -> Resolved:
+    """The settings of one row with all options of all components. Raises ExperimentError."""
+    known = {name: document.data[name] for name in RowSettings.model_fields if name in document.data}
+    settings = validate(RowSettings, Document(known, document.places))
+    resolver = _Resolver(document, registry)
+    data = {
+        split: resolver.source(("data", split), getattr(settings.data, split)) for split in ("train", "val", "test")
+    }
+    model = {
+        "backbone": resolver.backbone(("model", "backbone"), settings.model.backbone.model_dump()),
+        "head": resolver.component("head", ("model", "head"), settings.model.head.model_dump()),
+    }
+    stages = {
+        name: resolver.stage(("protocol", name), settings.protocol.stages[name]) for name in settings.protocol.order
+    }
+    gates = {name: gate.model_dump(mode="json") for name, gate in settings.gates.items()}
+    return {
+        "data": data,
+        "model": model,
+        "protocol": {"order": settings.protocol.order, **stages},
+        "gates": gates,
+    }
+
+
+class _Resolver:
+    """Checks options of components against their constructors, with the places of the document in messages."""
+
+    def __init__(self, document: Document, registry: Registry) -> None:
+        self._document = document
+        self._registry = registry
+
+    def source(self, path: Path_, spec: BaseModel) -> Resolved:
+        options = spec.model_dump()
+        name = options.pop("source")
+        self._find("source", name, (*path, "source"))
+        for key, option in self._registry.options_model("source", name).model_fields.items():
+            if option.annotation is Path and isinstance(options.get(key), str):
+                # Folders in an experiment file are relative to it; those of `--set` to where the command is called.
+                options[key] = str(self._document.folder((*path, key)) / options[key])
+        return {"source": name, **self._options("source", name, path, options, key="source")}
+
+    def backbone(self, path: Path_, spec: Resolved) -> Resolved:
+        name, size = spec.pop("name"), spec.pop("size")
+        sizes = self._find("backbone", name, (*path, "name")).sizes
+        if size is not None and size not in sizes:
+            self._fail((*path, "size"), f"backbone {name!r} has no size {size!r}; {suggestion(size, sizes)}")
+        return {"name": name, **self._options("backbone", name, path, {**sizes.get(size, {}), **spec})}
+
+    def component(self, kind: str, path: Path_, spec: Resolved) -> Resolved:
+        name = spec.pop("name")
+        return {"name": name, **self._options(kind, name, path, spec)}
+
+    def stage(self, path: Path_, stage: Stage) -> Resolved:
+        resolved = stage.model_dump(mode="json")
+        resolved["loss"] = {
+            name: {
+                "weight": term.weight,
+                **self._options("loss", name, (*path, "loss", name), term.model_extra or {}, key=None),
+            }
+            for name, term in sorted(stage.loss.items())
+        }
+        resolved["augment"] = {
+            name: self._options("augmentation", name, (*path, "augment", name), options, key=None)
+            for name, options in stage.augment.items()
+        }
+        return resolved
+
+    def _options(
+        self, kind: str, name: str, path: Path_, options: Mapping[str, Any], key: str | None = "name"
+    ) -> Resolved:
+        self._find(kind, name, (*path, key) if key else path)
+        model = self._registry.options_model(kind, name)
+        try:
+            return model.model_validate(dict(options)).model_dump(mode="json")
+        except ValidationError as error:
+            lines = [self._explain_option(item, f"{kind} {name!r}", path, model) for item in error.errors()]
+            raise ExperimentError("\n".join(lines)) from None
+
+    def _explain_option(self, error: Any, what: str, path: Path_, model: type[BaseModel]) -> str:
+        place, option = self._document.place((*path, *error["loc"])), str(error["loc"][0])
+        if error["type"] == "extra_forbidden":
+            return f"{place}: {what} has no option {option!r}; {suggestion(option, model.model_fields)}"
+        return f"{place}: {what}, option {option!r}: {_reason(error)}"
+
+    def _find(self, kind: str, name: str, path: Path_) -> Any:
+        try:
+            return self._registry.find(kind, name)
+        except ComponentError as error:
+            self._fail(path, str(error))
+
+    def _fail(self, path: Path_, message: str) -> Any:
+        raise ExperimentError(f"{self._document.place(path)}: {message}") from None
+
+
+def _explain(error: Any, document: Document) -> str:
+    path = _existing(error["loc"], document.data)
+    place, dotted = document.place(path), ".".join(map(str, path))
+    if error["type"] == "extra_forbidden":
+        known = set(fields_at(path[:-1]))
+        return f"{place}: {dotted}: no such setting; {suggestion(str(path[-1]), known)}"
+    return f"{place}: {dotted or 'experiment'}: {_reason(error)}"
+
+
+def _reason(error: Any) -> str:
+    if error["type"] == "missing":
+        return "is needed but not given"
+    message = error["msg"].removeprefix("Value error, ")
+    got = error["input"]
+    return message if isinstance(got, dict | BaseModel) else f"{message} (got {got!r})"
+
+
+def _existing(location: tuple[str | int, ...], data: Any) -> Path_:
+    """The error's path without the parts pydantic adds (names of union members)."""
+    path: list[str | int] = []
+    for position, part in enumerate(location):
+        is_there = (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int))
+        if is_there:
+            data = data[part]
+        if is_there or position == len(location) - 1:
+            path.append(part)
+    return tuple(path)

@@ -1,0 +1,222 @@
+"""The experiment file as types: which settings exist, their ranges and their defaults.
+
+Components (backbones, heads, losses, augmentations, sources) keep their options open here; they are checked against the
+component's constructor in `resolve`.
+"""
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+Side = Annotated[int, Field(ge=1, le=100_000)]
+Metric = Literal["psnr", "ssim", "ms_ssim", "score", "psnr_spots", "psnr_background", "fixed_share", "harm", "texture"]
+
+
+class Settings(BaseModel):
+    """Strict and frozen: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Component(BaseModel):
+    """A component by name; the other keys are its options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+
+class BackboneSpec(Component):
+    size: str | None = Field(None, description="a named configuration of the backbone; other options go over it")
+
+
+class SourceSpec(BaseModel):
+    """A source of pairs by name; the other keys are its options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    source: str
+
+
+class Data(Settings):
+    """Train is learned from, val is looked at between stages, test is read once at the end of a row."""
+
+    train: SourceSpec
+    val: SourceSpec
+    test: SourceSpec
+
+
+class Model(Settings):
+    backbone: BackboneSpec
+    head: Component
+
+
+class LossTerm(BaseModel):
+    """`l1: 1.0` or `ms_ssim: {weight: 1.0, window_size: 5}`; keys besides the weight are options of the loss."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    weight: float = Field(1.0, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, value: Any) -> Any:
+        return {"weight": value} if isinstance(value, int | float) else value
+
+
+class Optimizer(Settings):
+    """AdamW (Loshchilov & Hutter 2019); weight decay off by default as in restoration training."""
+
+    name: Literal["adamw"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: PositiveFloat = 1e-8
+    weight_decay: float = Field(0.0, ge=0)
+
+
+class Schedule(Settings):
+    """Learning rate as a pure function of the step: linear warm-up, then cosine to `final_share` of it, or constant."""
+
+    name: Literal["cosine", "constant"] = "cosine"
+    warmup_steps: int = Field(0, ge=0)
+    final_share: float = Field(0.01, ge=0, le=1)
+
+
+class Stage(Settings):
+    steps: PositiveInt
+    batch: PositiveInt = 8
+    patch: Side = Field(description="side of the square patches in pixels")
+    lr: PositiveFloat
+    loss: dict[str, LossTerm] = Field(min_length=1)
+    augment: dict[str, dict[str, Any]] = {}
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    clip_norm: PositiveFloat | None = Field(None, description="gradients are scaled down to this norm; null: never")
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+class Protocol(BaseModel):
+    """Stages by name, and the order in which they run."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Stage] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]  # the documented way to type extras
+    order: list[str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _order_names_stages(self) -> "Protocol":
+        for name in self.order:
+            if name not in self.stages:
+                raise ValueError(f"no stage {name!r} in protocol; stages: {', '.join(self.stages) or 'none'}")
+        if len(set(self.order)) < len(self.order):
+            raise ValueError("a stage stands twice in order; give the second one a name of its own")
+        return self
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        return self.__pydantic_extra__
+
+
+class Gate(Settings):
+    reject: bool = Field(False, description="true: a row that fails this gate is recorded and not trained")
+
+
+class SizeGate(Gate):
+    """Bytes of the exported safetensors file."""
+
+    quantity: Literal["size"] = "size"
+    limit_bytes: PositiveInt
+    dtype: Literal["float32", "float16"] = "float32"
+
+
+class ParametersGate(Gate):
+    quantity: Literal["parameters"] = "parameters"
+    limit: PositiveInt
+
+
+class MacsGate(Gate):
+    """Multiply-adds of convolutions and matrix products for one image."""
+
+    quantity: Literal["macs"] = "macs"
+    limit: PositiveInt
+    image: tuple[Side, Side] = Field((256, 256), description="height and width in pixels")
+
+
+class LatencyGate(Gate):
+    """Median time of one image, from uint8 on the host to uint8 on the host."""
+
+    quantity: Literal["latency"] = "latency"
+    limit_ms: PositiveFloat
+    image: tuple[Side, Side] = Field(description="height and width in pixels")
+    device: str | None = Field(None, description="part of the device's name, e.g. V100; null: the machine at hand")
+
+
+AnyGate = Annotated[SizeGate | ParametersGate | MacsGate | LatencyGate, Field(discriminator="quantity")]
+
+
+class Report(Settings):
+    primary: Metric = Field("psnr", description="the metric rows are ranked by")
+    margin: float = Field(0.1, ge=0, description="smallest difference of the primary metric that matters")
+
+
+class RowSettings(Settings):
+    """What a row is made of: all that an override may change."""
+
+    data: Data
+    model: Model
+    protocol: Protocol
+    gates: dict[str, AnyGate] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gate_quantity_from_name(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("gates"), dict):
+            return value
+        gates = {
+            name: {"quantity": name, **gate} if isinstance(gate, dict) else gate
+            for name, gate in value["gates"].items()
+        }
+        return {**value, "gates": gates}
+
+
+class ExperimentFile(RowSettings):
+    """A whole experiment file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="also the name of its run folder")]
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 2], min_length=1)
+    report: Report = Report()
+    tables: dict[str, dict[str, dict[str, Any]]] = Field(
+        {}, description="table -> row -> {dotted path: value}; every row is compared with the base row above"
+    )
+
+
+def fields_at(path: tuple[str | int, ...]) -> list[str]:
+    """Names of the settings that exist at a path of an experiment file; empty where names are free or none exist."""
+    types: list[Any] = [ExperimentFile]
+    for part in path:
+        types = [below for kind in types for below in _below(kind, part)]
+    return sorted({name for kind in types for name in _model_fields(kind)})
+
+
+def _below(kind: Any, part: str | int) -> list[Any]:
+    found: list[Any] = []
+    for model in _models(kind):
+        if part in model.model_fields:
+            found.append(model.model_fields[str(part)].annotation)
+        elif model is Protocol:
+            found.append(Stage)
+    return found + [argument for other in _unwrap(kind) if not _is_model(other) for argument in get_args(other)]
+
+
+def _model_fields(kind: Any) -> list[str]:
+    return [name for model in _models(kind) for name in model.model_fields]
+
+
+def _models(kind: Any) -> list[type[BaseModel]]:
+    return [part for part in _unwrap(kind) if _is_model(part)]
+
+
+def _unwrap(kind: Any) -> list[Any]:
+    """The members of unions and annotated types, flat."""
+    if _is_model(kind) or not get_args(kind) or getattr(kind, "__origin__", None) in (dict, list, tuple):
+        return [kind]
+    return [part for argument in get_args(kind) for part in _unwrap(argument)]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

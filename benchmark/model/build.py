@@ -1,0 +1,45 @@
+"""From a resolved configuration, or a record folder, to a Restorer."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark.errors import RecordError
+from benchmark.model.restorer import Restorer
+from benchmark.model.weights import read_weights
+from benchmark.registry import Registry
+
+
+def build(model: Mapping[str, Any], seed: int = 0, registry: Registry | None = None) -> Restorer:
+    """An untrained Restorer on the CPU.
+
+    `model`: `{"backbone": {"name": ..., options}, "head": {"name": ..., options}}`. Equal seeds give a backbone equal
+    initial weights whatever the head is; the generators of torch are left as they were. Raises ComponentError.
+    """
+    registry = registry or Registry()
+    backbone_options, head_options = dict(model["backbone"]), dict(model["head"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = registry.create("backbone", backbone_options.pop("name"), backbone_options)
+        torch.manual_seed(seed + 1)
+        name = head_options.pop("name")
+        head = registry.create("head", name, head_options, in_channels=backbone.out_channels)
+    return Restorer(backbone, head)
+
+
+def load(folder: str | Path, registry: Registry | None = None) -> Restorer:
+    """The trained Restorer of a record folder (`runs/<experiment>/<row>/seed<k>`), in eval mode. Raises RecordError."""
+    folder = Path(folder)
+    try:
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        model = record["config"]["model"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RecordError(
+            f"{folder}: no record of a trained row; expected a folder such as runs/quickstart/base/seed0"
+        ) from None
+    restorer = build(model, 0, registry)
+    restorer.load_state_dict(read_weights(folder / "weights.safetensors"))
+    return restorer.eval()

@@ -1,0 +1,36 @@
+"""Weights on disk: safetensors, so that a file from others is data and never code."""
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from benchmark.errors import RecordError
+
+
+def weight_bytes(network: nn.Module, dtype: torch.dtype) -> bytes:
+    """The exported file of a network: its whole state dict, floating-point tensors as `dtype`."""
+    return save({name: _exported(tensor, dtype) for name, tensor in network.state_dict().items()})
+
+
+def write_weights(network: nn.Module, file: Path) -> None:
+    """Write the state dict in float32, whole or not at all."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_bytes(weight_bytes(network, torch.float32))
+    temporary.replace(file)
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The state dict in a file. Raises RecordError if it is missing or damaged."""
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise RecordError(f"{file}: weights cannot be read: {error}") from None
+
+
+def _exported(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    tensor = tensor.detach().to("cpu")
+    return (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
