@@ -1,0 +1,218 @@
+"""gUNet: a U-Net of gated depthwise convolutions, with the options of the "improved gUNet" for retouching."""
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from backbones import Backbone
+from backbones._layers import ChannelLayerNorm, check_depths, check_positive
+
+NORM_EPS = 1e-5
+
+
+class GUNet(Backbone):
+    """U-Net whose blocks are one normalisation, a depthwise convolution and a gate (paper, section 3).
+
+    Features are those before the output convolution, `width` channels.
+
+    Options:
+        width: channels at full resolution; doubled at every level.
+        depths: blocks per stage: encoder levels, middle, decoder levels; its odd length sets the number of levels.
+        max_width: upper limit on the channels of a level; None for none.
+        input_scales: how many sizes of the image enter the encoder: 1 (full), 2 (and 1/2), 3 (and 1/4).
+        fusion: how the decoder joins its features with the skip connection.
+        gate: what the gate goes through before it multiplies the values; "none" leaves the gate out.
+        norm: what normalises the input of a block.
+        kernel_size: side of the depthwise convolutions, odd.
+        padding: how the depthwise convolutions pad.
+
+    Raises:
+        ValueError: an option is outside what it allows.
+    """
+
+    citation: ClassVar[str] = """@article{song2022rethinking,
+  title = {Rethinking Performance Gains in Image Dehazing Networks},
+  author = {Song, Yuda and Zhou, Yang and Qian, Hui and Du, Xin},
+  journal = {arXiv preprint arXiv:2209.11448},
+  year = {2022}
+}"""
+    origin: ClassVar[str] = (
+        "arXiv:2209.11448; reference implementation IDKiro/gUNet@defba832 (MIT), whose weights fit after renaming. "
+        "Sizes t, s, b and d are published. max_width and input_scales are not in the paper: they follow a description "
+        "of a retouching solution ('deeper down-sampling, three-scale input') that published no code. Our reading of "
+        "three-scale input: the image, area-averaged to 1/2 and 1/4, goes through a 3x3 convolution each and is added "
+        "to the encoder's features of that size. Sizes small, retouch and tiny are our choices."
+    )
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "t": {"width": 24, "depths": (2, 2, 2, 4, 2, 2, 2)},
+        "s": {"width": 24, "depths": (4, 4, 4, 8, 4, 4, 4)},
+        "b": {"width": 24, "depths": (8, 8, 8, 16, 8, 8, 8)},
+        "d": {"width": 24, "depths": (16, 16, 16, 32, 16, 16, 16)},
+        "small": {"width": 24, "depths": (8, 8, 8, 13, 8, 8, 8)},
+        "retouch": {"width": 24, "depths": (2, 2, 4, 4, 4, 4, 4, 2, 2), "max_width": 192, "input_scales": 3},
+        "tiny": {"width": 8, "depths": (1, 1, 2, 2, 2, 2, 2, 1, 1), "max_width": 32, "input_scales": 3},
+    }
+    input_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
+
+    def __init__(
+        self,
+        width: int = 24,
+        depths: tuple[int, ...] = (2, 2, 2, 4, 2, 2, 2),
+        max_width: int | None = None,
+        input_scales: int = 1,
+        fusion: Literal["selective_kernel", "concatenation", "sum"] = "selective_kernel",
+        gate: Literal["sigmoid", "hard_sigmoid", "none"] = "sigmoid",
+        norm: Literal["batch", "layer"] = "batch",
+        kernel_size: int = 5,
+        padding: Literal["reflect", "zeros"] = "reflect",
+    ) -> None:
+        super().__init__()
+        check_positive("gunet", width=width)
+        check_depths("gunet", depths)
+        levels = len(depths) // 2
+        _check_options(width, max_width, levels, input_scales, kernel_size)
+        channels = [min(width << level, max_width or width << level) for level in range(levels + 1)]
+        gain = (8 * sum(depths)) ** -0.25
+
+        self.stem = nn.Conv2d(3, width, 3, padding=1, padding_mode="reflect")
+        self.scale_stems = nn.ModuleList(
+            nn.Conv2d(3, channels[scale], 3, padding=1, padding_mode="reflect") for scale in range(1, input_scales)
+        )
+        self.stages = nn.ModuleList(
+            nn.Sequential(*[_Block(size, gate, norm, kernel_size, padding, gain) for _ in range(depth)])
+            for size, depth in zip(channels + channels[-2::-1], depths, strict=True)
+        )
+        self.skips = nn.ModuleList(nn.Conv2d(size, size, 1) for size in channels[:-1])
+        self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(channels))
+        self.ups = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2)) for fine, coarse in pairwise(channels)
+        )
+        self.fusions = nn.ModuleList(_fusion(fusion, size) for size in channels[:-1])
+
+        self.out_channels = width
+        self.multiple_of = 2**levels
+        self.min_side = self.multiple_of * _smallest_coarse_side(kernel_size, padding)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features `B width H W` of an image `B 3 H W` in [-1, 1]; H and W multiples of `multiple_of`."""
+        levels = len(self.downs)
+        features = self.stem(image)
+        skipped: list[Tensor] = []
+        for level in range(levels):
+            features = self.stages[level](features)
+            skipped.append(self.skips[level](features))
+            features = self._add_scaled_image(self.downs[level](features), image, level + 1)
+        features = self.stages[levels](features)
+        for level in reversed(range(levels)):
+            features = self.fusions[level](self.ups[level](features), skipped[level])
+            features = self.stages[2 * levels - level](features)
+        return features
+
+    def _add_scaled_image(self, features: Tensor, image: Tensor, level: int) -> Tensor:
+        if level > len(self.scale_stems):
+            return features
+        return features + self.scale_stems[level - 1](F.avg_pool2d(image, 2**level))
+
+
+class _Block(nn.Module):
+    """Residual gated block: x + project(depthwise(value(norm x)) * gate(norm x))."""
+
+    def __init__(
+        self, channels: int, gate: str, norm: str, kernel_size: int, padding: Literal["reflect", "zeros"], gain: float
+    ) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, NORM_EPS) if norm == "batch" else ChannelLayerNorm(channels, NORM_EPS)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.depthwise = nn.Conv2d(
+            channels, channels, kernel_size, padding=kernel_size // 2, groups=channels, padding_mode=padding
+        )
+        self.gate = _gate(gate, channels)
+        self.project = nn.Conv2d(channels, channels, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                _initialise(module, gain)
+
+    def forward(self, features: Tensor) -> Tensor:
+        normed = self.norm(features)
+        values = self.depthwise(self.value(normed))
+        if self.gate is not None:
+            values = values * self.gate(normed)
+        return features + self.project(values)
+
+
+class _SelectiveKernel(nn.Module):
+    """Per-channel blend of two inputs, chosen from their pooled sum (paper, "SK fusion").
+
+    A softmax over two logits is a sigmoid of their difference, so the blend is a linear interpolation: neither
+    concatenation nor stack. `select` keeps both rows of logits, the decoder's first.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(channels // 8, 4)
+        self.squeeze = nn.Conv2d(channels, hidden, 1, bias=False)
+        self.select = nn.Conv2d(hidden, 2 * channels, 1, bias=False)
+
+    def forward(self, features: Tensor, skipped: Tensor) -> Tensor:
+        pooled = features.mean((2, 3), keepdim=True) + skipped.mean((2, 3), keepdim=True)
+        of_features, of_skipped = self.select(F.relu(self.squeeze(pooled))).chunk(2, dim=1)
+        return torch.lerp(skipped, features, torch.sigmoid(of_features - of_skipped))
+
+
+class _Concatenation(nn.Module):
+    """1x1 convolution of both inputs, the decoder's first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * channels, channels, 1)
+
+    def forward(self, features: Tensor, skipped: Tensor) -> Tensor:
+        return self.conv(torch.cat((features, skipped), dim=1))
+
+
+class _Sum(nn.Module):
+    def forward(self, features: Tensor, skipped: Tensor) -> Tensor:
+        return features + skipped
+
+
+def _fusion(name: str, channels: int) -> nn.Module:
+    if name == "selective_kernel":
+        return _SelectiveKernel(channels)
+    return _Concatenation(channels) if name == "concatenation" else _Sum()
+
+
+def _gate(name: str, channels: int) -> nn.Module | None:
+    if name == "none":
+        return None
+    activation = nn.Sigmoid() if name == "sigmoid" else nn.Hardsigmoid()
+    return nn.Sequential(nn.Conv2d(channels, channels, 1), activation)
+
+
+def _initialise(conv: nn.Conv2d, gain: float) -> None:
+    """Published initialisation: truncated normal, Xavier's deviation times `gain`, bias zero."""
+    pixels = conv.weight[0, 0].numel()
+    fan_in, fan_out = conv.weight.shape[1] * pixels, conv.weight.shape[0] * pixels
+    nn.init.trunc_normal_(conv.weight, std=gain * math.sqrt(2 / (fan_in + fan_out)))
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
+def _smallest_coarse_side(kernel_size: int, padding: str) -> int:
+    """Side the coarsest level needs: reflection wants more pixels than it adds, batch statistics more than one."""
+    return max(2, kernel_size // 2 + 1) if padding == "reflect" else 2
+
+
+def _check_options(width: int, max_width: int | None, levels: int, input_scales: int, kernel_size: int) -> None:
+    if max_width is not None and max_width < width:
+        raise ValueError(f"gunet: max_width is {max_width}; it must be at least width ({width}), or null")
+    most_scales = min(3, levels + 1)
+    if not 1 <= input_scales <= most_scales:
+        raise ValueError(f"gunet: input_scales is {input_scales}; depths allow 1 to {most_scales}")
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"gunet: kernel_size is {kernel_size}; it must be odd and at least 1")

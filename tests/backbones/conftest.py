@@ -1,0 +1,180 @@
+"""What the tests of single backbones share: reference outputs, a whole restorer, counting."""
+
+import gzip
+import json
+import math
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from backbones import Backbone
+
+REPOSITORY = Path(__file__).parents[2]
+GOLDENS = REPOSITORY / "tests" / "goldens"
+GOLDENS_ELSEWHERE = REPOSITORY.parent / "shared" / "goldens"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Weights under the authors' names, and named inputs and outputs."""
+
+    weights: dict[str, Tensor]
+    tensors: dict[str, Tensor]
+
+
+@pytest.fixture
+def load_golden() -> Callable[[str], Golden]:
+    """Function: name of a case, like `full/gunet_t` -> its weights and tensors; skips the test where it is absent."""
+    return _load_golden
+
+
+@pytest.fixture
+def fill() -> Callable[[nn.Module, Golden, list[tuple[str, str]]], None]:
+    """Function: load a golden's weights into a network, strictly, after renaming every key."""
+    return _fill
+
+
+@pytest.fixture
+def restore() -> Callable[[Backbone, nn.Module, Tensor], Tensor]:
+    """Function: pad, backbone, output convolution, plus the image, crop."""
+    return _restore
+
+
+@pytest.fixture
+def count_macs() -> Callable[[nn.Module, int], int]:
+    """Function: multiply-accumulates of a network on the meta device for a square image."""
+    return _count_macs
+
+
+@pytest.fixture
+def weight_bytes() -> Callable[[Backbone], int]:
+    """Function: bytes of a backbone's float32 weights and buffers with a 3x3 head to six channels."""
+    return _weight_bytes
+
+
+@pytest.fixture
+def randomise() -> Callable[[nn.Module], None]:
+    """Function: move every parameter away from its initial value, so that no branch is switched off by a zero."""
+    return _randomise
+
+
+@pytest.fixture
+def differ() -> Callable[[Backbone, Backbone], bool]:
+    """Function: whether two backbones have other parameters, or with equal weights give another output."""
+    return _differ
+
+
+@pytest.fixture
+def differ_at() -> Callable[[Backbone, Backbone, Tensor], bool]:
+    """Function: whether two backbones, as they are, see an image differently."""
+    return _differ_at
+
+
+def _load_golden(name: str) -> Golden:
+    folder = next((f for f in (GOLDENS, GOLDENS_ELSEWHERE) if (f / f"{name}.safetensors").exists()), None)
+    if folder is None:
+        pytest.skip(f"reference output {name} is not here: its code is not under a permissive licence")
+    with safe_open(folder / f"{name}.safetensors", "pt") as file:
+        meta = json.loads(file.metadata()["meta"])
+        stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (the file is no mapping)
+    weights = {key[3:]: _as_float(value) for key, value in stored.items() if key.startswith("sd/")}
+    tensors = {key: value for key, value in stored.items() if not key.startswith("sd/")}
+    key_list = folder / f"{name}.keys.json.gz"
+    if key_list.exists():
+        keys = json.loads(gzip.decompress(key_list.read_bytes()))["keys"]
+        weights = {key: _recipe(key, shape, meta["gain"]) for key, shape, _ in keys}
+    return Golden(weights, tensors)
+
+
+def _as_float(stored: Tensor) -> Tensor:
+    return stored.float() if stored.is_floating_point() else stored
+
+
+def _recipe(key: str, shape: list[int], gain: float) -> Tensor:
+    """The weight that the reference was computed with: normal numbers seeded by the key, scaled by its kind."""
+    leaf = key.rsplit(".", 1)[-1]
+    if leaf == "num_batches_tracked":
+        return torch.tensor(0)
+    seed = zlib.crc32(key.encode())
+    normal = np.random.RandomState(seed).standard_normal(tuple(shape)).astype(np.float32)
+    if leaf == "weight" and len(shape) > 1:
+        values = normal * np.float32(gain / math.sqrt(math.prod(shape[1:])))
+    else:
+        kinds = {
+            "running_var": lambda: 1 + 0.25 * np.tanh(normal),
+            "running_mean": lambda: np.float32(0.1) * normal,
+            "bias": lambda: np.float32(0.05) * normal,
+            "weight": lambda: 1 + np.float32(0.1) * normal,
+        }
+        values = kinds.get(leaf, lambda: np.float32(0.3) + np.float32(0.1) * normal)()
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))
+
+
+def _fill(network: nn.Module, golden: Golden, renames: list[tuple[str, str]]) -> None:
+    shapes = {key: value.shape for key, value in network.state_dict().items()}
+    renamed = {_rename(key, renames): value for key, value in golden.weights.items()}
+    assert len(renamed) == len(golden.weights), "two official keys got the same name"
+    # The authors keep scale and shift of some norms as 1 C 1 1.
+    shaped = {key: value.reshape(shapes[key]) if ".norm." in key else value for key, value in renamed.items()}
+    network.load_state_dict(shaped, strict=True)
+    network.eval()
+
+
+def _rename(key: str, renames: list[tuple[str, str]]) -> str:
+    for pattern, replacement in renames:
+        if re.match(pattern, key):
+            return re.sub(pattern, replacement, key)
+    raise KeyError(f"no rule renames {key}")
+
+
+def _restore(backbone: Backbone, head: nn.Module, image: Tensor) -> Tensor:
+    height, width = image.shape[2:]
+    beyond = (0, -width % backbone.multiple_of, 0, -height % backbone.multiple_of)
+    padded = F.pad(image, beyond, mode="constant" if backbone.pad_mode == "zeros" else backbone.pad_mode)
+    with torch.no_grad():
+        return (head(backbone(padded)) + padded)[..., :height, :width]
+
+
+def _count_macs(network: nn.Module, side: int) -> int:
+    with FlopCounterMode(display=False) as counter:
+        network.to("meta").eval()(torch.empty(1, 3, side, side, device="meta"))
+    return counter.get_total_flops() // 2
+
+
+def _weight_bytes(backbone: Backbone) -> int:
+    head = nn.Conv2d(backbone.out_channels, 6, 3)
+    tensors = [*backbone.state_dict().values(), *head.parameters()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _randomise(network: nn.Module) -> None:
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+
+
+def _differ(first: Backbone, second: Backbone) -> bool:
+    shapes = [{key: value.shape for key, value in net.state_dict().items()} for net in (first, second)]
+    if shapes[0] != shapes[1]:
+        return True
+    _randomise(first)
+    second.load_state_dict(first.state_dict())
+    side = max(first.min_side, second.min_side, 32)
+    image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(1))
+    return _differ_at(first, second, image)
+
+
+def _differ_at(first: Backbone, second: Backbone, image: Tensor) -> bool:
+    with torch.no_grad():
+        return not torch.allclose(first.eval()(image), second.eval()(image), atol=1e-4)

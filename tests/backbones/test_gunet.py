@@ -1,0 +1,233 @@
+"""gUNet: equal to the authors' code, to its published cost, and every option does something."""
+
+import copy
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from backbones.gunet import GUNet
+
+RENAMES = [
+    (r"inconv\.proj\.", "backbone.stem."),
+    (r"outconv\.proj\.0\.", "head."),
+    (r"layers\.(\d+)\.blocks\.(\d+)\.norm\.", r"backbone.stages.\1.\2.norm."),
+    (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.Wv\.0\.", r"backbone.stages.\1.\2.value."),
+    (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.Wv\.1\.", r"backbone.stages.\1.\2.depthwise."),
+    (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.Wg\.0\.", r"backbone.stages.\1.\2.gate.0."),
+    (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.proj\.", r"backbone.stages.\1.\2.project."),
+    (r"skips\.(\d+)\.", r"backbone.skips.\1."),
+    (r"downs\.(\d+)\.proj\.", r"backbone.downs.\1."),
+    (r"ups\.(\d+)\.proj\.0\.", r"backbone.ups.\1.0."),
+    (r"fusions\.(\d+)\.mlp\.1\.", r"backbone.fusions.\1.squeeze."),
+    (r"fusions\.(\d+)\.mlp\.3\.", r"backbone.fusions.\1.select."),
+    (r"fusions\.(\d+)\.conv\.", r"backbone.fusions.\1.conv."),
+]
+SMALL = {"width": 8, "depths": (1, 1, 1, 1, 1)}
+ABLATION = {**SMALL, "kernel_size": 3, "norm": "layer", "gate": "hard_sigmoid", "fusion": "concatenation"}
+
+
+def output_convolution(backbone):
+    return nn.Conv2d(backbone.out_channels, 3, 3, padding=1, padding_mode="reflect")
+
+
+@pytest.mark.parametrize(
+    ("case", "options", "suffixes"),
+    [
+        ("gunet_b8_7stage", {"width": 8, "depths": (1, 1, 1, 2, 1, 1, 1)}, ("", "_odd")),
+        ("gunet_ablation_ln_hsig_cat", ABLATION, ("",)),
+        ("full/gunet_t", GUNet.sizes["t"], ("",)),
+        ("full/gunet_s", GUNet.sizes["s"], ("",)),
+    ],
+)
+def test_gunet_gives_the_authors_output(load_golden, fill, restore, case, options, suffixes):
+    """With the authors' weights, the whole restorer gives the authors' output, at odd sides too."""
+    golden = load_golden(case)
+    backbone = GUNet(**options)
+    network = nn.ModuleDict({"backbone": backbone, "head": output_convolution(backbone)})
+    fill(network, golden, RENAMES)
+    for suffix in suffixes:
+        restored = restore(backbone, network["head"], golden.tensors[f"input{suffix}"])
+        torch.testing.assert_close(restored, golden.tensors[f"output{suffix}"], rtol=1e-5, atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "parameters", "giga_macs"),
+    [("t", 844_899, 2.76), ("s", 1_477_059, 4.86), ("b", 2_741_379, 9.08), ("d", 5_270_019, 17.51)],
+)
+def test_gunet_published_sizes_have_the_published_cost(count_macs, size, parameters, giga_macs):
+    """Parameters and MACs of the published sizes, output convolution included, are those of the authors' code."""
+    with torch.device("meta"):
+        backbone = GUNet(**GUNet.sizes[size])
+        network = nn.Sequential(backbone, output_convolution(backbone))
+    assert sum(p.numel() for p in network.parameters()) == parameters
+    assert round(count_macs(network, 256) / 1e9, 2) == giga_macs
+
+
+@pytest.mark.parametrize("size", ["small", "retouch", "tiny"])
+def test_gunet_sizes_of_ours_fit_ten_megabytes(weight_bytes, size):
+    """The sizes made for the size gate stay under 10,000,000 bytes with room for the file's header."""
+    backbone = GUNet(**GUNet.sizes[size])
+    header_bytes = 128 * len(backbone.state_dict())
+    assert weight_bytes(backbone) + header_bytes < 10_000_000
+
+
+def test_gunet_tiny_lies_in_its_band():
+    """The tiny size has 60 to 75 thousand parameters and takes sides that are multiples of 16."""
+    backbone = GUNet(**GUNet.sizes["tiny"])
+    assert 60_000 <= sum(p.numel() for p in backbone.parameters()) <= 75_000
+    assert 16 % backbone.multiple_of == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 16},
+        {"depths": (1, 2, 1, 1, 1)},
+        {"depths": (1, 1, 1)},
+        {"max_width": 16},
+        {"input_scales": 2},
+        {"input_scales": 3},
+        {"fusion": "concatenation"},
+        {"fusion": "sum"},
+        {"gate": "hard_sigmoid"},
+        {"gate": "none"},
+        {"norm": "layer"},
+        {"kernel_size": 3},
+        {"padding": "zeros"},
+    ],
+    ids=str,
+)
+def test_every_gunet_option_changes_the_network(differ, change):
+    """Each option changes the parameters or, with equal weights, the output."""
+    assert differ(GUNet(**SMALL), GUNet(**{**SMALL, **change}))
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_gunet_input_scale_sees_the_area_average(differ_at, scale):
+    """The smallest scale is blind to stripes as wide as half its pixel, which average to zero, not to even grey."""
+    backbone = GUNet(**SMALL, input_scales=scale)
+    blind = copy.deepcopy(backbone)
+    nn.init.zeros_(blind.scale_stems[-1].weight)
+    stripes = torch.ones(1, 3, 32, 32)
+    half = 2 ** (scale - 2)
+    for column in range(0, 32, 2 * half):
+        stripes[..., column : column + half] = -1
+    assert not differ_at(backbone, blind, stripes)
+    assert differ_at(backbone, blind, torch.full_like(stripes, 0.25))
+
+
+def test_gunet_max_width_caps_every_level():
+    """No convolution but the one before pixel shuffle makes more channels than max_width."""
+    backbone = GUNet(width=8, depths=(1,) * 9, max_width=24)
+    assert [down.out_channels for down in backbone.downs] == [16, 24, 24, 24]
+
+
+def test_gunet_selective_kernel_equals_the_softmax_form():
+    """The interpolation equals a softmax over the stacked logits that weighs both inputs."""
+    torch.manual_seed(0)
+    fusion = GUNet(**SMALL).fusions[1]
+    features, skipped = torch.randn(2, 2, 16, 6, 5)
+    pooled = (features + skipped).mean((2, 3), keepdim=True)
+    logits = fusion.select(fusion.squeeze(pooled).relu()).unflatten(1, (2, 16))
+    weights = logits.softmax(dim=1)
+    torch.testing.assert_close(fusion(features, skipped), weights[:, 0] * features + weights[:, 1] * skipped)
+
+
+def test_gunet_blocks_start_as_published():
+    """Block convolutions start with deviation (8 N)^(-1/4) sqrt(2 / (fan in + fan out)) and bias zero."""
+    torch.manual_seed(0)
+    block = GUNet(width=64, depths=(2, 2, 2)).stages[0][0]
+    gain = (8 * 6) ** -0.25
+    assert block.value.weight.std().item() == pytest.approx(gain * math.sqrt(2 / 128), rel=0.05)
+    assert block.depthwise.weight.std().item() == pytest.approx(gain * math.sqrt(2 / (25 + 25 * 64)), rel=0.1)
+    assert not block.value.bias.any()
+    assert not block.gate[0].bias.any()
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2), st.integers(0, 2), st.sampled_from([1, 3, 5, 7]), st.sampled_from(["reflect", "zeros"]))
+def test_gunet_takes_every_size_it_claims(rows, columns, kernel_size, padding):
+    """From min_side upward, every multiple of multiple_of comes back in its own size, also in training."""
+    backbone = GUNet(width=4, depths=(1, 1, 1, 1, 1), kernel_size=kernel_size, padding=padding)
+    height = backbone.min_side + rows * backbone.multiple_of
+    width = backbone.min_side + columns * backbone.multiple_of
+    assert backbone(torch.zeros(1, 3, height, width)).shape == (1, 4, height, width)
+
+
+def test_gunet_min_side_is_the_smallest():
+    """One step below min_side, the reflection asks for more pixels than there are."""
+    backbone = GUNet(**GUNet.sizes["t"]).eval()
+    side = backbone.min_side - backbone.multiple_of
+    with pytest.raises(RuntimeError, match="Padding size"):
+        backbone(torch.zeros(1, 3, side, side))
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_gunet_does_not_depend_on_the_memory_layout(randomise, norm):
+    """Channels last gives the features of the default layout."""
+    backbone = GUNet(**SMALL, norm=norm, input_scales=3).eval()
+    randomise(backbone)
+    image = torch.rand(2, 3, 32, 48)
+    expected = backbone(image)
+    backbone.to(memory_format=torch.channels_last)
+    features = backbone(image.to(memory_format=torch.channels_last))
+    assert features.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_gunet_runs_under_autocast():
+    """Under bfloat16 autocast all gradients are finite and the features lie within 3 % of those in float32."""
+    torch.manual_seed(0)
+    backbone = GUNet(**GUNet.sizes["tiny"]).eval()
+    image = torch.rand(1, 3, 48, 48)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = backbone(image)
+    features.float().square().mean().backward()
+    exact = backbone(image)
+    assert (features.float() - exact).norm() < 0.03 * exact.norm()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in backbone.parameters())
+
+
+@pytest.mark.slow
+def test_gunet_compiles_as_one_graph():
+    """Tracing finds no graph break."""
+    backbone = GUNet(**GUNet.sizes["tiny"]).eval()
+    image = torch.rand(1, 3, 48, 48)
+    compiled = torch.compile(backbone, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(image), backbone(image))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"norm": "layer"}], ids=str)
+def test_gunet_exports(options):
+    """The network exports with free batch and sides, and the export gives the same features."""
+    backbone = GUNet(**SMALL, input_scales=3, **options).eval()
+    rows, columns = torch.export.Dim("rows", min=4, max=64), torch.export.Dim("columns", min=4, max=64)
+    shapes = ({0: torch.export.Dim("batch", max=8), 2: 4 * rows, 3: 4 * columns},)
+    exported = torch.export.export(backbone, (torch.rand(2, 3, 32, 48),), dynamic_shapes=shapes)
+    image = torch.rand(3, 3, 40, 24)
+    torch.testing.assert_close(exported.module()(image), backbone(image))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 0}, "width is 0; it must be above 0"),
+        ({"depths": (1, 1)}, r"depths is \[1, 1\]; it must hold an odd number"),
+        ({"depths": ()}, "odd number"),
+        ({"depths": (1, 0, 1)}, "at least 1"),
+        ({"width": 24, "max_width": 16}, r"max_width is 16; it must be at least width \(24\)"),
+        ({"input_scales": 4}, "input_scales is 4; depths allow 1 to 3"),
+        ({"input_scales": 0}, "input_scales is 0"),
+        ({"depths": (1, 1, 1), "input_scales": 3}, "depths allow 1 to 2"),
+        ({"kernel_size": 4}, "kernel_size is 4; it must be odd"),
+    ],
+)
+def test_gunet_says_what_is_allowed(options, message):
+    """An option outside its range is refused, with the value and what would do."""
+    with pytest.raises(ValueError, match=message):
+        GUNet(**options)

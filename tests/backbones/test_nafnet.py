@@ -1,0 +1,178 @@
+"""NAFNet: equal to the authors' code, to its published cost, and every option does something."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from backbones.nafnet import NAFNet
+
+BLOCK_PARTS = {
+    "norm1": "spatial_norm",
+    "conv1": "spatial_expand",
+    "conv2": "depthwise",
+    r"sca\.1": "attention",
+    "conv3": "spatial_project",
+    "norm2": "channel_norm",
+    "conv4": "channel_expand",
+    "conv5": "channel_project",
+    "beta": "beta",
+    "gamma": "gamma",
+}
+SMALL = {"width": 8, "depths": (1, 1, 1, 1, 1)}
+
+
+def renames(levels):
+    """The official names count the decoder from the coarsest level; ours count stages, and `ups` by level."""
+    rules = [(r"intro\.", "backbone.stem."), (r"ending\.", "head."), (r"downs\.", "backbone.downs.")]
+    rules += [(rf"ups\.{i}\.", f"backbone.ups.{levels - 1 - i}.") for i in range(levels)]
+    stages = {rf"encoders\.{i}": i for i in range(levels)}
+    stages |= {"middle_blks": levels}
+    stages |= {rf"decoders\.{i}": levels + 1 + i for i in range(levels)}
+    for official, stage in stages.items():
+        for part, name in BLOCK_PARTS.items():
+            rules.append((rf"{official}\.(\d+)\.{part}(?=\.|$)", rf"backbone.stages.{stage}.\1.{name}"))
+    return rules
+
+
+def output_convolution(backbone):
+    return nn.Conv2d(backbone.out_channels, 3, 3, padding=1)
+
+
+@pytest.mark.parametrize(
+    ("case", "options", "suffixes"),
+    [
+        ("nafnet_w8_e11_m1_d11", SMALL, ("", "_odd")),
+        pytest.param("full/nafnet_gopro_w32", NAFNet.sizes["w32_gopro"], ("",), marks=pytest.mark.slow),
+    ],
+)
+def test_nafnet_gives_the_authors_output(load_golden, fill, restore, case, options, suffixes):
+    """With the authors' weights, the whole restorer gives the authors' output, at odd sides too."""
+    golden = load_golden(case)
+    backbone = NAFNet(**options)
+    network = nn.ModuleDict({"backbone": backbone, "head": output_convolution(backbone)})
+    fill(network, golden, renames(len(backbone.downs)))
+    for suffix in suffixes:
+        restored = restore(backbone, network["head"], golden.tensors[f"input{suffix}"])
+        torch.testing.assert_close(restored, golden.tensors[f"output{suffix}"], rtol=1e-5, atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "mega_parameters", "giga_macs"),
+    [
+        ("w32_gopro", 17.112, 15.96),
+        ("w32_sidd", 29.160, 16.05),
+        ("w64_gopro", 67.889, 63.05),
+        ("w64_sidd", 115.983, 63.24),
+    ],
+)
+def test_nafnet_published_sizes_have_the_published_cost(count_macs, size, mega_parameters, giga_macs):
+    """Parameters and MACs of the published sizes, output convolution included, are those of the authors' code."""
+    with torch.device("meta"):
+        backbone = NAFNet(**NAFNet.sizes[size])
+        network = nn.Sequential(backbone, output_convolution(backbone))
+    assert round(sum(p.numel() for p in network.parameters()) / 1e6, 3) == mega_parameters
+    assert round(count_macs(network, 256) / 1e9, 2) == giga_macs
+
+
+def test_nafnet_small_fits_ten_megabytes(weight_bytes):
+    """The size made for the size gate stays under 10,000,000 bytes with room for the file's header."""
+    backbone = NAFNet(**NAFNet.sizes["small"])
+    assert weight_bytes(backbone) + 128 * len(backbone.state_dict()) < 10_000_000
+
+
+def test_nafnet_tiny_lies_in_its_band():
+    """The tiny size has 60 to 75 thousand parameters and takes sides that are multiples of 16."""
+    backbone = NAFNet(**NAFNet.sizes["tiny"])
+    assert 60_000 <= sum(p.numel() for p in backbone.parameters()) <= 75_000
+    assert 16 % backbone.multiple_of == 0
+
+
+@pytest.mark.parametrize("change", [{"width": 16}, {"depths": (1, 1, 2, 1, 1)}, {"depths": (1, 1, 1)}], ids=str)
+def test_every_nafnet_option_changes_the_network(differ, change):
+    """Each option changes the parameters or, with equal weights, the output."""
+    assert differ(NAFNet(**SMALL), NAFNet(**{**SMALL, **change}))
+
+
+def test_fresh_nafnet_block_is_the_identity():
+    """beta and gamma start at zero: a block returns its input and learns from there."""
+    block = NAFNet(**SMALL).stages[0][0]
+    features = torch.rand(1, 8, 6, 6)
+    torch.testing.assert_close(block(features), features, rtol=0, atol=0)
+    block(features).sum().backward()
+    assert block.beta.grad.any()
+    assert block.gamma.grad.any()
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2), st.integers(0, 2), st.integers(0, 3))
+def test_nafnet_takes_every_size_it_claims(rows, columns, levels):
+    """From min_side upward, every multiple of multiple_of comes back in its own size."""
+    backbone = NAFNet(width=4, depths=(1,) * (2 * levels + 1))
+    height = backbone.min_side + rows * backbone.multiple_of
+    width = backbone.min_side + columns * backbone.multiple_of
+    assert backbone(torch.zeros(1, 3, height, width)).shape == (1, 4, height, width)
+
+
+def test_nafnet_does_not_depend_on_the_memory_layout(randomise):
+    """Channels last gives the features of the default layout."""
+    backbone = NAFNet(**SMALL)
+    randomise(backbone)
+    image = torch.rand(2, 3, 32, 48)
+    expected = backbone(image)
+    backbone.to(memory_format=torch.channels_last)
+    features = backbone(image.to(memory_format=torch.channels_last))
+    assert features.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_nafnet_runs_under_autocast(randomise):
+    """Under bfloat16 autocast all gradients are finite and the features lie within 3 % of those in float32."""
+    torch.manual_seed(0)
+    backbone = NAFNet(**NAFNet.sizes["tiny"])
+    randomise(backbone)
+    image = torch.rand(1, 3, 32, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = backbone(image)
+    features.float().square().mean().backward()
+    exact = backbone(image)
+    assert (features.float() - exact).norm() < 0.03 * exact.norm()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in backbone.parameters())
+
+
+@pytest.mark.slow
+def test_nafnet_compiles_as_one_graph(randomise):
+    """Tracing finds no graph break."""
+    backbone = NAFNet(**SMALL).eval()
+    randomise(backbone)
+    image = torch.rand(1, 3, 32, 32)
+    compiled = torch.compile(backbone, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(image), backbone(image))
+
+
+@pytest.mark.slow
+def test_nafnet_exports(randomise):
+    """The network exports with free batch and sides, and the export gives the same features."""
+    backbone = NAFNet(**SMALL).eval()
+    randomise(backbone)
+    rows, columns = torch.export.Dim("rows", min=2, max=64), torch.export.Dim("columns", min=2, max=64)
+    shapes = ({0: torch.export.Dim("batch", max=8), 2: 4 * rows, 3: 4 * columns},)
+    exported = torch.export.export(backbone, (torch.rand(2, 3, 32, 48),), dynamic_shapes=shapes)
+    image = torch.rand(3, 3, 40, 24)
+    torch.testing.assert_close(exported.module()(image), backbone(image))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 0}, "nafnet: width is 0; it must be above 0"),
+        ({"depths": (1, 1)}, r"depths is \[1, 1\]; it must hold an odd number"),
+        ({"depths": ()}, "odd number"),
+        ({"depths": (1, 0, 1)}, "at least 1"),
+    ],
+)
+def test_nafnet_says_what_is_allowed(options, message):
+    """An option outside its range is refused, with the value and what would do."""
+    with pytest.raises(ValueError, match=message):
+        NAFNet(**options)

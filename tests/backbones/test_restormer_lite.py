@@ -1,0 +1,228 @@
+"""Restormer: equal to reference outputs, to its published cost, and every option does something."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from backbones.restormer_lite import RestormerLite
+
+BLOCK_PARTS = {
+    r"norm1\.body": "attention_norm",
+    r"norm2\.body": "feed_forward_norm",
+    r"attn\.temperature": "attention.temperature",
+    r"attn\.qkv": "attention.expand",
+    r"attn\.qkv_dwconv": "attention.depthwise",
+    r"attn\.project_out": "attention.project",
+    r"ffn\.project_in": "feed_forward.expand",
+    r"ffn\.dwconv": "feed_forward.depthwise",
+    r"ffn\.project_out": "feed_forward.project",
+}
+SMALL = {"width": 8, "depths": (1, 1, 1), "refinement": 1, "heads": (1, 2, 4)}
+
+
+def renames(levels):
+    """The official names count levels from 1; ours count from 0 and keep each kind of layer in one list."""
+    rules = [(r"patch_embed\.proj\.", "backbone.stem."), (r"output\.", "head.")]
+    stages = {"latent": "latent", "refinement": "refinement"}
+    for level in range(levels - 1):
+        stages |= {rf"{part}_level{level + 1}": f"{part}.{level}" for part in ("encoder", "decoder")}
+        rules.append((rf"down{level + 1}_{level + 2}\.body\.", f"backbone.downs.{level}."))
+        rules.append((rf"up{level + 2}_{level + 1}\.body\.", f"backbone.ups.{level}."))
+        rules.append((rf"reduce_chan_level{level + 2}\.", f"backbone.reductions.{level}."))
+    for official, stage in stages.items():
+        for part, name in BLOCK_PARTS.items():
+            rules.append((rf"{official}\.(\d+)\.{part}(?=\.|$)", rf"backbone.{stage}.\1.{name}"))
+    return rules
+
+
+def output_convolution(backbone):
+    return nn.Conv2d(backbone.out_channels, 3, 3, padding=1, bias=False)
+
+
+@pytest.mark.parametrize(
+    ("case", "options"),
+    [
+        (
+            "restormer_d8_biasfree",
+            {"width": 8, "depths": (1, 1, 1, 1), "refinement": 1, "heads": (1, 2, 4, 8), "norm": "bias_free"},
+        ),
+        pytest.param("full/restormer_real_denoise", RestormerLite.sizes["restormer_denoise"], marks=pytest.mark.slow),
+    ],
+)
+def test_restormer_gives_the_reference_output(load_golden, fill, restore, case, options):
+    """With the reference weights, the whole restorer gives the reference output."""
+    golden = load_golden(case)
+    backbone = RestormerLite(**options)
+    network = nn.ModuleDict({"backbone": backbone, "head": output_convolution(backbone)})
+    fill(network, golden, renames(len(options["depths"])))
+    restored = restore(backbone, network["head"], golden.tensors["input"])
+    torch.testing.assert_close(restored, golden.tensors["output"], rtol=1e-5, atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "mega_parameters", "giga_macs"),
+    [
+        (RestormerLite.sizes["restormer"], 26.127, 154.88),
+        (RestormerLite.sizes["restormer_denoise"], 26.112, 154.88),
+        (RestormerLite.sizes["small"], 1.728, 10.06),
+        ({**RestormerLite.sizes["small"], "width": 24}, 3.813, 21.65),
+    ],
+)
+def test_restormer_has_the_published_cost(count_macs, options, mega_parameters, giga_macs):
+    """Parameters and MACs, attention products and the output convolution included, are the published ones."""
+    with torch.device("meta"):
+        backbone = RestormerLite(**options)
+        network = nn.Sequential(backbone, output_convolution(backbone))
+    assert round(sum(p.numel() for p in network.parameters()) / 1e6, 3) == mega_parameters
+    assert round(count_macs(network, 256) / 1e9, 2) == giga_macs
+
+
+def test_restormer_small_fits_ten_megabytes(weight_bytes):
+    """The size made for the size gate stays under 10,000,000 bytes with room for the file's header."""
+    backbone = RestormerLite(**RestormerLite.sizes["small"])
+    assert weight_bytes(backbone) + 128 * len(backbone.state_dict()) < 10_000_000
+
+
+def test_restormer_tiny_lies_in_its_band():
+    """The tiny size has 60 to 75 thousand parameters and takes sides that are multiples of 16."""
+    backbone = RestormerLite(**RestormerLite.sizes["tiny"])
+    assert 60_000 <= sum(p.numel() for p in backbone.parameters()) <= 75_000
+    assert 16 % backbone.multiple_of == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 16},
+        {"depths": (1, 2, 1)},
+        {"depths": (1, 1), "heads": (1, 2)},
+        {"refinement": 0},
+        {"heads": (1, 1, 4)},
+        {"expansion": 2.0},
+        {"norm": "bias_free"},
+    ],
+    ids=str,
+)
+def test_every_restormer_option_changes_the_network(differ, change):
+    """Each option changes the parameters or, with equal weights, the output."""
+    assert differ(RestormerLite(**SMALL), RestormerLite(**{**SMALL, **change}))
+
+
+def test_bias_free_norm_keeps_the_mean():
+    """The bias-free form divides by the deviation of the channels and subtracts nothing."""
+    norm = RestormerLite(**SMALL, norm="bias_free").encoder[0][0].attention_norm
+    features = torch.tensor([1.0, 3.0] * 4).view(1, 8, 1, 1)
+    torch.testing.assert_close(norm(features), features / (1 + 1e-5) ** 0.5)
+
+
+def test_bias_free_norm_survives_half_precision():
+    """Features whose squares overflow float16 are normalised, not zeroed."""
+    norm = RestormerLite(**SMALL, norm="bias_free").encoder[0][0].attention_norm.half()
+    features = torch.tensor([1000.0, 3000.0] * 4, dtype=torch.float16).view(1, 8, 1, 1)
+    torch.testing.assert_close(norm(features), features / 1000, rtol=2e-3, atol=0)
+
+
+def test_restormer_attention_equals_its_formula():
+    """Per head: softmax(temperature * cosine of each pair of channels) mixes the channels of the values."""
+    torch.manual_seed(0)
+    attention = RestormerLite(**SMALL).encoder[1][0].attention
+    attention.temperature.data = torch.tensor([0.5, 3.0]).view(2, 1, 1)
+    features = torch.rand(2, 16, 6, 5)
+    query, key, value = attention.depthwise(attention.expand(features)).split(16, dim=1)
+    mixed = torch.empty_like(value)
+    for head in range(2):
+        own = slice(8 * head, 8 * head + 8)
+        pairs = torch.cosine_similarity(query[:, own, None].flatten(3), key[:, None, own].flatten(3), dim=-1)
+        weights = (attention.temperature[head] * pairs).softmax(dim=-1)
+        mixed[:, own] = torch.einsum("bij,bjhw->bihw", weights, value[:, own])
+    torch.testing.assert_close(attention(features), attention.project(mixed))
+
+
+def test_restormer_feed_forward_equals_its_formula():
+    """The first half of the hidden channels, through the exact GELU, gates the second."""
+    torch.manual_seed(0)
+    feed_forward = RestormerLite(**SMALL).encoder[0][0].feed_forward
+    features = torch.rand(2, 8, 6, 5)
+    hidden = feed_forward.depthwise(feed_forward.expand(features))
+    assert hidden.shape[1] == 2 * int(8 * 2.66)
+    gate, value = hidden.split(21, dim=1)
+    gelu = gate * (1 + torch.erf(gate / 2**0.5)) / 2
+    torch.testing.assert_close(feed_forward(features), feed_forward.project(gelu * value))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2), st.integers(0, 2), st.integers(2, 4), st.sampled_from(["with_bias", "bias_free"]))
+def test_restormer_takes_every_size_it_claims(rows, columns, levels, norm):
+    """From min_side upward, every multiple of multiple_of comes back in its own size."""
+    backbone = RestormerLite(width=4, depths=(1,) * levels, refinement=0, heads=(1,) * levels, norm=norm)
+    height = backbone.min_side + rows * backbone.multiple_of
+    width = backbone.min_side + columns * backbone.multiple_of
+    assert backbone(torch.zeros(1, 3, height, width)).shape == (1, 8, height, width)
+
+
+@pytest.mark.parametrize("norm", ["with_bias", "bias_free"])
+def test_restormer_does_not_depend_on_the_memory_layout(randomise, norm):
+    """Channels last gives the features of the default layout."""
+    backbone = RestormerLite(**SMALL, norm=norm)
+    randomise(backbone)
+    image = torch.rand(2, 3, 32, 48)
+    expected = backbone(image)
+    backbone.to(memory_format=torch.channels_last)
+    features = backbone(image.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["with_bias", "bias_free"])
+def test_restormer_runs_under_autocast(norm):
+    """Under bfloat16 autocast all gradients are finite and the features lie within 3 % of those in float32."""
+    torch.manual_seed(0)
+    backbone = RestormerLite(**SMALL, norm=norm)
+    image = torch.rand(1, 3, 32, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = backbone(image)
+    features.float().square().mean().backward()
+    exact = backbone(image)
+    assert (features.float() - exact).norm() < 0.03 * exact.norm()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in backbone.parameters())
+
+
+@pytest.mark.slow
+def test_restormer_compiles_as_one_graph():
+    """Tracing finds no graph break."""
+    backbone = RestormerLite(**SMALL).eval()
+    image = torch.rand(1, 3, 32, 32)
+    compiled = torch.compile(backbone, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(image), backbone(image))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["with_bias", "bias_free"])
+def test_restormer_exports(norm):
+    """The network exports with free batch and sides, and the export gives the same features."""
+    backbone = RestormerLite(**SMALL, norm=norm).eval()
+    rows, columns = torch.export.Dim("rows", min=2, max=64), torch.export.Dim("columns", min=2, max=64)
+    shapes = ({0: torch.export.Dim("batch", max=8), 2: 4 * rows, 3: 4 * columns},)
+    exported = torch.export.export(backbone, (torch.rand(2, 3, 32, 48),), dynamic_shapes=shapes)
+    image = torch.rand(3, 3, 40, 24)
+    torch.testing.assert_close(exported.module()(image), backbone(image))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 7}, "width is 7; it must be even"),
+        ({"depths": (1,), "heads": (1,)}, r"depths is \[1\]; it must hold at least 2"),
+        ({"depths": (1, 0), "heads": (1, 1)}, "at least 1"),
+        ({"heads": (1, 2)}, "depths has 4 levels, so must heads"),
+        ({"heads": (1, 2, 4, 5)}, r"heads\[3\] is 5; it must divide the level's 128 channels"),
+        ({"heads": (0, 1, 1, 1)}, r"heads\[0\] is 0"),
+        ({"refinement": -1}, "refinement is -1; it must be at least 0"),
+        ({"expansion": 0.0}, "expansion is 0.0; it must be above 0"),
+    ],
+)
+def test_restormer_says_what_is_allowed(options, message):
+    """An option outside its range is refused, with the value and what would do."""
+    with pytest.raises(ValueError, match=message):
+        RestormerLite(**options)
