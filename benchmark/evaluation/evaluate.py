@@ -1,0 +1,54 @@
+"""Scores of restored images against their targets: full images, 8 bits, one row per image and metric."""
+
+import math
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data import Pair, Source
+from benchmark.evaluation.floors import Restore
+from benchmark.evaluation.metrics import score_image
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """One test image: its pair, what became of it, and its metrics (those that have pixels)."""
+
+    pair: Pair
+    restored: NDArray[np.uint8]
+    metrics: dict[str, float]
+
+
+class Summary(TypedDict):
+    mean: float
+    std: float
+    n: int
+
+
+def evaluate(restore: Restore, source: Source) -> Iterator[ImageScores]:
+    """Restore and score every image of a source, in its order."""
+    for pair in pairs(source):
+        restored = restore(np.array(pair.degraded))  # a copy: a memory map is read-only, which torch warns about
+        yield ImageScores(pair, restored, score_image(restored, pair.degraded, pair.target))
+
+
+def pairs(source: Source) -> Iterator[Pair]:
+    return (source.read(index) for index in range(len(source)))
+
+
+def summarise(scores: Iterable[Mapping[str, float]]) -> dict[str, Summary]:
+    """Mean, standard deviation over images (n - 1) and number of images of each metric."""
+    values: dict[str, list[float]] = {}
+    for image in scores:
+        for metric, value in image.items():
+            values.setdefault(metric, []).append(value)
+    return {metric: _summary(of_metric) for metric, of_metric in values.items()}
+
+
+def _summary(values: Sequence[float]) -> Summary:
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": math.fsum(values) / len(values), "std": spread, "n": len(values)}

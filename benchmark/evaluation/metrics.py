@@ -1,0 +1,155 @@
+"""The metrics of one restored image.
+
+Each short name means one recipe: RGB, clamped and rounded to 8 bits, full image, no border cut. Any other
+convention must carry its recipe in its name.
+"""
+
+# pytorch_msssim and parts of torch ship no types:
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log10
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_msssim import ms_ssim, ssim
+from torch import Tensor
+
+from benchmark.errors import DataError
+from benchmark.evaluation.regions import find_spots, texture_band
+
+PSNR_CAP_DB: Final = 100.0
+"""What equal images count as, so that a mean stays finite; no image with an error counts more."""
+SSIM_MIN_SIDE: Final = 11
+MS_SSIM_MIN_SIDE: Final = 161
+_PEAK = 255
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a metric's number means. `direction`: which values are good; `unit`: empty for a pure number."""
+
+    formula: str
+    direction: Literal["higher", "lower", "near_one"]
+    unit: str = ""
+
+
+METRICS: Final[Mapping[str, Metric]] = {
+    "psnr": Metric("10 log10(255^2 / mean (restored - target)^2) over RGB, at most 100.", "higher", "dB"),
+    "ssim": Metric("SSIM, 11 x 11 Gaussian of sigma 1.5, valid region, mean over RGB.", "higher"),
+    "ms_ssim": Metric("MS-SSIM over 5 scales, same window, mean over RGB; from 161 px a side.", "higher"),
+    "score": Metric("(psnr / 100 + ms_ssim) / 2, the score of the retouching contest.", "higher"),
+    "psnr_spots": Metric(
+        "PSNR over the spots: any channel of |target - degraded| > 30, dilated by 2 px.", "higher", "dB"
+    ),
+    "psnr_background": Metric("PSNR over all pixels that are not spots.", "higher", "dB"),
+    "fixed_share": Metric(
+        "1 - sum |restored - target| / sum |degraded - target| over the spots; below 0 is made worse.", "higher"
+    ),
+    "harm": Metric(
+        "Mean over the background of max(0, |restored - target| - |degraded - target|).", "lower", "8-bit levels"
+    ),
+    "texture": Metric(
+        "Energy of luminance at 1-4 px periods over the background, restored / target; below 1 is smoothed.",
+        "near_one",
+    ),
+}
+"""All metrics by name, in the order of reports."""
+
+
+def score_image(
+    restored: NDArray[np.uint8], degraded: NDArray[np.uint8], target: NDArray[np.uint8]
+) -> dict[str, float]:
+    """The metrics of a restored image by name, in the order of `METRICS`, all finite.
+
+    The images are `H W 3` uint8 of one size. A metric that has no pixels to look at is absent: `ssim` below
+    11 px a side, `ms_ssim` and `score` below 161 px, `psnr_spots` and `fixed_share` without spots, the others
+    of a region without background, and `texture` also where the target's background is flat. Raises DataError
+    if the images are not uint8 `H W 3` of one size.
+    """
+    _check(restored, degraded, target)
+    spots = find_spots(degraded, target)
+    background = ~spots
+    error, damage = _distance(restored, target), _distance(degraded, target)
+    psnr = _psnr(error, np.ones_like(spots))
+    similarity, multi_scale = _similarities(restored, target)
+    values = {
+        "psnr": psnr,
+        "ssim": similarity,
+        "ms_ssim": multi_scale,
+        "score": None if psnr is None or multi_scale is None else (psnr / 100 + multi_scale) / 2,
+        "psnr_spots": _psnr(error, spots),
+        "psnr_background": _psnr(error, background),
+        "fixed_share": _fixed_share(error, damage, spots),
+        "harm": _harm(error, damage, background),
+        "texture": _texture(restored, target, background),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check(*images: NDArray[np.uint8]) -> None:
+    found = [f"{image.dtype} {' x '.join(map(str, image.shape))}" for image in images]
+    alike = len(set(found)) == 1
+    if not (alike and images[0].dtype == np.uint8 and images[0].ndim == 3 and images[0].shape[2] == 3):
+        raise DataError(
+            "restored, degraded and target must be uint8 H x W x 3 of one size, not (in this order) " + ", ".join(found)
+        )
+
+
+def _distance(image: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.int32]:
+    return np.abs(image.astype(np.int32) - target)
+
+
+def _region_sum(values: NDArray[np.int32], region: NDArray[np.bool_]) -> int:
+    """Sum over the pixels of a region and the three channels, exact."""
+    return int((values * region[..., None]).sum(dtype=np.int64))
+
+
+def _psnr(error: NDArray[np.int32], region: NDArray[np.bool_]) -> float | None:
+    if not region.any():
+        return None
+    squared_error = _region_sum(error * error, region)
+    if squared_error == 0:
+        return PSNR_CAP_DB
+    return min(PSNR_CAP_DB, 10 * log10(_PEAK**2 * 3 * int(np.count_nonzero(region)) / squared_error))
+
+
+def _similarities(restored: NDArray[np.uint8], target: NDArray[np.uint8]) -> tuple[float | None, float | None]:
+    """SSIM and MS-SSIM, each None where the image is too small for it."""
+    side = min(restored.shape[:2])
+    images = _planes(restored), _planes(target)
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        return (
+            float(ssim(*images, data_range=_PEAK)) if side >= SSIM_MIN_SIDE else None,
+            float(ms_ssim(*images, data_range=_PEAK)) if side >= MS_SSIM_MIN_SIDE else None,
+        )
+
+
+def _planes(image: NDArray[np.uint8]) -> Tensor:
+    """`1 3 H W` float32, 8-bit levels."""
+    # The channels stay innermost in memory, where the blurs take half the time.
+    return torch.from_numpy(image.astype(np.float32, order="C")[None]).permute(0, 3, 1, 2)
+
+
+def _fixed_share(error: NDArray[np.int32], damage: NDArray[np.int32], spots: NDArray[np.bool_]) -> float | None:
+    if not spots.any():
+        return None
+    return 1 - _region_sum(error, spots) / _region_sum(damage, spots)
+
+
+def _harm(error: NDArray[np.int32], damage: NDArray[np.int32], background: NDArray[np.bool_]) -> float | None:
+    if not background.any():
+        return None
+    return _region_sum(np.maximum(error - damage, 0), background) / (3 * int(np.count_nonzero(background)))
+
+
+def _texture(restored: NDArray[np.uint8], target: NDArray[np.uint8], background: NDArray[np.bool_]) -> float | None:
+    wanted = _energy(target, background)
+    return _energy(restored, background) / wanted if wanted > 0 else None
+
+
+def _energy(image: NDArray[np.uint8], region: NDArray[np.bool_]) -> float:
+    return float(np.square(texture_band(image)[region]).sum())
