@@ -41,5 +41,5 @@ class RowError(BenchmarkError):
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown word: the near one, or all that are known."""
     names = sorted(known)
-    near = get_close_matches(word, names, n=1)
+    near = get_close_matches(word, names, n=1, cutoff=0.5)  # 0.5: `l2` is near `l1`
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"

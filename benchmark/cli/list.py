@@ -11,6 +11,15 @@ if TYPE_CHECKING:  # pydantic comes in only when the command runs
     from benchmark.registry import Registry
 
 
+_ABOUT = {
+    "backbone": ("origin",),
+    "head": ("formula", "origin"),
+    "loss": ("formula", "origin"),
+    "source": ("origin",),
+    "augmentation": ("formula",),
+}
+
+
 @click.command("list")
 @click.argument("kind", type=click.Choice(["backbones", "heads", "losses", "sources", "augmentations"]))
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")
@@ -35,7 +44,7 @@ def command(kind: str, plugins: tuple[Path, ...]) -> None:
 
 def _entry(registry: "Registry", kind: str, name: str) -> str:
     component = registry.find(kind, name)
-    about = [f"{field}: {getattr(component, field)}" for field in ("formula", "origin") if hasattr(component, field)]
+    about = [f"{field}: {getattr(component, field)}" for field in _ABOUT[kind]]
     if kind == "backbone":
         about.append(f"sizes: {', '.join(component.sizes)}")
     fields = registry.options_model(kind, name).model_fields.items()

@@ -55,8 +55,8 @@ for _tag, _pattern, _first in (
 def parse(text: str, source: str) -> Document:
     """The document in `text`; `source` (a file or an option) stands in the places and in messages."""
     places: dict[Path_, str] = {}
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         data = _build(node, (), places, loader, source) if node else None
     except yaml.MarkedYAMLError as error:
@@ -64,8 +64,6 @@ def parse(text: str, source: str) -> Document:
         raise ExperimentError(f"{source}:{line}: {error.problem}") from None
     except yaml.YAMLError as error:  # e.g. a character YAML forbids
         raise ExperimentError(f"{source}: not a YAML text: {error}") from None
-    finally:
-        loader.dispose()
     return Document(data, places)
 
 
@@ -88,7 +86,9 @@ def read(file: Path) -> Document:
 
 
 def _build(node: Any, path: Path_, places: dict[Path_, str], loader: _Loader, source: str) -> Any:
-    places.setdefault(path, f"{source}:{node.start_mark.line + 1}")
+    place = f"{source}:{node.start_mark.line + 1}"
+    places.setdefault(path, place)
+    _check_tag(node, place)
     if isinstance(node, yaml.MappingNode):
         return _build_mapping(node, path, places, loader, source)
     if isinstance(node, yaml.SequenceNode):
@@ -96,10 +96,16 @@ def _build(node: Any, path: Path_, places: dict[Path_, str], loader: _Loader, so
     return loader.construct_object(node)  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it untyped
 
 
+def _check_tag(node: Any, place: str) -> None:
+    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
+        raise ExperimentError(f"{place}: tag {node.tag!r}: only plain data are allowed here")
+
+
 def _build_mapping(node: Any, path: Path_, places: dict[Path_, str], loader: _Loader, source: str) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = f"{source}:{key_node.start_mark.line + 1}"
+        _check_tag(key_node, line)
         if not isinstance(key_node, yaml.ScalarNode):
             raise ExperimentError(f"{line}: a key must be a plain word")
         key = str(key_node.value)

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.errors import ExperimentError, suggestion
 from benchmark.experiment.document import Document, Path_, parse, read
-from benchmark.experiment.schema import fields_at
+from benchmark.experiment.schema import fields_at, is_open
 
 
 def read_with_parents(file: Path, chain: tuple[Path, ...] = ()) -> Document:
@@ -76,7 +76,7 @@ def _check_path(document: Document, parts: list[str], place: str) -> None:
             raise ExperimentError(f"{place}: {'.'.join(above)} is a single value, it has no {part!r}")
         known = {*node, *fields_at(above)}
         last = depth == len(parts) - 1
-        if part not in known and not (last and not fields_at(above)):
+        if part not in known and not (last and is_open(above)):
             raise ExperimentError(f"{place}: {'.'.join(parts)}: no such setting {part!r}; {suggestion(part, known)}")
         node = node.get(part, {})
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from benchmark.errors import ComponentError, ExperimentError, suggestion
 from benchmark.experiment.document import Document, Path_
-from benchmark.experiment.schema import RowSettings, Stage, fields_at
+from benchmark.experiment.schema import Protocol, RowSettings, Stage, fields_at
 from benchmark.registry import Registry
 
 Resolved = dict[str, Any]
@@ -40,6 +40,7 @@ def resolve(document: Document, registry: Registry) -> Resolved:
         "backbone": resolver.backbone(("model", "backbone"), settings.model.backbone.model_dump()),
         "head": resolver.component("head", ("model", "head"), settings.model.head.model_dump()),
     }
+    resolver.check_order(settings.protocol)
     stages = {
         name: resolver.stage(("protocol", name), settings.protocol.stages[name]) for name in settings.protocol.order
     }
@@ -79,6 +80,15 @@ class _Resolver:
     def component(self, kind: str, path: Path_, spec: Resolved) -> Resolved:
         name = spec.pop("name")
         return {"name": name, **self._options(kind, name, path, spec)}
+
+    def check_order(self, protocol: Protocol) -> None:
+        order, known = protocol.order, protocol.stages
+        for name in order:
+            if name not in known:
+                near = suggestion(name, known)
+                self._fail(("protocol", "order"), f"protocol.order: no stage {name!r} in protocol; {near}")
+        if len(set(order)) < len(order):
+            self._fail(("protocol", "order"), "protocol.order: a stage stands twice; give the second one its own name")
 
     def stage(self, path: Path_, stage: Stage) -> Resolved:
         resolved = stage.model_dump(mode="json")
@@ -125,8 +135,11 @@ class _Resolver:
 def _explain(error: Any, document: Document) -> str:
     path = _existing(error["loc"], document.data)
     place, dotted = document.place(path), ".".join(map(str, path))
+    known = set(fields_at(path[:-1]))
+    if error["type"] == "model_type":
+        what = f"expected settings `key: value`, got {error['input']!r}"
+        return f"{place}: {dotted}: {what}" + ("" if path[-1] in known else f"; {suggestion(str(path[-1]), known)}")
     if error["type"] == "extra_forbidden":
-        known = set(fields_at(path[:-1]))
         return f"{place}: {dotted}: no such setting; {suggestion(str(path[-1]), known)}"
     return f"{place}: {dotted or 'experiment'}: {_reason(error)}"
 

@@ -98,15 +98,6 @@ class Protocol(BaseModel):
     __pydantic_extra__: dict[str, Stage] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]  # the documented way to type extras
     order: list[str] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _order_names_stages(self) -> "Protocol":
-        for name in self.order:
-            if name not in self.stages:
-                raise ValueError(f"no stage {name!r} in protocol; stages: {', '.join(self.stages) or 'none'}")
-        if len(set(self.order)) < len(self.order):
-            raise ValueError("a stage stands twice in order; give the second one a name of its own")
-        return self
-
     @property
     def stages(self) -> dict[str, Stage]:
         return self.__pydantic_extra__
@@ -187,10 +178,20 @@ class ExperimentFile(RowSettings):
 
 def fields_at(path: tuple[str | int, ...]) -> list[str]:
     """Names of the settings that exist at a path of an experiment file; empty where names are free or none exist."""
+    return sorted({name for model in _models_at(path) for name in model.model_fields})
+
+
+def is_open(path: tuple[str | int, ...]) -> bool:
+    """Whether names at a path are free: losses of a stage, rows of a table, options of a component, stages."""
+    models = _models_at(path)
+    return not models or any(model.model_config.get("extra") == "allow" for model in models)
+
+
+def _models_at(path: tuple[str | int, ...]) -> list[type[BaseModel]]:
     types: list[Any] = [ExperimentFile]
     for part in path:
         types = [below for kind in types for below in _below(kind, part)]
-    return sorted({name for kind in types for name in _model_fields(kind)})
+    return [model for kind in types for model in _models(kind)]
 
 
 def _below(kind: Any, part: str | int) -> list[Any]:
@@ -201,10 +202,6 @@ def _below(kind: Any, part: str | int) -> list[Any]:
         elif model is Protocol:
             found.append(Stage)
     return found + [argument for other in _unwrap(kind) if not _is_model(other) for argument in get_args(other)]
-
-
-def _model_fields(kind: Any) -> list[str]:
-    return [name for model in _models(kind) for name in model.model_fields]
 
 
 def _models(kind: Any) -> list[type[BaseModel]]:

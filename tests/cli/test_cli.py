@@ -1,0 +1,145 @@
+"""The command line as a user meets it: real processes, real exit codes."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Edited = Callable[[str, str], Path]
+
+
+def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmark", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    )
+
+
+def call(*arguments: object, cwd: Path) -> tuple[int, str, str]:
+    with start(*arguments, cwd=cwd) as process:
+        out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_help_is_instant(tmp_path: Path) -> None:
+    """`--help`, of the group and of commands, imports neither torch nor pandas."""
+    for arguments in ([], ["run"], ["plan"], ["report"], ["list"]):
+        code = (
+            "import sys\nfrom benchmark.cli import main\n"
+            f"sys.argv = ['x', *{arguments!r}, '--help']\n"
+            "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code, done.code\n"
+            "heavy = {'torch', 'pandas', 'matplotlib', 'scipy', 'pydantic'} & set(sys.modules)\nassert not heavy, heavy\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "Usage" in done.stdout
+
+
+def test_run_report_and_plan(experiment_file: Path) -> None:
+    """A run writes its report and says where; a second one trains nothing; `report` makes the same page again."""
+    folder = experiment_file.parent
+    code, out, err = call("run", "small.yaml", cwd=folder)
+    assert code == 0, err
+    page = folder / "runs/small/report/index.html"
+    assert f"report: {page.relative_to(folder)}" in out
+    assert "6 of 6 rows to run, 14 steps to train (4 saved by shared stages)" in err
+    assert "stage coarse: 4 steps" in err and "from the store (4 steps not trained again)" in err
+    assert "gate latency: not measured (no V100 here" in err
+    written = page.read_bytes()
+
+    code, _, err = call("run", "small.yaml", cwd=folder)
+    assert code == 0 and "all 6 rows are finished; 0 steps to train" in err and "0 steps trained" in err
+
+    shutil.rmtree(page.parent)
+    code, out, _ = call("report", "runs/small", cwd=folder)
+    assert code == 0 and str(page.relative_to(folder)) in out
+    assert b"base" in page.read_bytes() and len(page.read_bytes()) > 0.9 * len(written)
+
+    code, out, _ = call("plan", "small.yaml", "--set", "protocol.psnr.steps=9", "--replace", cwd=folder)
+    assert code == 0
+    assert "coarse 4" in out and "stored" in out and "shared with base" not in out
+    assert "to train now: 2 stages, 18 steps" in out and "passed" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nothing.yaml"], "nothing.yaml: no such file"),
+        (["run", "small.yaml", "--set", "modle.head.name=rgb"], "did you mean 'model'"),
+        (["run", "small.yaml", "--rows", "haeds.*"], "--rows haeds.*: matches no row"),
+        (["run", "small.yaml", "--seeds", "a"], "write whole numbers with commas"),
+        (["run", "small.yaml", "--device", "gpu"], "--device gpu: no such device; use cpu, cuda or cuda:N"),
+        (["run", "small.yaml", "--plugin", "mine.py"], "--plugin mine.py: no such file"),
+        (["report", "nowhere"], "nowhere"),
+        (["rnu"], "No such command 'rnu'"),
+        (["run", "small.yaml", "--see", "0"], "Possible options"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(experiment_file: Path, arguments: list[str], message: str) -> None:
+    """What the user can mend never shows a traceback."""
+    code, _, err = call(*arguments, cwd=experiment_file.parent)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_missing_folders_and_unreadable_images_are_told(experiment_file: Path, pairs: Path, tmp_path: Path) -> None:
+    """The message has the folder or file of the data, before anything is trained."""
+    shutil.copytree(pairs, tmp_path / "own")
+    experiment_file.write_text(experiment_file.read_text().replace(str(pairs), "own"))
+    (tmp_path / "own/train/target/picture_01.png").write_bytes(b"no image")
+    code, _, err = call("run", "small.yaml", cwd=tmp_path)
+    assert code == 2 and "picture_01.png: not a readable image" in err and "Traceback" not in err
+    shutil.rmtree(tmp_path / "own/train/target")
+    code, _, err = call("run", "small.yaml", cwd=tmp_path)
+    assert code == 2 and "own/train/target: no such folder" in err
+    assert not list((tmp_path / "runs").rglob("record.json"))
+
+
+def test_a_failed_row_gives_exit_code_1(edited: Edited) -> None:
+    """The others are done, the report is written, and the end says which row failed, where and why."""
+    file = edited("direct_rgb: {model.head: {name: rgb}}", "exploding: {protocol.psnr.lr: 1e30}")
+    code, out, err = call("run", file.name, cwd=file.parent)
+    assert code == 1
+    assert "failed: heads.exploding seed 0: stage 'psnr', step" in err
+    assert (file.parent / "runs/small/base/seed0/record.json").is_file()
+    assert "report: " in out
+
+
+def test_list_names_components_with_options(tmp_path: Path) -> None:
+    """`list` shows name, formula or origin, and options with defaults."""
+    code, out, _ = call("list", "losses", cwd=tmp_path)
+    assert code == 0
+    assert "ms_ssim" in out and "window_size=11" in out and "formula: " in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+def test_a_killed_run_goes_on(edited: Edited, sent: signal.Signals) -> None:
+    """Killed in the middle of training at three moments, then let run: the weights are those of an undisturbed run."""
+    file = edited("steps: 3, batch: 2", "steps: 60, batch: 2")
+    folder = file.parent
+    code, _, err = call("run", file.name, "--output", "straight/small", cwd=folder)
+    assert code == 0, err
+    killed = 0
+    for seconds in (4.0, 5.0, 6.5):
+        with start("run", file.name, cwd=folder) as process:
+            time.sleep(seconds)
+            process.send_signal(sent)
+            process.communicate(timeout=60)
+        killed += process.returncode != 0
+        assert process.returncode in (0, 130, -sent)
+    assert killed
+    code, _, err = call("run", file.name, cwd=folder)
+    assert code == 0, err
+    for row in ("base", "heads.direct_rgb", "stages.stage_1"):
+        weights = [folder / where / "small" / row / "seed0/weights.safetensors" for where in ("straight", "runs")]
+        assert weights[0].read_bytes() == weights[1].read_bytes()

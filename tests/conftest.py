@@ -1,0 +1,88 @@
+"""Real pairs and small experiments that every room's tests may use."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def root() -> Path:
+    """The root of the project."""
+    return ROOT
+
+
+def write_pairs(folder: Path, count: int, seed: int, side: int = 64) -> None:
+    """Smooth colour pictures, darkened and with dark spots, as PNG in `degraded` and `target`."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:side, 0:side] / side
+    for index in range(count):
+        waves = [np.sin(6 * (rows * a + columns * b) + c) for a, b, c in rng.uniform(0, 2, (3, 3))]
+        target = 0.5 + 0.2 * np.stack(waves, -1) + rng.normal(0, 0.01, (side, side, 3))
+        degraded = 0.97 * target
+        for top, left in rng.integers(0, side - 6, (4, 2)):
+            degraded[top : top + 5, left : left + 5] *= 0.5
+        for name, image in (("target", target), ("degraded", degraded)):
+            file = folder / name / f"picture_{index:02d}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.uint8(np.clip(image, 0, 1) * 255)).save(file)
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `train`, `val` and `test`, each with `degraded` and `target` pictures of 64 pixels."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for seed, (split, count) in enumerate({"train": 4, "val": 2, "test": 3}.items()):
+        write_pairs(folder / split, count, seed)
+    return folder
+
+
+EXPERIMENT = """\
+name: small
+data:
+  train: {{source: paired_folders, degraded: {pairs}/train/degraded, target: {pairs}/train/target}}
+  val: {{source: paired_folders, degraded: {pairs}/val/degraded, target: {pairs}/val/target}}
+  test: {{source: paired_folders, degraded: {pairs}/test/degraded, target: {pairs}/test/target}}
+model:
+  backbone: {{name: nafnet, width: 4, depths: [1, 1, 1]}}
+  head: {{name: degradation}}
+protocol:
+  order: [coarse, psnr]
+  coarse: {{steps: 4, batch: 2, patch: 32, lr: 1e-3, loss: {{l1: 1.0}}, augment: {{flip: {{}}}}}}
+  psnr: {{steps: 3, batch: 2, patch: 32, lr: 1e-4, loss: {{psnr: 1.0}}}}
+gates:
+  size: {{limit_bytes: 10_000_000}}
+  latency: {{limit_ms: 50, device: V100, image: [64, 64]}}
+seeds: [0]
+tables:
+  heads:
+    direct_rgb: {{model.head: {{name: rgb}}}}
+  stages:
+    stage_1: {{protocol.order: [coarse]}}
+"""
+
+
+@pytest.fixture
+def experiment_file(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small experiment of three rows in a folder of its own; caches go to that folder, too."""
+    monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "small.yaml"
+    file.write_text(EXPERIMENT.format(pairs=pairs))
+    return file
+
+
+@pytest.fixture
+def edited(experiment_file: Path) -> Callable[[str, str], Path]:
+    """The small experiment with one piece of its text replaced by another."""
+
+    def edit(old: str, new: str) -> Path:
+        text = experiment_file.read_text()
+        assert old in text
+        experiment_file.write_text(text.replace(old, new, 1))
+        return experiment_file
+
+    return edit

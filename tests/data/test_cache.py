@@ -1,0 +1,103 @@
+"""Decoded pairs are kept, read back as they were, and never half a cache."""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from benchmark.data import Pair, Source
+from benchmark.data.cache import CachedSource, cached
+from benchmark.data.sources.paired_folders import PairedFolders
+from benchmark.errors import DataError
+
+
+class Made(Source):
+    """Pairs of different sizes, every second one with maps; number `broken` cannot be read."""
+
+    origin: ClassVar[str] = "made here"
+
+    def __init__(self, count: int = 4, broken: int = -1) -> None:
+        self.count, self.broken = count, broken
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, index: int) -> Pair:
+        if index == self.broken:
+            raise DataError(f"number {index} is broken")
+        rng = np.random.default_rng(index)
+        images = rng.integers(0, 256, (2, 5 + index, 7, 3), np.uint8)
+        maps = rng.normal(size=(2, 5 + index, 7, 3)).astype(np.float16) if index % 2 else (None, None)
+        return Pair(f"n{index}", images[0], images[1], maps[0], maps[1])
+
+    @property
+    def fingerprint(self) -> str:
+        return f"made-{self.count}"
+
+
+def finish(building: Generator[int, None, CachedSource]) -> tuple[list[int], CachedSource]:
+    progress = []
+    while True:
+        try:
+            progress.append(next(building))
+        except StopIteration as done:
+            return progress, done.value
+
+
+def test_what_is_cached_is_what_was_read(tmp_path: Path) -> None:
+    """Images and maps come back equal, in order; a second build does no work."""
+    source = Made()
+    progress, cache = finish(cached(source, tmp_path, 1))
+    assert progress == [1, 2, 3, 4]
+    assert (len(cache), cache.fingerprint) == (4, source.fingerprint)
+    for index in range(4):
+        pair, back = source.read(index), cache.read(index)
+        assert back.name == pair.name
+        for name in ("degraded", "target", "gain", "spots"):
+            wanted, found = getattr(pair, name), getattr(back, name)
+            assert (wanted is None) == (found is None)
+            assert wanted is None or (np.array_equal(wanted, found) and wanted.dtype == found.dtype)
+    assert finish(cached(source, tmp_path, 1))[0] == []
+
+
+def test_several_workers_build_the_same_cache(pairs: Path, tmp_path: Path) -> None:
+    """Decoding side by side changes neither order nor content."""
+    source = PairedFolders(pairs / "train/degraded", pairs / "train/target")
+    alone, together = (finish(cached(source, tmp_path / str(workers), workers))[1] for workers in (1, 2))
+    for index in range(len(source)):
+        assert alone.read(index).name == together.read(index).name
+        assert np.array_equal(alone.read(index).degraded, together.read(index).degraded)
+
+
+def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
+    """An unreadable pair ends the build with its message, and no cache that could be mistaken for one."""
+    with pytest.raises(DataError, match="number 2 is broken"):
+        finish(cached(Made(broken=2), tmp_path, 1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_build_is_not_taken_for_a_cache(tmp_path: Path) -> None:
+    """What a build leaves when it stops in the middle is ignored by the next."""
+    building = cached(Made(), tmp_path, 1)
+    next(building)
+    building.close()
+    (tmp_path / ".building-old").mkdir()
+    assert finish(cached(Made(), tmp_path, 1))[0] == [1, 2, 3, 4]
+
+
+def test_two_builders_do_not_harm_each_other(tmp_path: Path) -> None:
+    """The second to finish finds the first one's cache and uses it."""
+    first, second = cached(Made(), tmp_path, 1), cached(Made(), tmp_path, 1)
+    next(first), next(second)
+    for building in (first, second):
+        assert finish(building)[1].read(3).name == "n3"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_unwritable_cache_is_told(tmp_path: Path) -> None:
+    """The message says where and how to choose another place."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="set BENCHMARK_CACHE"):
+        finish(cached(Made(), tmp_path / "file", 1))

@@ -1,0 +1,83 @@
+"""The stream of patches is a pure function of (seed, stage, position)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark.data import Pair
+from benchmark.data.sampling import Sampler, random_crop
+from benchmark.data.sources.paired_folders import PairedFolders
+from benchmark.data.streams import generator, index_at
+from benchmark.errors import DataError
+
+
+def make(pairs: Path, seed: int = 0, stage: str = "coarse") -> Sampler:
+    return Sampler(PairedFolders(pairs / "train/degraded", pairs / "train/target"), seed, stage, 24, [])
+
+
+def test_a_position_has_one_patch(pairs: Path) -> None:
+    """Asked in any order, by any sampler, a position gives the same patch; another seed or stage gives another."""
+    there = [make(pairs).patch_at(position).degraded for position in range(12)]
+    sampler = make(pairs)
+    back = [sampler.patch_at(position).degraded for position in reversed(range(12))][::-1]
+    assert all(np.array_equal(a, b) for a, b in zip(there, back, strict=True))
+    for other in (make(pairs, seed=1), make(pairs, stage="psnr")):
+        assert any(not np.array_equal(a, other.patch_at(i).degraded) for i, a in enumerate(there))
+
+
+@given(st.integers(1, 30), st.integers(0, 5), st.integers(0, 2**31))
+def test_each_pass_sees_every_pair_once(count: int, turn: int, seed: int) -> None:
+    """The stream is one permutation of all pairs after the other."""
+    seen = [index_at(turn * count + position, count, seed, "coarse") for position in range(count)]
+    assert sorted(seen) == list(range(count))
+
+
+def test_passes_differ() -> None:
+    """The order is drawn anew in each pass (a stream that repeats is the commonest fault of the field)."""
+    passes = [[index_at(turn * 20 + i, 20, 0, "coarse") for i in range(20)] for turn in range(3)]
+    assert passes[0] != passes[1] != passes[2]
+
+
+@settings(deadline=None)
+@given(st.integers(4, 20), st.integers(4, 20), st.integers(0, 1000))
+def test_crops_lie_inside_and_cut_everything_alike(height: int, width: int, seed: int) -> None:
+    """Degraded, target and maps are cut at the same place."""
+    values = np.arange(height * width).reshape(height, width, 1).repeat(3, 2)
+    pair = Pair(
+        "p", values.astype(np.uint8), values.astype(np.uint8), values.astype(np.float16), values.astype(np.float16)
+    )
+    crop = random_crop(pair, 4, np.random.default_rng(seed))
+    assert crop.degraded.shape == (4, 4, 3)
+    assert np.array_equal(crop.degraded, crop.target)
+    assert crop.gain is not None and crop.spots is not None
+    assert np.array_equal(crop.gain.astype(np.uint8), crop.degraded)
+    assert np.array_equal(crop.spots, crop.gain)
+
+
+def test_crops_reach_every_corner() -> None:
+    """All places that fit are used, the last ones included."""
+    values = np.zeros((6, 6, 3), np.uint8)
+    values[0, 0] = values[0, -1] = values[-1, 0] = values[-1, -1] = 1
+    rng = np.random.default_rng(0)
+    corners = {
+        tuple(random_crop(Pair("p", values, values), 4, rng).degraded[[0, 0, 3, 3], [0, 3, 0, 3], 0])
+        for _ in range(200)
+    }
+    assert {(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)} <= corners
+
+
+def test_an_image_smaller_than_the_patch_is_named() -> None:
+    """The message has the image, its size and the patch."""
+    image = np.zeros((10, 40, 3), np.uint8)
+    with pytest.raises(DataError, match=r"little: 40x10 pixels, smaller than the patch of 24"):
+        random_crop(Pair("little", image, image), 24, np.random.default_rng(0))
+
+
+def test_generators_of_different_names_are_independent() -> None:
+    """The number 1 and the word "1", and names split differently, are different streams."""
+    draws = [generator(*names).integers(2**62) for names in ((1, "a"), ("1", "a"), ("1a",), (1, "a", 0), ("a", 1))]
+    assert len(set(draws)) == len(draws)
+    assert generator(1, "a").integers(2**62) == draws[0]

@@ -1,0 +1,113 @@
+"""Costs are counted exactly; a gate says passed only for what was measured."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from backbones import Backbone
+from benchmark.experiment.schema import LatencyGate, MacsGate, ParametersGate, SizeGate
+from benchmark.gates.cost import cost, macs, parameters
+from benchmark.gates.latency import quick_latency
+from benchmark.gates.verdict import MeasuringDevice, judge
+from benchmark.model import Restorer
+from heads.rgb import Rgb
+
+HERE = MeasuringDevice(torch.device("cpu"), "Some CPU 9000", 1, "default")
+
+
+class OneConvolution(Backbone):
+    """3 x 3, 3 to 8 channels: 224 parameters, 216 multiply-adds a pixel; waits before it answers."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__()
+        self.out_channels, self.seconds = 8, seconds
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        time.sleep(self.seconds)
+        return self.conv(image)
+
+
+@pytest.fixture
+def net() -> Restorer:
+    return Restorer(OneConvolution(), Rgb(8))
+
+
+def test_costs_equal_the_closed_form(net: Restorer) -> None:
+    """8 * 27 + 8 and 3 * 72 + 3 parameters; 27 * 8 + 72 * 3 multiply-adds a pixel; four bytes a weight and a header."""
+    found = cost(net)
+    assert found.params == parameters(net) == 224 + 219
+    assert found.macs == 256 * 256 * (216 + 216)
+    assert macs(net, (10, 20)) == 200 * (216 + 216)
+    assert 0 < found.float32_bytes - 4 * found.params < 1000
+    assert found.float32_bytes - found.float16_bytes == 2 * found.params
+
+
+def test_counting_leaves_the_network_alone(net: Restorer) -> None:
+    """The network keeps its weights, its device and its mode."""
+    before = {key: value.clone() for key, value in net.train().state_dict().items()}
+    cost(net)
+    assert net.training
+    assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("gate", "at_limit"),
+    [
+        (lambda limit: ParametersGate(limit=limit), 443),
+        (lambda limit: MacsGate(limit=limit, image=(10, 20)), 200 * 432),
+    ],
+)
+def test_a_limit_may_be_reached_but_not_exceeded(net: Restorer, gate: object, at_limit: int) -> None:
+    """At the limit a gate passes, one above the measured value fails."""
+    assert callable(gate)
+    verdicts = judge({"at": gate(at_limit), "below": gate(at_limit - 1)}, net, HERE)
+    assert [(v.name, v.result, v.measured) for v in verdicts] == [
+        ("at", "passed", at_limit),
+        ("below", "failed", at_limit),
+    ]
+
+
+def test_the_size_gate_weighs_the_exported_file(net: Restorer) -> None:
+    """The dtype of the export decides; the verdict names it."""
+    limit = cost(net).float32_bytes - 1
+    single, half = judge(
+        {"a": SizeGate(limit_bytes=limit), "b": SizeGate(limit_bytes=limit, dtype="float16")}, net, HERE
+    )
+    assert (single.result, half.result) == ("failed", "passed")
+    assert half.protocol["dtype"] == "float16"
+
+
+def test_an_absent_device_is_not_measured(net: Restorer) -> None:
+    """A V100 that is not there gives no number and no pass, and the reason names what is there."""
+    verdict = judge({"latency": LatencyGate(limit_ms=1e9, device="V100", image=(16, 16))}, net, HERE)[0]
+    assert (verdict.result, verdict.measured) == ("not_measured", None)
+    assert "Some CPU 9000" in verdict.protocol["reason"]
+
+
+def test_the_quick_protocol_never_passes(net: Restorer) -> None:
+    """Far below the limit it is inconclusive; on the device named, in any case of letters."""
+    for device in (None, "cpu 9000"):
+        verdict = judge({"latency": LatencyGate(limit_ms=1e9, device=device, image=(16, 16))}, net, HERE)[0]
+        assert verdict.result == "inconclusive"
+        assert verdict.measured is not None and verdict.measured > 0
+
+
+def test_a_slow_network_fails_the_latency_gate() -> None:
+    """20 ms of sleep in every call are in the median, in the lower quartile and in the network's own time."""
+    net = Restorer(OneConvolution(seconds=0.02), Rgb(8))
+    verdict = judge({"latency": LatencyGate(limit_ms=15, image=(16, 16))}, net, HERE)[0]
+    assert verdict.result == "failed"
+    assert min(verdict.protocol[key] for key in ("median_ms", "net_median_ms", "lower_quartile_ms")) >= 20
+
+
+def test_latency_orders_its_quantiles(net: Restorer) -> None:
+    """Lower quartile <= median <= p90 <= p99, over at least five runs; the mode of the network is kept."""
+    latency = quick_latency(net.train(), (32, 32), torch.device("cpu"))
+    assert net.training
+    assert latency.runs >= 5
+    quantiles = [latency.lower_quartile_ms, latency.median_ms, latency.p90_ms, latency.p99_ms]
+    assert np.all(np.diff(quantiles) >= 0)

@@ -1,0 +1,131 @@
+"""The Restorer pads, maps the range, and crops."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from backbones import Backbone
+from benchmark.errors import ComponentError, RecordError
+from benchmark.model import Restorer, build, load, restore_image
+from benchmark.model.weights import read_weights, weight_bytes, write_weights
+from heads import Head, Restoration
+
+
+class Watcher(Backbone):
+    """Returns the image it sees as features."""
+
+    def __init__(self, multiple_of: int, min_side: int, pad_mode: str, low: float) -> None:
+        super().__init__()
+        self.out_channels = 3
+        self.multiple_of, self.min_side, self.pad_mode, self.input_range = multiple_of, min_side, pad_mode, (low, 1.0)
+        self.seen: Tensor | None = None
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.seen = image
+        return image
+
+
+class Features(Head):
+    """Returns the features as the image."""
+
+    def forward(self, features: Tensor, degraded: Tensor) -> Restoration:
+        return Restoration(features, {"gain": degraded})
+
+
+sides = st.integers(1, 40)
+
+
+@settings(deadline=None)
+@given(sides, sides, st.sampled_from([1, 4, 16]), st.sampled_from([1, 24]), st.sampled_from(["reflect", "zeros"]))
+def test_the_backbone_sees_what_it_needs_and_the_caller_what_it_gave(
+    height: int, width: int, multiple: int, least: int, mode: str
+) -> None:
+    """Sides are padded to a multiple and a minimum; the result has the given size and, here, the given values."""
+    backbone = Watcher(multiple, least, mode, 0.0)
+    image = torch.rand(2, 3, height, width)
+    restored, maps = Restorer(backbone, Features())(image)
+    assert backbone.seen is not None
+    assert all(side % multiple == 0 and side >= least for side in backbone.seen.shape[-2:])
+    assert torch.equal(restored, image)
+    assert torch.equal(maps["gain"], image)
+
+
+def test_padding_reflects_at_the_right_and_the_bottom() -> None:
+    """A reflected row repeats the second-to-last one; zeros are zeros."""
+    image = torch.arange(6.0).reshape(1, 1, 1, 6).expand(1, 3, 5, 6)
+    reflecting, blank = Watcher(8, 1, "reflect", 0.0), Watcher(8, 1, "zeros", 0.0)
+    for backbone in (reflecting, blank):
+        Restorer(backbone, Features())(image)
+    assert reflecting.seen is not None and blank.seen is not None
+    assert reflecting.seen[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 4, 3]
+    assert blank.seen[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 0, 0]
+
+
+def test_the_range_is_the_backbones() -> None:
+    """A backbone of the [-1, 1] family sees black as -1, white as 1."""
+    backbone = Watcher(1, 1, "zeros", -1.0)
+    Restorer(backbone, Features())(torch.tensor([0.0, 0.5, 1.0]).reshape(1, 1, 1, 3).expand(1, 3, 1, 3))
+    assert backbone.seen is not None
+    assert backbone.seen[0, 0, 0].tolist() == [-1, 0, 1]
+
+
+def test_an_image_goes_from_8_bits_to_8_bits_unchanged() -> None:
+    """Through a network that does nothing, every level of every channel survives; what exceeds the range is clamped."""
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    levels[..., 1] = 255 - levels[..., 0]
+    net = Restorer(Watcher(1, 1, "zeros", 0.0), Features())
+    assert np.array_equal(restore_image(net, levels, torch.device("cpu")), levels)
+
+    class Twice(Features):
+        def forward(self, features: Tensor, degraded: Tensor) -> Restoration:
+            return Restoration(2 * features - 0.5, {})
+
+    restored = restore_image(Restorer(Watcher(1, 1, "zeros", 0.0), Twice()), levels, torch.device("cpu"))
+    assert restored.min() == 0 and restored.max() == 255
+
+
+def test_backbones_of_equal_seeds_are_equal_under_any_head() -> None:
+    """A table of heads compares heads: the backbone starts from the same weights in every row."""
+    backbone = {"name": "nafnet", "width": 4, "depths": [1, 1, 1]}
+    first, second = (build({"backbone": backbone, "head": {"name": name}}, 3) for name in ("degradation", "rgb"))
+    states = first.backbone.state_dict(), second.backbone.state_dict()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_a_wrong_option_is_a_component_error() -> None:
+    """What a constructor refuses is told in one line."""
+    with pytest.raises(ComponentError, match="gunet"):
+        build({"backbone": {"name": "gunet", "depths": [1, 1]}, "head": {"name": "rgb"}})
+
+
+def test_weights_survive_the_file(tmp_path: Path) -> None:
+    """What is written is read bit for bit, buffers included; half precision halves the file's tensors."""
+    net = nn.Sequential(nn.Conv2d(3, 64, 3), nn.BatchNorm2d(64))
+    net(torch.rand(2, 3, 8, 8))
+    write_weights(net, tmp_path / "w.safetensors")
+    state, back = net.state_dict(), read_weights(tmp_path / "w.safetensors")
+    assert state.keys() == back.keys()
+    assert all(torch.equal(state[key], back[key]) for key in state)
+    assert len(weight_bytes(net, torch.float32)) == (tmp_path / "w.safetensors").stat().st_size
+    assert len(weight_bytes(net, torch.float16)) < 0.6 * len(weight_bytes(net, torch.float32))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a tensor file at all"])
+def test_damaged_weights_are_a_user_error(tmp_path: Path, content: bytes | None) -> None:
+    """Missing, empty and foreign files are told with their path."""
+    file = tmp_path / "w.safetensors"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(RecordError, match=r"w\.safetensors"):
+        read_weights(file)
+
+
+def test_a_folder_without_a_record_is_a_user_error(tmp_path: Path) -> None:
+    """`load` says what it expected."""
+    with pytest.raises(RecordError, match="no record of a trained row"):
+        load(tmp_path)

@@ -1,0 +1,86 @@
+"""Who may import whom (the rooms and their order)."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+COMPONENTS = {"backbones", "heads", "losses"}
+OURS = {"benchmark", "reports", *COMPONENTS}
+ALLOWED = {
+    "backbones": {"backbones"},
+    "heads": {"heads"},
+    "losses": {"losses", "heads"},
+    "reports": {"reports"},
+    "benchmark": {"benchmark", *COMPONENTS},
+}
+# Rooms of the harness from the ground up; a room imports from the floors below its own, and from itself.
+FLOORS = [
+    {"errors"},
+    {"registry"},
+    {"experiment"},
+    {"model", "data"},
+    {"deploy"},
+    {"training", "evaluation", "gates"},
+    {"execution"},
+    {"search"},
+    {"cli"},
+    {"__main__"},
+]
+
+
+def imported(file: Path) -> Iterator[str]:
+    """All modules a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def floor(name: str) -> int:
+    return next(level for level, rooms in enumerate(FLOORS) if name in rooms)
+
+
+def test_packages_import_only_what_they_may(root: Path) -> None:
+    """Components know nothing of the harness, reports know none of the others, only cli and search use reports."""
+    wrong = []
+    for package, allowed in ALLOWED.items():
+        for file in sorted((root / package).rglob("*.py")):
+            name = file.relative_to(root).as_posix()
+            more = {"reports"} if name.startswith(("benchmark/cli/", "benchmark/search/")) else set()
+            used = {module.split(".")[0] for module in imported(file)} & OURS
+            wrong += [f"{name} imports {other}" for other in used - allowed - more]
+    assert not wrong
+
+
+def test_rooms_of_the_harness_import_downward(root: Path) -> None:
+    """Inside benchmark/ imports go from cli down to errors, never up or sideways."""
+    wrong = []
+    for file in sorted((root / "benchmark").rglob("*.py")):
+        name = file.relative_to(root).with_suffix("").as_posix().replace("/", ".")
+        if name == "benchmark.__init__":
+            continue
+        for module in imported(file):
+            if module.startswith("benchmark."):
+                here, there = room(name), room(module)
+                if here != there and floor(there) >= floor(here):
+                    wrong.append(f"{name} imports {module}")
+    assert not wrong
+
+
+def test_data_is_read_without_torch(root: Path) -> None:
+    """Nothing in benchmark/data imports torch: workers that render and decode start fast and stay small."""
+    files = sorted((root / "benchmark/data").rglob("*.py"))
+    assert files
+    assert not [file.name for file in files if {"torch"} & {module.split(".")[0] for module in imported(file)}]
+
+
+def test_timm_is_imported_only_where_a_component_needs_it(root: Path) -> None:
+    """timm brings torchvision, which breaks beside a torch of another build; it must not break everything else."""
+    files = [file for package in ("benchmark", "reports", "heads", "losses") for file in (root / package).rglob("*.py")]
+    assert not [str(file) for file in files if re.search(r"^\s*(import|from) timm", file.read_text(), re.MULTILINE)]

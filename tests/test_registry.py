@@ -1,0 +1,111 @@
+"""Components are found by the names of their files."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import ComponentError
+from benchmark.registry import Registry, syntax_digest
+
+PLUGIN = '''\
+"""A backbone of the user's."""
+
+from torch import Tensor, nn
+
+from backbones import Backbone
+
+
+class MyNet(Backbone):
+    citation = "@misc{mine}"
+    origin = "ours"
+
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.out_channels = width
+        self.body = nn.Conv2d(3, width, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.body(image)
+'''
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    file = tmp_path / "my_net.py"
+    file.write_text(PLUGIN)
+    return file
+
+
+def test_a_file_is_a_component_of_its_name() -> None:
+    """Listing finds the files of a package, without those that begin with an underscore."""
+    names = Registry().names("backbone")
+    assert {"gunet", "nafnet", "restormer_lite"} <= set(names)
+    assert not [name for name in names if name.startswith("_")]
+    assert Registry().find("backbone", "nafnet").__module__ == "backbones.nafnet"
+
+
+def test_an_unknown_name_gets_the_near_one() -> None:
+    """A misspelt component is an error that suggests the right one."""
+    with pytest.raises(ComponentError, match="no backbone 'nafnt'; did you mean 'nafnet'"):
+        Registry().find("backbone", "nafnt")
+
+
+def test_a_plugin_file_is_a_component_of_its_kind(plugin: Path) -> None:
+    """A backbone in a file of the user's is listed, found and created like one of the project's."""
+    registry = Registry((plugin,))
+    assert "my_net" in registry.names("backbone")
+    assert "my_net" not in registry.names("head")
+    assert registry.create("backbone", "my_net", {"width": 6}).out_channels == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("raise RuntimeError('boom')", "RuntimeError: boom"), ("import not_there", "not_there")]
+)
+def test_a_broken_plugin_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    """A plugin that cannot be imported is an error of the user's, with its reason."""
+    file = tmp_path / f"broken_{len(text)}.py"
+    file.write_text(text)
+    with pytest.raises(ComponentError, match=message):
+        Registry((file,)).find("backbone", file.stem)
+
+
+def test_a_file_with_two_components_is_refused(tmp_path: Path) -> None:
+    """One component a file: with two, the name would be ambiguous."""
+    file = tmp_path / "twins.py"
+    file.write_text(
+        PLUGIN + PLUGIN.replace("class MyNet", "class Other").partition("class Other")[1] + "(Backbone): ...\n"
+    )
+    with pytest.raises(ComponentError, match="exactly one subclass of Backbone"):
+        Registry((file,)).find("backbone", "twins")
+
+
+def test_bad_options_of_a_component_are_a_user_error() -> None:
+    """What a constructor refuses comes back as one line that names the component."""
+    with pytest.raises(ComponentError, match="backbone 'gunet'"):
+        Registry().create("backbone", "gunet", {"depths": [1, 1]})
+
+
+def test_the_digest_ignores_comments_and_docstrings(tmp_path: Path) -> None:
+    """Only a change that can act on results changes the digest."""
+    file = tmp_path / "part.py"
+    texts = [
+        "def f():\n    return 1\n",
+        '# why\ndef f():\n    """What."""\n    return (1)\n',
+        "def f():\n    return 2\n",
+    ]
+    digests = []
+    for text in texts:
+        file.write_text(text)
+        digests.append(syntax_digest([file]))
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_the_digest_follows_imports_among_components(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A helper file that a component imports belongs to the component's source."""
+    with_helper = tmp_path / "with_helper.py"
+    with_helper.write_text(PLUGIN.replace("from backbones import Backbone", "from backbones import Backbone, nafnet"))
+    without = tmp_path / "without.py"
+    without.write_text(PLUGIN)
+    registry = Registry((with_helper, without))
+    digests = {name: registry.digest("backbone", name) for name in ("with_helper", "without")}
+    assert digests["with_helper"] != digests["without"]
