@@ -66,10 +66,8 @@ def _show_rows(plan: "Plan", context: "Context", todo: set[str]) -> None:
 def _stage_cell(run: "Run", index: int, first_use: dict[str, str], context: "Context") -> str:
     stage = run.stages[index]
     owner = first_use.setdefault(stage.key, run.row)
-    if context.store.finished(stage.key):
-        note = " stored"
-    else:
-        note = "" if owner == run.row else f" shared with {owner}"
+    shared = "" if owner == run.row else f" shared with {owner}"
+    note = " stored" if context.store.finished(stage.key) else shared
     return f"{stage.name} {stage.steps} {stage.key[:8]}{note}"
 
 

@@ -24,6 +24,8 @@ from benchmark.data import Pair, Source
 from benchmark.errors import DataError
 
 _FORMAT = 1
+_FEWEST_FOR_WORKERS = 8
+"""Starting a worker takes about as long as reading this many pairs."""
 
 
 def cache_folder() -> Path:
@@ -120,10 +122,10 @@ def _build(source: Source, folder: Path, workers: int) -> Iterator[int]:
                 }
             )
             for image in (pair.degraded, pair.target):
-                images += image_file.write(np.ascontiguousarray(image))
+                images += image_file.write(image.tobytes())
             for values in (pair.gain, pair.spots):
                 if with_maps and values is not None:
-                    maps += map_file.write(np.ascontiguousarray(values)) // 2
+                    maps += map_file.write(values.tobytes()) // values.itemsize
             yield len(entries)
         if not maps:  # an empty file cannot be mapped
             map_file.write(b"\0\0")
@@ -132,10 +134,10 @@ def _build(source: Source, folder: Path, workers: int) -> Iterator[int]:
 
 
 def _read_all(source: Source, workers: int) -> Iterator[Pair]:
-    if workers < 2 or len(source) < 2:
+    if workers < 2 or len(source) < _FEWEST_FOR_WORKERS:
         yield from (source.read(index) for index in range(len(source)))
         return
     # Fresh processes: forking one that already runs threads of torch can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(source)), mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
         yield from pool.map(source.read, range(len(source)))

@@ -9,7 +9,7 @@ from benchmark.execution.context import Context
 from benchmark.experiment.plan import Plan, PlannedStage, Run, source_id
 from benchmark.experiment.schema import Stage
 from benchmark.model import Restorer, build
-from benchmark.training.fit import make_optimizer
+from benchmark.training.fit import make_optimizer, memory_format_of
 
 _MOST_PIXELS = 8 * 128 * 128
 """Batches with more pixels than this are timed at one smaller and scaled up, so that an estimate takes seconds."""
@@ -30,7 +30,7 @@ def estimate_seconds(plan: Plan, context: Context) -> dict[str, float]:
 
 def _stage_seconds(run: Run, planned: PlannedStage, context: Context, per_pixel: dict[str, float]) -> float:
     stage = Stage.model_validate(planned.settings)
-    identity = source_id([run.config["model"], stage.batch, stage.patch, stage.precision])
+    identity = source_id([run.config["model"], stage.batch, stage.patch, stage.precision, stage.memory_format])
     if identity not in per_pixel:
         restorer = build(run.config["model"], run.seed, context.registry).to(context.machine.device)
         per_pixel[identity] = _seconds_per_pixel(restorer, stage, context.machine.device)
@@ -40,8 +40,9 @@ def _stage_seconds(run: Run, planned: PlannedStage, context: Context, per_pixel:
 def _seconds_per_pixel(restorer: Restorer, stage: Stage, device: torch.device) -> float:
     batch = max(1, min(stage.batch, _MOST_PIXELS // stage.patch**2))
     side = stage.patch if batch * stage.patch**2 <= _MOST_PIXELS else 128
-    image = torch.rand(batch, 3, side, side, device=device)
-    optimizer = make_optimizer(restorer.train(), stage)
+    memory_format = memory_format_of(stage)
+    image = torch.rand(batch, 3, side, side, device=device).contiguous(memory_format=memory_format)
+    optimizer = make_optimizer(restorer.train().to(memory_format=memory_format), stage)
     times: list[float] = []
     for _ in range(_STEPS + 1):
         start = time.perf_counter()

@@ -79,8 +79,8 @@ def _check_patches(plan: Plan, context: Context) -> None:
         for name, side in _sides(context.sources[identity]):
             if side < patch:
                 raise DataError(
-                    f"train image {name!r} is {side} pixels at its shorter side, protocol.{stage_name}.patch is {patch}; "
-                    "lower patch or leave the image out"
+                    f"train image {name!r} is {side} pixels at its shorter side, "
+                    f"protocol.{stage_name}.patch is {patch}; lower patch or leave the image out"
                 )
 
 

@@ -22,7 +22,7 @@ from benchmark.execution.files import write_text
 from benchmark.execution.machine import Machine
 from benchmark.execution.provenance import provenance
 from benchmark.execution.records import Record, write_curves, write_images, write_record, write_scores
-from benchmark.execution.stages import train_stage
+from benchmark.execution.stages import network, train_stage
 from benchmark.execution.store import StageResult
 from benchmark.experiment.plan import Floor, Run
 from benchmark.experiment.schema import AnyGate, LatencyGate
@@ -151,9 +151,8 @@ def _train_and_test(
     run: Run, record: Record, context: Context, broken: Mapping[str, str]
 ) -> Generator[Event, None, Record]:
     folder, device = context.output / run.folder, context.machine.device
-    restorer = build(run.config["model"], run.seed, context.registry).to(device)
-    stages = yield from _stages(run, restorer, context, broken)
-    restorer.eval()
+    stages = yield from _stages(run, context, broken)
+    restorer = network(run, run.stages[-1].key, context).eval()
     restore: Restore = partial(_restore, restorer, device)
     images = yield from _test(restore, context.source(run.config, "test"))
     _write_images_and_scores(folder, images)
@@ -166,22 +165,21 @@ def _restore(restorer: Restorer, device: torch.device, image: Any) -> Any:
     return restore_image(restorer, image, device)
 
 
-def _stages(
-    run: Run, restorer: Restorer, context: Context, broken: Mapping[str, str]
-) -> Generator[Event, None, list[dict[str, Any]]]:
-    """Take the row's stages from the store as far as they are there, train the others."""
+def _stages(run: Run, context: Context, broken: Mapping[str, str]) -> Generator[Event, None, list[dict[str, Any]]]:
+    """See that all stages of the row are in the store: train those that are not."""
     entries: list[dict[str, Any]] = []
+    parent: str | None = None
     for stage in run.stages:
         result = context.store.finished(stage.key)
         if result is not None:
-            restorer.load_state_dict(context.store.weights(stage.key))
             yield StageReused(result)
             entries.append(_entry(result, reused=True))
         elif stage.key in broken:
             raise RowError(f"shares a stage that failed in another row: {broken[stage.key]}")
         else:
-            result = yield from train_stage(run, stage, restorer, context)
+            result = yield from train_stage(run, stage, parent, context)
             entries.append(_entry(result, reused=False))
+        parent = stage.key
     return entries
 
 

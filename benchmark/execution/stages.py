@@ -3,7 +3,6 @@
 import resource
 import time
 from collections.abc import Generator
-from typing import cast
 
 import torch
 
@@ -15,7 +14,7 @@ from benchmark.execution.events import Event, StageFinished, StageProgress
 from benchmark.execution.store import StageResult
 from benchmark.experiment.plan import PlannedStage, Run
 from benchmark.experiment.schema import Stage
-from benchmark.model import Restorer, restore_image
+from benchmark.model import Restorer, build, restore_image
 from benchmark.training.fit import Progress, fit, make_optimizer
 from benchmark.training.objective import make_objective
 from benchmark.training.state import CurveRow, Reached, load_state, save_state
@@ -25,11 +24,15 @@ _SAVE_SECONDS = 30.0
 
 
 def train_stage(
-    run: Run, planned: PlannedStage, restorer: Restorer, context: Context
+    run: Run, planned: PlannedStage, parent: str | None, context: Context
 ) -> Generator[Event, None, StageResult]:
-    """Train one stage from the weights in `restorer`, look at val, store the result. Goes on from a stored state."""
+    """Train one stage from the stored weights of the stage before it (the key `parent`; None: from initial weights).
+
+    Looks at val at the end and stores the result. An interrupted stage goes on from its last stored state.
+    """
     stage = Stage.model_validate(planned.settings)
     device = context.machine.device
+    restorer = network(run, parent, context)
     optimizer = make_optimizer(restorer, stage)
     state_file = context.store.state_file(planned.key)
     reached = load_state(state_file, restorer, optimizer)
@@ -55,11 +58,23 @@ def train_stage(
         seconds=seconds,
         images_per_second=stage.steps * stage.batch / seconds,
         peak_memory_bytes=_peak_memory_bytes(device),
-        val=look_at_val(run, restorer, context),
+        val=_look_at_val(run, restorer, context),
     )
     context.store.publish(result, restorer, curve)
     yield StageFinished(result)
     return result
+
+
+def network(run: Run, key: str | None, context: Context) -> Restorer:
+    """The row's network on the device, with the stored weights of a stage (None: its initial weights).
+
+    Always built anew: weights that took another way than through the store could differ in memory layout, and with it
+    in the last bit of what they compute.
+    """
+    restorer = build(run.config["model"], run.seed, context.registry)
+    if key is not None:
+        restorer.load_state_dict(context.store.weights(key))
+    return restorer.to(context.machine.device)
 
 
 def make_sampler(run: Run, name: str, stage: Stage, context: Context) -> Sampler:
@@ -68,8 +83,9 @@ def make_sampler(run: Run, name: str, stage: Stage, context: Context) -> Sampler
     return Sampler(context.source(run.config, "train"), run.seed, name, stage.patch, augmentations)
 
 
-def look_at_val(run: Run, restorer: Restorer, context: Context) -> dict[str, Summary]:
-    restorer.eval()
+def _look_at_val(run: Run, trained: Restorer, context: Context) -> dict[str, Summary]:
+    restorer = network(run, None, context).eval()
+    restorer.load_state_dict(trained.state_dict())
     device = context.machine.device
     scored = evaluate(lambda image: restore_image(restorer, image, device), context.source(run.config, "val"))
     return summarise(image.metrics for image in scored)
@@ -94,4 +110,4 @@ def _peak_memory_bytes(device: torch.device) -> int:
     """Most memory in use on the GPU during the stage; on the CPU, of the process since its start."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return cast(int, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

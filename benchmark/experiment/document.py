@@ -1,7 +1,7 @@
 """YAML read strictly: every value keeps its place, a key given twice is an error, `1e-4` is a number.
 
-The rules are those of YAML 1.2: on, off, yes, no and 12:30 are strings (PyYAML alone follows 1.1 and keeps the second of
-two equal keys without a word).
+The rules are those of YAML 1.2: on, off, yes, no and 12:30 are strings (PyYAML alone follows 1.1 and keeps the
+second of two equal keys without a word).
 """
 
 import re

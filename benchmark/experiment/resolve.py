@@ -156,9 +156,9 @@ def _existing(location: tuple[str | int, ...], data: Any) -> Path_:
     """The error's path without the parts pydantic adds (names of union members)."""
     path: list[str | int] = []
     for position, part in enumerate(location):
-        is_there = (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int))
+        is_there = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
         if is_there:
-            data = data[part]
+            data = data[part]  # pyright: ignore[reportCallIssue, reportArgumentType]  # a list has an int here
         if is_there or position == len(location) - 1:
             path.append(part)
     return tuple(path)

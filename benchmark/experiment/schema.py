@@ -26,7 +26,9 @@ class Component(BaseModel):
 
 
 class BackboneSpec(Component):
-    size: str | None = Field(None, description="a named configuration of the backbone; other options go over it")
+    size: str | None = Field(
+        default=None, description="a named configuration of the backbone; other options go over it"
+    )
 
 
 class SourceSpec(BaseModel):
@@ -53,7 +55,7 @@ class LossTerm(BaseModel):
     """`l1: 1.0` or `ms_ssim: {weight: 1.0, window_size: 5}`; keys besides the weight are options of the loss."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    weight: float = Field(1.0, allow_inf_nan=False)
+    weight: float = Field(default=1.0, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -67,15 +69,15 @@ class Optimizer(Settings):
     name: Literal["adamw"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
     eps: PositiveFloat = 1e-8
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
 
 
 class Schedule(Settings):
     """Learning rate as a pure function of the step: linear warm-up, then cosine to `final_share` of it, or constant."""
 
     name: Literal["cosine", "constant"] = "cosine"
-    warmup_steps: int = Field(0, ge=0)
-    final_share: float = Field(0.01, ge=0, le=1)
+    warmup_steps: int = Field(default=0, ge=0)
+    final_share: float = Field(default=0.01, ge=0, le=1)
 
 
 class Stage(Settings):
@@ -87,8 +89,13 @@ class Stage(Settings):
     augment: dict[str, dict[str, Any]] = {}
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
-    clip_norm: PositiveFloat | None = Field(None, description="gradients are scaled down to this norm; null: never")
+    clip_norm: PositiveFloat | None = Field(
+        default=None, description="gradients are scaled down to this norm; null: never"
+    )
     precision: Literal["float32", "bfloat16"] = "float32"
+    memory_format: Literal["channels_last", "contiguous"] = Field(
+        default="channels_last", description="layout of weights and feature maps; channels_last is the faster one"
+    )
 
 
 class Protocol(BaseModel):
@@ -104,7 +111,7 @@ class Protocol(BaseModel):
 
 
 class Gate(Settings):
-    reject: bool = Field(False, description="true: a row that fails this gate is recorded and not trained")
+    reject: bool = Field(default=False, description="true: a row that fails this gate is recorded and not trained")
 
 
 class SizeGate(Gate):
@@ -125,7 +132,7 @@ class MacsGate(Gate):
 
     quantity: Literal["macs"] = "macs"
     limit: PositiveInt
-    image: tuple[Side, Side] = Field((256, 256), description="height and width in pixels")
+    image: tuple[Side, Side] = Field(default=(256, 256), description="height and width in pixels")
 
 
 class LatencyGate(Gate):
@@ -134,15 +141,17 @@ class LatencyGate(Gate):
     quantity: Literal["latency"] = "latency"
     limit_ms: PositiveFloat
     image: tuple[Side, Side] = Field(description="height and width in pixels")
-    device: str | None = Field(None, description="part of the device's name, e.g. V100; null: the machine at hand")
+    device: str | None = Field(
+        default=None, description="part of the device's name, e.g. V100; null: the machine at hand"
+    )
 
 
 AnyGate = Annotated[SizeGate | ParametersGate | MacsGate | LatencyGate, Field(discriminator="quantity")]
 
 
 class Report(Settings):
-    primary: Metric = Field("psnr", description="the metric rows are ranked by")
-    margin: float = Field(0.1, ge=0, description="smallest difference of the primary metric that matters")
+    primary: Metric = Field(default="psnr", description="the metric rows are ranked by")
+    margin: float = Field(default=0.1, ge=0, description="smallest difference of the primary metric that matters")
 
 
 class RowSettings(Settings):
@@ -169,10 +178,10 @@ class ExperimentFile(RowSettings):
     """A whole experiment file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="also the name of its run folder")]
-    seeds: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 2], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
     report: Report = Report()
     tables: dict[str, dict[str, dict[str, Any]]] = Field(
-        {}, description="table -> row -> {dotted path: value}; every row is compared with the base row above"
+        default={}, description="table -> row -> {dotted path: value}; every row is compared with the base row above"
     )
 
 

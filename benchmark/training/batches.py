@@ -45,9 +45,9 @@ def host_batches(sampler: Sampler, steps: Iterable[int], size: int) -> Iterator[
     return _ahead(lambda step: batch_at(sampler, step, size), steps)
 
 
-def to_device(batch: HostBatch, device: torch.device) -> Batch:
+def to_device(batch: HostBatch, device: torch.device, memory_format: torch.memory_format) -> Batch:
     """The batch as float32 tensors on the device; 8-bit images cross, not floats."""
-    degraded, target = (_image(array, device) for array in (batch.degraded, batch.target))
+    degraded, target = (_image(array, device, memory_format) for array in (batch.degraded, batch.target))
     # Differences are whole 8-bit levels: compared half a level above the threshold, float rounding cannot matter.
     mask = ((target - degraded).abs().amax(1, keepdim=True) > SPOT_THRESHOLD + 0.5 / 255).float()
     return Batch(degraded, target, mask, _map(batch.gain, device), _map(batch.spots, device))
@@ -58,8 +58,8 @@ def _stack_maps(maps: Sequence[NDArray[np.float16] | None]) -> NDArray[np.float1
     return np.stack(known) if len(known) == len(maps) else None
 
 
-def _image(array: NDArray[np.uint8], device: torch.device) -> Tensor:
-    return _on(array, device).permute(0, 3, 1, 2).float().div_(255).contiguous()
+def _image(array: NDArray[np.uint8], device: torch.device, memory_format: torch.memory_format) -> Tensor:
+    return _on(array, device).permute(0, 3, 1, 2).float().div_(255).contiguous(memory_format=memory_format)
 
 
 def _map(array: NDArray[np.float16] | None, device: torch.device) -> Tensor | None:

@@ -56,6 +56,10 @@ def make_optimizer(restorer: Restorer, stage: Stage) -> AdamW:
     )
 
 
+def memory_format_of(stage: Stage) -> torch.memory_format:
+    return torch.channels_last if stage.memory_format == "channels_last" else torch.contiguous_format
+
+
 def fit(
     restorer: Restorer,
     optimizer: AdamW,
@@ -71,12 +75,13 @@ def fit(
     may store them. Every batch, augmentation and learning rate is a pure function of (seed, stage, step): going on from
     a stored state gives what an undisturbed run gives. Raises DivergedError.
     """
-    restorer.train()
+    memory_format = memory_format_of(stage)
+    restorer.train().to(memory_format=memory_format)
     losses: list[Tensor] = []
     started = time.perf_counter()
     steps = range(done + 1, stage.steps + 1)
     for step, host_batch in zip(steps, host_batches(sampler, steps, stage.batch), strict=True):
-        batch = to_device(host_batch, device)
+        batch = to_device(host_batch, device, memory_format)
         _set_lr(optimizer, lr_at(stage, step))
         torch.manual_seed(int(generator(sampler.seed, sampler.stage, "model", step).integers(2**63)))
 

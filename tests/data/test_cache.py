@@ -1,5 +1,6 @@
 """Decoded pairs are kept, read back as they were, and never half a cache."""
 
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import ClassVar
@@ -64,7 +65,11 @@ def test_what_is_cached_is_what_was_read(tmp_path: Path) -> None:
 
 def test_several_workers_build_the_same_cache(pairs: Path, tmp_path: Path) -> None:
     """Decoding side by side changes neither order nor content."""
-    source = PairedFolders(pairs / "train/degraded", pairs / "train/target")
+    for split in ("train", "val", "test"):
+        for side in ("degraded", "target"):
+            shutil.copytree(pairs / split / side, tmp_path / side / split)
+    source = PairedFolders(tmp_path / "degraded", tmp_path / "target")
+    assert len(source) > 8
     alone, together = (finish(cached(source, tmp_path / str(workers), workers))[1] for workers in (1, 2))
     for index in range(len(source)):
         assert alone.read(index).name == together.read(index).name

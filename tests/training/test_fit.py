@@ -138,7 +138,7 @@ def test_too_small_a_patch_is_told_before_training() -> None:
 def test_loss_terms_are_weighted(sampler: Sampler) -> None:
     """The objective is the weighted sum of its parts, and reports the parts without weights."""
     objective = make_objective("coarse", make_stage(loss={"l1": 2.0, "psnr": 0.5}), Registry())
-    batch = to_device(batch_at(sampler, 1, 2), CPU)
+    batch = to_device(batch_at(sampler, 1, 2), CPU, torch.contiguous_format)
     total, parts = objective(build(MODEL)(batch.degraded), batch)
     assert total.item() == pytest.approx(2.0 * parts["l1"].item() + 0.5 * parts["psnr"].item(), rel=1e-6)
 
@@ -157,7 +157,7 @@ def test_the_mask_is_exact_at_the_threshold(sampler: Sampler) -> None:
     levels = np.arange(0, 220, dtype=np.uint8).reshape(1, 1, -1, 1).repeat(3, 3)
     for difference, expected in ((30, 0.0), (31, 1.0)):
         made = type(batch)(batch.names, levels, levels + np.uint8(difference), None, None)
-        assert torch.all(to_device(made, CPU).mask == expected)
+        assert torch.all(to_device(made, CPU, torch.channels_last).mask == expected)
 
 
 @given(st.integers(1, 500), st.integers(0, 100), st.floats(0, 1), st.sampled_from(["cosine", "constant"]))
