@@ -1,0 +1,138 @@
+"""The source of procedural pairs."""
+
+import numpy as np
+import pytest
+
+from benchmark.data import Pair
+from benchmark.data.sources.synthetic_faces import SyntheticFaces
+from benchmark.errors import DataError
+
+# Median input PSNR in dB and share of pixels (%) whose error exceeds 30 levels, at 512 px: the presets were tuned to
+# 41.7 dB (8 contest pictures), 37.5 dB (FFHQR-Seq) and 32.1 dB (MRFV). The bands leave room for 40 faces.
+BANDS = {
+    "contest": ((40.5, 43.0), (0.03, 0.12), (44.4, 46.8)),
+    "heavy": ((35.7, 39.0), (0.12, 0.6), (42.0, 45.0)),
+    "severe": ((29.7, 33.5), (0.7, 2.8), (38.5, 41.5)),
+}
+
+
+def _psnr(squares: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / squares.mean()))
+
+
+def _figures(pair: Pair) -> tuple[float, float, float]:
+    """Input PSNR, share of pixels off by more than 30 levels in %, and PSNR where there are no spots."""
+    error = pair.degraded.astype(float) - pair.target
+    background = np.abs(pair.spots).max(-1) < 4 / 255
+    over_30 = 100 * float((np.abs(error).max(-1) > 30).mean())
+    return _psnr(error**2), over_30, _psnr(error[background] ** 2)
+
+
+def test_pair_is_complete():
+    """A pair has a name, 8-bit images of the size asked for, and finite float16 maps."""
+    pair = SyntheticFaces(count=8, size=96).read(7)
+    assert pair.name == "face_0007"
+    for image in (pair.degraded, pair.target):
+        assert image.shape == (96, 96, 3) and image.dtype == np.uint8
+    for truth in (pair.gain, pair.spots):
+        assert truth.shape == (96, 96, 3) and truth.dtype == np.float16
+        assert np.isfinite(truth).all()
+
+
+def test_maps_restore_the_target():
+    """The stored maps turn the degraded image into the target, within sensor noise."""
+    pair = SyntheticFaces("severe", size=128).read(0)
+    degraded = pair.degraded / 255
+    restored = pair.gain.astype(float) * degraded + pair.spots.astype(float) + degraded
+    assert _psnr(255**2 * (restored - pair.target / 255) ** 2) > 45
+    assert _psnr((pair.degraded.astype(float) - pair.target) ** 2) < 40
+
+
+def test_reading_again_gives_the_same_pixels():
+    """A pair depends on options and index only, not on what was read before."""
+    source = SyntheticFaces("heavy", count=4, size=80, seed=5)
+    source.read(0)
+    again = SyntheticFaces("heavy", count=9, size=80, seed=5)
+    for name in ("degraded", "target", "gain", "spots"):
+        np.testing.assert_array_equal(getattr(source.read(3), name), getattr(again.read(3), name))
+
+
+def test_other_index_and_other_seed_give_other_faces():
+    """No two pairs share their pixels."""
+    targets = [SyntheticFaces(size=64, seed=seed).read(index).target for seed in (0, 1) for index in (0, 1)]
+    assert len({target.tobytes() for target in targets}) == 4
+
+
+def test_presets_damage_the_same_face():
+    """The same index shows the same target under every preset, with other damage."""
+    contest, severe = (SyntheticFaces(preset, size=96).read(2) for preset in ("contest", "severe"))
+    np.testing.assert_array_equal(contest.target, severe.target)
+    assert (contest.degraded != severe.degraded).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        ({"count": 0}, "at least 1"),
+        ({"size": 63}, "from 64 to 4096"),
+        ({"size": 4097}, "from 64 to 4096"),
+        ({"seed": -1}, "0 or more"),
+        ({"preset": "mild"}, "contest, heavy, severe"),
+    ],
+)
+def test_bad_options_are_refused(options, allowed):
+    """The message says what is allowed."""
+    with pytest.raises(DataError, match=allowed):
+        SyntheticFaces(**options)
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_index_outside_is_refused(index):
+    """There is no pair before the first or after the last."""
+    with pytest.raises(DataError, match="there are 3"):
+        SyntheticFaces(count=3, size=64).read(index)
+
+
+def test_length_is_the_count():
+    """The source has as many pairs as were asked for."""
+    assert len(SyntheticFaces(count=12)) == 12
+
+
+def test_fingerprint_changes_with_every_option_and_nothing_else():
+    """Equal options have equal fingerprints, also after reading; each option changes it."""
+    base = SyntheticFaces(count=3, size=64)
+    before = base.fingerprint
+    base.read(0)
+    assert base.fingerprint == before == SyntheticFaces(count=3, size=64).fingerprint
+    others = [
+        SyntheticFaces("heavy", count=3, size=64),
+        SyntheticFaces(count=4, size=64),
+        SyntheticFaces(count=3, size=65),
+        SyntheticFaces(count=3, size=64, seed=1),
+    ]
+    assert len({before, *(other.fingerprint for other in others)}) == 5
+
+
+def test_severe_preset_at_quick_size():
+    """At 256 px the severe preset is near the 32 dB of real video faces, also over a dozen pairs."""
+    source = SyntheticFaces("severe", size=256)
+    psnr, over_30, _ = np.median([_figures(source.read(index)) for index in range(12)], 0)
+    assert 29 < psnr < 34.5
+    assert 0.4 < over_30 < 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", list(BANDS))
+def test_presets_match_their_models(preset):
+    """Medians of 40 pairs at 512 px lie in the bands of the pictures each preset imitates."""
+    source = SyntheticFaces(preset, size=512)
+    medians = np.median([_figures(source.read(index)) for index in range(40)], 0)
+    for median, (low, high) in zip(medians, BANDS[preset], strict=True):
+        assert low < median < high
+
+
+@pytest.mark.slow
+def test_severe_preset_at_256_is_at_31_to_32_db():
+    """The preset of quick experiments is measured over 150 pairs."""
+    source = SyntheticFaces("severe", count=150, size=256)
+    assert 30.5 < np.median([_figures(source.read(index))[0] for index in range(150)]) < 32.5
