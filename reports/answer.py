@@ -1,0 +1,127 @@
+"""The answer on the first screen: which row leads, by how much, and what the records do not say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reports import gates, text
+from reports.metrics import Metric
+from reports.records import Problem
+from reports.summary import BASE, IDENTITY, Summary, complete, difference, ranked
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`leader` is the leading row (empty where none leads), `lead` goes on from its name; then what remains open."""
+
+    leader: str
+    lead: str
+    open_points: str
+
+
+def answer(rows: dict[str, Summary], problems: Sequence[Problem], primary: Metric, images: int) -> Answer:
+    """Two sentences (and, where the order is weak, half a third) from the finished rows."""
+    order = ranked([row for row in rows.values() if not row.is_floor], primary)
+    peers = [row for row in complete(order) if row.mean(primary.name) is not None]
+    keeping = [row for row in peers if not row.failed_gates]
+    if not keeping:
+        return Answer("", _no_leader(order, peers), _open_points(rows, problems))
+    leader = keeping[0]
+    over = f"{text.count(len(leader.finished), 'seed')} and {text.count(images, 'test image')}"
+    lead = f"{_under(order)} {_shown(leader, primary)}{_against(leader, keeping, rows, primary)} (mean over {over})."
+    lead += _caution(leader, keeping, rows, primary)
+    better = [row for row in peers[: peers.index(leader)] if row.failed_gates]
+    if better:
+        lead += f" {_names(better)} would score better but {'fails' if len(better) == 1 else 'fail'} a gate."
+    return Answer(text.printable(leader.row), lead, _open_points(rows, problems))
+
+
+def _no_leader(order: Sequence[Summary], peers: Sequence[Summary]) -> str:
+    if peers:
+        return f"No finished row keeps the gates: {_names(peers)} each fail at least one."
+    return "The finished rows lack the primary metric." if order else "No row has finished yet."
+
+
+def _under(order: Sequence[Summary]) -> str:
+    gated = any(row.gates for row in order)
+    return "leads among the rows that fail no gate, with" if gated else "leads, with"
+
+
+def _shown(row: Summary, primary: Metric) -> str:
+    return f"{text.with_unit(text.number(row.mean(primary.name), primary.decimals), primary.unit)} {primary.label}"
+
+
+def _against(leader: Summary, keeping: Sequence[Summary], rows: dict[str, Summary], primary: Metric) -> str:
+    parts = [_compared(leader, other, name, primary) for other, name in _references(leader, keeping, rows)]
+    present = [part for part in parts if part]
+    return f": {text.listing(present)}" if present else ""
+
+
+def _references(
+    leader: Summary, keeping: Sequence[Summary], rows: dict[str, Summary]
+) -> list[tuple[Summary | None, str]]:
+    """What the leader is held against: base (for base, the next row), and doing nothing."""
+    base = rows.get(BASE)
+    first = base if leader.row != BASE else next((row for row in keeping if row.row != BASE), None)
+    name = first.row if first and first.row == BASE else f"the next row, {first.row}" if first else ""
+    return [(first, text.printable(name)), (rows.get(IDENTITY), f"doing nothing ({IDENTITY})")]
+
+
+def _compared(leader: Summary, other: Summary | None, name: str, primary: Metric) -> str:
+    found = difference(leader, other, primary, scores=None) if other else None
+    if found is None:
+        return ""
+    shown = text.number(abs(found.gain), primary.difference_decimals)
+    if not shown.strip("0.,"):
+        return f"equal to {name}"
+    return f"{text.with_unit(shown, primary.unit)} {'better' if found.gain > 0 else 'worse'} than {name}"
+
+
+def _caution(leader: Summary, keeping: Sequence[Summary], rows: dict[str, Summary], primary: Metric) -> str:
+    """A warning where the lead is smaller than what seeds do to it."""
+    other = _references(leader, keeping, rows)[0][0]
+    found = difference(leader, other, primary, scores=None) if other else None
+    if found is None:
+        return ""
+    if found.spread is None:
+        return " With one seed the order may be chance."
+    if abs(found.mean) > found.spread:
+        return ""
+    spread = text.with_unit(text.number(found.spread, primary.difference_decimals), primary.unit)
+    return f" That lead is within its spread over seeds ({spread}), so treat it as undecided."
+
+
+def _open_points(rows: dict[str, Summary], problems: Sequence[Problem]) -> str:
+    parts = [*_unmeasured(rows), *_unfinished(problems)]
+    if not parts:
+        return "Everything that was planned was run and measured."
+    sentence = "; ".join(parts)
+    return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _unmeasured(rows: dict[str, Summary]) -> list[str]:
+    """One part for each gate without a yes or no, with the reason once."""
+    open_gates = [gate for row in rows.values() for gate in row.gates if gate.result not in ("passed", "failed")]
+    parts: list[str] = []
+    for name in dict.fromkeys(gate.name for gate in open_gates):
+        named = [gate for gate in open_gates if gate.name == name]
+        unmeasured = [gate for gate in named if gate.measured is None]
+        if unmeasured:
+            limit = gates.bound(unmeasured[0].limit, unmeasured[0].unit)
+            parts.append(f"not measured: gate {name} (at most {limit}; {gates.reason(unmeasured[0])})")
+        else:
+            device = str(named[0].protocol.get("name") or "this")
+            parts.append(f"inconclusive: gate {name} (the {device} protocol does not decide it)")
+    return parts
+
+
+def _unfinished(problems: Sequence[Problem]) -> list[str]:
+    kinds = dict.fromkeys(problem.kind for problem in problems)
+    return [
+        f"{kind}: {text.count(len(names), 'row')} ({text.listing(names)})"
+        for kind in kinds
+        if (names := list(dict.fromkeys(text.printable(problem.row) for problem in problems if problem.kind == kind)))
+    ]
+
+
+def _names(rows: Sequence[Summary]) -> str:
+    return text.listing([text.printable(row.row) for row in rows])

@@ -1,0 +1,193 @@
+"""Test images side by side: degraded, base, the best other rows, target.
+
+A retouched spot is a few pixels wide, invisible at thumbnail size, so each image comes with the window where degraded
+and target differ most, pixel for pixel, and with the error that is left in that window.
+"""
+
+# pandas comes without types.
+# pyright: reportMissingTypeStubs=false
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from reports import pictures
+from reports.metrics import Metric
+from reports.records import Results
+from reports.summary import BASE, IDENTITY, Summary, by_image, complete, image_scores, ranked
+from reports.text import number, printable, with_unit
+
+BUDGET_BYTES = 8_000_000
+"""Most that the pictures of one page may take, as data URIs."""
+_FIRST = ("worst", "median", "best")
+_OTHER_ROWS = 2
+_SHOWN_SIDE = 320
+_SHEET_SIDE = 176
+
+
+@dataclass(frozen=True)
+class Column:
+    """One version of the image: whole, the window, the error in the window (for the target: the colour scale)."""
+
+    label: str
+    value: str
+    """The primary metric of this version, with its unit; empty for the target."""
+    whole: str
+    detail: str
+    error: str
+    """Data URIs."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test image in all its versions."""
+
+    name: str
+    image: str
+    why: str
+    """`worst`, `median`, ...: its place among the test images of the base row."""
+    more: bool
+    """One to be shown on demand only."""
+    highest: float
+    """Error, in 8-bit levels, that the lightest colour stands for."""
+    columns: tuple[Column, ...]
+    sheet: bytes
+    """All of it as one PNG."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The examples, and what is to be said about them."""
+
+    shown: tuple[Example, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Version:
+    label: str
+    value: str
+    pixels: pictures.Image
+
+
+def examples(rows: dict[str, Summary], results: Results, primary: Metric) -> Examples:
+    """Worst, median and best test images of the base row (of the best row where base has none), at most six."""
+    order = ranked([row for row in rows.values() if not row.is_floor], primary)
+    leader = next((row for row in order if row.row == BASE), order[0] if order else None)
+    if leader is None:
+        return Examples((), ())
+    scores = image_scores(results, primary.name)
+    others = [row for row in complete(order) if row.row != leader.row][:_OTHER_ROWS]
+    notes: list[str] = []
+    shown: list[Example] = []
+    left = BUDGET_BYTES
+    for why, image in chosen(by_image(scores, leader.row, leader.seeds[0]), primary):
+        try:
+            example = _example(
+                f"example_{len(shown) + 1}", image, why, [leader, *others], results.folder, scores, primary
+            )
+        except (OSError, ValueError) as error:
+            notes.append(f"{printable(image)} ({why}) is not shown: {_reason(error, results.folder)}.")
+            continue
+        left -= sum(len(column.whole) + len(column.detail) + len(column.error) for column in example.columns)
+        if left < 0:
+            notes.append(f"{printable(image)} ({why}) and the following are not shown: the page would grow too large.")
+            break
+        shown.append(example)
+    return Examples(tuple(shown), tuple(notes))
+
+
+def chosen(values: dict[str, float], primary: Metric) -> list[tuple[str, str]]:
+    """(why, image) of at most six images: the two worst, the two in the middle, the two best of one row."""
+    order = sorted(values, key=lambda image: (-primary.badness(values[image]), image))
+    last, middle = len(order) - 1, (len(order) - 1) // 2
+    wanted = {
+        "worst": 0, "median": middle, "best": last, "second worst": 1, "beside the median": middle + 1,
+        "second best": last - 1,
+    }  # fmt: skip
+    taken: dict[int, str] = {}
+    for why, place in wanted.items():
+        if 0 <= place <= last:
+            taken.setdefault(place, why)
+    return [(why, order[place]) for place, why in sorted(taken.items())]
+
+
+def _example(
+    name: str, image: str, why: str, rows: Sequence[Summary], folder: Path, scores: pd.DataFrame, primary: Metric
+) -> Example:
+    target = pictures.read(_inside(folder, "pairs/target", image))
+    degraded = pictures.read(_inside(folder, "pairs/degraded", image))
+    untouched = by_image(scores, IDENTITY, None).get(image)
+    versions = [_Version("degraded", _value(untouched, primary), degraded)]
+    for row in rows:
+        seed = row.seeds[0]
+        place = row.row if seed is None else f"{row.row}/seed{seed}"
+        pixels = pictures.read(_inside(folder, f"{place}/images", image))
+        versions.append(_Version(row.row, _value(by_image(scores, row.row, seed).get(image), primary), pixels))
+    return _assembled(name, image, why, versions, target)
+
+
+def _assembled(name: str, image: str, why: str, versions: Sequence[_Version], target: pictures.Image) -> Example:
+    for version in versions:
+        if version.pixels.shape != target.shape:
+            raise ValueError(f"{version.label} and target differ in size")
+    damage = pictures.error(versions[0].pixels, target)
+    side = max(48, min(160, min(target.shape[:2]) // 5))
+    window = pictures.strongest_window(damage, side)
+    cut = [pictures.error(pictures.crop(v.pixels, window), pictures.crop(target, window)) for v in versions]
+    highest = max(8.0, float(np.ceil(np.percentile(cut[0], 98))))
+    scale = np.tile(np.linspace(0, highest, side), (max(side // 8, 4), 1))
+    pixels = [
+        *(
+            [
+                pictures.framed(v.pixels, window, _SHOWN_SIDE),
+                pictures.crop(v.pixels, window),
+                pictures.coloured(e, highest),
+            ]
+            for v, e in zip(versions, cut, strict=True)
+        ),
+        [
+            pictures.framed(target, window, _SHOWN_SIDE),
+            pictures.crop(target, window),
+            pictures.coloured(scale, highest),
+        ],
+    ]
+    captions = [*((v.label, v.value) for v in versions), ("target", "")]
+    return Example(
+        name=name,
+        image=image,
+        why=why,
+        more=why not in _FIRST,
+        highest=highest,
+        columns=tuple(
+            Column(label, value, *(pictures.data_uri(one, exact=place > 0) for place, one in enumerate(column)))
+            for (label, value), column in zip(captions, pixels, strict=True)
+        ),
+        sheet=pictures.png(pictures.contact_sheet(pixels, _SHEET_SIDE)),
+    )
+
+
+def _inside(folder: Path, place: str, image: str) -> Path:
+    """The image's file. Anybody may have written the names, so they must not lead out of the folder."""
+    base = folder / place
+    path = base / f"{image}.png"
+    if not path.resolve().is_relative_to(base.resolve()):
+        raise ValueError("its name leads out of the run folder")
+    return path
+
+
+def _value(value: float | None, primary: Metric) -> str:
+    return "" if value is None else with_unit(number(value, primary.decimals), primary.unit)
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    """The error in words, with paths as they are inside the run folder."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        words = f"{error.filename}: {error.strerror}"
+    else:
+        words = str(error)
+    return printable(words.replace(f"{folder}{os.sep}", ""))

@@ -1,0 +1,84 @@
+"""The sentences on the first screen."""
+
+import json
+import shutil
+
+from reports.answer import answer
+from reports.differences import reading
+from reports.load import load
+from reports.metrics import metric
+from reports.summary import image_count, summaries
+
+
+def answer_of(run):
+    results = load(run)
+    return answer(summaries(results), results.problems, metric(results.plan.primary), image_count(results))
+
+
+def fail_gate(edit, run, row):
+    for seed in (0, 1):
+        path = run / row / f"seed{seed}" / "record.json"
+        gates = json.loads(path.read_text())["gates"]
+        edit(path, gates=[{**gates[0], "measured": 12_000_000, "result": "failed"}, *gates[1:]])
+
+
+def test_the_leader_is_held_against_base_and_doing_nothing(make_run):
+    """A clear lead names its two references, seeds and images, and what was not measured."""
+    found = answer_of(make_run(offsets={"heads.residual": 3.0}))
+    assert found.leader == "heads.residual"
+    assert "better than base and" in found.lead and "better than doing nothing (identity)" in found.lead
+    assert "2 seeds and 4 test images" in found.lead and "undecided" not in found.lead
+    assert "no V100 here" in found.open_points and "latency_here" in found.open_points
+
+
+def test_a_leading_base_is_held_against_the_next_row(make_run):
+    """Base cannot be compared with itself."""
+    found = answer_of(make_run(offsets={"base": 5.0, "heads.direct_rgb": 2.0}))
+    assert found.leader == "base"
+    assert "better than the next row, heads.direct_rgb" in found.lead
+
+
+def test_a_row_that_fails_a_gate_does_not_lead(make_run, edit):
+    """It is named as the better one that fails."""
+    run = make_run(offsets={"heads.residual": 3.0, "heads.direct_rgb": 1.0})
+    fail_gate(edit, run, "heads.residual")
+    found = answer_of(run)
+    assert found.leader == "heads.direct_rgb"
+    assert "heads.residual would score better but fails a gate" in found.lead
+
+
+def test_when_no_row_keeps_the_gates_none_leads(make_run, edit):
+    """The answer says so instead of naming the least bad."""
+    run = make_run()
+    for row in ("base", "heads.residual", "heads.direct_rgb"):
+        fail_gate(edit, run, row)
+    found = answer_of(run)
+    assert found.leader == "" and "No finished row keeps the gates" in found.lead
+
+
+def test_a_lead_within_its_spread_is_called_undecided(make_run, edit):
+    """Seed 0 is 1 dB above base and seed 1 is 0.9 dB below: 0.05 dB mean, 1.9 dB spread."""
+    run = make_run(rows={"base": None, "heads.a": "heads"})
+    for row, seed, mean in (("base", 0, 30.0), ("base", 1, 30.0), ("heads.a", 0, 31.0), ("heads.a", 1, 29.1)):
+        edit(run / row / f"seed{seed}" / "record.json", scores={"test": {"psnr": {"mean": mean, "std": 0, "n": 4}}})
+    found = answer_of(run)
+    assert found.leader == "heads.a"
+    assert "0.050 dB better than base" in found.lead
+    assert "within its spread over seeds (1.900 dB)" in found.lead and "undecided" in found.lead
+
+
+def test_one_seed_gives_no_certainty(make_run):
+    """With one seed the order may be chance, and the reading of the tables says it again."""
+    found = answer_of(make_run(seeds=(0,), offsets={"heads.residual": 3.0}))
+    assert "may be chance" in found.lead
+    assert reading(1, metric("psnr"), 0.0)[0].startswith("One seed")
+    assert "undecided" in reading(1, metric("psnr"), 0.0)[0]
+
+
+def test_a_row_with_fewer_seeds_does_not_lead(make_run):
+    """It is named among the missing instead."""
+    run = make_run(offsets={"heads.residual": 3.0})
+    shutil.rmtree(run / "heads.residual" / "seed1")
+    found = answer_of(run)
+    assert found.leader != "heads.residual"
+    assert "issing: 1 row (heads.residual)" in found.open_points
