@@ -55,7 +55,7 @@ class GUNet(Backbone):
         "d": {"width": 24, "depths": (16, 16, 16, 32, 16, 16, 16)},
         "small": {"width": 24, "depths": (8, 8, 8, 13, 8, 8, 8)},
         "retouch": {"width": 24, "depths": (2, 2, 4, 4, 4, 4, 4, 2, 2), "max_width": 192, "input_scales": 3},
-        "tiny": {"width": 8, "depths": (1, 1, 2, 2, 2, 2, 2, 1, 1), "max_width": 32, "input_scales": 3},
+        "tiny": {"width": 8, "depths": (1, 1, 1, 1, 1, 1, 1, 1, 1), "max_width": 44, "input_scales": 3},
     }
     input_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"

@@ -43,7 +43,7 @@ class NAFNet(Backbone):
         "w32_sidd": {"width": 32, "depths": (2, 2, 4, 8, 12, 2, 2, 2, 2)},
         "w64_sidd": {"width": 64, "depths": (2, 2, 4, 8, 12, 2, 2, 2, 2)},
         "small": {"width": 16, "depths": (2, 2, 4, 4, 2, 2, 2, 2, 2)},
-        "tiny": {"width": 8, "depths": (1, 1, 7, 1, 1)},
+        "tiny": {"width": 8, "depths": (1, 1, 1, 1, 1, 1, 1)},
     }
     pad_mode: ClassVar[Literal["reflect", "zeros"]] = "zeros"
 

@@ -53,6 +53,11 @@ class Registry:
 
     plugins: tuple[Path, ...] = ()
 
+    def __post_init__(self) -> None:
+        for path in self.plugins:
+            if not path.is_file():
+                raise ComponentError(f"--plugin {path}: no such file; expected a Python file with a component")
+
     def names(self, kind: str) -> list[str]:
         """Names of all components of a kind, sorted; imports none of the project's own."""
         plugged = [path.stem for path in self.plugins if _classes(_plugin(path), kind)]
@@ -168,8 +173,6 @@ def _import(kind: str, name: str, module: str) -> ModuleType:
 
 @lru_cache
 def _plugin(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ComponentError(f"--plugin {path}: no such file")
     name = f"plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

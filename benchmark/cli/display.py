@@ -1,4 +1,4 @@
-"""Progress of a run: a bar in a terminal, plain lines elsewhere."""
+"""Progress of a run: bars in a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from benchmark.execution.estimate import remaining_seconds
 from benchmark.execution.events import (
     DataReady,
     Event,
@@ -31,72 +30,73 @@ class TimeLeft:
 
     def __init__(self, estimates: Mapping[str, float], clock: Callable[[], float] = time.perf_counter) -> None:
         self._estimates = estimates
-        self._finished: set[str] = set()
+        self._shares = dict.fromkeys(estimates, 0.0)
         self._clock = clock
-        self._started = clock()
+        self._started = 0.0
 
-    def finish(self, key: str) -> None:
-        self._finished.add(key)
+    def update(self, key: str, share: float) -> None:
+        """`share` of the stage `key` is done."""
+        if not self._started:  # the time until the first steps are done belongs to no stage
+            self._started = self._clock()
+        self._shares[key] = share
 
-    def seconds(self, key: str, share: float) -> float:
-        """While `share` of the stage `key` is done."""
-        total = sum(self._estimates.values())
-        left = remaining_seconds(self._estimates, self._finished, key, share)
-        done = total - left
-        slower = (self._clock() - self._started) / done if done > 0 else 1.0
-        return left * slower
+    def seconds(self) -> float | None:
+        """None before enough is done to tell."""
+        done = sum(self._estimates.get(key, 0.0) * share for key, share in self._shares.items())
+        left = sum(self._estimates.values()) - done
+        spent = self._clock() - self._started
+        return left * spent / done if done > 0 and spent > 1.0 else None
 
 
 class Display:
-    """Shows events as they come. A context manager: the bar goes when the run ends, however it ends."""
+    """Shows events as they come. A context manager: the bars go when the run ends, however it ends."""
 
     def __init__(self, estimates: Mapping[str, float], stream: TextIO | None = None) -> None:
-        stream = stream or sys.stderr
         self._left = TimeLeft(estimates)
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
-        self._bar = Progress(
+        self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._bars = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), console=self._console, transient=True
         )
-        self._task = self._bar.add_task("", total=None)
-        self._row = ""
-        self._last_line_at = 0.0
+        self._tasks: dict[str, TaskID] = {}
+        self._line_at: dict[str, float] = {}
 
     def __enter__(self) -> "Display":
         if self._console.is_terminal:
-            self._bar.start()
+            self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bars.stop()
 
     def show(self, event: Event) -> None:
-        if isinstance(event, RowStarted):
-            self._row = event.folder
-        if isinstance(event, StageFinished):
-            self._left.finish(event.result.key)
-        share = _share(event)
-        if share is None:
-            self._print(_line(event))
-        else:
-            self._progress(f"{self._row or 'data'}  {self._progress_line(event)}", share)
+        row, share, line = _row(event), _share(event), _line(event)
+        if isinstance(event, StageProgress):
+            self._left.update(event.key, share or 0.0)
+            left = self._left.seconds()
+            line += "" if left is None else f", {duration(left)} left in all"
+        if share is not None:
+            self._progress(row, f"{row}: {line}", share)
+        elif line:
+            self._print(row, "\n".join(f"{row}: {part}" for part in line.splitlines()))
+        if isinstance(event, RowFinished | StageFinished) and row in self._tasks:
+            self._bars.remove_task(self._tasks.pop(row))
 
-    def _progress_line(self, event: Event) -> str:
-        if not isinstance(event, StageProgress):
-            return _line(event)
-        progress = event.progress
-        left = self._left.seconds(event.key, progress.step / progress.steps)
-        return f"{_line(event)}, {duration(left)} left"
-
-    def _progress(self, line: str, share: float) -> None:
+    def _progress(self, row: str, line: str, share: float) -> None:
         if self._console.is_terminal:
-            self._bar.update(self._task, description=line, total=1.0, completed=share)
-        elif time.perf_counter() - self._last_line_at > _PLAIN_SECONDS:
-            self._print(line)
+            if row not in self._tasks:
+                self._tasks[row] = self._bars.add_task("", total=1.0)
+            self._bars.update(self._tasks[row], description=line, completed=share)
+        elif time.perf_counter() - self._line_at.get(row, 0.0) > _PLAIN_SECONDS:
+            self._print(row, line)
 
-    def _print(self, line: str) -> None:
-        if line:
-            self._last_line_at = time.perf_counter()
-            self._console.print(line, markup=False)
+    def _print(self, row: str, line: str) -> None:
+        self._line_at[row] = time.perf_counter()
+        self._console.print(line, markup=False)
+
+
+def _row(event: Event) -> str:
+    return f"{event.split} data" if isinstance(event, DataReady) else event.folder
 
 
 def _share(event: Event) -> float | None:
@@ -110,39 +110,37 @@ def _share(event: Event) -> float | None:
             return None
 
 
-def _line(event: Event) -> str:  # noqa: C901 - one line per event, nothing nested
+def _line(event: Event) -> str:
     match event:
-        case DataReady():
-            return f"preparing {event.split} images {event.done}/{event.total}"
-        case RowStarted():
-            return event.folder
-        case RowSkipped():
-            return f"{event.folder}: finished before, nothing to do"
-        case GatesChecked():
-            return "\n".join(f"  gate {line}" for line in event.lines)
-        case StageReused(result=result):
-            return f"  stage {result.name}: from the store ({result.steps} steps not trained again)"
-        case StageFinished(result=result):
-            psnr = f", val psnr {result.val['psnr']['mean']:.2f} dB" if "psnr" in result.val else ""
-            return f"  stage {result.name}: {result.steps} steps in {duration(result.seconds)}{psnr}"
+        case DataReady() | ImageScored():
+            return f"image {event.done}/{event.total}"
         case StageProgress(progress=p):
             return f"{p.stage} step {p.step}/{p.steps}, loss {p.loss:.4g}, {p.images_per_second:.0f} images/s"
-        case ImageScored():
-            return f"testing image {event.done}/{event.total}"
-        case RowFinished(status="done"):
-            return f"  test: {event.message}"
-        case RowFinished():
-            return f"  {event.status.upper()}: {event.message}"
+        case StageReused(result=result):
+            return f"stage {result.name} from the store ({result.steps} steps not trained again)"
+        case StageFinished(result=result):
+            psnr = f", val psnr {result.val['psnr']['mean']:.2f} dB" if "psnr" in result.val else ""
+            return f"stage {result.name} done, {result.steps} steps in {duration(result.seconds)}{psnr}"
+        case _:
+            return _row_line(event)
+
+
+def _row_line(event: RowStarted | RowSkipped | GatesChecked | RowFinished) -> str:
+    match event:
+        case RowStarted():
+            return "started"
+        case RowSkipped():
+            return "finished before"
+        case GatesChecked():
+            return "\n".join(f"gate {line}" for line in event.lines)
+        case RowFinished(record=record):
+            return f"test {event.message}" if record.status == "done" else f"{record.status.upper()} {event.message}"
 
 
 def duration(seconds: float) -> str:
     """`8 s`, `3 min 20 s`, `5 h 12 min`, `12 days 4 h`."""
     whole = max(0, round(seconds))
-    for name, size, below, below_size in (
-        ("days", 86400, "h", 3600),
-        ("h", 3600, "min", 60),
-        ("min", 60, "s", 1),
-    ):
+    for name, size, below, below_size in (("days", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
         if whole >= size:
             return f"{whole // size} {name} {whole % size // below_size} {below}"
     return f"{whole} s"

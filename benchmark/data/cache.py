@@ -49,6 +49,9 @@ class CachedSource(Source):
     def fingerprint(self) -> str:
         return self._index["fingerprint"]
 
+    def __reduce__(self) -> tuple[type["CachedSource"], tuple[Path]]:
+        return CachedSource, (self.folder,)  # without the maps: whoever unpickles it opens them anew
+
     def read(self, index: int) -> Pair:
         entry = self._index["pairs"][index]
         height, width = entry["height"], entry["width"]

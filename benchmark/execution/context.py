@@ -12,14 +12,14 @@ from benchmark.execution.events import DataReady, Event
 from benchmark.execution.machine import Machine, usable_cores
 from benchmark.execution.store import StageStore
 from benchmark.experiment.load import Experiment
-from benchmark.experiment.plan import source_id
+from benchmark.experiment.plan import settings_id
 from benchmark.experiment.resolve import Resolved
 from benchmark.registry import Registry
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where a run writes, what it runs on, and the data it reads. `sources`: by their settings (`source_id`)."""
+    """Where a run writes, what it runs on, and the data it reads. `sources`: by their settings (`settings_id`)."""
 
     output: Path
     store: StageStore
@@ -29,7 +29,7 @@ class Context:
     sources: Mapping[str, Source]
 
     def source(self, config: Resolved, split: str) -> Source:
-        return self.sources[source_id(config["data"][split])]
+        return self.sources[settings_id(config["data"][split])]
 
 
 def open_sources(experiment: Experiment, registry: Registry) -> dict[str, Source]:
@@ -38,8 +38,8 @@ def open_sources(experiment: Experiment, registry: Registry) -> dict[str, Source
     for row in experiment.rows:
         splits = row.config["data"]
         for settings in splits.values():
-            sources.setdefault(source_id(settings), open_source(settings, registry))
-        prints = {split: sources[source_id(settings)].fingerprint for split, settings in splits.items()}
+            sources.setdefault(settings_id(settings), open_source(settings, registry))
+        prints = {split: sources[settings_id(settings)].fingerprint for split, settings in splits.items()}
         for first, second in (("train", "test"), ("val", "test"), ("train", "val")):
             if prints[first] == prints[second]:
                 raise DataError(
@@ -53,7 +53,7 @@ def cache_sources(experiment: Experiment, sources: Mapping[str, Source]) -> Gene
     ready: dict[str, Source] = {}
     for row in experiment.rows:
         for split, settings in row.config["data"].items():
-            identity = source_id(settings)
+            identity = settings_id(settings)
             if identity not in ready:
                 ready[identity] = yield from _cache(split, sources[identity])
     return ready

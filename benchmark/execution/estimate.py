@@ -1,15 +1,15 @@
 """How long a plan will take on this machine, from a few measured steps of each of its networks."""
 
 import time
-from collections.abc import Mapping
 
 import torch
 
 from benchmark.execution.context import Context
-from benchmark.experiment.plan import Plan, PlannedStage, Run, source_id
+from benchmark.execution.local import worker_count
+from benchmark.experiment.plan import Plan, PlannedStage, Run, settings_id
 from benchmark.experiment.schema import Stage
 from benchmark.model import Restorer, build
-from benchmark.training.fit import make_optimizer, memory_format_of
+from benchmark.training.fit import lay_out, make_optimizer
 
 _MOST_PIXELS = 8 * 128 * 128
 """Batches with more pixels than this are timed at one smaller and scaled up, so that an estimate takes seconds."""
@@ -18,19 +18,23 @@ _STEPS = 2
 
 def estimate_seconds(plan: Plan, context: Context) -> dict[str, float]:
     """Seconds of each stage to be trained, by key: its steps times the seconds of a step, which are measured for each
-    network and patch size. Losses, reading and evaluation are not in it, so it is a little low."""
+    network and patch size, with the threads a worker has and divided by the workers that run side by side. Losses,
+    reading and evaluation are not in it, so it is a little low."""
     per_pixel: dict[str, float] = {}
     seconds: dict[str, float] = {}
+    workers = worker_count(plan, context)
+    torch.set_num_threads(context.machine.threads // workers)
     for run in plan.runs:
         for stage in run.stages:
             if stage.key not in seconds and context.store.finished(stage.key) is None:
-                seconds[stage.key] = _stage_seconds(run, stage, context, per_pixel)
+                seconds[stage.key] = _stage_seconds(run, stage, context, per_pixel) / workers
+    torch.set_num_threads(context.machine.threads)
     return seconds
 
 
 def _stage_seconds(run: Run, planned: PlannedStage, context: Context, per_pixel: dict[str, float]) -> float:
     stage = Stage.model_validate(planned.settings)
-    identity = source_id([run.config["model"], stage.batch, stage.patch, stage.precision, stage.memory_format])
+    identity = settings_id([run.config["model"], stage.batch, stage.patch, stage.precision, stage.memory_format])
     if identity not in per_pixel:
         restorer = build(run.config["model"], run.seed, context.registry).to(context.machine.device)
         per_pixel[identity] = _seconds_per_pixel(restorer, stage, context.machine.device)
@@ -40,9 +44,9 @@ def _stage_seconds(run: Run, planned: PlannedStage, context: Context, per_pixel:
 def _seconds_per_pixel(restorer: Restorer, stage: Stage, device: torch.device) -> float:
     batch = max(1, min(stage.batch, _MOST_PIXELS // stage.patch**2))
     side = stage.patch if batch * stage.patch**2 <= _MOST_PIXELS else 128
-    memory_format = memory_format_of(stage)
+    memory_format = lay_out(restorer.train(), stage)
     image = torch.rand(batch, 3, side, side, device=device).contiguous(memory_format=memory_format)
-    optimizer = make_optimizer(restorer.train().to(memory_format=memory_format), stage)
+    optimizer = make_optimizer(restorer, stage)
     times: list[float] = []
     for _ in range(_STEPS + 1):
         start = time.perf_counter()
@@ -55,9 +59,3 @@ def _seconds_per_pixel(restorer: Restorer, stage: Stage, device: torch.device) -
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
     return min(times[1:]) / (batch * side**2)  # the first step also allocates
-
-
-def remaining_seconds(estimates: Mapping[str, float], finished: set[str], running: str | None, share: float) -> float:
-    """Seconds left when these stages are finished and `share` of the running one is done."""
-    left = sum(seconds for key, seconds in estimates.items() if key not in finished and key != running)
-    return left + (1 - share) * estimates.get(running or "", 0.0)

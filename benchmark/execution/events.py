@@ -1,7 +1,8 @@
-"""What happens while a plan is prepared and executed, for whoever shows it."""
+"""What happens while a plan is prepared and executed, for whoever shows it. `folder` names the row: `base/seed0`."""
 
 from dataclasses import dataclass
 
+from benchmark.execution.records import Record
 from benchmark.execution.store import StageResult
 from benchmark.training.fit import Progress
 
@@ -24,37 +25,42 @@ class RowStarted:
 class GatesChecked:
     """One line per gate, for people."""
 
+    folder: str
     lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class StageReused:
+    folder: str
     result: StageResult
 
 
 @dataclass(frozen=True)
 class StageProgress:
+    folder: str
     key: str
     progress: Progress
 
 
 @dataclass(frozen=True)
 class StageFinished:
+    folder: str
     result: StageResult
 
 
 @dataclass(frozen=True)
 class ImageScored:
+    folder: str
     done: int
     total: int
 
 
 @dataclass(frozen=True)
 class RowFinished:
-    """`status`: done, rejected or failed; `message` says in one line what came out."""
+    """`message` says in one line what came out."""
 
     folder: str
-    status: str
+    record: Record
     message: str
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import yaml
 from benchmark.data import Source
 from benchmark.errors import DataError
 from benchmark.execution.context import Context
-from benchmark.execution.events import Event, RowSkipped
+from benchmark.execution.events import Event, RowFinished, RowSkipped
 from benchmark.execution.files import write_json, write_text
+from benchmark.execution.local import Group, Task, group_runs, run_groups, worker_count
 from benchmark.execution.records import Record, is_finished, write_pairs
-from benchmark.execution.rows import Measured, measure_model, run_floor, run_row
-from benchmark.experiment.plan import Environment, Floor, Plan, Run, source_id
+from benchmark.execution.rows import Measured, measure_model, run_floor
+from benchmark.experiment.plan import Environment, Floor, Plan, Run, settings_id
 from benchmark.experiment.schema import Stage
 from benchmark.training import ENGINE_VERSION
 from benchmark.training.objective import make_objective
@@ -38,40 +39,48 @@ def check(plan: Plan, context: Context, *, replace: bool) -> list[Run | Floor]:
     ]
 
 
-def execute(plan: Plan, context: Context, todo: list[Run | Floor]) -> Generator[Event, None, list[Record]]:
-    """Run what is to do of a plan and return its records; finished rows are only mentioned."""
+def execute(plan: Plan, context: Context, todo: Sequence[Run | Floor]) -> Generator[Event, None, list[Record]]:
+    """Run what is to do of a plan and return its records; finished rows are only mentioned.
+
+    Gates come first, all of them: latencies are measured while nothing else runs.
+    """
     _check_patches(plan, context)
     _write_plan(plan, context)
     yield from (RowSkipped(planned.folder) for planned in (*plan.floors, *plan.runs) if planned not in todo)
-    records: list[Record] = []
-    measured: dict[str, Measured] = {}
-    broken: dict[str, str] = {}
-    name = plan.experiment.name
     if todo:
         write_pairs(context.output / "pairs", context.source(plan.floors[0].config, "test"))
-    for planned in todo:
-        if isinstance(planned, Floor):
-            records.append((yield from run_floor(planned, name, context)))
-            continue
-        model = source_id([planned.config["model"], planned.config["gates"]])
-        if model not in measured:
-            measured[model] = measure_model(planned, context)
-        record = yield from run_row(planned, name, context, measured[model], broken)
-        broken |= _broken_stage(planned, record)
-        records.append(record)
+    groups = _measured_groups([planned for planned in todo if isinstance(planned, Run)], context)
+    records: list[Record] = []
+    for event in _run_all(plan, context, todo, groups):
+        if isinstance(event, RowFinished):
+            records.append(event.record)
+        yield event
     return records
 
 
-def _broken_stage(run: Run, record: Record) -> dict[str, str]:
-    """The key and message of the stage in which a row diverged; it would diverge again in every row that shares it."""
-    error = record.error or {}
-    return {stage.key: error["message"] for stage in run.stages if stage.name == error.get("stage")}
+def _run_all(plan: Plan, context: Context, todo: Sequence[Run | Floor], groups: Sequence[Group]) -> Iterator[Event]:
+    name = plan.experiment.name
+    for planned in todo:
+        if isinstance(planned, Floor):
+            yield from run_floor(planned, name, context)
+    yield from run_groups(groups, name, context, worker_count(plan, context))
+
+
+def _measured_groups(runs: Sequence[Run], context: Context) -> list[Group]:
+    """The groups of rows, with cost and gates of each network, measured once for all rows and seeds that have it."""
+    measured: dict[str, Measured] = {}
+    for run in runs:
+        model = settings_id([run.config["model"], run.config["gates"]])
+        if model not in measured:
+            measured[model] = measure_model(run, context)
+    tasks = {run.folder: Task(run, measured[settings_id([run.config["model"], run.config["gates"]])]) for run in runs}
+    return [tuple(tasks[run.folder] for run in group) for group in group_runs(runs)]
 
 
 def _check_patches(plan: Plan, context: Context) -> None:
     largest: dict[str, tuple[int, str]] = {}
     for run in plan.runs:
-        identity = source_id(run.config["data"]["train"])
+        identity = settings_id(run.config["data"]["train"])
         for stage in run.stages:
             patch = int(stage.settings["patch"])
             largest[identity] = max(largest.get(identity, (0, "")), (patch, stage.name))

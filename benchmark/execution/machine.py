@@ -23,10 +23,13 @@ class Machine:
     allocator: str
 
 
-def prepare_machine(device: str | None) -> Machine:
-    """Choose the device (CUDA if there is one and none is asked for) and set threads and allocator of this process."""
+def prepare_machine(device: str | None, threads: int | None = None) -> Machine:
+    """Choose the device (CUDA if there is one and none is asked for) and set threads and allocator of this process.
+
+    Threads: as given, else `OMP_NUM_THREADS`, else one for each usable core.
+    """
     chosen = _device(device)
-    threads = int(os.environ.get("OMP_NUM_THREADS", "0") or 0) or usable_cores()
+    threads = threads or int(os.environ.get("OMP_NUM_THREADS", "0") or 0) or usable_cores()
     torch.set_num_threads(threads)
     return Machine(chosen, _device_name(chosen), threads, "kept" if _keep_memory() else "default")
 

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -45,27 +45,15 @@ class Measured:
 
 def run_row(
     run: Run, experiment: str, context: Context, measured: Measured, broken: Mapping[str, str]
-) -> Generator[Event, None, Record]:
+) -> Iterator[Event]:
     """Train, test and record one row with one seed. What goes wrong in it is recorded, not raised.
 
     `broken`: messages of stages, by key, that failed in another row of this run; they are not tried a second time.
     """
     yield RowStarted(run.folder)
     started = datetime.now(UTC), time.perf_counter()
-    folder = context.output / run.folder
-    record = Record(
-        experiment=experiment,
-        row=run.row,
-        tables=[run.table] if run.table else [],
-        seed=run.seed,
-        status="done",
-        config=run.config,
-        config_hash=run.config_hash,
-        provenance={},
-        model=measured.model,
-        gates=measured.gates,
-    )
-    yield GatesChecked(tuple(describe(verdict) for verdict in measured.gates))
+    record = replace(_blank(run, experiment), model=measured.model, gates=measured.gates)
+    yield GatesChecked(run.folder, tuple(describe(verdict) for verdict in measured.gates))
     rejecting = [verdict for verdict in measured.gates if verdict.reject and verdict.result == "failed"]
     try:
         if rejecting:
@@ -74,12 +62,26 @@ def run_row(
         else:
             record = yield from _train_and_test(run, record, context, broken)
     except Exception as error:  # a row that fails, for whatever reason, must not take the others along
-        write_text(folder / "error.txt", traceback.format_exc())
+        write_text(context.output / run.folder / "error.txt", traceback.format_exc())
         record = replace(record, status="failed", error=_error(error))
-    record = replace(record, provenance=_provenance(context, *started))
-    write_record(folder, record)
-    yield RowFinished(run.folder, record.status, _message(record))
-    return record
+    yield _finish(replace(record, provenance=_provenance(context, *started)), run.folder, context)
+
+
+def fail_row(run: Run, experiment: str, context: Context, reason: str) -> Iterator[Event]:
+    """Record a row as failed from outside, because whoever ran it no longer can."""
+    started = datetime.now(UTC), time.perf_counter()
+    record = replace(_blank(run, experiment), status="failed", error={"message": reason})
+    yield _finish(replace(record, provenance=_provenance(context, *started)), run.folder, context)
+
+
+def _blank(run: Run, experiment: str) -> Record:
+    tables = [run.table] if run.table else []
+    return Record(experiment, run.row, tables, run.seed, "done", run.config, run.config_hash, provenance={})
+
+
+def _finish(record: Record, folder: str, context: Context) -> RowFinished:
+    write_record(context.output / folder, record)
+    return RowFinished(folder, record, _message(record))
 
 
 def measure_model(run: Run, context: Context) -> Measured:
@@ -114,13 +116,13 @@ def _measuring_device(machine: Machine) -> MeasuringDevice:
     return MeasuringDevice(machine.device, machine.device_name, machine.threads, machine.allocator)
 
 
-def run_floor(floor: Floor, experiment: str, context: Context) -> Generator[Event, None, Record]:
+def run_floor(floor: Floor, experiment: str, context: Context) -> Iterator[Event]:
     """Test and record a row that needs no training."""
     yield RowStarted(floor.folder)
     started = datetime.now(UTC), time.perf_counter()
     folder = context.output / floor.folder
     restore = FLOORS[floor.row](pairs(context.source(floor.config, "train")))
-    images = yield from _test(restore, context.source(floor.config, "test"))
+    images = yield from _test(floor.folder, restore, context.source(floor.config, "test"))
     _write_images_and_scores(folder, images)
     record = Record(
         experiment=experiment,
@@ -133,9 +135,7 @@ def run_floor(floor: Floor, experiment: str, context: Context) -> Generator[Even
         provenance=_provenance(context, *started),
         scores={"test": summarise(image.metrics for image in images)},
     )
-    write_record(folder, record)
-    yield RowFinished(floor.folder, record.status, _message(record))
-    return record
+    yield _finish(record, floor.folder, context)
 
 
 def describe(verdict: Verdict) -> str:
@@ -154,7 +154,7 @@ def _train_and_test(
     stages = yield from _stages(run, context, broken)
     restorer = network(run, run.stages[-1].key, context).eval()
     restore: Restore = partial(_restore, restorer, device)
-    images = yield from _test(restore, context.source(run.config, "test"))
+    images = yield from _test(run.folder, restore, context.source(run.config, "test"))
     _write_images_and_scores(folder, images)
     write_curves(folder, [(stage.name, stage.key) for stage in run.stages], context.store)
     write_weights(restorer, folder / "weights.safetensors")
@@ -172,7 +172,7 @@ def _stages(run: Run, context: Context, broken: Mapping[str, str]) -> Generator[
     for stage in run.stages:
         result = context.store.finished(stage.key)
         if result is not None:
-            yield StageReused(result)
+            yield StageReused(run.folder, result)
             entries.append(_entry(result, reused=True))
         elif stage.key in broken:
             raise RowError(f"shares a stage that failed in another row: {broken[stage.key]}")
@@ -189,11 +189,11 @@ def _entry(result: StageResult, *, reused: bool) -> dict[str, Any]:
     return {"name": entry.pop("name"), "key": entry.pop("key"), "reused": reused, **entry}
 
 
-def _test(restore: Restore, source: Source) -> Generator[Event, None, list[ImageScores]]:
+def _test(folder: str, restore: Restore, source: Source) -> Generator[Event, None, list[ImageScores]]:
     images: list[ImageScores] = []
     for scored in evaluate(restore, source):
         images.append(scored)
-        yield ImageScored(len(images), len(source))
+        yield ImageScored(folder, len(images), len(source))
     return images
 
 

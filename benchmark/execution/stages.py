@@ -48,7 +48,7 @@ def train_stage(
         if now - saved_at > _SAVE_SECONDS:
             save_state(state_file, restorer, optimizer, Reached(progress.step, seconds + now - started, curve))
             saved_at = now
-        yield StageProgress(planned.key, progress)
+        yield StageProgress(run.folder, planned.key, progress)
 
     seconds += time.perf_counter() - started
     result = StageResult(
@@ -61,7 +61,7 @@ def train_stage(
         val=_look_at_val(run, restorer, context),
     )
     context.store.publish(result, restorer, curve)
-    yield StageFinished(result)
+    yield StageFinished(run.folder, result)
     return result
 
 

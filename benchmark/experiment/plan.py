@@ -95,7 +95,7 @@ class Plan:
 def make_plan(
     experiment: Experiment, fingerprints: Mapping[str, str], environment: Environment, registry: Registry
 ) -> Plan:
-    """The plan of an experiment. `fingerprints`: of each source, by its resolved settings (see `source_id`)."""
+    """The plan of an experiment. `fingerprints`: of each source, by its resolved settings (see `settings_id`)."""
     planner = _Planner(fingerprints, environment, registry)
     # Seeds outside: after the first seed of every row there is something to compare.
     runs = tuple(planner.run(row, seed) for seed in experiment.seeds for row in experiment.rows)
@@ -109,7 +109,7 @@ def select(plan: Plan, rows: Sequence[str]) -> Plan:
     return Plan(plan.experiment, plan.environment, runs, plan.floors)
 
 
-def source_id(settings: Any) -> str:
+def settings_id(settings: Any) -> str:
     """Resolved settings, e.g. of a source, as a dictionary key."""
     return json.dumps(settings, sort_keys=True)
 
@@ -158,4 +158,4 @@ class _Planner:
         return hash_of([keys, splits, config["gates"], self.environment.engine])
 
     def _fingerprint(self, config: Resolved, split: str) -> str:
-        return self.fingerprints[source_id(config["data"][split])]
+        return self.fingerprints[settings_id(config["data"][split])]

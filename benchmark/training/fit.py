@@ -56,8 +56,11 @@ def make_optimizer(restorer: Restorer, stage: Stage) -> AdamW:
     )
 
 
-def memory_format_of(stage: Stage) -> torch.memory_format:
-    return torch.channels_last if stage.memory_format == "channels_last" else torch.contiguous_format
+def lay_out(restorer: Restorer, stage: Stage) -> torch.memory_format:
+    """Put the weights into the stage's memory format, in place; images are to come in the same one."""
+    memory_format = torch.channels_last if stage.memory_format == "channels_last" else torch.contiguous_format
+    restorer.to(memory_format=memory_format)  # pyright: ignore[reportCallIssue]  # torch's stubs lack this overload
+    return memory_format
 
 
 def fit(
@@ -75,8 +78,7 @@ def fit(
     may store them. Every batch, augmentation and learning rate is a pure function of (seed, stage, step): going on from
     a stored state gives what an undisturbed run gives. Raises DivergedError.
     """
-    memory_format = memory_format_of(stage)
-    restorer.train().to(memory_format=memory_format)
+    memory_format = lay_out(restorer.train(), stage)
     losses: list[Tensor] = []
     started = time.perf_counter()
     steps = range(done + 1, stage.steps + 1)

@@ -86,9 +86,9 @@ def test_restormer_small_fits_ten_megabytes(weight_bytes):
 
 
 def test_restormer_tiny_lies_in_its_band():
-    """The tiny size has 60 to 75 thousand parameters and takes sides that are multiples of 16."""
+    """The tiny size has 60 to 80 thousand parameters, as its rivals have, and takes sides that are multiples of 16."""
     backbone = RestormerLite(**RestormerLite.sizes["tiny"])
-    assert 60_000 <= sum(p.numel() for p in backbone.parameters()) <= 75_000
+    assert 60_000 <= sum(p.numel() for p in backbone.parameters()) <= 80_000
     assert 16 % backbone.multiple_of == 0
 
 

@@ -36,7 +36,8 @@ def test_help_is_instant(tmp_path: Path) -> None:
             "import sys\nfrom benchmark.cli import main\n"
             f"sys.argv = ['x', *{arguments!r}, '--help']\n"
             "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code, done.code\n"
-            "heavy = {'torch', 'pandas', 'matplotlib', 'scipy', 'pydantic'} & set(sys.modules)\nassert not heavy, heavy\n"
+            "heavy = {'torch', 'pandas', 'matplotlib', 'scipy', 'pydantic'} & set(sys.modules)\n"
+            "assert not heavy, heavy\n"
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -51,7 +52,7 @@ def test_run_report_and_plan(experiment_file: Path) -> None:
     page = folder / "runs/small/report/index.html"
     assert f"report: {page.relative_to(folder)}" in out
     assert "6 of 6 rows to run, 14 steps to train (4 saved by shared stages)" in err
-    assert "stage coarse: 4 steps" in err and "from the store (4 steps not trained again)" in err
+    assert "base/seed0: stage coarse done, 4 steps" in err and "from the store (4 steps not trained again)" in err
     assert "gate latency: not measured (no V100 here" in err
     written = page.read_bytes()
 
@@ -80,7 +81,7 @@ def test_run_report_and_plan(experiment_file: Path) -> None:
         (["run", "small.yaml", "--plugin", "mine.py"], "--plugin mine.py: no such file"),
         (["report", "nowhere"], "nowhere"),
         (["rnu"], "No such command 'rnu'"),
-        (["run", "small.yaml", "--see", "0"], "Possible options"),
+        (["run", "small.yaml", "--see", "0"], "--seeds"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(experiment_file: Path, arguments: list[str], message: str) -> None:

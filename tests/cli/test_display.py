@@ -5,7 +5,8 @@ import io
 import pytest
 
 from benchmark.cli.display import Display, TimeLeft, duration
-from benchmark.execution.events import RowFinished, RowStarted, StageProgress
+from benchmark.execution.events import GatesChecked, RowFinished, RowStarted, StageProgress
+from benchmark.execution.records import Record
 from benchmark.training.fit import Progress
 
 
@@ -20,25 +21,38 @@ def test_durations_read_well(seconds: float, text: str) -> None:
 
 def test_time_left_follows_the_real_speed() -> None:
     """Half of the work done in twice the estimated time leaves twice the estimate of the other half."""
-    now = [0.0]
+    now = [100.0]
     left = TimeLeft({"a": 10.0, "b": 10.0}, clock=lambda: now[0])
-    now[0] = 10.0
-    assert left.seconds("a", 0.5) == pytest.approx(30.0)
-    left.finish("a")
-    now[0] = 20.0
-    assert left.seconds("b", 0.0) == pytest.approx(20.0)
+    left.update("a", 0.0)
+    assert left.seconds() is None
+    now[0] += 10.0
+    left.update("a", 0.5)
+    assert left.seconds() == pytest.approx(30.0)
+    now[0] += 10.0
+    left.update("a", 1.0)
+    left.update("b", 0.5)
+    assert left.seconds() == pytest.approx(20.0 / 15.0 * 5.0)
 
 
-def test_plain_lines_name_row_stage_step_loss_speed_and_time_left() -> None:
-    """Where there is no terminal, progress comes as lines that can be read in a log."""
+def record(status: str) -> Record:
+    return Record("e", "base", [], 0, status, {}, "hash", {})
+
+
+def test_plain_lines_name_row_stage_step_loss_and_speed() -> None:
+    """Where there is no terminal, progress comes as lines that can be read in a log, each with its row."""
     stream = io.StringIO()
-    progress = Progress("coarse", 10, 40, 1e-3, 0.0123, {}, 87.6)
     with Display({"k": 8.0}, stream) as display:
         display.show(RowStarted("base/seed0"))
-        display._last_line_at = -100.0
-        display.show(StageProgress("k", progress))
-        display.show(RowFinished("base/seed0", "failed", "stage 'coarse', step 12: the loss is nan"))
-    text = stream.getvalue()
-    assert "base/seed0  coarse step 10/40, loss 0.0123, 88 images/s, " in text
-    assert " left" in text
-    assert "FAILED: stage 'coarse', step 12: the loss is nan" in text
+        display._line_at.clear()
+        display.show(StageProgress("base/seed0", "k", Progress("coarse", 10, 40, 1e-3, 0.0123, {}, 87.6)))
+        display.show(GatesChecked("base/seed0", ("size: passed", "macs: failed")))
+        display.show(RowFinished("base/seed0", record("failed"), "stage 'coarse', step 12: the loss is nan"))
+        display.show(RowFinished("nafnet/seed0", record("done"), "psnr 33.1"))
+    assert stream.getvalue().splitlines() == [
+        "base/seed0: started",
+        "base/seed0: coarse step 10/40, loss 0.0123, 88 images/s",
+        "base/seed0: gate size: passed",
+        "base/seed0: gate macs: failed",
+        "base/seed0: FAILED stage 'coarse', step 12: the loss is nan",
+        "nafnet/seed0: test psnr 33.1",
+    ]

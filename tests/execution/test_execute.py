@@ -1,6 +1,7 @@
 """A plan carried out on real files: records, sharing, resume, failure."""
 
 import csv
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -25,8 +26,29 @@ from benchmark.model import load, restore_image
 Edited = Callable[[str, str], Path]
 
 
-def prepared(file: Path, *sets: str, plugins: tuple[Path, ...] = ()) -> Prepared:
-    return prepare(Selection(file, file.parent / "runs" / "small", (), (), sets, "cpu", plugins, replace=False))
+FRAGILE = """\
+from torch import nn
+from backbones import Backbone
+
+class Fragile(Backbone):
+    citation = origin = "mine"
+
+    def __init__(self):
+        super().__init__()
+        self.out_channels = 3
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, image):
+        if self.training:
+            raise RuntimeError('wrong shape')
+        return self.conv(image)
+"""
+
+
+def prepared(file: Path, *sets: str, plugins: tuple[Path, ...] = (), threads: int = 1) -> Prepared:
+    ready = prepare(Selection(file, file.parent / "runs" / "small", (), (), sets, "cpu", plugins, replace=False))
+    machine = dataclasses.replace(ready.context.machine, threads=threads)
+    return Prepared(ready.plan, dataclasses.replace(ready.context, machine=machine))
 
 
 def drain(events: Any, until: type | None = None) -> tuple[list[Event], Any]:
@@ -42,8 +64,10 @@ def drain(events: Any, until: type | None = None) -> tuple[list[Event], Any]:
             return seen, None
 
 
-def run(file: Path, *sets: str, plugins: tuple[Path, ...] = ()) -> tuple[list[Event], list[Record], Path]:
-    ready = prepared(file, *sets, plugins=plugins)
+def run(
+    file: Path, *sets: str, plugins: tuple[Path, ...] = (), threads: int = 1
+) -> tuple[list[Event], list[Record], Path]:
+    ready = prepared(file, *sets, plugins=plugins, threads=threads)
     todo = check(ready.plan, ready.context, replace=False)
     ready = drain(ready.with_cached_data())[1]
     events, records = drain(execute(ready.plan, ready.context, todo))
@@ -157,7 +181,7 @@ def test_a_row_that_diverges_is_recorded_and_the_others_go_on(edited: Edited) ->
     assert error["stage"] == "psnr" and error["step"] >= 2
     finished = {folder.parent.name for folder in (output.parent / ".stages").glob("*/meta.json")}
     assert len(finished) == 2
-    assert any(isinstance(event, RowFinished) and event.status == "failed" for event in events)
+    assert any(isinstance(event, RowFinished) and event.record.status == "failed" for event in events)
     events, records, _ = run(file)
     assert [record.row for record in records] == ["heads.exploding"]
 
@@ -174,13 +198,7 @@ def test_a_stage_that_diverged_is_not_tried_again_by_rows_that_share_it(edited: 
 def test_a_broken_network_fails_its_row_only(edited: Edited, tmp_path: Path) -> None:
     """An exception in somebody's network is recorded with its traceback; the other rows are done."""
     plugin = tmp_path / "fragile.py"
-    plugin.write_text(
-        "from torch import nn\nfrom backbones import Backbone\n\nclass Fragile(Backbone):\n"
-        "    citation = origin = 'mine'\n    def __init__(self):\n        super().__init__()\n"
-        "        self.out_channels = 3\n        self.conv = nn.Conv2d(3, 3, 1)\n"
-        "    def forward(self, image):\n        if self.training:\n            raise RuntimeError('wrong shape')\n"
-        "        return self.conv(image)\n"
-    )
+    plugin.write_text(FRAGILE)
     file = edited("direct_rgb: {model.head: {name: rgb}}", "mine: {model.backbone: {name: fragile}}")
     _, records, output = run(file, plugins=(plugin,))
     failed = next(record for record in records if record.row == "heads.mine")
@@ -206,6 +224,32 @@ def test_records_of_another_configuration_are_not_overwritten(experiment_file: P
     with pytest.raises(RecordError, match="--replace"):
         check(ready.plan, ready.context, replace=False)
     assert len(check(ready.plan, ready.context, replace=True)) == 2  # base and direct_rgb; stage_1 has no psnr stage
+
+
+def test_rows_side_by_side_are_the_rows_one_after_the_other(experiment_file: Path) -> None:
+    """Two worker processes with one thread each give the bytes that one process with one thread gives."""
+    _, _, output = run(experiment_file)
+    alone = {file.relative_to(output): file.read_bytes() for file in output.rglob("*.safetensors")}
+    shutil.rmtree(output.parent)
+    events, records, _ = run(experiment_file, threads=2)
+    assert len(alone) == 3
+    assert alone == {file.relative_to(output): file.read_bytes() for file in output.rglob("*.safetensors")}
+    assert [record.status for record in records] == ["done"] * 6
+    assert sum(isinstance(event, StageReused) for event in events) == 1
+    assert read_json(output / "base/seed0/record.json")["provenance"]["threads"] == 1
+
+
+def test_a_worker_that_dies_fails_its_row_only(edited: Edited, tmp_path: Path) -> None:
+    """A process that is killed while it trains leaves a failed record; the other rows are done."""
+    plugin = tmp_path / "deadly.py"
+    plugin.write_text(
+        FRAGILE.replace("raise RuntimeError('wrong shape')", "__import__('os').kill(__import__('os').getpid(), 9)")
+    )
+    file = edited("direct_rgb: {model.head: {name: rgb}}", "mine: {model.backbone: {name: deadly}}")
+    _, records, output = run(file, plugins=(plugin,), threads=2)
+    assert [record.status for record in records].count("done") == 5
+    error = read_json(output / "heads.mine/seed0/record.json")["error"]
+    assert "process died (exit code -9)" in error["message"]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema": 99, "status": "done"}'])

@@ -57,21 +57,41 @@ def test_rows_are_the_base_with_overrides(experiment_file: Path) -> None:
         ("augment: {flip: {}}", "augment: {flip: {p: 1}}", "augmentation 'flip' has no option 'p'"),
         ("order: [coarse, psnr]", "order: [coarse, pnsr]", "no stage 'pnsr' in protocol; did you mean 'psnr'?"),
         ("order: [coarse, psnr]", "order: [coarse, coarse]", "a stage stands twice"),
-        ("size: {limit_bytes: 10_000_000}", "size: {limit_byte: 1}", "gates.size.limit_byte: no such setting; did you mean"),
+        (
+            "size: {limit_bytes: 10_000_000}",
+            "size: {limit_byte: 1}",
+            "gates.size.limit_byte: no such setting; did you mean",
+        ),
         ("size: {limit_bytes: 10_000_000}", "weight: {limit_bytes: 1}", "gates.weight"),
         ("seeds: [0]", "seeds: [0, 0]", "a seed is given twice"),
         ("seeds: [0]", "report: {primary: pnsr}", "report.primary"),
-        ("stage_1: {protocol.order: [coarse]}", "stage_1: {protocol.odrer: [coarse]}", "protocol.odrer: expected settings `key: value`, got ['coarse']; did you mean 'order'?"),
-        ("{protocol.order: [coarse]}", "{protocol.cuarse.lr: 1e-4}", "no such setting 'cuarse'; did you mean 'coarse'?"),
+        (
+            "stage_1: {protocol.order: [coarse]}",
+            "stage_1: {protocol.odrer: [coarse]}",
+            "protocol.odrer: expected settings `key: value`, got ['coarse']; did you mean 'order'?",
+        ),
+        (
+            "{protocol.order: [coarse]}",
+            "{protocol.cuarse.lr: 1e-4}",
+            "no such setting 'cuarse'; did you mean 'coarse'?",
+        ),
         ("{protocol.order: [coarse]}", "{protocol.coarse.lr.x: 1e-4}", "protocol.coarse.lr is a single value"),
-        ("{protocol.order: [coarse]}", "{protocol.coarse.lr: 1e-3}", "its overrides change nothing against the base row"),
+        (
+            "{protocol.order: [coarse]}",
+            "{protocol.coarse.lr: 1e-3}",
+            "its overrides change nothing against the base row",
+        ),
         ("{protocol.order: [coarse]}", "{protocol.order: [coarse], seeds: [1]}", "seeds"),
-        ("{protocol.order: [coarse]}", "{protocol.order: [coarse], protocol.coarse.lr: 1e-3}", "override 'protocol.coarse.lr' changes nothing"),
+        (
+            "{protocol.order: [coarse]}",
+            "{protocol.order: [coarse], protocol.coarse.lr: 1e-3}",
+            "override 'protocol.coarse.lr' changes nothing",
+        ),
         ("stage_1: {protocol.order: [coarse]}", "stage_1: {}", "overrides nothing"),
         ("stage_1: {protocol", "no/1: {protocol", "letters, digits"),
         ("name: small", "name: ../small", "name"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_told_with_its_line(edited: Edited, old: str, new: str, message: str) -> None:
     """Each mistake gives one line: file, line number, what is wrong, what is allowed."""
     file = edited(old, new)

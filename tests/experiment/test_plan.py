@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.experiment.load import load
-from benchmark.experiment.plan import Environment, Plan, make_plan, select, source_id
+from benchmark.experiment.plan import Environment, Plan, make_plan, select, settings_id
 from benchmark.registry import Registry
 
 HERE = Environment(engine=1, device="cpu", torch="2.13.0")
@@ -14,7 +14,7 @@ HERE = Environment(engine=1, device="cpu", torch="2.13.0")
 def plan_of(file: Path, *sets: str, environment: Environment = HERE, test: str = "t") -> Plan:
     experiment = load(file, Registry(), sets)
     splits = [row.config["data"] for row in experiment.rows]
-    prints = {source_id(data[split]): split[0] if split != "test" else test for data in splits for split in data}
+    prints = {settings_id(data[split]): split[0] if split != "test" else test for data in splits for split in data}
     return make_plan(experiment, prints, environment, Registry())
 
 

@@ -1,0 +1,161 @@
+"""The local executor: rows side by side in processes of this machine.
+
+Rows that share a stage form a group and run one after the other, so no stage is waited for or trained twice. On few
+cores, two rows with one thread each train half as much again as one row with two (measured with the small networks),
+and do not suffer when other programs take a core for a moment. The number of workers follows from the plan, not from
+what is left of it: a run that is taken up again uses the same threads and computes the same bits.
+"""
+
+import dataclasses
+import multiprocessing
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from benchmark.execution.context import Context
+from benchmark.execution.events import Event, RowFinished
+from benchmark.execution.machine import prepare_machine
+from benchmark.execution.records import Record
+from benchmark.execution.rows import Measured, fail_row, run_row
+from benchmark.experiment.plan import Plan, Run
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row with one seed, and what is known of its network."""
+
+    run: Run
+    measured: Measured
+
+
+Group = tuple[Task, ...]
+
+
+def group_runs(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
+    """Runs that share their first stage together, in the order of the plan."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.stages[0].key, []).append(run)
+    return [tuple(group) for group in groups.values()]
+
+
+def worker_count(plan: Plan, context: Context) -> int:
+    """One worker a core, but no more than there are groups in the plan; a GPU is not shared."""
+    if context.machine.device.type != "cpu":
+        return 1
+    return max(1, min(context.machine.threads, len(group_runs(plan.runs))))
+
+
+def run_groups(groups: Sequence[Group], experiment: str, context: Context, workers: int) -> Iterator[Event]:
+    """Run all groups with this many workers, or in this process if it is one."""
+    if workers == 1:
+        for group in groups:
+            yield from run_group(group, experiment, context)
+    else:
+        yield from _Pool(experiment, context, context.machine.threads // workers).run(groups, workers)
+
+
+def run_group(group: Group, experiment: str, context: Context) -> Iterator[Event]:
+    """The rows of a group, one after the other."""
+    broken: dict[str, str] = {}
+    for task in group:
+        for event in run_row(task.run, experiment, context, task.measured, broken):
+            if isinstance(event, RowFinished):
+                broken |= _broken_stage(task.run, event.record)
+            yield event
+
+
+def _broken_stage(run: Run, record: Record) -> dict[str, str]:
+    """Key and message of the stage in which a row diverged; it would diverge again in every row that shares it."""
+    error = record.error or {}
+    return {stage.key: error["message"] for stage in run.stages if stage.name == error.get("stage")}
+
+
+@dataclass
+class _Worker:
+    """A process, our end of its pipe, and the part of its group that is not done, the running row first."""
+
+    process: BaseProcess
+    connection: Connection
+    group: Group
+
+
+@dataclass(frozen=True)
+class _Pool:
+    experiment: str
+    context: Context
+    threads: int
+
+    def run(self, groups: Sequence[Group], workers: int) -> Iterator[Event]:
+        waiting = list(groups)
+        busy = [self._start(waiting.pop(0)) for _ in range(min(workers, len(waiting)))]
+        try:
+            while busy:
+                for worker in _ready(busy):
+                    yield from self._listen(worker, waiting)
+                    if not worker.group:
+                        busy.remove(worker)
+                        busy += self._go_on(worker, waiting)
+        finally:
+            for worker in busy:
+                worker.process.terminate()
+                worker.process.join()
+
+    def _listen(self, worker: _Worker, waiting: list[Group]) -> Iterator[Event]:
+        """Pass on what a worker says. If its process died, its row failed; the rest of its group waits again."""
+        try:
+            event: Event = worker.connection.recv()
+        except (EOFError, ConnectionResetError):
+            worker.process.join()
+            reason = f"its process died (exit code {worker.process.exitcode}); out of memory?"
+            yield from fail_row(worker.group[0].run, self.experiment, self.context, reason)
+            if worker.group[1:]:
+                waiting.insert(0, worker.group[1:])
+            worker.group = ()
+            return
+        if isinstance(event, RowFinished):
+            worker.group = worker.group[1:]
+        yield event
+
+    def _go_on(self, worker: _Worker, waiting: list[Group]) -> list[_Worker]:
+        """What a worker without a group does next: another group, in a new process if its own died, or nothing."""
+        if worker.process.is_alive() and waiting:
+            worker.group = waiting.pop(0)
+            worker.connection.send(worker.group)
+            return [worker]
+        if worker.process.is_alive():
+            worker.connection.send(None)
+            worker.process.join()
+        return [self._start(waiting.pop(0))] if waiting else []
+
+    def _start(self, group: Group) -> _Worker:
+        # A fresh process: forking one that already runs threads of torch can hang.
+        spawning = multiprocessing.get_context("spawn")
+        ours, theirs = spawning.Pipe()
+        arguments = (theirs, self.experiment, self.context, self.threads)
+        process = spawning.Process(target=_work, args=arguments, daemon=True)
+        process.start()
+        theirs.close()  # else the pipe would stay open when the process dies
+        ours.send(group)
+        return _Worker(process, ours, group)
+
+
+def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
+    """The workers that have something to say, or have died; waits until there is one."""
+    ready = wait([worker.connection for worker in busy])
+    return [worker for worker in busy if worker.connection in ready]
+
+
+def _work(connection: Connection, experiment: str, context: Context, threads: int) -> None:
+    """A worker: runs group after group and says what happens; ends when told to, or when nobody listens any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the parent decides
+    machine = prepare_machine(str(context.machine.device), threads)
+    context = dataclasses.replace(context, machine=machine)
+    try:
+        while (group := connection.recv()) is not None:
+            for event in run_group(group, experiment, context):
+                connection.send(event)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
