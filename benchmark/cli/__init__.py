@@ -50,6 +50,8 @@ def main() -> None:
         sys.exit(cli.main(prog_name="python -m benchmark", standalone_mode=False) or 0)
     except BenchmarkError as error:
         click.echo(f"error: {error}", err=True)
+    except OSError as error:  # a full disk, a folder that may not be written
+        click.echo(f"error: {error}; what is finished is stored, the same command goes on from there", err=True)
     except click.UsageError as error:
         error.show()
     except click.exceptions.Exit as done:

@@ -58,7 +58,7 @@ def _run(prepared: "Prepared", *, replace: bool) -> int:
     with Display(estimates) as display:
         if todo:
             context = _shown(display, prepared.with_cached_data()).context
-        records = _shown(display, execute(plan, context, todo))
+        records = _shown(display, execute(plan, context, todo, estimates))
     page = write(context.output)
     click.echo(_outcome(plan, records, time.perf_counter() - started), err=True)
     click.echo(f"report: {page}")

@@ -17,8 +17,8 @@ _STEPS = 2
 
 
 def estimate_seconds(plan: Plan, context: Context) -> dict[str, float]:
-    """Seconds of each stage to be trained, by key: its steps times the seconds of a step, which are measured for each
-    network and patch size, with the threads a worker has and divided by the workers that run side by side. Losses,
+    """Seconds of each stage to be trained, by key: its steps times the seconds of a step, which are measured once for
+    each network and scaled by pixels, with the threads a worker has and divided by the workers that run side by side. Losses,
     reading and evaluation are not in it, so it is a little low."""
     per_pixel: dict[str, float] = {}
     seconds: dict[str, float] = {}
@@ -34,7 +34,7 @@ def estimate_seconds(plan: Plan, context: Context) -> dict[str, float]:
 
 def _stage_seconds(run: Run, planned: PlannedStage, context: Context, per_pixel: dict[str, float]) -> float:
     stage = Stage.model_validate(planned.settings)
-    identity = settings_id([run.config["model"], stage.batch, stage.patch, stage.precision, stage.memory_format])
+    identity = settings_id([run.config["model"], stage.precision, stage.memory_format])
     if identity not in per_pixel:
         restorer = build(run.config["model"], run.seed, context.registry).to(context.machine.device)
         per_pixel[identity] = _seconds_per_pixel(restorer, stage, context.machine.device)

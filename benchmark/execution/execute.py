@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,13 @@ def check(plan: Plan, context: Context, *, replace: bool) -> list[Run | Floor]:
     ]
 
 
-def execute(plan: Plan, context: Context, todo: Sequence[Run | Floor]) -> Generator[Event, None, list[Record]]:
+def execute(
+    plan: Plan, context: Context, todo: Sequence[Run | Floor], estimates: Mapping[str, float]
+) -> Generator[Event, None, list[Record]]:
     """Run what is to do of a plan and return its records; finished rows are only mentioned.
 
-    Gates come first, all of them: latencies are measured while nothing else runs.
+    Gates come first, all of them: latencies are measured while nothing else runs. Of the rows of a seed the longest
+    start first, so that no worker is left with one at the end; `estimates`: seconds of stages by key.
     """
     _check_patches(plan, context)
     _write_plan(plan, context)
@@ -50,6 +53,7 @@ def execute(plan: Plan, context: Context, todo: Sequence[Run | Floor]) -> Genera
     if todo:
         write_pairs(context.output / "pairs", context.source(plan.floors[0].config, "test"))
     groups = _measured_groups([planned for planned in todo if isinstance(planned, Run)], context)
+    groups.sort(key=lambda group: (group[0].run.seed, -_seconds(group, estimates)))
     records: list[Record] = []
     for event in _run_all(plan, context, todo, groups):
         if isinstance(event, RowFinished):
@@ -64,6 +68,10 @@ def _run_all(plan: Plan, context: Context, todo: Sequence[Run | Floor], groups: 
         if isinstance(planned, Floor):
             yield from run_floor(planned, name, context)
     yield from run_groups(groups, name, context, worker_count(plan, context))
+
+
+def _seconds(group: Group, estimates: Mapping[str, float]) -> float:
+    return sum(estimates.get(key, 0.0) for key in {stage.key for task in group for stage in task.run.stages})
 
 
 def _measured_groups(runs: Sequence[Run], context: Context) -> list[Group]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmark.model import Restorer, restore_image
 from benchmark.model.images import to_tensor
 
-_WARM_UP_SECONDS, _MEASURE_SECONDS = 0.2, 0.6
+_WARM_UP_SECONDS, _MEASURE_SECONDS = 0.1, 0.5
 _LEAST_RUNS = 5
 _BUFFERS = 4
 """Different images in turn, so that the same cache lines are not hit each time."""

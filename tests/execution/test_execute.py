@@ -70,7 +70,7 @@ def run(
     ready = prepared(file, *sets, plugins=plugins, threads=threads)
     todo = check(ready.plan, ready.context, replace=False)
     ready = drain(ready.with_cached_data())[1]
-    events, records = drain(execute(ready.plan, ready.context, todo))
+    events, records = drain(execute(ready.plan, ready.context, todo, {}))
     return events, records, ready.context.output
 
 
@@ -160,7 +160,7 @@ def test_deleted_records_come_back_equal_without_training(experiment_file: Path)
 def test_an_interrupted_run_goes_on_from_the_last_finished_stage(experiment_file: Path) -> None:
     """Stopped after a stage, the next run takes it from the store and ends with the weights of an undisturbed one."""
     ready = drain(prepared(experiment_file).with_cached_data())[1]
-    drain(execute(ready.plan, ready.context, list(ready.plan.runs)), until=StageFinished)
+    drain(execute(ready.plan, ready.context, list(ready.plan.runs), {}), until=StageFinished)
     events, records, output = run(experiment_file)
     assert isinstance(next(event for event in events if isinstance(event, StageReused)), StageReused)
     assert [stage["reused"] for stage in next(r for r in records if r.row == "base").stages] == [True, False]
@@ -278,7 +278,7 @@ def test_a_patch_larger_than_an_image_is_refused_before_training(edited: Edited)
         prepared(edited("steps: 3, batch: 2, patch: 32", "steps: 3, batch: 2, patch: 80")).with_cached_data()
     )[1]
     with pytest.raises(DataError, match=r"picture_00.* 64 pixels .*protocol\.psnr\.patch is 80"):
-        drain(execute(ready.plan, ready.context, list(ready.plan.runs)))
+        drain(execute(ready.plan, ready.context, list(ready.plan.runs), {}))
 
 
 def test_a_loss_that_needs_larger_patches_is_refused_before_training(edited: Edited) -> None:
