@@ -29,20 +29,22 @@ from benchmark.errors import ComponentError, suggestion
 
 @dataclass(frozen=True)
 class Kind:
-    """A sort of component: where its files are, the class they subclass, and the arguments YAML does not set."""
+    """A sort of component: where its files are, the class they subclass, what it says of itself as class attributes,
+    and the arguments YAML does not set."""
 
     package: str
     contract: str
     contract_module: str
+    facts: tuple[str, ...]
     given: tuple[str, ...] = ()
 
 
 KINDS: Mapping[str, Kind] = {
-    "backbone": Kind("backbones", "Backbone", "backbones"),
-    "head": Kind("heads", "Head", "heads", given=("in_channels",)),
-    "loss": Kind("losses", "Loss", "losses"),
-    "source": Kind("benchmark.data.sources", "Source", "benchmark.data"),
-    "augmentation": Kind("benchmark.data.augmentations", "Augmentation", "benchmark.data"),
+    "backbone": Kind("backbones", "Backbone", "backbones", ("origin", "citation")),
+    "head": Kind("heads", "Head", "heads", ("formula", "origin"), given=("in_channels",)),
+    "loss": Kind("losses", "Loss", "losses", ("formula", "origin")),
+    "source": Kind("benchmark.data.sources", "Source", "benchmark.data", ("origin",)),
+    "augmentation": Kind("benchmark.data.augmentations", "Augmentation", "benchmark.data", ("formula",)),
 }
 _COMPONENT_PACKAGES = ("backbones", "heads", "losses", "benchmark.data")
 
@@ -73,6 +75,11 @@ class Registry:
             raise ComponentError(
                 f"{module.__file__}: expected exactly one subclass of {contract} defined in it, found {len(classes)}"
             )
+        for fact in KINDS[kind].facts:
+            if not isinstance(getattr(classes[0], fact, None), str):
+                raise ComponentError(
+                    f"{module.__file__}: {classes[0].__name__} needs a class attribute {fact!r} (text)"
+                )
         return classes[0]
 
     def create(self, kind: str, name: str, options: Mapping[str, Any], **given: Any) -> Any:
@@ -81,7 +88,7 @@ class Registry:
         values = model.model_validate(dict(options))
         try:
             return self.find(kind, name)(**given, **{key: getattr(values, key) for key in type(values).model_fields})
-        except ValueError as error:
+        except (ValueError, TypeError) as error:  # TypeError: a method of the contract is missing
             raise ComponentError(f"{kind} {name!r}: {error}") from error
 
     def options_model(self, kind: str, name: str) -> type[BaseModel]:
@@ -89,9 +96,13 @@ class Registry:
         return _options_model(self.find(kind, name), KINDS[kind].given)
 
     def digest(self, kind: str, name: str) -> str:
-        """Hash of the component's source, and of the component files it imports, as syntax trees."""
-        start = Path(str(self._module(kind, name).__file__))
-        return syntax_digest(sorted(_with_imports(start)))
+        """Hash of the component's source, and of the files it imports that are not of a library, as syntax trees.
+
+        Followed are imports of component packages, of the component's own package, and of files beside it.
+        """
+        module = self._module(kind, name)
+        packages = (*_COMPONENT_PACKAGES, module.__name__.partition(".")[0])
+        return syntax_digest(sorted(_with_imports(Path(str(module.__file__)), packages)))
 
     def _module(self, kind: str, name: str) -> ModuleType:
         for path in self.plugins:
@@ -125,27 +136,35 @@ def _is_bare_string(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _with_imports(file: Path) -> set[Path]:
+def _with_imports(file: Path, packages: tuple[str, ...]) -> set[Path]:
     found: set[Path] = set()
     todo = [file]
     while todo:
         path = todo.pop()
         if path not in found:
             found.add(path)
-            todo += _imported_component_files(path)
+            todo += _imported_files(path, packages)
     return found
 
 
-def _imported_component_files(file: Path) -> Iterator[Path]:
+def _imported_files(file: Path, packages: tuple[str, ...]) -> Iterator[Path]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if isinstance(node, ast.ImportFrom):
+            names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
+            yield from _files(file, [*names, node.module or ""], node.level, packages)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            if name.startswith(_COMPONENT_PACKAGES) and (path := _module_file(name)):
-                yield path
+            yield from _files(file, [alias.name for alias in node.names], 0, packages)
+
+
+def _files(file: Path, names: Iterable[str], level: int, packages: tuple[str, ...]) -> Iterator[Path]:
+    """The files of imported names: those of our packages, and those found beside the importing file."""
+    folder = file.parents[max(level - 1, 0)]
+    for name in filter(None, names):
+        beside = folder.joinpath(*name.split("."))
+        candidates = [beside.with_suffix(".py"), beside / "__init__.py"]
+        if level == 0 and name.partition(".")[0] in {package.partition(".")[0] for package in packages}:
+            candidates = [path] if name.startswith(packages) and (path := _module_file(name)) else []
+        yield from (path for path in candidates if path.is_file())
 
 
 def _module_file(name: str) -> Path | None:
@@ -169,6 +188,14 @@ def _import(kind: str, name: str, module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise ComponentError(f"{kind} {name!r} cannot be imported: {error}; install what it needs") from error
+    except Exception as error:
+        raise ComponentError(f"{kind} {name!r} is broken: {type(error).__name__}: {error}") from error
+
+
+def load_plugins(plugins: Iterable[Path]) -> None:
+    """Import plugin files, as a fresh process must before it can unpickle what they define."""
+    for path in plugins:
+        _plugin(path)
 
 
 @lru_cache
@@ -195,6 +222,9 @@ def _classes(module: ModuleType, kind: str) -> list[type[Any]]:
     ]
 
 
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
 @lru_cache
 def _options_model(component: type[Any], given: tuple[str, ...]) -> type[BaseModel]:
     hints = get_type_hints(component.__init__)
@@ -204,4 +234,4 @@ def _options_model(component: type[Any], given: tuple[str, ...]) -> type[BaseMod
         if name not in given and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[name] = (hints.get(name, Any), default)
-    return create_model(component.__name__, __config__=ConfigDict(extra="forbid", frozen=True), **fields)
+    return create_model(component.__name__, __config__=_STRICT, **fields)

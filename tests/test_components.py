@@ -9,7 +9,7 @@ import torch
 
 from benchmark.data import Pair
 from benchmark.model import Restorer, build
-from benchmark.registry import Registry
+from benchmark.registry import KINDS, Registry
 from heads import Restoration
 from losses import SPOT_THRESHOLD, Batch
 
@@ -37,8 +37,7 @@ def test_a_component_says_what_it_is(kind: str, name: str) -> None:
     """Each file has a docstring, each class the facts of its contract, each option an annotation and a default."""
     component = REGISTRY.find(kind, name)
     assert inspect.getdoc(inspect.getmodule(component))
-    facts = {"backbone": ("origin", "citation"), "source": ("origin",), "augmentation": ("formula",)}
-    for fact in facts.get(kind, ("formula", "origin")):
+    for fact in KINDS[kind].facts:
         assert len(getattr(component, fact)) > 3, fact
     hints = inspect.get_annotations(component.__init__, eval_str=True)
     for option, field in REGISTRY.options_model(kind, name).model_fields.items():

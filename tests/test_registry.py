@@ -100,6 +100,34 @@ def test_the_digest_ignores_comments_and_docstrings(tmp_path: Path) -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
+@pytest.mark.parametrize("line", ["import my_helper", "from my_helper import x", "from .my_helper import x"])
+def test_the_digest_follows_files_beside_the_component(tmp_path: Path, line: str) -> None:
+    """A helper that lies beside a plugin belongs to its source, however it is imported."""
+    plugin, helper = tmp_path / "my_net.py", tmp_path / "my_helper.py"
+    plugin.write_text(f"def later():\n    {line}\n" + PLUGIN.partition("\n\n")[2])
+    digests = []
+    for value in (1, 2):
+        helper.write_text(f"x = {value}\n")
+        digests.append(Registry((plugin,)).digest("backbone", "my_net"))
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('    origin = "ours"\n', "", "needs a class attribute 'origin'"),
+        ("def forward(", "def forwards(", "abstract method"),
+        ("width: int = 4", "width: Integer = 4", "Integer"),
+    ],
+)
+def test_a_component_that_breaks_its_contract_is_told(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """What is missing is named in one line, not found out in the middle of a run."""
+    file = tmp_path / f"faulty_{len(message)}.py"
+    file.write_text(PLUGIN.replace(old, new))
+    with pytest.raises(ComponentError, match=message):
+        Registry((file,)).create("backbone", file.stem, {})
+
+
 def test_the_digest_follows_imports_among_components(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A helper file that a component imports belongs to the component's source."""
     with_helper = tmp_path / "with_helper.py"

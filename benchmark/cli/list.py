@@ -11,15 +11,6 @@ if TYPE_CHECKING:  # pydantic comes in only when the command runs
     from benchmark.registry import Registry
 
 
-_ABOUT = {
-    "backbone": ("origin",),
-    "head": ("formula", "origin"),
-    "loss": ("formula", "origin"),
-    "source": ("origin",),
-    "augmentation": ("formula",),
-}
-
-
 @click.command("list")
 @click.argument("kind", type=click.Choice(["backbones", "heads", "losses", "sources", "augmentations"]))
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")
@@ -43,8 +34,10 @@ def command(kind: str, plugins: tuple[Path, ...]) -> None:
 
 
 def _entry(registry: "Registry", kind: str, name: str) -> str:
+    from benchmark.registry import KINDS
+
     component = registry.find(kind, name)
-    about = [f"{field}: {getattr(component, field)}" for field in _ABOUT[kind]]
+    about = [f"{fact}: {getattr(component, fact)}" for fact in KINDS[kind].facts if fact != "citation"]
     if kind == "backbone":
         about.append(f"sizes: {', '.join(component.sizes)}")
     fields = registry.options_model(kind, name).model_fields.items()

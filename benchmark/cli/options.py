@@ -59,7 +59,7 @@ def matching_rows(patterns: tuple[str, ...], names: list[str]) -> list[str]:
 
 
 def _parse_seeds(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in value.split(",")) if value else ()
-    except ValueError:
-        raise click.BadParameter(f"{value!r}: write whole numbers with commas, e.g. 0,1") from None
+    parts = value.split(",") if value else []
+    if not all(part.strip().isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise click.BadParameter(f"{value!r}: write whole numbers with commas, each once, e.g. 0,1")
+    return tuple(int(part) for part in parts)

@@ -19,13 +19,16 @@ from benchmark.registry import Registry
 
 @dataclass(frozen=True)
 class Prepared:
+    """`plan`: what was asked for; `whole`: all rows of the experiment, which a report is to show."""
+
     plan: Plan
+    whole: Plan
     context: Context
 
     def with_cached_data(self) -> Generator[Event, None, "Prepared"]:
         """The same with all images decoded or rendered; yields the progress of it."""
-        sources = yield from cache_sources(self.plan.experiment, self.context.sources)
-        return Prepared(self.plan, dataclasses.replace(self.context, sources=sources))
+        sources = yield from cache_sources(self.plan.experiment, self.context.sources, self.context.registry)
+        return dataclasses.replace(self, context=dataclasses.replace(self.context, sources=sources))
 
 
 def prepare(selection: Selection) -> Prepared:
@@ -35,16 +38,17 @@ def prepare(selection: Selection) -> Prepared:
     machine = prepare_machine(selection.device)
     sources = open_sources(experiment, registry)
     fingerprints = {identity: source.fingerprint for identity, source in sources.items()}
-    plan = make_plan(experiment, fingerprints, environment(machine.device), registry)
-    plan = select(plan, matching_rows(selection.rows, [row.name for row in experiment.rows]))
+    whole = make_plan(experiment, fingerprints, environment(machine.device), registry)
+    plan = select(whole, matching_rows(selection.rows, [row.name for row in experiment.rows]), selection.seeds)
     output = output_folder(experiment.name, selection.output)
     store = StageStore(output.parent / ".stages")
     context = Context(output, store, machine, registry, _command(), sources)
-    return Prepared(plan, context)
+    return Prepared(plan, whole, context)
 
 
 def _with_seeds(experiment: Experiment, seeds: tuple[int, ...]) -> Experiment:
-    return dataclasses.replace(experiment, seeds=seeds) if seeds else experiment
+    """With the seeds asked for beside those of the file."""
+    return dataclasses.replace(experiment, seeds=tuple(dict.fromkeys((*experiment.seeds, *seeds))))
 
 
 def _command() -> str:

@@ -47,7 +47,7 @@ def command(dry_run: bool, **options: Any) -> int:
 def _run(prepared: "Prepared", *, replace: bool) -> int:
     from benchmark.cli.display import Display
     from benchmark.execution.estimate import estimate_seconds
-    from benchmark.execution.execute import check, execute
+    from benchmark.execution.execute import check, execute, write_plan
     from reports import write
 
     started = time.perf_counter()
@@ -55,6 +55,7 @@ def _run(prepared: "Prepared", *, replace: bool) -> int:
     todo = check(plan, context, replace=replace)
     estimates = estimate_seconds(plan, context) if todo else {}
     click.echo(_headline(plan, todo, estimates), err=True)
+    write_plan(prepared.whole, context)
     with Display(estimates) as display:
         if todo:
             context = _shown(display, prepared.with_cached_data()).context

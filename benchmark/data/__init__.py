@@ -6,8 +6,9 @@ in [0, 1] units, with K the gain and D the spots, before rounding to 8 bits.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,12 @@ class Pair:
     target: NDArray[np.uint8]
     gain: NDArray[np.float16] | None = None
     spots: NDArray[np.float16] | None = None
+
+    def rearranged(self, move: Callable[[NDArray[Any]], NDArray[Any]]) -> "Pair":
+        """The pair with the pixels of images and maps moved alike; `move` maps `H W 3` to `H' W' 3`."""
+        images = [np.ascontiguousarray(move(image)) for image in (self.degraded, self.target)]
+        maps = [None if values is None else np.ascontiguousarray(move(values)) for values in (self.gain, self.spots)]
+        return Pair(self.name, images[0], images[1], maps[0], maps[1])
 
 
 class Source(ABC):
@@ -46,6 +53,11 @@ class Source(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Hex digest that changes whenever a pixel of any pair could. Cheap: reads no image."""
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """Who or what is in the pictures, where that is known without reading them; two splits must share none."""
+        return frozenset()
 
 
 class Augmentation(ABC):

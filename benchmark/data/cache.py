@@ -10,10 +10,11 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from benchmark.data import Pair, Source
 from benchmark.errors import DataError
+from benchmark.registry import load_plugins
 
 _FORMAT = 1
 _FEWEST_FOR_WORKERS = 8
@@ -75,7 +77,9 @@ class CachedSource(Source):
         return np.memmap(self.folder / "maps.npy", np.float16, mode="r")
 
 
-def cached(source: Source, root: Path, workers: int) -> Generator[int, None, CachedSource]:
+def cached(
+    source: Source, root: Path, workers: int, plugins: Sequence[Path] = ()
+) -> Generator[int, None, CachedSource]:
     """The cache of a source below `root`, built if it is not there.
 
     A generator: yields the number of pairs ready, for progress, and returns the cached source. Raises DataError if a
@@ -89,7 +93,7 @@ def cached(source: Source, root: Path, workers: int) -> Generator[int, None, Cac
         except OSError as error:
             raise DataError(f"{root}: the cache cannot be written ({error}); set BENCHMARK_CACHE to a folder") from None
         try:
-            yield from _build(source, temporary, workers)
+            yield from _build(_read_all(source, workers, plugins), source.fingerprint, temporary)
             _publish(temporary, folder)
         except OSError as error:
             raise DataError(
@@ -108,11 +112,11 @@ def _publish(temporary: Path, folder: Path) -> None:
             raise
 
 
-def _build(source: Source, folder: Path, workers: int) -> Iterator[int]:
+def _build(pairs: Iterator[Pair], fingerprint: str, folder: Path) -> Iterator[int]:
     entries: list[dict[str, Any]] = []
     images = maps = 0
     with (folder / "images.npy").open("wb") as image_file, (folder / "maps.npy").open("wb") as map_file:
-        for pair in _read_all(source, workers):
+        for pair in pairs:
             height, width = pair.degraded.shape[:2]
             with_maps = pair.gain is not None and pair.spots is not None
             entries.append(
@@ -132,15 +136,21 @@ def _build(source: Source, folder: Path, workers: int) -> Iterator[int]:
             yield len(entries)
         if not maps:  # an empty file cannot be mapped
             map_file.write(b"\0\0")
-    index = {"fingerprint": source.fingerprint, "pairs": entries}
+    index = {"fingerprint": fingerprint, "pairs": entries}
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
 
-def _read_all(source: Source, workers: int) -> Iterator[Pair]:
+def _read_all(source: Source, workers: int, plugins: Sequence[Path]) -> Iterator[Pair]:
     if workers < 2 or len(source) < _FEWEST_FOR_WORKERS:
         yield from (source.read(index) for index in range(len(source)))
         return
     # Fresh processes: forking one that already runs threads of torch can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(source.read, range(len(source)))
+    start = partial(load_plugins, tuple(plugins))
+    try:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=start) as pool:
+            yield from pool.map(source.read, range(len(source)))
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"reading images of {type(source).__name__}: a process died ({error}); out of memory?"
+        ) from None

@@ -39,10 +39,4 @@ def random_crop(pair: Pair, side: int, rng: np.random.Generator) -> Pair:
         )
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
     window = (slice(top, top + side), slice(left, left + side))
-    return Pair(
-        pair.name,
-        pair.degraded[window],
-        pair.target[window],
-        None if pair.gain is None else pair.gain[window],
-        None if pair.spots is None else pair.spots[window],
-    )
+    return pair.rearranged(lambda pixels: pixels[window])

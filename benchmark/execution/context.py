@@ -39,28 +39,38 @@ def open_sources(experiment: Experiment, registry: Registry) -> dict[str, Source
         splits = row.config["data"]
         for settings in splits.values():
             sources.setdefault(settings_id(settings), open_source(settings, registry))
-        prints = {split: sources[settings_id(settings)].fingerprint for split, settings in splits.items()}
-        for first, second in (("train", "test"), ("val", "test"), ("train", "val")):
-            if prints[first] == prints[second]:
-                raise DataError(
-                    f"row {row.name}: data.{first} and data.{second} are the same images; give each its own"
-                )
+        _check_apart(row.name, {split: sources[settings_id(settings)] for split, settings in splits.items()})
     return sources
 
 
-def cache_sources(experiment: Experiment, sources: Mapping[str, Source]) -> Generator[Event, None, dict[str, Source]]:
+def _check_apart(row: str, splits: Mapping[str, Source]) -> None:
+    """Train, val and test must not be the same images, nor show the same subjects where that is known."""
+    for first, second in (("train", "test"), ("val", "test"), ("train", "val")):
+        if splits[first].fingerprint == splits[second].fingerprint:
+            raise DataError(f"row {row}: data.{first} and data.{second} are the same images; give each its own")
+        shared = splits[first].subjects & splits[second].subjects
+        if shared:
+            raise DataError(
+                f"row {row}: data.{first} and data.{second} share {len(shared)} subjects, e.g. {min(shared)!r}; "
+                "give them different seeds or folders"
+            )
+
+
+def cache_sources(
+    experiment: Experiment, sources: Mapping[str, Source], registry: Registry
+) -> Generator[Event, None, dict[str, Source]]:
     """The same sources, decoded or rendered; yields how far each is."""
     ready: dict[str, Source] = {}
     for row in experiment.rows:
         for split, settings in row.config["data"].items():
             identity = settings_id(settings)
             if identity not in ready:
-                ready[identity] = yield from _cache(split, sources[identity])
+                ready[identity] = yield from _cache(split, sources[identity], registry)
     return ready
 
 
-def _cache(split: str, source: Source) -> Generator[Event, None, Source]:
-    building = cached(source, cache_folder(), usable_cores())
+def _cache(split: str, source: Source, registry: Registry) -> Generator[Event, None, Source]:
+    building = cached(source, cache_folder(), usable_cores(), registry.plugins)
     while True:
         try:
             yield DataReady(split, next(building), len(source))

@@ -1,6 +1,7 @@
 """How long a plan will take on this machine, from a few measured steps of each of its networks."""
 
 import time
+from contextlib import suppress
 
 import torch
 
@@ -17,9 +18,12 @@ _STEPS = 2
 
 
 def estimate_seconds(plan: Plan, context: Context) -> dict[str, float]:
-    """Seconds of each stage to be trained, by key: its steps times the seconds of a step, which are measured once for
-    each network and scaled by pixels, with the threads a worker has and divided by the workers that run side by side. Losses,
-    reading and evaluation are not in it, so it is a little low."""
+    """Seconds of each stage to be trained, by key: its steps times the seconds of a step.
+
+    Steps are measured once for each network, with the threads that a worker has, scaled by pixels, and divided by the
+    workers that run side by side. Losses, reading and evaluation are not in it, so it is a little low. A network that
+    cannot be trained is left out: its row will tell.
+    """
     per_pixel: dict[str, float] = {}
     seconds: dict[str, float] = {}
     workers = worker_count(plan, context)
@@ -27,7 +31,8 @@ def estimate_seconds(plan: Plan, context: Context) -> dict[str, float]:
     for run in plan.runs:
         for stage in run.stages:
             if stage.key not in seconds and context.store.finished(stage.key) is None:
-                seconds[stage.key] = _stage_seconds(run, stage, context, per_pixel) / workers
+                with suppress(Exception):
+                    seconds[stage.key] = _stage_seconds(run, stage, context, per_pixel) / workers
     torch.set_num_threads(context.machine.threads)
     return seconds
 

@@ -13,12 +13,12 @@ from benchmark.data import Source
 from benchmark.errors import DataError
 from benchmark.execution.context import Context
 from benchmark.execution.events import Event, RowFinished, RowSkipped
-from benchmark.execution.files import write_json, write_text
 from benchmark.execution.local import Group, Task, group_runs, run_groups, worker_count
 from benchmark.execution.records import Record, is_finished, write_pairs
 from benchmark.execution.rows import Measured, measure_model, run_floor
 from benchmark.experiment.plan import Environment, Floor, Plan, Run, settings_id
 from benchmark.experiment.schema import Stage
+from benchmark.files import write_json, write_text
 from benchmark.training import ENGINE_VERSION
 from benchmark.training.objective import make_objective
 
@@ -47,10 +47,9 @@ def execute(
     Gates come first, all of them: latencies are measured while nothing else runs. Of the rows of a seed the longest
     start first, so that no worker is left with one at the end; `estimates`: seconds of stages by key.
     """
-    _check_patches(plan, context)
-    _write_plan(plan, context)
     yield from (RowSkipped(planned.folder) for planned in (*plan.floors, *plan.runs) if planned not in todo)
     if todo:
+        _check_patches(plan, context)
         write_pairs(context.output / "pairs", context.source(plan.floors[0].config, "test"))
     groups = _measured_groups([planned for planned in todo if isinstance(planned, Run)], context)
     groups.sort(key=lambda group: (group[0].run.seed, -_seconds(group, estimates)))
@@ -76,12 +75,13 @@ def _seconds(group: Group, estimates: Mapping[str, float]) -> float:
 
 def _measured_groups(runs: Sequence[Run], context: Context) -> list[Group]:
     """The groups of rows, with cost and gates of each network, measured once for all rows and seeds that have it."""
-    measured: dict[str, Measured] = {}
+    measured: dict[str, Measured | str] = {}
+    tasks: dict[str, Task] = {}
     for run in runs:
         model = settings_id([run.config["model"], run.config["gates"]])
         if model not in measured:
             measured[model] = measure_model(run, context)
-    tasks = {run.folder: Task(run, measured[settings_id([run.config["model"], run.config["gates"]])]) for run in runs}
+        tasks[run.folder] = Task(run, measured[model])
     return [tuple(tasks[run.folder] for run in group) for group in group_runs(runs)]
 
 
@@ -107,9 +107,12 @@ def _sides(source: Source) -> Iterator[tuple[str, int]]:
         yield pair.name, min(pair.degraded.shape[:2])
 
 
-def _write_plan(plan: Plan, context: Context) -> None:
-    settings = yaml.safe_dump(plan.experiment.settings, sort_keys=False, allow_unicode=True)
-    write_text(context.output / "experiment.yaml", settings)
+def write_plan(plan: Plan, context: Context) -> None:
+    """Tell reports which rows are to be expected, and keep the experiment in a form that can be run again."""
+    base = plan.experiment.rows[0].config
+    settings = {**plan.experiment.settings, "data": base["data"], "seeds": list(plan.experiment.seeds)}
+    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    write_text(context.output / "experiment.yaml", text)
     write_json(context.output / "plan.json", plan_as_json(plan, context.command))
 
 
@@ -151,5 +154,5 @@ def _row_as_json(runs: list[Run]) -> dict[str, Any]:
 
 
 def output_folder(experiment: str, chosen: Path | None) -> Path:
-    """Where the records of an experiment go; the stage store lies beside it, shared by all experiments there."""
+    """Where the records of an experiment go."""
     return chosen or Path(os.curdir) / "runs" / experiment

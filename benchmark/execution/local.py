@@ -9,7 +9,8 @@ what is left of it: a run that is taken up again uses the same threads and compu
 import dataclasses
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -27,7 +28,8 @@ class Task:
     """One row with one seed, and what is known of its network."""
 
     run: Run
-    measured: Measured
+    measured: Measured | str
+    """Or why that could not be measured; then the row has failed."""
 
 
 Group = tuple[Task, ...]
@@ -61,10 +63,16 @@ def run_group(group: Group, experiment: str, context: Context) -> Iterator[Event
     """The rows of a group, one after the other."""
     broken: dict[str, str] = {}
     for task in group:
-        for event in run_row(task.run, experiment, context, task.measured, broken):
+        for event in _run_task(task, experiment, context, broken):
             if isinstance(event, RowFinished):
                 broken |= _broken_stage(task.run, event.record)
             yield event
+
+
+def _run_task(task: Task, experiment: str, context: Context, broken: Mapping[str, str]) -> Iterator[Event]:
+    if isinstance(task.measured, str):
+        return fail_row(task.run, experiment, context, None, task.measured)
+    return run_row(task.run, experiment, context, task.measured, broken)
 
 
 def _broken_stage(run: Run, record: Record) -> dict[str, str]:
@@ -107,10 +115,14 @@ class _Pool:
         """Pass on what a worker says. If its process died, its row failed; the rest of its group waits again."""
         try:
             event: Event = worker.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # OSError: it died in the middle of a message
             worker.process.join()
-            reason = f"its process died (exit code {worker.process.exitcode}); out of memory?"
-            yield from fail_row(worker.group[0].run, self.experiment, self.context, reason)
+            code = worker.process.exitcode
+            why = "; killed, perhaps for want of memory" if code == -signal.SIGKILL else ""
+            task = worker.group[0]
+            reason = f"its process died (exit code {code}{why})"
+            measured = task.measured if isinstance(task.measured, Measured) else None
+            yield from fail_row(task.run, self.experiment, self.context, measured, reason)
             if worker.group[1:]:
                 waiting.insert(0, worker.group[1:])
             worker.group = ()
@@ -121,14 +133,17 @@ class _Pool:
 
     def _go_on(self, worker: _Worker, waiting: list[Group]) -> list[_Worker]:
         """What a worker without a group does next: another group, in a new process if its own died, or nothing."""
-        if worker.process.is_alive() and waiting:
-            worker.group = waiting.pop(0)
-            worker.connection.send(worker.group)
-            return [worker]
-        if worker.process.is_alive():
-            worker.connection.send(None)
+        if not waiting:
+            with suppress(OSError):  # it may be dead already
+                worker.connection.send(None)
             worker.process.join()
-        return [self._start(waiting.pop(0))] if waiting else []
+            return []
+        try:
+            worker.connection.send(waiting[0])
+        except OSError:
+            return [self._start(waiting.pop(0))]
+        worker.group = waiting.pop(0)
+        return [worker]
 
     def _start(self, group: Group) -> _Worker:
         # A fresh process: forking one that already runs threads of torch can hang.
@@ -157,5 +172,5 @@ def _work(connection: Connection, experiment: str, context: Context, threads: in
         while (group := connection.recv()) is not None:
             for event in run_group(group, experiment, context):
                 connection.send(event)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+    except (EOFError, OSError):  # nobody listens any more
         return

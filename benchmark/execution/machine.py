@@ -29,9 +29,18 @@ def prepare_machine(device: str | None, threads: int | None = None) -> Machine:
     Threads: as given, else `OMP_NUM_THREADS`, else one for each usable core.
     """
     chosen = _device(device)
-    threads = threads or int(os.environ.get("OMP_NUM_THREADS", "0") or 0) or usable_cores()
+    threads = threads or _wanted_threads() or usable_cores()
     torch.set_num_threads(threads)
+    # float32 means float32: by default convolutions on newer GPUs would drop to the 10-bit mantissa of TF32.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     return Machine(chosen, _device_name(chosen), threads, "kept" if _keep_memory() else "default")
+
+
+def _wanted_threads() -> int:
+    """`OMP_NUM_THREADS`; of a list, as nested regions may have, the first."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdigit() else 0
 
 
 def usable_cores() -> int:

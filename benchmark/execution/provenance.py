@@ -20,6 +20,7 @@ def provenance(machine: Machine, command: str) -> dict[str, Any]:
         "device_name": machine.device_name,
         "threads": machine.threads,
         "allocator": machine.allocator,
+        "environment": f"{machine.device.type}, {machine.device_name}, torch {version('torch')}",
         "python": platform.python_version(),
         "torch": version("torch"),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},

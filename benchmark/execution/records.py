@@ -13,9 +13,9 @@ from PIL import Image
 from benchmark.data import Source
 from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import ImageScores, Summary, pairs
-from benchmark.execution.files import read_json, write_csv, write_json
 from benchmark.execution.store import StageStore
 from benchmark.experiment.plan import Floor, Run
+from benchmark.files import read_json, write_csv, write_json
 from benchmark.gates.verdict import Verdict
 
 SCHEMA = 1

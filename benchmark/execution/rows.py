@@ -1,8 +1,10 @@
 """One row with one seed: gates, stages, test, record. And the floor rows, which need none but the test."""
 
+import shutil
 import time
 import traceback
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +20,6 @@ from benchmark.evaluation.evaluate import ImageScores, evaluate, pairs, summaris
 from benchmark.evaluation.floors import FLOORS, Restore
 from benchmark.execution.context import Context
 from benchmark.execution.events import Event, GatesChecked, ImageScored, RowFinished, RowStarted, StageReused
-from benchmark.execution.files import write_text
 from benchmark.execution.machine import Machine
 from benchmark.execution.provenance import provenance
 from benchmark.execution.records import Record, write_curves, write_images, write_record, write_scores
@@ -26,6 +27,7 @@ from benchmark.execution.stages import network, train_stage
 from benchmark.execution.store import StageResult
 from benchmark.experiment.plan import Floor, Run
 from benchmark.experiment.schema import AnyGate, LatencyGate
+from benchmark.files import write_text
 from benchmark.gates.cost import cost
 from benchmark.gates.verdict import MeasuringDevice, Verdict, judge
 from benchmark.model import Restorer, build, restore_image
@@ -51,6 +53,7 @@ def run_row(
     `broken`: messages of stages, by key, that failed in another row of this run; they are not tried a second time.
     """
     yield RowStarted(run.folder)
+    _clear(context.output / run.folder)
     started = datetime.now(UTC), time.perf_counter()
     record = replace(_blank(run, experiment), model=measured.model, gates=measured.gates)
     yield GatesChecked(run.folder, tuple(describe(verdict) for verdict in measured.gates))
@@ -62,16 +65,27 @@ def run_row(
         else:
             record = yield from _train_and_test(run, record, context, broken)
     except Exception as error:  # a row that fails, for whatever reason, must not take the others along
-        write_text(context.output / run.folder / "error.txt", traceback.format_exc())
+        with suppress(OSError):  # the disk may be full
+            write_text(context.output / run.folder / "error.txt", traceback.format_exc())
         record = replace(record, status="failed", error=_error(error))
     yield _finish(replace(record, provenance=_provenance(context, *started)), run.folder, context)
 
 
-def fail_row(run: Run, experiment: str, context: Context, reason: str) -> Iterator[Event]:
-    """Record a row as failed from outside, because whoever ran it no longer can."""
+def fail_row(run: Run, experiment: str, context: Context, measured: Measured | None, reason: str) -> Iterator[Event]:
+    """Record a row as failed from outside, because it could not be run or whoever ran it no longer can."""
+    _clear(context.output / run.folder)
     started = datetime.now(UTC), time.perf_counter()
     record = replace(_blank(run, experiment), status="failed", error={"message": reason})
+    if measured:
+        record = replace(record, model=measured.model, gates=measured.gates)
     yield _finish(replace(record, provenance=_provenance(context, *started)), run.folder, context)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier try left, its record first: a record never stands beside files that are not its own."""
+    for name in ("record.json", "error.txt", "scores.csv", "curve.csv", "weights.safetensors"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "images", ignore_errors=True)
 
 
 def _blank(run: Run, experiment: str) -> Record:
@@ -84,8 +98,15 @@ def _finish(record: Record, folder: str, context: Context) -> RowFinished:
     return RowFinished(folder, record, _message(record))
 
 
-def measure_model(run: Run, context: Context) -> Measured:
-    """Cost and gates of a row's untrained network. Raises ComponentError if it cannot be built."""
+def measure_model(run: Run, context: Context) -> Measured | str:
+    """Cost and gates of a row's untrained network, or, if it cannot be built or run, the reason."""
+    try:
+        return _measure_model(run, context)
+    except Exception as error:  # somebody's network: whatever is wrong with it concerns its rows alone
+        return f"its network cannot be measured: {type(error).__name__}: {error}"
+
+
+def _measure_model(run: Run, context: Context) -> Measured:
     restorer = build(run.config["model"], run.seed, context.registry)
     costs = cost(restorer)
     model = {
@@ -119,6 +140,7 @@ def _measuring_device(machine: Machine) -> MeasuringDevice:
 def run_floor(floor: Floor, experiment: str, context: Context) -> Iterator[Event]:
     """Test and record a row that needs no training."""
     yield RowStarted(floor.folder)
+    _clear(context.output / floor.folder)
     started = datetime.now(UTC), time.perf_counter()
     folder = context.output / floor.folder
     restore = FLOORS[floor.row](pairs(context.source(floor.config, "train")))

@@ -3,6 +3,8 @@
 import resource
 import time
 from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 
@@ -19,6 +21,7 @@ from benchmark.training.fit import Progress, fit, make_optimizer
 from benchmark.training.objective import make_objective
 from benchmark.training.state import CurveRow, Reached, load_state, save_state
 
+_STATUS, _CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _SAVE_SECONDS = 30.0
 """How much work an interruption can cost at most, besides the steps of one report."""
 
@@ -104,10 +107,19 @@ def _curve_rows(progress: Progress) -> list[CurveRow]:
 def _reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError):  # Linux, where it is allowed: start the high-water mark of resident memory anew
+            _CLEAR_REFS.write_text("5")
 
 
 def _peak_memory_bytes(device: torch.device) -> int:
-    """Most memory in use on the GPU during the stage; on the CPU, of the process since its start."""
+    """Most memory in use during the stage: on the GPU of tensors, on the CPU of the whole process.
+
+    Where the mark of the process cannot be set back (not Linux) it is the highest since the process began.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if _STATUS.exists():
+        marks = [line.split()[1] for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(marks[0]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

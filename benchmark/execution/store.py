@@ -10,9 +10,9 @@ from pathlib import Path
 from torch import Tensor
 
 from benchmark.evaluation.evaluate import Summary
-from benchmark.execution.files import read_json, write_csv, write_json
+from benchmark.files import read_json, write_csv, write_json
 from benchmark.model import Restorer
-from benchmark.model.weights import read_weights, write_weights
+from benchmark.model.weights import is_intact, read_weights, write_weights
 from benchmark.training.state import CurveRow
 
 _SCHEMA = 1
@@ -40,10 +40,12 @@ class StageStore:
         meta = read_json(self.folder(key) / "meta.json")
         if not isinstance(meta, dict) or meta.pop("schema", None) != _SCHEMA:
             return None
+        if not is_intact(self._weights_file(key)):
+            return None
         return StageResult(**meta)
 
     def weights(self, key: str) -> dict[str, Tensor]:
-        return read_weights(self.folder(key) / "weights.safetensors")
+        return read_weights(self._weights_file(key))
 
     def curve_file(self, key: str) -> Path:
         """CSV with `step,name,value`."""
@@ -58,10 +60,13 @@ class StageStore:
         """Store a finished stage; from the last line on, it is there for all."""
         folder = self.folder(result.key)
         folder.mkdir(parents=True, exist_ok=True)
-        write_weights(restorer, folder / "weights.safetensors")
+        write_weights(restorer, self._weights_file(result.key))
         write_csv(self.curve_file(result.key), ("step", "name", "value"), curve)
         write_json(folder / "meta.json", {"schema": _SCHEMA, **asdict(result)})
         self.state_file(result.key).unlink(missing_ok=True)
+
+    def _weights_file(self, key: str) -> Path:
+        return self.folder(key) / "weights.safetensors"
 
     def folder(self, key: str) -> Path:
         return self.root / key

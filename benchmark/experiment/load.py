@@ -77,7 +77,7 @@ def _row(document: Document, base: Row, table: str, name: str, overrides: dict[s
         raise ExperimentError(f"{document.place(path)}: {full}: overrides nothing, so it would be the base row again")
     changed = _apply(document, path, overrides)
     config = resolve(changed, registry)
-    if config == base.config:
+    if _canonical(config) == _canonical(base.config):
         raise ExperimentError(f"{document.place(path)}: {full}: its overrides change nothing against the base row")
     for idle in (
         key
@@ -102,7 +102,7 @@ def _changes_nothing(
 ) -> bool:
     others = {name: value for name, value in overrides.items() if name != key}
     try:
-        return resolve(_apply(document, path, others), registry) == config
+        return _canonical(resolve(_apply(document, path, others), registry)) == _canonical(config)
     except ExperimentError:  # the others need this one to make sense
         return False
 
@@ -117,4 +117,4 @@ def _check_distinct(rows: Sequence[Row], document: Document) -> None:
 
 
 def _canonical(data: Any) -> str:
-    return json.dumps(data, sort_keys=True)
+    return json.dumps(data)  # the order of keys counts: augmentations have one

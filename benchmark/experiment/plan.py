@@ -103,20 +103,20 @@ def make_plan(
     return Plan(experiment, environment, runs, floors)
 
 
-def select(plan: Plan, rows: Sequence[str]) -> Plan:
-    """The part of a plan with these rows; floor rows always belong to it."""
-    runs = tuple(run for run in plan.runs if run.row in rows)
+def select(plan: Plan, rows: Sequence[str], seeds: Sequence[int]) -> Plan:
+    """The part of a plan with these rows and these seeds (all if none are named); floor rows always belong to it."""
+    runs = tuple(run for run in plan.runs if run.row in rows and (run.seed in seeds or not seeds))
     return Plan(plan.experiment, plan.environment, runs, plan.floors)
 
 
 def settings_id(settings: Any) -> str:
     """Resolved settings, e.g. of a source, as a dictionary key."""
-    return json.dumps(settings, sort_keys=True)
+    return json.dumps(settings)
 
 
 def hash_of(data: Any) -> str:
-    """SHA-256 of plain data, in hex, shortened to 128 bits."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True, allow_nan=False).encode()).hexdigest()[:32]
+    """SHA-256 of plain data, in hex, shortened to 128 bits. The order of keys counts: augmentations have one."""
+    return hashlib.sha256(json.dumps(data, allow_nan=False).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class _Planner:
 
     def _config_hash(self, keys: Any, config: Resolved) -> str:
         splits = [self._fingerprint(config, split) for split in ("val", "test")]
-        return hash_of([keys, splits, config["gates"], self.environment.engine])
+        return hash_of([keys, splits, dict(sorted(config["gates"].items())), self.environment.engine])
 
     def _fingerprint(self, config: Resolved, split: str) -> str:
         return self.fingerprints[settings_id(config["data"][split])]

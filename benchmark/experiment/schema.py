@@ -13,9 +13,9 @@ Metric = Literal["psnr", "ssim", "ms_ssim", "score", "psnr_spots", "psnr_backgro
 
 
 class Settings(BaseModel):
-    """Strict and frozen: an unknown key is an error."""
+    """Strict and frozen: an unknown key is an error, and so is a number that is none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Component(BaseModel):
@@ -178,7 +178,7 @@ class ExperimentFile(RowSettings):
     """A whole experiment file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="also the name of its run folder")]
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = Field(default=[0, 1, 2], min_length=1)
     report: Report = Report()
     tables: dict[str, dict[str, dict[str, Any]]] = Field(
         default={}, description="table -> row -> {dotted path: value}; every row is compared with the base row above"

@@ -1,5 +1,6 @@
 """From a resolved configuration, or a record folder, to a Restorer."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,12 +23,17 @@ def build(model: Mapping[str, Any], seed: int = 0, registry: Registry | None = N
     registry = registry or Registry()
     backbone_options, head_options = dict(model["backbone"]), dict(model["head"])
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(_seed_of("backbone", seed))
         backbone = registry.create("backbone", backbone_options.pop("name"), backbone_options)
-        torch.manual_seed(seed + 1)
+        torch.manual_seed(_seed_of("head", seed))
         name = head_options.pop("name")
         head = registry.create("head", name, head_options, in_channels=backbone.out_channels)
     return Restorer(backbone, head)
+
+
+def _seed_of(part: str, seed: int) -> int:
+    """Seeds of parts that have nothing to do with each other; `seed + 1` would be another row's seed."""
+    return int.from_bytes(hashlib.sha256(f"{part} {seed}".encode()).digest()[:8], "little")
 
 
 def load(folder: str | Path, registry: Registry | None = None) -> Restorer:
@@ -35,11 +41,11 @@ def load(folder: str | Path, registry: Registry | None = None) -> Restorer:
     folder = Path(folder)
     try:
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-        model = record["config"]["model"]
+        model = record["config"]["model"] if record["status"] == "done" else None
     except (OSError, ValueError, KeyError, TypeError):
-        raise RecordError(
-            f"{folder}: no record of a trained row; expected a folder such as runs/quickstart/base/seed0"
-        ) from None
+        model = None
+    if model is None:
+        raise RecordError(f"{folder}: no record of a trained row; expected a folder such as runs/quickstart/base/seed0")
     restorer = build(model, 0, registry)
     restorer.load_state_dict(read_weights(folder / "weights.safetensors"))
     return restorer.eval()

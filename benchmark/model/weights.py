@@ -1,14 +1,14 @@
 """Weights on disk: safetensors, so that a file from others is data and never code."""
 
-import os
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from benchmark.errors import RecordError
+from benchmark.files import write_bytes
 
 
 def weight_bytes(network: nn.Module, dtype: torch.dtype) -> bytes:
@@ -18,9 +18,16 @@ def weight_bytes(network: nn.Module, dtype: torch.dtype) -> bytes:
 
 def write_weights(network: nn.Module, file: Path) -> None:
     """Write the state dict in float32, whole or not at all."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_bytes(weight_bytes(network, torch.float32))
-    temporary.replace(file)
+    write_bytes(file, weight_bytes(network, torch.float32))
+
+
+def is_intact(file: Path) -> bool:
+    """Whether a weights file is there and whole (its header is checked against its length)."""
+    try:
+        with safe_open(file, "pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:

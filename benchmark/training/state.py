@@ -1,6 +1,6 @@
 """The state of an unfinished stage on disk, so that an interrupted run goes on where it stood."""
 
-import os
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -8,6 +8,7 @@ from pickle import UnpicklingError
 import torch
 from torch.optim import AdamW
 
+from benchmark.files import write_bytes
 from benchmark.model import Restorer
 
 CurveRow = tuple[int, str, float]
@@ -24,7 +25,7 @@ class Reached:
 
 
 def save_state(file: Path, restorer: Restorer, optimizer: AdamW, reached: Reached) -> None:
-    """Write the state, whole or not at all: to a temporary name, flushed to disk, renamed."""
+    """Write the state, whole or not at all."""
     state = {
         "restorer": restorer.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -32,12 +33,9 @@ def save_state(file: Path, restorer: Restorer, optimizer: AdamW, reached: Reache
         "seconds": reached.seconds,
         "curve": [list(row) for row in reached.curve],
     }
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with temporary.open("wb") as handle:
-        torch.save(state, handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(file)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_bytes(file, buffer.getvalue())
 
 
 def load_state(file: Path, restorer: Restorer, optimizer: AdamW) -> Reached:

@@ -12,6 +12,7 @@ from benchmark.data import Pair, Source
 from benchmark.data.cache import CachedSource, cached
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError
+from benchmark.registry import Registry
 
 
 class Made(Source):
@@ -74,6 +75,32 @@ def test_several_workers_build_the_same_cache(pairs: Path, tmp_path: Path) -> No
     for index in range(len(source)):
         assert alone.read(index).name == together.read(index).name
         assert np.array_equal(alone.read(index).degraded, together.read(index).degraded)
+
+
+SOURCE = """
+import numpy as np
+from benchmark.data import Pair, Source
+
+class Greys(Source):
+    origin = "made here"
+    fingerprint = "greys"
+
+    def __len__(self):
+        return 9
+
+    def read(self, index):
+        image = np.full((4, 4, 3), index, np.uint8)
+        return Pair(f"n{index}", image, image)
+"""
+
+
+def test_workers_know_the_sources_of_plugins(tmp_path: Path) -> None:
+    """A source from a plugin file is read by several processes like one of the project's own."""
+    plugin = tmp_path / "greys.py"
+    plugin.write_text(SOURCE)
+    source = Registry((plugin,)).create("source", "greys", {})
+    cache = finish(cached(source, tmp_path / "cache", 2, (plugin,)))[1]
+    assert [int(cache.read(index).target[0, 0, 0]) for index in range(9)] == list(range(9))
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:

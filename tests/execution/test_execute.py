@@ -18,9 +18,9 @@ from benchmark.cli.prepare import Prepared, prepare
 from benchmark.errors import DataError, ExperimentError, RecordError
 from benchmark.evaluation.metrics import score_image
 from benchmark.execution.events import Event, RowFinished, RowSkipped, StageFinished, StageReused
-from benchmark.execution.execute import check, execute
-from benchmark.execution.files import read_json, write_json
+from benchmark.execution.execute import check, execute, write_plan
 from benchmark.execution.records import Record
+from benchmark.files import read_json, write_json
 from benchmark.model import load, restore_image
 
 Edited = Callable[[str, str], Path]
@@ -48,7 +48,7 @@ class Fragile(Backbone):
 def prepared(file: Path, *sets: str, plugins: tuple[Path, ...] = (), threads: int = 1) -> Prepared:
     ready = prepare(Selection(file, file.parent / "runs" / "small", (), (), sets, "cpu", plugins, replace=False))
     machine = dataclasses.replace(ready.context.machine, threads=threads)
-    return Prepared(ready.plan, dataclasses.replace(ready.context, machine=machine))
+    return dataclasses.replace(ready, context=dataclasses.replace(ready.context, machine=machine))
 
 
 def drain(events: Any, until: type | None = None) -> tuple[list[Event], Any]:
@@ -70,6 +70,7 @@ def run(
     ready = prepared(file, *sets, plugins=plugins, threads=threads)
     todo = check(ready.plan, ready.context, replace=False)
     ready = drain(ready.with_cached_data())[1]
+    write_plan(ready.whole, ready.context)
     events, records = drain(execute(ready.plan, ready.context, todo, {}))
     return events, records, ready.context.output
 
@@ -249,7 +250,63 @@ def test_a_worker_that_dies_fails_its_row_only(edited: Edited, tmp_path: Path) -
     _, records, output = run(file, plugins=(plugin,), threads=2)
     assert [record.status for record in records].count("done") == 5
     error = read_json(output / "heads.mine/seed0/record.json")["error"]
-    assert "process died (exit code -9)" in error["message"]
+    assert "process died (exit code -9; killed" in error["message"]
+
+
+def test_emptied_weights_are_trained_again(experiment_file: Path) -> None:
+    """Weights that a power cut left empty are no result: the stage is trained again, to the same weights."""
+    _, _, output = run(experiment_file)
+    good = (output / "base/seed0/weights.safetensors").read_bytes()
+    for file in (output.parent / ".stages").glob("*/weights.safetensors"):
+        file.write_bytes(b"")
+    shutil.rmtree(output)
+    _, records, _ = run(experiment_file)
+    assert all(record.status == "done" for record in records)
+    assert (output / "base/seed0/weights.safetensors").read_bytes() == good
+
+
+def test_a_network_that_cannot_be_measured_fails_its_rows_only(edited: Edited, tmp_path: Path) -> None:
+    """An exception before training, where cost and gates are measured, concerns the rows of that network alone."""
+    plugin = tmp_path / "unmeasurable.py"
+    plugin.write_text(FRAGILE.replace("if self.training:", "if True:"))
+    file = edited("direct_rgb: {model.head: {name: rgb}}", "mine: {model.backbone: {name: unmeasurable}}")
+    _, records, output = run(file, plugins=(plugin,))
+    assert sorted(record.status for record in records) == ["done"] * 5 + ["failed"]
+    error = read_json(output / "heads.mine/seed0/record.json")["error"]
+    assert "cannot be measured: RuntimeError: wrong shape" in error["message"]
+
+
+def test_a_part_of_the_rows_leaves_the_plan_whole(experiment_file: Path) -> None:
+    """Running one row of an experiment again does not make the other rows strangers to the report."""
+    run(experiment_file)
+    selection = Selection(
+        experiment_file, experiment_file.parent / "runs/small", ("base",), (5,), (), "cpu", (), replace=False
+    )
+    ready = prepare(selection)
+    assert [(planned.row, planned.seed) for planned in ready.plan.runs] == [("base", 5)]
+    assert {(planned.row, planned.seed) for planned in ready.whole.runs} >= {("heads.direct_rgb", 0), ("base", 5)}
+
+
+def test_a_replaced_row_keeps_nothing_of_the_old_one(edited: Edited) -> None:
+    """A row that fails where it once succeeded has no weights and scores beside its failed record."""
+    file = edited("seeds: [0]", "seeds: [1]")
+    _, _, output = run(file)
+    folder = output / "base/seed1"
+    assert (folder / "weights.safetensors").is_file()
+    for record in output.rglob("record.json"):
+        record.unlink()
+    run(edited("lr: 1e-4", "lr: 1e30"))
+    assert read_json(folder / "record.json")["status"] == "failed"
+    assert sorted(file.name for file in folder.iterdir()) == ["error.txt", "record.json"]
+
+
+def test_the_stored_experiment_can_be_run_again(experiment_file: Path, pairs: Path) -> None:
+    """The experiment.yaml of a run folder names folders absolutely, so it is the same experiment from there."""
+    (experiment_file.parent / "near").symlink_to(pairs)
+    experiment_file.write_text(experiment_file.read_text().replace(str(pairs), "near"))
+    _, _, output = run(experiment_file)
+    again = prepared(output / "experiment.yaml").plan
+    assert [run.config_hash for run in again.runs] == [run.config_hash for run in prepared(experiment_file).plan.runs]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema": 99, "status": "done"}'])
@@ -270,6 +327,18 @@ def test_the_same_images_in_two_splits_are_refused(experiment_file: Path) -> Non
     experiment_file.write_text(text)
     with pytest.raises(DataError, match=r"data\.train and data\.test are the same images"):
         prepared(experiment_file)
+
+
+def test_the_same_faces_in_two_splits_are_refused(edited: Edited) -> None:
+    """Drawn faces of one seed are the same people under any preset, count and size."""
+    train = "train: {source: synthetic_faces, seed: 3, count: 9}\n  val: {source: synthetic_faces, seed: 4}\n"
+    file = edited(
+        "data:\n", "data:\n  " + train + "  test: {source: synthetic_faces, seed: 3, preset: heavy, count: 2}\n"
+    )
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(line for line in lines if "paired_folders" not in line))
+    with pytest.raises(DataError, match=r"data\.train and data\.test share 2 subjects, e\.g\. 'face 0 of seed 3'"):
+        prepared(file)
 
 
 def test_a_patch_larger_than_an_image_is_refused_before_training(edited: Edited) -> None:

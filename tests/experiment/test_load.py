@@ -127,6 +127,7 @@ def test_set_changes_any_path(experiment_file: Path) -> None:
         ("protocol.coarse.lr=1e-3", "changes nothing"),
         ("protocol.coarse.rl=1e-4", "did you mean 'lr'"),
         ("protocol.coarse.lr=[", "--set protocol.coarse.lr=["),
+        ("protocol.coarse.lr=.inf", "protocol.coarse.lr"),
         ("modle.head.name=rgb", "did you mean 'model'"),
     ],
 )

@@ -56,6 +56,13 @@ def test_every_number_that_changes_a_result_changes_the_key(experiment_file: Pat
     assert keys(plan_of(experiment_file), "base")[0] != keys(plan_of(experiment_file, item), "base")[0]
 
 
+def test_the_order_of_augmentations_belongs_to_the_key(experiment_file: Path) -> None:
+    """Augmentations are applied one after the other with one generator: another order, other patches."""
+    orders = ["{flip: {}, rotate90: {}}", "{rotate90: {}, flip: {}}"]
+    plans = [plan_of(experiment_file, "protocol.coarse.augment=null", f"protocol.coarse.augment={o}") for o in orders]
+    assert keys(plans[0], "base")[0] != keys(plans[1], "base")[0]
+
+
 def test_another_environment_is_another_key(experiment_file: Path) -> None:
     """Device type, torch version and engine version belong to the key."""
     base = keys(plan_of(experiment_file), "base")
@@ -88,6 +95,6 @@ def test_seeds_share_nothing(experiment_file: Path) -> None:
 
 def test_a_selection_keeps_the_floors(experiment_file: Path) -> None:
     """Floor rows stand in every run, however few rows are asked for."""
-    part = select(plan_of(experiment_file), ["base"])
+    part = select(plan_of(experiment_file), ["base"], [])
     assert [run.row for run in part.runs] == ["base"]
     assert [floor.row for floor in part.floors] == ["identity", "affine", "closing"]

@@ -97,6 +97,16 @@ def test_backbones_of_equal_seeds_are_equal_under_any_head() -> None:
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
+def test_parts_and_seeds_are_independent() -> None:
+    """The head of one seed does not draw the numbers that the backbone of the next one draws."""
+    backbone = {"name": "nafnet", "width": 8, "depths": [1, 1, 1]}
+    nets = [build({"backbone": backbone, "head": {"name": "rgb"}}, seed) for seed in (0, 1)]
+    parts = (nets[0].head, nets[1].backbone)
+    first, second = (next(p for p in part.parameters() if p.ndim == 4).detach().flatten() for part in parts)
+    assert len(first) == len(second)
+    assert abs(torch.corrcoef(torch.stack([first, second]))[0, 1].item()) < 0.3
+
+
 def test_a_wrong_option_is_a_component_error() -> None:
     """What a constructor refuses is told in one line."""
     with pytest.raises(ComponentError, match="gunet"):

@@ -1,10 +1,6 @@
 """Mirror in both directions, independently."""
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.data import Augmentation, Pair
 
@@ -17,7 +13,4 @@ class Flip(Augmentation):
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
         """The pair or one of its three mirror images, maps kept."""
         down, right = (-1 if draw < 0.5 else 1 for draw in rng.random(2))
-        arrays: dict[str, NDArray[Any]] = {
-            key: value for key, value in vars(pair).items() if isinstance(value, np.ndarray)
-        }
-        return replace(pair, **{key: np.ascontiguousarray(value[::down, ::right]) for key, value in arrays.items()})
+        return pair.rearranged(lambda pixels: pixels[::down, ::right])

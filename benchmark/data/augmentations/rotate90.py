@@ -1,10 +1,6 @@
 """Turn by quarter turns."""
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.data import Augmentation, Pair
 
@@ -20,7 +16,4 @@ class Rotate90(Augmentation):
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
         """The turned pair, maps kept."""
         turns = int(rng.integers(4))
-        arrays: dict[str, NDArray[Any]] = {
-            key: value for key, value in vars(pair).items() if isinstance(value, np.ndarray)
-        }
-        return replace(pair, **{key: np.ascontiguousarray(np.rot90(value, turns)) for key, value in arrays.items()})
+        return pair.rearranged(lambda pixels: np.rot90(pixels, turns))

@@ -69,5 +69,10 @@ class SyntheticFaces(Source):
         options = f"{self._preset} {self._count} {self._size} {self._seed}"
         return hashlib.sha256(f"{options}\n{syntax_digest(files)}".encode()).hexdigest()
 
+    @property
+    def subjects(self) -> frozenset[str]:
+        """The faces: equal seeds draw equal faces, whatever the preset and the size."""
+        return frozenset(f"face {index} of seed {self._seed}" for index in range(self._count))
+
     def _generator(self, index: int, stream: Literal["face", "damage"]) -> np.random.Generator:
         return np.random.default_rng([self._seed, index, *stream.encode()])

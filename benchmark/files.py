@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all: to a temporary name, flushed to disk, renamed."""
 
 import csv
 import io
@@ -9,15 +9,22 @@ from pathlib import Path
 from typing import Any
 
 
-def write_text(file: Path, text: str) -> None:
-    """To a temporary name, flushed to disk, renamed."""
+def write_bytes(file: Path, data: bytes) -> None:
+    """Makes the folder. Raises OSError, e.g. on a full disk; what stood under the name before then still does."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8", newline="") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(file)
+    try:
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    write_bytes(file, text.encode())
 
 
 def write_json(file: Path, data: Any) -> None:
