@@ -1,6 +1,8 @@
 """The project's own files agree with each other."""
 
+import json
 import re
+import statistics
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +19,7 @@ from benchmark.experiment.schema import Metric
 from benchmark.registry import Registry
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture
@@ -57,6 +60,21 @@ def test_shipped_experiments_load(file: Path) -> None:
     experiment = load(file, Registry())
     assert experiment.name == file.stem
     assert len(experiment.rows) == 1 + sum(len(rows) for rows in yaml.safe_load(file.read_text())["tables"].values())
+
+
+def test_the_readme_quotes_its_records() -> None:
+    """Every number in the README's table of results is that of the published records."""
+    records = [json.loads(file.read_text()) for file in (ROOT / "reports/published/quickstart").rglob("record.json")]
+    quoted = re.findall(
+        r"^\| `([a-z_.0-9]+)`[^|]*\| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| (\d+) \|$", README, re.MULTILINE
+    )
+    assert {name for name, *_ in quoted} == {record["row"] for record in records}
+    for name, *numbers in quoted:
+        scores = [record["scores"]["test"] for record in records if record["row"] == name]
+        stages = [stage for record in records if record["row"] == name for stage in record["stages"]]
+        means = [statistics.fmean(s[metric]["mean"] for s in scores) for metric in ("psnr", "psnr_spots", "harm")]
+        seconds = sum(stage["seconds"] for stage in stages if not stage["reused"])
+        assert numbers == [*(f"{mean:.2f}" for mean in means), f"{seconds:.0f}"], name
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:
