@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from benchmark.data import Pair, Source
 from benchmark.errors import DataError
+from benchmark.processes import interrupts_left_to_parent
 from benchmark.registry import load_plugins
 
 _FORMAT = 1
@@ -149,7 +150,9 @@ def _read_all(source: Source, workers: int, plugins: Sequence[Path]) -> Iterator
     start = partial(load_plugins, tuple(plugins))
     try:
         with ProcessPoolExecutor(workers, mp_context=context, initializer=start) as pool:
-            yield from pool.map(source.read, range(len(source)))
+            with interrupts_left_to_parent():
+                pairs = pool.map(source.read, range(len(source)))
+            yield from pairs
     except BrokenProcessPool as error:
         raise DataError(
             f"reading images of {type(source).__name__}: a process died ({error}); out of memory?"

@@ -21,6 +21,7 @@ from benchmark.execution.machine import prepare_machine
 from benchmark.execution.records import Record
 from benchmark.execution.rows import Measured, fail_row, run_row
 from benchmark.experiment.plan import Plan, Run
+from benchmark.processes import interrupts_left_to_parent
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ class _Pool:
         ours, theirs = spawning.Pipe()
         arguments = (theirs, self.experiment, self.context, self.threads)
         process = spawning.Process(target=_work, args=arguments, daemon=True)
-        process.start()
+        with interrupts_left_to_parent():
+            process.start()
         theirs.close()  # else the pipe would stay open when the process dies
         ours.send(group)
         return _Worker(process, ours, group)
@@ -165,7 +167,6 @@ def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
 
 def _work(connection: Connection, experiment: str, context: Context, threads: int) -> None:
     """A worker: runs group after group and says what happens; ends when told to, or when nobody listens any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the parent decides
     machine = prepare_machine(str(context.machine.device), threads)
     context = dataclasses.replace(context, machine=machine)
     try:

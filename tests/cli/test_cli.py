@@ -15,11 +15,16 @@ ROOT = Path(__file__).parents[2]
 Edited = Callable[[str, str], Path]
 
 
-def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmark", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+def start(*arguments: object, cwd: Path, threads: int = 1) -> subprocess.Popen[str]:
+    """A process in a group of its own, as a terminal makes one for each command."""
     return subprocess.Popen(
-        command, cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        [sys.executable, "-m", "benchmark", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads), "COLUMNS": "100"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
     )
 
 
@@ -120,6 +125,32 @@ def test_list_names_components_with_options(tmp_path: Path) -> None:
     code, out, _ = call("list", "losses", cwd=tmp_path)
     assert code == 0
     assert "ms_ssim" in out and "window_size=11" in out and "formula: " in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [3.0, 4.5, 6.0, 8.0])
+def test_ctrl_c_ends_workers_in_silence(edited: Edited, seconds: float) -> None:
+    """Whenever it comes, Ctrl-C to all processes gives one line, no traceback, and leaves no process behind."""
+    file = edited("steps: 4, batch: 2", "steps: 5000, batch: 2")
+    with start("run", file.name, cwd=file.parent, threads=2) as process:
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err and "the same command goes on from there" in err
+    deadline = time.monotonic() + 20
+    while is_alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not is_alive(process.pid)
+
+
+def is_alive(group: int) -> bool:
+    """Whether any process of a process group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.mark.slow
