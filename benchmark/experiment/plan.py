@@ -40,16 +40,12 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class Run:
-    """One row with one seed.
-
-    `model_key` stands for the untrained network, `config_hash` for all that its record holds.
-    """
+    """One row with one seed. `config_hash` stands for all that its record holds."""
 
     row: str
     table: str | None
     seed: int
     config: Resolved
-    model_key: str
     stages: tuple[PlannedStage, ...]
     config_hash: str
 
@@ -135,7 +131,7 @@ class _Planner:
             parent = stages[-1].key if stages else model_key
             stages.append(self._stage(parent, name, config))
         keys = [model_key, [stage.key for stage in stages]]
-        return Run(row.name, row.table, seed, config, model_key, tuple(stages), self._config_hash(keys, config))
+        return Run(row.name, row.table, seed, config, tuple(stages), self._config_hash(keys, config))
 
     def floor(self, name: str, base: Row) -> Floor:
         config = {"data": base.config["data"]}
