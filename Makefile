@@ -2,7 +2,7 @@
 #   make quickstart    creates .venv, installs the project, runs the main job, writes runs/quickstart/report/index.html
 #   make test          creates .venv if missing, installs what tests need, runs lint, types and the quick tests
 # PYTHON chooses the interpreter. TORCH chooses the torch to install, e.g. TORCH=torch==2.13.0; for a build without CUDA
-# pass your index in PIP_ARGS. An installed torch that satisfies pyproject.toml is kept.
+# pass your index in PIP_ARGS. TORCH goes into the same pip call as the rest, else torchvision may pull in a newer one.
 PYTHON ?= python3
 TORCH ?=
 PIP_ARGS ?=
@@ -40,13 +40,12 @@ types: .venv/installed-test
 
 .venv/installed: .venv/bin/python pyproject.toml
 	@echo "installing the project and torch into .venv (a few minutes, up to 6 GB with CUDA) ..."
-	$(if $(TORCH),$(PIP) "$(TORCH)")
-	$(PIP) -e .
+	$(PIP) $(if $(TORCH),"$(TORCH)") -e .
 	@touch $@
 
 .venv/installed-test: .venv/installed
 	@echo "installing what the tests need ..."
-	$(PIP) -e '.[test]'
+	$(PIP) $(if $(TORCH),"$(TORCH)") -e '.[test]'
 	@touch $@
 
 clean:
