@@ -4,8 +4,10 @@ Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 130 
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
+from typing import NoReturn
 
 import click
 
@@ -46,6 +48,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: turns errors the user can mend into one line and exit code 2."""
+    interrupted = False
     try:
         sys.exit(cli.main(prog_name="python -m benchmark", standalone_mode=False) or 0)
     except BenchmarkError as error:
@@ -58,5 +61,18 @@ def main() -> None:
         sys.exit(done.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; what is finished is stored, the same command goes on from there", err=True)
-        sys.exit(130)
+        interrupted = True
+    # Outside the handler: only now are the interrupted generators closed, and with them the workers they started.
+    if interrupted:
+        _exit_now(130)
     sys.exit(2)
+
+
+def _exit_now(code: int) -> NoReturn:
+    """End with this exit code. If Ctrl-C came inside a nested `exec`, as imports have many, `sys.exit` would not:
+
+    the interpreter remembers that interrupt although it was caught, and ends as if killed by the signal.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -127,6 +127,15 @@ def test_list_names_components_with_options(tmp_path: Path) -> None:
     assert "ms_ssim" in out and "window_size=11" in out and "formula: " in out
 
 
+def test_ctrl_c_inside_an_import_gives_exit_code_130(experiment_file: Path) -> None:
+    """The interpreter remembers an interrupt inside `exec`, caught or not, and would end with the signal's code."""
+    plugin = experiment_file.parent / "nafnet.py"  # a plugin is imported when its name is asked for
+    plugin.write_text("exec('raise KeyboardInterrupt')\n")
+    code, _, err = call("plan", "small.yaml", "--plugin", plugin, cwd=plugin.parent)
+    assert code == 130
+    assert "Traceback" not in err and "the same command goes on from there" in err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [3.0, 4.5, 6.0, 8.0])
 def test_ctrl_c_ends_workers_in_silence(edited: Edited, seconds: float) -> None:
