@@ -1,10 +1,9 @@
 """The restored image as the degraded one plus a correction."""
 
-from typing import Literal
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from heads import Head, Restoration
+from heads._convolution import Padding, make_convolution
 
 
 class Residual(Head):
@@ -20,14 +19,10 @@ class Residual(Head):
         "and Restormer end."
     )
 
-    def __init__(
-        self, in_channels: int, kernel_size: int = 3, padding: Literal["reflect", "zeros"] = "reflect"
-    ) -> None:
+    def __init__(self, in_channels: int, kernel_size: int = 3, padding: Padding = "reflect") -> None:
         super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd and positive, not {kernel_size}")
         # Default initialisation, as in the three published networks that end this way.
-        self.conv = nn.Conv2d(in_channels, 3, kernel_size, padding=kernel_size // 2, padding_mode=padding)
+        self.conv = make_convolution(in_channels, 3, kernel_size, padding)
 
     def forward(self, features: Tensor, degraded: Tensor) -> Restoration:
         """Restoration of `degraded` (`B 3 H W`) from `features` (`B C H W`), with map `residual`."""

@@ -1,10 +1,9 @@
 """The restored image straight from the features: the head to beat."""
 
-from typing import Literal
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from heads import Head, Restoration
+from heads._convolution import Padding, make_convolution
 
 
 class Rgb(Head):
@@ -17,14 +16,10 @@ class Rgb(Head):
     formula = "J = conv(features)"
     origin = "Common to encoder-decoder networks without an outer skip; the reference solution improves on it."
 
-    def __init__(
-        self, in_channels: int, kernel_size: int = 3, padding: Literal["reflect", "zeros"] = "reflect"
-    ) -> None:
+    def __init__(self, in_channels: int, kernel_size: int = 3, padding: Padding = "reflect") -> None:
         super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd and positive, not {kernel_size}")
         # Default initialisation: a zero convolution would start from a black image and win nothing for it.
-        self.conv = nn.Conv2d(in_channels, 3, kernel_size, padding=kernel_size // 2, padding_mode=padding)
+        self.conv = make_convolution(in_channels, 3, kernel_size, padding)
 
     def forward(self, features: Tensor, degraded: Tensor) -> Restoration:
         """Restoration without maps of `degraded` (`B 3 H W`) from `features` (`B C H W`)."""

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from heads import Restoration
 from losses import Batch, Loss
+from losses._patches import check_sides, check_window_size
 
 _LARGEST_SHRINKING = 16  # five scales, each half the one before
 
@@ -27,20 +28,14 @@ class MsSsim(Loss):
 
     def __init__(self, window_size: int = 11) -> None:
         super().__init__()
-        if window_size < 3 or window_size % 2 == 0:
-            raise ValueError(f"window_size must be odd and at least 3, not {window_size}")
+        check_window_size(window_size)
         self.window_size = window_size
         self.min_side = (window_size - 1) * _LARGEST_SHRINKING + 1
 
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
         """Scalar float32 from 0 (equal) to 1. Raises ValueError for patches smaller than `min_side`."""
         restored, target = restoration.image.float(), batch.target.float()
-        height, width = restored.shape[-2:]
-        if min(height, width) < self.min_side:
-            raise ValueError(
-                f"ms_ssim: a patch of {height} x {width} px is too small, window_size {self.window_size} needs "
-                f"at least {self.min_side} px a side; enlarge the patch or set a smaller window_size (7 needs 97)"
-            )
+        check_sides(restored, self.min_side, "ms_ssim", "enlarge the patch or set a smaller window_size (7 needs 97)")
         # In bfloat16 autocast the variances lose their digits, and MS-SSIM has been seen above 1.
         with torch.autocast(restored.device.type, enabled=False):
             return 1 - ms_ssim(restored, target, data_range=1.0, win_size=self.window_size)

@@ -2,15 +2,15 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import Pair, Source
-from benchmark.evaluation.floors import Restore
+from benchmark.evaluation.maps import Maps, score_maps
 from benchmark.evaluation.metrics import score_image
 
 
@@ -23,17 +23,28 @@ class ImageScores:
     metrics: dict[str, float]
 
 
+class Restored(NamedTuple):
+    """A restored image, `H W 3` uint8, with the maps that were predicted on the way."""
+
+    image: NDArray[np.uint8]
+    maps: Maps
+
+
 class Summary(TypedDict):
     mean: float
     std: float
     n: int
 
 
-def evaluate(restore: Restore, source: Source) -> Iterator[ImageScores]:
-    """Restore and score every image of a source, in its order."""
+def evaluate(
+    restore: Callable[[NDArray[np.uint8]], NDArray[np.uint8] | Restored], source: Source
+) -> Iterator[ImageScores]:
+    """Restore and score every image of a source, in its order; with its maps, if `restore` returns some."""
     for pair in pairs(source):
         restored = restore(np.array(pair.degraded))  # a copy: a memory map is read-only, which torch warns about
-        yield ImageScores(pair, restored, score_image(restored, pair.degraded, pair.target))
+        image, maps = restored if isinstance(restored, Restored) else Restored(restored, {})
+        metrics = score_image(image, pair.degraded, pair.target) | score_maps(maps, pair)
+        yield ImageScores(pair, image, metrics)
 
 
 def pairs(source: Source) -> Iterator[Pair]:

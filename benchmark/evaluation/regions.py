@@ -23,10 +23,14 @@ def find_spots(degraded: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArra
     The threshold is the rule of the reference solution, the dilation takes in the soft edge of a spot. The
     rest of the image is the background.
     """
-    over = np.abs(target.astype(np.int16) - degraded) > SPOT_THRESHOLD_LEVELS
-    any_channel = over[..., 0] | over[..., 1] | over[..., 2]
-    dilated = maximum_filter(any_channel, size=2 * DILATION_PX + 1, mode="constant")
+    dilated = maximum_filter(over_threshold(degraded, target), size=2 * DILATION_PX + 1, mode="constant")
     return np.asarray(dilated, dtype=np.bool_)
+
+
+def over_threshold(degraded: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The pixels of a pair over the threshold, `H W`: the mask of training, and the spots before dilation."""
+    over = np.abs(target.astype(np.int16) - degraded) > SPOT_THRESHOLD_LEVELS
+    return over[..., 0] | over[..., 1] | over[..., 2]
 
 
 def texture_band(image: NDArray[np.uint8]) -> NDArray[np.float64]:

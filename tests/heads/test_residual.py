@@ -1,6 +1,5 @@
 """The head that adds a correction."""
 
-import pytest
 import torch
 
 from heads.residual import Residual
@@ -27,10 +26,3 @@ def test_leaves_the_unit_interval():
     torch.nn.init.constant_(head.conv.bias, 2.0)
     torch.nn.init.zeros_(head.conv.weight)
     assert torch.equal(head(torch.rand(1, 4, 6, 6), torch.ones(1, 3, 6, 6)).image, torch.full((1, 3, 6, 6), 3.0))
-
-
-@pytest.mark.parametrize("kernel_size", [0, 4])
-def test_even_kernel_is_refused(kernel_size):
-    """A kernel without a middle is an error that names the option."""
-    with pytest.raises(ValueError, match="kernel_size must be odd"):
-        Residual(4, kernel_size=kernel_size)

@@ -39,10 +39,3 @@ def test_reflection_keeps_a_flat_image_flat():
         image = Rgb(4, padding=padding)(features, degraded).image
         spread[padding] = float((image.amax(dim=(2, 3)) - image.amin(dim=(2, 3))).max().detach())
     assert spread["reflect"] < 1e-6 < spread["zeros"]
-
-
-@pytest.mark.parametrize("kernel_size", [0, 2, -1])
-def test_even_kernel_is_refused(kernel_size):
-    """A kernel without a middle is an error that names the option."""
-    with pytest.raises(ValueError, match="kernel_size must be odd"):
-        Rgb(4, kernel_size=kernel_size)

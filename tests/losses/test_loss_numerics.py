@@ -1,23 +1,39 @@
-"""What every pixel loss must hold numerically: float32, finite, a gradient that is the slope."""
+"""What every loss of images must hold numerically: float32, finite, a gradient that is the slope."""
 
 import pytest
 import torch
 
 from heads import Restoration
-from losses import Batch
+from losses import SPOT_THRESHOLD, Batch
+from losses.charbonnier import Charbonnier
 from losses.color import Color
+from losses.edge import Edge
+from losses.frequency import Frequency
+from losses.hard_pixels import HardPixels
+from losses.hard_samples import HardSamples
 from losses.l1 import L1
 from losses.mask_loss import MaskLoss
+from losses.masked_l1 import MaskedL1
 from losses.ms_ssim import MsSsim
 from losses.psnr import Psnr
+from losses.ssim import Ssim
 
 LOSSES = {
     "l1": L1(),
+    "charbonnier": Charbonnier(),
     "psnr": Psnr(),
-    "blurred_l2": Color(),
+    "blurred_l2": Color("blurred_l2"),
     "cosine": Color("cosine"),
+    "ssim": Ssim(),
     "ms_ssim": MsSsim(window_size=3),
     "mask_loss": MaskLoss(),
+    "masked_l1": MaskedL1(),
+    "hard_pixels": HardPixels(),
+    "hard_samples": HardSamples(),
+    "frequency": Frequency(),
+    "amplitude": Frequency("amplitude"),
+    "gradient": Edge(),
+    "laplacian": Edge("laplacian"),
 }
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 
@@ -27,7 +43,8 @@ def random_case(dtype=torch.float32):
     generator = torch.Generator().manual_seed(0)
     target, noise, damage = (torch.rand(2, 3, 40, 36, generator=generator) for _ in range(3))
     restored, degraded = target + 0.2 * (noise - 0.5), target + 0.6 * (damage - 0.5)
-    batch = Batch(degraded.to(dtype), target.to(dtype), torch.zeros(2, 1, 40, 36))
+    mask = ((target - degraded).abs().amax(1, keepdim=True) > 2 * SPOT_THRESHOLD).float()
+    batch = Batch(degraded.to(dtype), target.to(dtype), mask)
     return restored.to(dtype), batch
 
 

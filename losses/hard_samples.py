@@ -1,0 +1,28 @@
+"""L1 over the worst patches of a batch."""
+
+from torch import Tensor
+
+from heads import Restoration
+from losses import Batch, Loss
+from losses._shares import check_share, worst_mean
+
+
+class HardSamples(Loss):
+    """Mean over the `share` of the batch's images with the largest error, at least one of them.
+
+    The error of an image is its mean |restored - target|, so with `share` 1, or a batch of 1, this is L1. The others
+    get no gradient in this step. Raises ValueError if `share` is not above 0 and at most 1.
+    """
+
+    formula = "mean over the worst share of images of mean |restored - target|"
+    origin = "Online hard example mining (Shrivastava et al., CVPR 2016), for whole patches; the share is our choice."
+
+    def __init__(self, share: float = 0.5) -> None:
+        super().__init__()
+        check_share(share)
+        self.share = share
+
+    def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
+        """Scalar float32; the gradient is 0 where restored and target are equal."""
+        errors = (restoration.image.float() - batch.target.float()).abs().mean(dim=(1, 2, 3))
+        return worst_mean(errors, self.share)
