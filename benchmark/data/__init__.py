@@ -69,3 +69,31 @@ class Augmentation(ABC):
     @abstractmethod
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
         """A new pair; all randomness comes from `rng`. Drops the maps if J = K*I + D + I no longer holds."""
+
+
+class CropAugmentation(Augmentation):
+    """An augmentation that chooses where, or at what scale, a training patch is cut; a stage may have one of them."""
+
+    @abstractmethod
+    def crop(self, pair: Pair, side: int, rng: np.random.Generator) -> Pair:
+        """A patch `side x side` of a whole pair. Raises DataError if the pair is too small."""
+
+    def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
+        """The patch as it is: the work was done by `crop`."""
+        return pair
+
+
+class MixAugmentation(Augmentation):
+    """An augmentation that needs a second patch, as mixup does."""
+
+    @abstractmethod
+    def mix(self, pair: Pair, draw_other: Callable[[], Pair], rng: np.random.Generator) -> Pair:
+        """A new pair made of two.
+
+        `draw_other` makes a patch of a random pair of the source, with `rng`, through the same augmentations up to this
+        one; a call costs as much as the first patch did.
+        """
+
+    def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
+        """The patch as it is: alone it has no partner."""
+        return pair

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from benchmark.data import Augmentation, Pair, Source
+from benchmark.data import Augmentation, CropAugmentation, MixAugmentation, Pair, Source
 from benchmark.data.streams import generator, index_at
 from benchmark.errors import DataError
 
@@ -22,21 +23,46 @@ class Sampler:
 
     def patch_at(self, position: int) -> Pair:
         """The augmented patch at a position, `patch x patch`. Raises DataError if its image is smaller than that."""
-        pair = self.source.read(index_at(position, len(self.source), self.seed, self.stage))
+        index = index_at(position, len(self.source), self.seed, self.stage)
         rng = generator(self.seed, self.stage, "position", position)
-        cropped = random_crop(pair, self.patch, rng)
+        return self._make(index, self.augmentations, rng)
+
+    def _make(self, index: int, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> Pair:
+        patch = self._crop(self.source.read(index), rng)
+        for count, augmentation in enumerate(augmentations):
+            if isinstance(augmentation, MixAugmentation):
+                patch = augmentation.mix(patch, partial(self._make_other, augmentations[:count], rng), rng)
+            else:
+                patch = augmentation.apply(patch, rng)
+        return patch
+
+    def _make_other(self, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> Pair:
+        return self._make(int(rng.integers(len(self.source))), augmentations, rng)
+
+    def _crop(self, pair: Pair, rng: np.random.Generator) -> Pair:
         for augmentation in self.augmentations:
-            cropped = augmentation.apply(cropped, rng)
-        return cropped
+            if isinstance(augmentation, CropAugmentation):
+                return augmentation.crop(pair, self.patch, rng)
+        return random_crop(pair, self.patch, rng)
 
 
 def random_crop(pair: Pair, side: int, rng: np.random.Generator) -> Pair:
-    """A square crop at a random place, uniform over all places that fit."""
+    """A square crop at a random place, uniform over all places that fit. Raises DataError if the pair is too small."""
+    require_side(pair, side)
+    height, width = pair.degraded.shape[:2]
+    return cut(pair, int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1)), side)
+
+
+def cut(pair: Pair, top: int, left: int, side: int) -> Pair:
+    """The square of `side` pixels whose first row is `top` and first column `left`."""
+    window = (slice(top, top + side), slice(left, left + side))
+    return pair.rearranged(lambda pixels: pixels[window])
+
+
+def require_side(pair: Pair, side: int) -> None:
+    """Raises DataError if a patch of `side` pixels does not fit into the pair."""
     height, width = pair.degraded.shape[:2]
     if min(height, width) < side:
         raise DataError(
             f"{pair.name}: {width}x{height} pixels, smaller than the patch of {side}; lower `patch` or leave it out"
         )
-    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    window = (slice(top, top + side), slice(left, left + side))
-    return pair.rearranged(lambda pixels: pixels[window])

@@ -1,5 +1,6 @@
 """The stream of patches is a pure function of (seed, stage, position)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.data import Pair
+from benchmark.data import Augmentation, Pair, Source
+from benchmark.data.augmentations.channel_gain import ChannelGain
+from benchmark.data.augmentations.mixup import Mixup
+from benchmark.data.augmentations.random_resize import RandomResize
+from benchmark.data.augmentations.spot_crop import SpotCrop
+from benchmark.data.open import make_augmentations
 from benchmark.data.sampling import Sampler, random_crop
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.data.streams import generator, index_at
-from benchmark.errors import DataError
+from benchmark.errors import DataError, ExperimentError
+from benchmark.registry import Registry
 
 
-def make(pairs: Path, seed: int = 0, stage: str = "coarse") -> Sampler:
-    return Sampler(PairedFolders(pairs / "train/degraded", pairs / "train/target"), seed, stage, 24, [])
+def make(pairs: Path, seed: int = 0, stage: str = "coarse", augmentations: Sequence[Augmentation] = ()) -> Sampler:
+    return Sampler(PairedFolders(pairs / "train/degraded", pairs / "train/target"), seed, stage, 24, augmentations)
 
 
 def test_a_position_has_one_patch(pairs: Path) -> None:
@@ -26,6 +33,63 @@ def test_a_position_has_one_patch(pairs: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(there, back, strict=True))
     for other in (make(pairs, seed=1), make(pairs, stage="psnr")):
         assert any(not np.array_equal(a, other.patch_at(i).degraded) for i, a in enumerate(there))
+
+
+def test_a_position_has_one_patch_also_when_two_are_mixed(pairs: Path) -> None:
+    """The second patch and its crop come from the position's generator, too; the first is where it was without it."""
+    augmentations = [RandomResize(), ChannelGain(), Mixup(probability=1)]
+    there = [make(pairs, augmentations=augmentations).patch_at(position) for position in range(8)]
+    sampler = make(pairs, augmentations=augmentations)
+    back = [sampler.patch_at(position) for position in reversed(range(8))][::-1]
+    assert all(np.array_equal(a.degraded, b.degraded) for a, b in zip(there, back, strict=True))
+    alone = [make(pairs, augmentations=[Mixup(probability=0)]).patch_at(position) for position in range(8)]
+    plain = [make(pairs).patch_at(position) for position in range(8)]
+    assert all(np.array_equal(a.degraded, b.degraded) for a, b in zip(alone, plain, strict=True))
+
+
+class Flat(Source):
+    """Pairs of one grey each: 0, 100 and 200."""
+
+    origin = "made up"
+
+    def __len__(self) -> int:
+        return 3
+
+    def read(self, index: int) -> Pair:
+        image = np.full((40, 40, 3), 100 * index, np.uint8)
+        return Pair(str(index), image, image)
+
+    @property
+    def fingerprint(self) -> str:
+        return "flat"
+
+
+def test_the_second_patch_went_through_the_augmentations_before() -> None:
+    """Halved before mixing: no value above 100. Halved after it: the same, once, not twice."""
+    half, mix = ChannelGain((0.5, 0.5)), Mixup(probability=1, alpha=20)
+    for augmentations in ([half, mix], [mix, half]):
+        sampler = Sampler(Flat(), 0, "coarse", 24, augmentations)
+        values = [float(sampler.patch_at(position).degraded.mean()) for position in range(60)]
+        assert max(values) == 100
+        assert {0.0, 50.0, 100.0} < set(values)  # two equal patches, and mixed ones
+
+
+def test_a_stage_has_one_augmentation_that_crops() -> None:
+    """Its patch has the size asked for; two of them are a mistake that is told."""
+    registry = Registry()
+    for name in ("random_resize", "spot_crop"):
+        sampler = Sampler(Flat(), 0, "coarse", 24, make_augmentations({"flip": {}, name: {}}, registry))
+        assert sampler.patch_at(0).degraded.shape == (24, 24, 3)
+    with pytest.raises(ExperimentError, match="random_resize and spot_crop both choose where a patch is cut"):
+        make_augmentations({"random_resize": {}, "flip": {}, "spot_crop": {}}, registry)
+
+
+def test_the_augmentation_that_crops_acts_once() -> None:
+    """Wherever it stands in the list, the crop comes first, also for the second patch."""
+    gain = ChannelGain((0.5, 0.5))
+    for augmentations in ([SpotCrop(), gain], [gain, SpotCrop()], [Mixup(1), gain, SpotCrop()]):
+        patch = Sampler(Flat(), 0, "coarse", 24, augmentations).patch_at(2)
+        assert patch.degraded.shape == (24, 24, 3)
 
 
 @given(st.integers(1, 30), st.integers(0, 5), st.integers(0, 2**31))

@@ -1,0 +1,46 @@
+"""Degraded images as they come from the net: compressed."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from benchmark.data import Augmentation, Pair
+
+_BLOCK_PX = 16  # two 8 x 8 blocks: the colour of four pixels is stored once
+
+
+class Jpeg(Augmentation):
+    """The degraded image through a JPEG file of a random quality, the target as it is.
+
+    `quality_range`: lowest and highest quality of libjpeg's scale (1 to 95), each whole number equally likely;
+    `probability`: share of the patches that are compressed. Colour is stored at half resolution (4:2:0), and the grid
+    of blocks begins anywhere, since a photograph is compressed before it is cropped. Compression is not of the form
+    K * I + D + I, so the maps are dropped.
+    """
+
+    formula = "I' = decoded(encoded(I, q)), q uniform in quality_range, with the given probability"
+
+    def __init__(self, quality_range: tuple[int, int] = (60, 95), probability: float = 0.5) -> None:
+        low, high = quality_range
+        if not 1 <= low <= high <= 95:
+            raise ValueError(f"quality_range is [{low}, {high}]; write [lowest, highest], both from 1 to 95")
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability is {probability}; it must be from 0 to 1")
+        self._quality_range = quality_range
+        self._probability = probability
+
+    def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
+        """The pair with a compressed degraded image and without maps, or the same pair."""
+        if rng.random() >= self._probability:
+            return pair
+        low, high = self._quality_range
+        quality = int(rng.integers(low, high + 1))
+        top, left = (int(pixels) for pixels in rng.integers(_BLOCK_PX, size=2))
+        padded = np.pad(pair.degraded, ((top, 0), (left, 0), (0, 0)), mode="symmetric")
+        file = io.BytesIO()
+        Image.fromarray(padded).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+        with Image.open(file) as image:
+            degraded = np.asarray(image)[top:, left:]
+        return replace(pair, degraded=np.ascontiguousarray(degraded), gain=None, spots=None)
