@@ -3,7 +3,6 @@
 Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 130 interrupted.
 """
 
-import importlib
 import os
 import sys
 from collections.abc import Mapping
@@ -11,34 +10,26 @@ from typing import NoReturn
 
 import click
 
+from benchmark.cli.lazy import LazyGroup
 from benchmark.errors import BenchmarkError
 
 COMMANDS: Mapping[str, str] = {
     "run": "Train, test and compare the rows of an experiment.",
+    "search": "Search settings of an experiment, e.g. learning rates, by what they reach on val.",
     "plan": "Show what `run` would do, without running it.",
     "report": "Write the report of a run again, from its records alone.",
     "list": "List the components that an experiment may name.",
+    "data": "Look at data and make some: pictures of pairs, faces with spots.",
+    "measure": "Cost, latency and gates of networks, without training.",
+    "schema": "Print the JSON Schema of experiment files, for editors.",
+    "doctor": "Tell whether this installation is sound, and what mends it.",
 }
 
 
-class _LazyGroup(click.Group):
-    """Imports the file of a command when it is called, so that `--help` is instant."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        return importlib.import_module(f"benchmark.cli.{cmd_name}").command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
 @click.group(
-    cls=_LazyGroup,
+    cls=LazyGroup,
+    package=__name__,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with:  python -m benchmark run experiments/quickstart.yaml",
 )

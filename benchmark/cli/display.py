@@ -79,7 +79,16 @@ class Display:
             self._progress(row, f"{row}: {line}", share)
         elif line:
             self._print(row, "\n".join(f"{row}: {part}" for part in line.splitlines()))
-        if isinstance(event, RowFinished | StageFinished) and row in self._tasks:
+        if isinstance(event, RowFinished | StageFinished):
+            self._end_bar(row)
+
+    def end(self, row: str, line: str) -> None:
+        """Show what came of a row, in a line of the caller's."""
+        self._end_bar(row)
+        self._print(row, line)
+
+    def _end_bar(self, row: str) -> None:
+        if row in self._tasks:
             self._bars.remove_task(self._tasks.pop(row))
 
     def _progress(self, row: str, line: str, share: float) -> None:

@@ -27,13 +27,11 @@ class Selection:
     replace: bool
 
 
-def selection_options(command: Command) -> Command:
-    """The argument FILE and the options of commands that read an experiment."""
+def experiment_options(command: Command) -> Command:
+    """The argument FILE and the options of all commands that read an experiment."""
     decorators = [
         click.argument("file", type=click.Path(path_type=Path)),
         click.option("--output", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/<name>]"),
-        click.option("--rows", multiple=True, metavar="PATTERN", help="Only these rows, e.g. base or 'heads.*'."),
-        click.option("--seeds", callback=_parse_seeds, metavar="0,1", help="Only these seeds; others may be new."),
         click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override any setting of the file."),
         click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: cuda if there is one]"),
         click.option(
@@ -48,6 +46,13 @@ def selection_options(command: Command) -> Command:
     for decorate in reversed(decorators):
         command = decorate(command)
     return command
+
+
+def selection_options(command: Command) -> Command:
+    """The same, and options that take a part of the experiment."""
+    rows = click.option("--rows", multiple=True, metavar="PATTERN", help="Only these rows, e.g. base or 'heads.*'.")
+    seeds = click.option("--seeds", callback=_parse_seeds, metavar="0,1", help="Only these seeds; others may be new.")
+    return experiment_options(rows(seeds(command)))
 
 
 def matching_rows(patterns: tuple[str, ...], names: list[str]) -> list[str]:

@@ -1,11 +1,12 @@
 """`plan`: what `run` would do."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmark.cli.options import Selection, selection_options
+
+_LONG_SECONDS = 86_400
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
     from benchmark.cli.prepare import Prepared
@@ -45,6 +46,20 @@ def show_plan(prepared: "Prepared", *, replace: bool) -> None:
     click.echo(f"steps: {plan.steps_without_sharing} in all rows, {shared} ({share:.0%}) saved by shared stages")
     click.echo(f"to train now: {len(estimates)} stages, {to_train} steps, about {duration(sum(estimates.values()))}")
     click.echo(f"(from 2 measured steps of each network on {context.machine.device_name}; evaluation is not in it)")
+    for line in advice(plan, sum(estimates.values())):
+        click.echo(line)
+
+
+def advice(plan: "Plan", seconds: float) -> list[str]:
+    """What to do instead where a plan would take more than a day."""
+    if seconds < _LONG_SECONDS:
+        return []
+    lines = ["that is long: stop it whenever you like, the same command goes on; --rows and --seeds take a part of it"]
+    if plan.environment.device == "cpu":
+        lines.append("it trains without a GPU: on a machine with one the same command uses it")
+    if plan.experiment.short_form:
+        lines.append(f"the same questions at small scale: {plan.experiment.short_form}")
+    return lines
 
 
 def _show_rows(plan: "Plan", context: "Context", todo: set[str]) -> None:
@@ -72,14 +87,26 @@ def _stage_cell(run: "Run", index: int, first_use: dict[str, str], context: "Con
 
 
 def _show_gates(plan: "Plan", context: "Context") -> None:
-    """Gates that need no measuring of time; those that do are named."""
+    """Gates that are counted, once for each network; those that must be measured are named."""
+    from benchmark.execution.memory import does_not_fit
     from benchmark.execution.rows import describe, static_gates
 
-    shown: set[str] = set()
+    for runs in _by_network(plan):
+        rows = ", ".join(dict.fromkeys(run.row for run in runs))
+        counted = {verdict.name: describe(verdict) for verdict in static_gates(runs[0], context)}
+        gates = [counted.get(name, f"{name}: measured by run") for name in runs[0].config["gates"]]
+        click.echo(f"gates of {rows}: {'; '.join(gates) or 'none'}")
     for run in plan.runs:
-        if run.row not in shown:
-            shown.add(run.row)
-            cells: Sequence[str] = [describe(verdict) for verdict in static_gates(run, context)]
-            timed = [name for name, gate in run.config["gates"].items() if gate["quantity"] == "latency"]
-            later = [f"{name}: measured by run" for name in timed]
-            click.echo(f"gates of {run.row}: {'; '.join([*cells, *later]) or 'none'}")
+        reason = does_not_fit(run, context.machine, context.registry)
+        if reason and run.seed == plan.runs[0].seed:
+            click.echo(f"too large for this machine: {run.row}: {reason}")
+
+
+def _by_network(plan: "Plan") -> list[list["Run"]]:
+    """The runs of a plan, those with equal network and gates together."""
+    from benchmark.experiment.plan import settings_id
+
+    networks: dict[str, list[Run]] = {}
+    for run in plan.runs:
+        networks.setdefault(settings_id([run.config["model"], run.config["gates"]]), []).append(run)
+    return list(networks.values())

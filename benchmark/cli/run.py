@@ -46,6 +46,7 @@ def command(dry_run: bool, **options: Any) -> int:
 
 def _run(prepared: "Prepared", *, replace: bool) -> int:
     from benchmark.cli.display import Display
+    from benchmark.cli.plan import advice
     from benchmark.execution.estimate import estimate_seconds
     from benchmark.execution.execute import check, execute, write_plan
     from reports import write
@@ -54,7 +55,7 @@ def _run(prepared: "Prepared", *, replace: bool) -> int:
     plan, context = prepared.plan, prepared.context
     todo = check(plan, context, replace=replace)
     estimates = estimate_seconds(plan, context) if todo else {}
-    click.echo(_headline(plan, todo, estimates), err=True)
+    click.echo("\n".join([_headline(plan, todo, estimates), *advice(plan, sum(estimates.values()))]), err=True)
     write_plan(prepared.whole, context)
     with Display(estimates) as display:
         if todo:

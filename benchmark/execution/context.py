@@ -1,6 +1,6 @@
 """What every row of a run shares."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +57,16 @@ def _check_apart(row: str, splits: Mapping[str, Source]) -> None:
 
 
 def cache_sources(
-    experiment: Experiment, sources: Mapping[str, Source], registry: Registry
+    experiment: Experiment,
+    sources: Mapping[str, Source],
+    registry: Registry,
+    splits: Sequence[str] = ("train", "val", "test"),
 ) -> Generator[Event, None, dict[str, Source]]:
-    """The same sources, decoded or rendered; yields how far each is."""
+    """The sources of these splits, decoded or rendered; yields how far each is."""
     ready: dict[str, Source] = {}
     for row in experiment.rows:
-        for split, settings in row.config["data"].items():
+        for split in splits:
+            settings = row.config["data"][split]
             identity = settings_id(settings)
             if identity not in ready:
                 ready[identity] = yield from _cache(split, sources[identity], registry)

@@ -10,10 +10,12 @@ import torch
 import yaml
 
 from benchmark.data import Source
+from benchmark.data.open import make_augmentations
 from benchmark.errors import DataError
 from benchmark.execution.context import Context
 from benchmark.execution.events import Event, RowFinished, RowSkipped
 from benchmark.execution.local import Group, Task, group_runs, run_groups, worker_count
+from benchmark.execution.memory import does_not_fit
 from benchmark.execution.records import Record, is_finished, write_pairs
 from benchmark.execution.rows import Measured, measure_model, run_floor
 from benchmark.experiment.plan import Environment, Floor, Plan, Run, settings_id
@@ -32,6 +34,7 @@ def check(plan: Plan, context: Context, *, replace: bool) -> list[Run | Floor]:
     for run in plan.runs:
         for stage in run.stages:
             make_objective(stage.name, Stage.model_validate(stage.settings), context.registry)
+            make_augmentations(stage.settings["augment"], context.registry)
     return [
         planned
         for planned in (*plan.floors, *plan.runs)
@@ -49,7 +52,7 @@ def execute(
     """
     yield from (RowSkipped(planned.folder) for planned in (*plan.floors, *plan.runs) if planned not in todo)
     if todo:
-        _check_patches(plan, context)
+        check_patches(plan, context)
         write_pairs(context.output / "pairs", context.source(plan.floors[0].config, "test"))
     groups = _measured_groups([planned for planned in todo if isinstance(planned, Run)], context)
     groups.sort(key=lambda group: (group[0].run.seed, -_seconds(group, estimates)))
@@ -81,11 +84,19 @@ def _measured_groups(runs: Sequence[Run], context: Context) -> list[Group]:
         model = settings_id([run.config["model"], run.config["gates"]])
         if model not in measured:
             measured[model] = measure_model(run, context)
-        tasks[run.folder] = Task(run, measured[model])
+        tasks[run.folder] = _task(run, measured[model], context)
     return [tuple(tasks[run.folder] for run in group) for group in group_runs(runs)]
 
 
-def _check_patches(plan: Plan, context: Context) -> None:
+def _task(run: Run, measured: Measured | str, context: Context) -> Task:
+    """The task of a row; a row too large for this machine is one that fails at once."""
+    if isinstance(measured, str):
+        return Task(run, measured)
+    return Task(run, does_not_fit(run, context.machine, context.registry) or measured)
+
+
+def check_patches(plan: Plan, context: Context) -> None:
+    """Raise DataError if a train image is smaller than a patch of it. Reads all train images."""
     largest: dict[str, tuple[int, str]] = {}
     for run in plan.runs:
         identity = settings_id(run.config["data"]["train"])

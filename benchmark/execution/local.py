@@ -9,15 +9,17 @@ what is left of it: a run that is taken up again uses the same threads and compu
 import dataclasses
 import multiprocessing
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from benchmark.execution.context import Context
 from benchmark.execution.events import Event, RowFinished
 from benchmark.execution.machine import prepare_machine
+from benchmark.execution.memory import machine_bytes, needed_bytes
 from benchmark.execution.records import Record
 from benchmark.execution.rows import Measured, fail_row, run_row
 from benchmark.experiment.plan import Plan, Run
@@ -31,9 +33,13 @@ class Task:
     run: Run
     measured: Measured | str
     """Or why that could not be measured; then the row has failed."""
+    is_trial: bool = False
+    """A trial of a search: every gate it fails rejects it, and test is not read."""
 
 
 Group = tuple[Task, ...]
+Take = Callable[[], Group | None]
+"""Gives the next group, or None if there is none for now; asked again after whatever happens while others run."""
 
 
 def group_runs(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
@@ -45,19 +51,31 @@ def group_runs(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
 
 
 def worker_count(plan: Plan, context: Context) -> int:
-    """One worker a core, but no more than there are groups in the plan; a GPU is not shared."""
+    """One worker a core, but no more than there are groups in the plan or fit into memory; a GPU is not shared."""
     if context.machine.device.type != "cpu":
         return 1
-    return max(1, min(context.machine.threads, len(group_runs(plan.runs))))
+    in_memory = machine_bytes(context.machine) // max(1, _most_demanding(plan, context))
+    return max(1, min(context.machine.threads, len(group_runs(plan.runs)), in_memory))
+
+
+def _most_demanding(plan: Plan, context: Context) -> int:
+    """Bytes that the most demanding row which fits at all needs; rows that do not are not trained."""
+    needs = (needed_bytes(run, context.registry)[0] for run in plan.runs)
+    return max((needed for needed in needs if needed <= machine_bytes(context.machine)), default=0)
 
 
 def run_groups(groups: Sequence[Group], experiment: str, context: Context, workers: int) -> Iterator[Event]:
     """Run all groups with this many workers, or in this process if it is one."""
+    yield from run_as_taken(partial(next, iter(groups), None), experiment, context, workers)
+
+
+def run_as_taken(take: Take, experiment: str, context: Context, workers: int) -> Iterator[Event]:
+    """Run what `take` gives with this many workers, until it gives nothing and nothing runs."""
     if workers == 1:
-        for group in groups:
+        while group := take():
             yield from run_group(group, experiment, context)
     else:
-        yield from _Pool(experiment, context, context.machine.threads // workers).run(groups, workers)
+        yield from _Pool(experiment, context, max(1, context.machine.threads // workers), take).run(workers)
 
 
 def run_group(group: Group, experiment: str, context: Context) -> Iterator[Event]:
@@ -66,17 +84,17 @@ def run_group(group: Group, experiment: str, context: Context) -> Iterator[Event
     for task in group:
         for event in _run_task(task, experiment, context, broken):
             if isinstance(event, RowFinished):
-                broken |= _broken_stage(task.run, event.record)
+                broken |= broken_stage(task.run, event.record)
             yield event
 
 
 def _run_task(task: Task, experiment: str, context: Context, broken: Mapping[str, str]) -> Iterator[Event]:
     if isinstance(task.measured, str):
         return fail_row(task.run, experiment, context, None, task.measured)
-    return run_row(task.run, experiment, context, task.measured, broken)
+    return run_row(task.run, experiment, context, task.measured, broken, is_trial=task.is_trial)
 
 
-def _broken_stage(run: Run, record: Record) -> dict[str, str]:
+def broken_stage(run: Run, record: Record) -> dict[str, str]:
     """Key and message of the stage in which a row diverged; it would diverge again in every row that shares it."""
     error = record.error or {}
     return {stage.key: error["message"] for stage in run.stages if stage.name == error.get("stage")}
@@ -96,12 +114,17 @@ class _Pool:
     experiment: str
     context: Context
     threads: int
+    take: Take
 
-    def run(self, groups: Sequence[Group], workers: int) -> Iterator[Event]:
-        waiting = list(groups)
-        busy = [self._start(waiting.pop(0)) for _ in range(min(workers, len(waiting)))]
+    def run(self, workers: int) -> Iterator[Event]:
+        waiting: list[Group] = []  # what is left of the groups of workers that died
+        busy: list[_Worker] = []
         try:
-            while busy:
+            while True:
+                while len(busy) < workers and (group := self._next(waiting)):
+                    busy.append(self._start(group))
+                if not busy:
+                    return
                 for worker in _ready(busy):
                     yield from self._listen(worker, waiting)
                     if not worker.group:
@@ -111,6 +134,9 @@ class _Pool:
             for worker in busy:
                 worker.process.terminate()
                 worker.process.join()
+
+    def _next(self, waiting: list[Group]) -> Group | None:
+        return waiting.pop(0) if waiting else self.take()
 
     def _listen(self, worker: _Worker, waiting: list[Group]) -> Iterator[Event]:
         """Pass on what a worker says. If its process died, its row failed; the rest of its group waits again."""
@@ -134,16 +160,17 @@ class _Pool:
 
     def _go_on(self, worker: _Worker, waiting: list[Group]) -> list[_Worker]:
         """What a worker without a group does next: another group, in a new process if its own died, or nothing."""
-        if not waiting:
+        group = self._next(waiting)
+        if group is None:
             with suppress(OSError):  # it may be dead already
                 worker.connection.send(None)
             worker.process.join()
             return []
         try:
-            worker.connection.send(waiting[0])
+            worker.connection.send(group)
         except OSError:
-            return [self._start(waiting.pop(0))]
-        worker.group = waiting.pop(0)
+            return [self._start(group)]
+        worker.group = group
         return [worker]
 
     def _start(self, group: Group) -> _Worker:

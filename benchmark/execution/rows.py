@@ -26,7 +26,7 @@ from benchmark.execution.records import Record, write_curves, write_images, writ
 from benchmark.execution.stages import network, train_stage
 from benchmark.execution.store import StageResult
 from benchmark.experiment.plan import Floor, Run
-from benchmark.experiment.schema import AnyGate, LatencyGate
+from benchmark.experiment.schema import AnyGate, CountedGate
 from benchmark.files import write_text
 from benchmark.gates.cost import cost
 from benchmark.gates.verdict import MeasuringDevice, Verdict, judge
@@ -46,24 +46,33 @@ class Measured:
 
 
 def run_row(
-    run: Run, experiment: str, context: Context, measured: Measured, broken: Mapping[str, str]
+    run: Run,
+    experiment: str,
+    context: Context,
+    measured: Measured,
+    broken: Mapping[str, str],
+    *,
+    is_trial: bool = False,
 ) -> Iterator[Event]:
     """Train, test and record one row with one seed. What goes wrong in it is recorded, not raised.
 
     `broken`: messages of stages, by key, that failed in another row of this run; they are not tried a second time.
+    `is_trial`: every gate that fails rejects, and the scores are those on val: a search must not look at test.
     """
     yield RowStarted(run.folder)
     _clear(context.output / run.folder)
     started = datetime.now(UTC), time.perf_counter()
     record = replace(_blank(run, experiment), model=measured.model, gates=measured.gates)
     yield GatesChecked(run.folder, tuple(describe(verdict) for verdict in measured.gates))
-    rejecting = [verdict for verdict in measured.gates if verdict.reject and verdict.result == "failed"]
+    failed = [verdict for verdict in measured.gates if verdict.result == "failed"]
+    rejecting = [verdict for verdict in failed if verdict.reject or is_trial]
     try:
         if rejecting:
             message = f"not trained: fails gate {describe(rejecting[0])}"
             record = replace(record, status="rejected", error={"message": message})
         else:
-            record = yield from _train_and_test(run, record, context, broken)
+            trained = yield from _train(run, record, context, broken)
+            record = trained if is_trial else (yield from _tested(run, trained, context))
     except Exception as error:  # a row that fails, for whatever reason, must not take the others along
         with suppress(OSError):  # the disk may be full
             write_text(context.output / run.folder / "error.txt", traceback.format_exc())
@@ -107,30 +116,33 @@ def measure_model(run: Run, context: Context) -> Measured | str:
 
 
 def _measure_model(run: Run, context: Context) -> Measured:
-    restorer = build(run.config["model"], run.seed, context.registry)
+    return measure_restorer(build(run.config["model"], run.seed, context.registry), run.config, context.machine)
+
+
+def measure_restorer(restorer: Restorer, config: Mapping[str, Any], machine: Machine) -> Measured:
+    """Cost of a network and verdicts of the gates in a resolved `config`; the network ends on the machine's device."""
     costs = cost(restorer)
     model = {
-        "backbone": run.config["model"]["backbone"]["name"],
-        "head": run.config["model"]["head"]["name"],
+        "backbone": config["model"]["backbone"]["name"],
+        "head": config["model"]["head"]["name"],
         "params": costs.params,
         "macs": costs.macs,
         "macs_shape": list(costs.macs_shape),
         "weight_bytes": {"float32": costs.float32_bytes, "float16": costs.float16_bytes},
         "citations": [restorer.backbone.citation],
     }
-    machine = context.machine
-    return Measured(model, judge(_gates(run), restorer.to(machine.device), _measuring_device(machine)))
+    return Measured(model, judge(_gates(config), restorer.to(machine.device), _measuring_device(machine)))
 
 
 def static_gates(run: Run, context: Context) -> list[Verdict]:
-    """The gates of a row that are counted, not timed."""
+    """The gates of a row that are counted, not measured."""
     restorer = build(run.config["model"], run.seed, context.registry)
-    gates = {name: gate for name, gate in _gates(run).items() if not isinstance(gate, LatencyGate)}
+    gates = {name: gate for name, gate in _gates(run.config).items() if isinstance(gate, CountedGate)}
     return judge(gates, restorer, _measuring_device(context.machine))
 
 
-def _gates(run: Run) -> dict[str, AnyGate]:
-    return _GATES.validate_python(run.config["gates"])
+def _gates(config: Mapping[str, Any]) -> dict[str, AnyGate]:
+    return _GATES.validate_python(config["gates"])
 
 
 def _measuring_device(machine: Machine) -> MeasuringDevice:
@@ -169,40 +181,47 @@ def describe(verdict: Verdict) -> str:
     return f"{verdict.name}: {verdict.result} ({measured} of {limit} {verdict.unit})"
 
 
-def _train_and_test(
-    run: Run, record: Record, context: Context, broken: Mapping[str, str]
-) -> Generator[Event, None, Record]:
-    folder, device = context.output / run.folder, context.machine.device
+def _train(run: Run, record: Record, context: Context, broken: Mapping[str, str]) -> Generator[Event, None, Record]:
+    """The record with its stages, all of them in the store, and the scores that the last of them reached on val."""
     stages = yield from _stages(run, context, broken)
+    write_curves(context.output / run.folder, [(stage.name, stage.key) for stage in run.stages], context.store)
+    entries = [_entry(result, reused=reused) for result, reused in stages]
+    return replace(record, stages=entries, scores={"val": stages[-1][0].val})
+
+
+def _tested(run: Run, record: Record, context: Context) -> Generator[Event, None, Record]:
+    """The record with the scores on test in place of those on val, which stand among its stages."""
+    folder, device = context.output / run.folder, context.machine.device
     restorer = network(run, run.stages[-1].key, context).eval()
     restore: Restore = partial(_restore, restorer, device)
     images = yield from _test(run.folder, restore, context.source(run.config, "test"))
     _write_images_and_scores(folder, images)
-    write_curves(folder, [(stage.name, stage.key) for stage in run.stages], context.store)
     write_weights(restorer, folder / "weights.safetensors")
-    return replace(record, stages=stages, scores={"test": summarise(image.metrics for image in images)})
+    return replace(record, scores={"test": summarise(image.metrics for image in images)})
 
 
 def _restore(restorer: Restorer, device: torch.device, image: Any) -> Any:
     return restore_image(restorer, image, device)
 
 
-def _stages(run: Run, context: Context, broken: Mapping[str, str]) -> Generator[Event, None, list[dict[str, Any]]]:
-    """See that all stages of the row are in the store: train those that are not."""
-    entries: list[dict[str, Any]] = []
+def _stages(
+    run: Run, context: Context, broken: Mapping[str, str]
+) -> Generator[Event, None, list[tuple[StageResult, bool]]]:
+    """See that all stages of the row are in the store: train those that are not. Each with whether it was there."""
+    found: list[tuple[StageResult, bool]] = []
     parent: str | None = None
     for stage in run.stages:
         result = context.store.finished(stage.key)
         if result is not None:
             yield StageReused(run.folder, result)
-            entries.append(_entry(result, reused=True))
+            found.append((result, True))
         elif stage.key in broken:
             raise RowError(f"shares a stage that failed in another row: {broken[stage.key]}")
         else:
             result = yield from train_stage(run, stage, parent, context)
-            entries.append(_entry(result, reused=False))
+            found.append((result, False))
         parent = stage.key
-    return entries
+    return found
 
 
 def _entry(result: StageResult, *, reused: bool) -> dict[str, Any]:

@@ -1,12 +1,7 @@
 """One stage of a row: from the store, or trained and stored."""
 
-import resource
 import time
 from collections.abc import Generator
-from contextlib import suppress
-from pathlib import Path
-
-import torch
 
 from benchmark.data.open import make_augmentations
 from benchmark.data.sampling import Sampler
@@ -16,12 +11,12 @@ from benchmark.execution.events import Event, StageFinished, StageProgress
 from benchmark.execution.store import StageResult
 from benchmark.experiment.plan import PlannedStage, Run
 from benchmark.experiment.schema import Stage
+from benchmark.gates.memory import peak_memory_bytes, reset_peak_memory
 from benchmark.model import Restorer, build, restore_image
 from benchmark.training.fit import Progress, fit, make_optimizer
 from benchmark.training.objective import make_objective
 from benchmark.training.state import CurveRow, Reached, load_state, save_state
 
-_STATUS, _CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _SAVE_SECONDS = 30.0
 """How much work an interruption can cost at most, besides the steps of one report."""
 
@@ -41,7 +36,7 @@ def train_stage(
     reached = load_state(state_file, restorer, optimizer)
     curve, seconds, started = list(reached.curve), reached.seconds, time.perf_counter()
     saved_at = started
-    _reset_peak_memory(device)
+    reset_peak_memory(device)
 
     objective = make_objective(planned.name, stage, context.registry)
     sampler = make_sampler(run, planned.name, stage, context)
@@ -60,7 +55,7 @@ def train_stage(
         steps=stage.steps,
         seconds=seconds,
         images_per_second=stage.steps * stage.batch / seconds,
-        peak_memory_bytes=_peak_memory_bytes(device),
+        peak_memory_bytes=peak_memory_bytes(device),
         val=_look_at_val(run, restorer, context),
     )
     context.store.publish(result, restorer, curve)
@@ -102,24 +97,3 @@ def _curve_rows(progress: Progress) -> list[CurveRow]:
         "images_per_second": progress.images_per_second,
     }
     return [(progress.step, name, value) for name, value in values.items()]
-
-
-def _reset_peak_memory(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    else:
-        with suppress(OSError):  # Linux, where it is allowed: start the high-water mark of resident memory anew
-            _CLEAR_REFS.write_text("5")
-
-
-def _peak_memory_bytes(device: torch.device) -> int:
-    """Most memory in use during the stage: on the GPU of tensors, on the CPU of the whole process.
-
-    Where the mark of the process cannot be set back (not Linux) it is the highest since the process began.
-    """
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if _STATUS.exists():
-        marks = [line.split()[1] for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
-        return int(marks[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -8,9 +8,10 @@ from typing import Any
 
 from benchmark.errors import ExperimentError
 from benchmark.experiment.document import Document, Path_
-from benchmark.experiment.merge import override, override_from_text, read_with_parents
+from benchmark.experiment.merge import override_all, override_from_text, read_with_parents
 from benchmark.experiment.resolve import Resolved, resolve, validate
 from benchmark.experiment.schema import ExperimentFile
+from benchmark.experiment.space import Search, read_search
 from benchmark.registry import Registry
 
 BASE = "base"
@@ -27,14 +28,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that was asked for. `settings` is the merged file as written, with `extends` and `--set` applied."""
+    """All that was asked for. `document` is the merged file as written, with `extends` and `--set` applied."""
 
     name: str
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
     primary: str
     margin: float
-    settings: Any
+    short_form: str | None
+    search: Search | None
+    document: Document
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.document.data
 
 
 def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment:
@@ -49,7 +56,14 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment
     rows = (base, *_table_rows(document, base, registry))
     _check_distinct(rows, document)
     return Experiment(
-        checked.name, rows, tuple(checked.seeds), checked.report.primary, checked.report.margin, document.data
+        name=checked.name,
+        rows=rows,
+        seeds=tuple(checked.seeds),
+        primary=checked.report.primary,
+        margin=checked.report.margin,
+        short_form=checked.short_form,
+        search=read_search(document, checked, base.config, registry),
+        document=document,
     )
 
 
@@ -75,7 +89,7 @@ def _row(document: Document, base: Row, table: str, name: str, overrides: dict[s
         raise ExperimentError(f"{document.place(path)}: {full}: names of tables and rows are letters, digits, - and _")
     if not overrides:
         raise ExperimentError(f"{document.place(path)}: {full}: overrides nothing, so it would be the base row again")
-    changed = _apply(document, path, overrides)
+    changed = override_all(document, path, overrides)
     config = resolve(changed, registry)
     if _canonical(config) == _canonical(base.config):
         raise ExperimentError(f"{document.place(path)}: {full}: its overrides change nothing against the base row")
@@ -88,21 +102,12 @@ def _row(document: Document, base: Row, table: str, name: str, overrides: dict[s
     return Row(full, table, config)
 
 
-def _apply(document: Document, path: Path_, overrides: dict[str, Any]) -> Document:
-    changed = document
-    for dotted, value in overrides.items():
-        above: Path_ = (*path, dotted)
-        places = {p[len(above) :]: place for p, place in document.places.items() if p[: len(above)] == above}
-        changed = override(changed, dotted, Document(value, places))
-    return changed
-
-
 def _changes_nothing(
     document: Document, path: Path_, overrides: dict[str, Any], key: str, config: Resolved, registry: Registry
 ) -> bool:
     others = {name: value for name, value in overrides.items() if name != key}
     try:
-        return _canonical(resolve(_apply(document, path, others), registry)) == _canonical(config)
+        return _canonical(resolve(override_all(document, path, others), registry)) == _canonical(config)
     except ExperimentError:  # the others need this one to make sense
         return False
 

@@ -53,6 +53,16 @@ def override(document: Document, dotted: str, value: Document) -> Document:
     return Document(merged.data, {**merged.places, **_above_kept(document, parts)})
 
 
+def override_all(document: Document, path: Path_, overrides: Mapping[str, Any]) -> Document:
+    """`overrides`, by dotted path, which stand at a path of the document, applied to it."""
+    changed = document
+    for dotted, value in overrides.items():
+        above: Path_ = (*path, dotted)
+        places = {p[len(above) :]: place for p, place in document.places.items() if p[: len(above)] == above}
+        changed = override(changed, dotted, Document(value, places))
+    return changed
+
+
 def override_from_text(document: Document, item: str) -> Document:
     """Apply one `--set PATH=VALUE`; the value is read as YAML."""
     dotted, equals, text = item.partition("=")

@@ -12,14 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from benchmark.errors import ComponentError, ExperimentError, suggestion
 from benchmark.experiment.document import Document, Path_
-from benchmark.experiment.schema import Protocol, RowSettings, Stage, fields_at
+from benchmark.experiment.schema import Model, Protocol, RowSettings, Settings, Stage, fields_at
 from benchmark.registry import Registry
 
 Resolved = dict[str, Any]
-Model = TypeVar("Model", bound=BaseModel)
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
-def validate(model: type[Model], document: Document) -> Model:
+def validate(model: type[AnyModel], document: Document) -> AnyModel:
     """The document as `model`. Raises ExperimentError with one line for each mistake."""
     try:
         return model.model_validate(document.data)
@@ -36,10 +36,7 @@ def resolve(document: Document, registry: Registry) -> Resolved:
     data = {
         split: resolver.source(("data", split), getattr(settings.data, split)) for split in ("train", "val", "test")
     }
-    model = {
-        "backbone": resolver.backbone(("model", "backbone"), settings.model.backbone.model_dump()),
-        "head": resolver.component("head", ("model", "head"), settings.model.head.model_dump()),
-    }
+    model = resolver.model(settings.model)
     resolver.check_order(settings.protocol)
     stages = {
         name: resolver.stage(("protocol", name), settings.protocol.stages[name]) for name in settings.protocol.order
@@ -51,6 +48,15 @@ def resolve(document: Document, registry: Registry) -> Resolved:
         "protocol": {"order": settings.protocol.order, **stages},
         "gates": gates,
     }
+
+
+class _ModelAlone(Settings):
+    model: Model
+
+
+def resolve_model(document: Document, registry: Registry) -> Resolved:
+    """The model, with all options, of a document that says nothing else. Raises ExperimentError."""
+    return _Resolver(document, registry).model(validate(_ModelAlone, document).model)
 
 
 class _Resolver:
@@ -69,6 +75,12 @@ class _Resolver:
                 # Folders in an experiment file are relative to it; those of `--set` to where the command is called.
                 options[key] = str(self._document.folder((*path, key)) / options[key])
         return {"source": name, **self._options("source", name, path, options, key="source")}
+
+    def model(self, spec: Model) -> Resolved:
+        return {
+            "backbone": self.backbone(("model", "backbone"), spec.backbone.model_dump()),
+            "head": self.component("head", ("model", "head"), spec.head.model_dump()),
+        }
 
     def backbone(self, path: Path_, spec: Resolved) -> Resolved:
         name, size = spec.pop("name"), spec.pop("size")

@@ -4,10 +4,11 @@ Components (backbones, heads, losses, augmentations, sources) keep their options
 component's constructor in `resolve`.
 """
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Side = Annotated[int, Field(ge=1, le=100_000)]
 Metric = Literal["psnr", "ssim", "ms_ssim", "score", "psnr_spots", "psnr_background", "fixed_share", "harm", "texture"]
 
@@ -146,7 +147,26 @@ class LatencyGate(Gate):
     )
 
 
-AnyGate = Annotated[SizeGate | ParametersGate | MacsGate | LatencyGate, Field(discriminator="quantity")]
+class GpuMemoryGate(Gate):
+    """Most memory torch holds on the GPU while one image is restored."""
+
+    quantity: Literal["gpu_memory"] = "gpu_memory"
+    limit_bytes: PositiveInt
+    image: tuple[Side, Side] = Field(default=(1024, 1024), description="height and width in pixels")
+    device: str | None = Field(default=None, description="part of the GPU's name, e.g. V100; null: the GPU at hand")
+
+
+class RamGate(Gate):
+    """Highest resident memory of the process while one image is restored: Python, torch and the network."""
+
+    quantity: Literal["ram"] = "ram"
+    limit_bytes: PositiveInt
+    image: tuple[Side, Side] = Field(default=(1024, 1024), description="height and width in pixels")
+
+
+CountedGate = SizeGate | ParametersGate | MacsGate
+MeasuredGate = LatencyGate | GpuMemoryGate | RamGate
+AnyGate = Annotated[CountedGate | MeasuredGate, Field(discriminator="quantity")]
 
 
 class Report(Settings):
@@ -174,15 +194,55 @@ class RowSettings(Settings):
         return {**value, "gates": gates}
 
 
+class SearchParameter(Settings):
+    """A range of numbers, or some values to choose from."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = Field(default=False, description="search the exponent: for learning rates and weights")
+    step: PositiveFloat | None = Field(default=None, description="distance of the values; null: any, whole numbers: 1")
+    choices: list[Any] | None = Field(default=None, min_length=2)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high, is_range = self.low, self.high, self.choices is None
+        mistakes = [
+            ("give low and high, or choices", is_range and (low is None or high is None)),
+            ("give low and high, or choices, not both", not is_range and not low is high is self.step is None),
+            ("log is for a range", not is_range and self.log),
+            ("low must be below high", low is not None and high is not None and low >= high),
+            ("log needs a low above 0", self.log and low is not None and low <= 0),
+            ("log and step exclude each other", self.log and self.step is not None),
+        ]
+        for message, is_made in mistakes:
+            if is_made:
+                raise ValueError(message)
+        return self
+
+
+class SearchSettings(Settings):
+    """What `search` varies, and what it looks at: always val, after the last stage."""
+
+    metric: Metric | None = Field(default=None, description="what trials are compared by; null: report.primary")
+    trials: PositiveInt = Field(default=20, description="trials in all; the first is the base row")
+    parameters: dict[str, SearchParameter] = Field(min_length=1, description="dotted path -> range or choices")
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: Seed | None = Field(default=None, description="the seed trials train with; null: the first of seeds")
+
+
 class ExperimentFile(RowSettings):
     """A whole experiment file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="also the name of its run folder")]
-    seeds: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = Field(default=[0, 1, 2], min_length=1)
+    short_form: str | None = Field(
+        default=None, description="a file that asks the same at small scale; named where this one would take days"
+    )
+    seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
     report: Report = Report()
     tables: dict[str, dict[str, dict[str, Any]]] = Field(
         default={}, description="table -> row -> {dotted path: value}; every row is compared with the base row above"
     )
+    search: SearchSettings | None = None
 
 
 def fields_at(path: tuple[str | int, ...]) -> list[str]:

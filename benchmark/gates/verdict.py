@@ -6,9 +6,18 @@ from typing import Any, Literal
 
 import torch
 
-from benchmark.experiment.schema import AnyGate, LatencyGate, MacsGate, ParametersGate, SizeGate
+from benchmark.experiment.schema import (
+    AnyGate,
+    GpuMemoryGate,
+    LatencyGate,
+    MacsGate,
+    ParametersGate,
+    RamGate,
+    SizeGate,
+)
 from benchmark.gates.cost import macs, parameters
 from benchmark.gates.latency import quick_latency
+from benchmark.gates.memory import restoring_gpu_bytes, restoring_ram_bytes
 from benchmark.model import Restorer
 from benchmark.model.weights import weight_bytes
 
@@ -58,6 +67,12 @@ def _judge(name: str, gate: AnyGate, restorer: Restorer, device: MeasuringDevice
             return _exact(name, gate, gate.limit, macs(restorer, gate.image), "MACs", protocol)
         case LatencyGate():
             return _judge_latency(name, gate, restorer, device)
+        case GpuMemoryGate():
+            return _judge_gpu_memory(name, gate, restorer, device)
+        case RamGate():
+            used = restoring_ram_bytes(restorer, gate.image, device.device)
+            protocol = {"of": "this process, at its highest", "device": device.name, "image": list(gate.image)}
+            return _exact(name, gate, gate.limit_bytes, used, "bytes", protocol)
 
 
 def _exact(name: str, gate: AnyGate, limit: int, measured: int, unit: str, protocol: dict[str, Any]) -> Verdict:
@@ -66,11 +81,8 @@ def _exact(name: str, gate: AnyGate, limit: int, measured: int, unit: str, proto
 
 
 def _judge_latency(name: str, gate: LatencyGate, restorer: Restorer, device: MeasuringDevice) -> Verdict:
-    image = list(gate.image)
-    if gate.device is not None and gate.device.lower() not in device.name.lower():
-        reason = f"no {gate.device} here; this machine has {device.name}"
-        protocol = {"device": gate.device, "image": image, "reason": reason}
-        return Verdict(name, gate.quantity, gate.limit_ms, None, "ms", "not_measured", protocol, gate.reject)
+    if not _is_at_hand(gate.device, device):
+        return _absent(name, gate, gate.limit_ms, "ms", gate.device, device)
     latency = quick_latency(restorer, gate.image, device.device)
     protocol = {
         "name": "quick",
@@ -80,9 +92,35 @@ def _judge_latency(name: str, gate: LatencyGate, restorer: Restorer, device: Mea
         "runtime": "eager",
         "dtype": "float32",
         "layout": "NCHW",
-        "image": image,
+        "image": list(gate.image),
         **asdict(latency),
     }
     # Three calls in four over the limit is a failure that no better protocol would turn; the quick one cannot pass.
     result: Result = "failed" if latency.lower_quartile_ms > gate.limit_ms else "inconclusive"
     return Verdict(name, gate.quantity, gate.limit_ms, latency.median_ms, "ms", result, protocol, gate.reject)
+
+
+def _judge_gpu_memory(name: str, gate: GpuMemoryGate, restorer: Restorer, device: MeasuringDevice) -> Verdict:
+    if device.device.type != "cuda" or not _is_at_hand(gate.device, device):
+        return _absent(name, gate, gate.limit_bytes, "bytes", gate.device or "GPU", device)
+    used = restoring_gpu_bytes(restorer, gate.image, device.device)
+    protocol = {"of": "torch, without CUDA's own context", "device": device.name, "image": list(gate.image)}
+    return _exact(name, gate, gate.limit_bytes, used, "bytes", protocol)
+
+
+def _is_at_hand(wanted: str | None, device: MeasuringDevice) -> bool:
+    return wanted is None or wanted.lower() in device.name.lower()
+
+
+def _absent(
+    name: str,
+    gate: LatencyGate | GpuMemoryGate,
+    limit: float,
+    unit: str,
+    wanted: str | None,
+    device: MeasuringDevice,
+) -> Verdict:
+    """Not measured, and why: never a guess from another device."""
+    reason = f"no {wanted} here; this machine has {device.name}"
+    protocol = {"device": wanted, "image": list(gate.image), "reason": reason}
+    return Verdict(name, gate.quantity, limit, None, unit, "not_measured", protocol, gate.reject)

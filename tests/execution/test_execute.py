@@ -243,9 +243,9 @@ def test_rows_side_by_side_are_the_rows_one_after_the_other(experiment_file: Pat
 def test_a_worker_that_dies_fails_its_row_only(edited: Edited, tmp_path: Path) -> None:
     """A process that is killed while it trains leaves a failed record; the other rows are done."""
     plugin = tmp_path / "deadly.py"
-    plugin.write_text(
-        FRAGILE.replace("raise RuntimeError('wrong shape')", "__import__('os').kill(__import__('os').getpid(), 9)")
-    )
+    kill = "__import__('os').kill(__import__('os').getpid(), 9)"
+    deadly = FRAGILE.replace("if self.training:", "if self.training and not image.is_meta:")
+    plugin.write_text(deadly.replace("raise RuntimeError('wrong shape')", kill))
     file = edited("direct_rgb: {model.head: {name: rgb}}", "mine: {model.backbone: {name: deadly}}")
     _, records, output = run(file, plugins=(plugin,), threads=2)
     assert [record.status for record in records].count("done") == 5
@@ -365,3 +365,14 @@ def test_json_on_disk_has_no_nan(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"näme": [1, None]})
     assert json.loads((tmp_path / "x.json").read_text()) == {"näme": [1, None]}
     assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_row_too_large_for_the_machine_is_not_tried(edited: Edited) -> None:
+    """It fails at once with what to lower; the others are done."""
+    file = edited("direct_rgb: {model.head: {name: rgb}}", "huge: {protocol.psnr.batch: 100000000}")
+    _, records, _ = run(file)
+    failed = [record for record in records if record.status == "failed"]
+    assert [record.row for record in failed] == ["heads.huge"]
+    message = (failed[0].error or {})["message"]
+    assert "protocol.psnr needs at least" in message and "lower batch or patch" in message
+    assert [record.status for record in records].count("done") == 5

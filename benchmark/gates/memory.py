@@ -1,0 +1,138 @@
+"""Memory: what a network needs, counted before it runs, and what a process or a GPU really used."""
+
+import copy
+import ctypes
+import platform
+import resource
+import weakref
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from benchmark.model import Restorer
+
+_STATUS, _CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_WEIGHT_COPIES = 4
+"""In training: the weights, their gradients, and the two moments of AdamW."""
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Counts bytes of tensor storages made inside the block that are alive at the same time.
+
+    Sees tensors, not the scratch space of kernels, so it is a lower bound of what a device allocates.
+    """
+
+    def __init__(self, ignored: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.peak = 0
+        self._now = 0
+        self._live: set[int] = set()
+        self._ignored = {_identity(tensor.untyped_storage()) for tensor in ignored}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(result):
+            if isinstance(tensor, Tensor):
+                self._count(tensor.untyped_storage())
+        return result
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key, size = _identity(storage), storage.nbytes()
+        if key not in self._live and key not in self._ignored:
+            self._live.add(key)
+            self._now += size
+            self.peak = max(self.peak, self._now)
+            weakref.finalize(storage, self._release, key, size)
+
+    def _release(self, key: int, size: int) -> None:
+        self._live.remove(key)
+        self._now -= size
+
+
+def _identity(storage: torch.UntypedStorage) -> int:
+    """The same for all views of a storage; `data_ptr` would be 0 for all on the meta device."""
+    return storage._cdata  # pyright: ignore[reportPrivateUsage]  # there is no public name for it
+
+
+def activation_bytes(restorer: Restorer, shape: tuple[int, int, int, int], *, training: bool) -> int:
+    """Peak bytes of feature maps for a float32 batch `B 3 H W`, forward, and backward too if training.
+
+    Counted on the meta device: nothing is computed and nothing of that size is allocated.
+    """
+    on_meta = copy.deepcopy(restorer).to("meta").train(training)
+    image = torch.empty(shape, device="meta")
+    live = _LiveBytes([*on_meta.parameters(), *on_meta.buffers(), image])
+    with torch.set_grad_enabled(training), live:
+        restored = on_meta(image).image
+        if training:
+            restored.mean().backward()
+    return live.peak
+
+
+def training_bytes(restorer: Restorer, batch: int, patch: int) -> int:
+    """Bytes a training step needs at least: feature maps, and weights with gradients and moments of AdamW, float32."""
+    weights = sum(_bytes(parameter) for parameter in restorer.parameters())
+    return activation_bytes(restorer, (batch, 3, patch, patch), training=True) + _WEIGHT_COPIES * weights
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start the high-water mark anew: of the GPU's tensors, or of this process's resident memory."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError):  # Linux, where it is allowed
+            _CLEAR_REFS.write_text("5")
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory in use since the mark was reset: on the GPU of tensors, on the CPU of the whole process.
+
+    Where the mark of the process cannot be set back (not Linux) it is the highest since the process began.
+    """
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak_resident_bytes()
+
+
+def restoring_ram_bytes(network: nn.Module, image: tuple[int, int], device: torch.device) -> int:
+    """Highest resident memory of this process, Python and torch included, restoring one image (height, width)."""
+    _give_back_freed_memory()
+    reset_peak_memory(torch.device("cpu"))
+    _restore_one(network, image, device)
+    return _peak_resident_bytes()
+
+
+def restoring_gpu_bytes(network: nn.Module, image: tuple[int, int], device: torch.device) -> int:
+    """Most memory torch holds on the GPU, without CUDA's own context, restoring one image (height, width)."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    _restore_one(network, image, device)
+    return torch.cuda.max_memory_reserved(device)
+
+
+@torch.inference_mode()
+def _restore_one(network: nn.Module, image: tuple[int, int], device: torch.device) -> None:
+    was_training = network.training
+    network.eval()(torch.zeros(1, 3, *image, device=device))
+    network.train(was_training)
+
+
+def _peak_resident_bytes() -> int:
+    if _STATUS.exists():
+        marks = [line.split()[1] for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(marks[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _give_back_freed_memory() -> None:
+    """Memory of networks before this one, which glibc keeps for speed, is not this network's."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -1,0 +1,57 @@
+"""The experiments that come with the project mean what their comments say."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.experiment.load import load
+from benchmark.experiment.plan import Environment, Plan, make_plan, settings_id
+from benchmark.registry import Registry
+
+
+def plan_of(file: Path) -> Plan:
+    experiment = load(file, Registry())
+    sources = [settings for row in experiment.rows for settings in row.config["data"].values()]
+    prints = {settings_id(settings): settings_id(settings) for settings in sources}
+    return make_plan(experiment, prints, Environment(engine=1, device="cpu", torch="2.13.0"), Registry())
+
+
+def test_gunet_full_trains_every_stage_once(root: Path) -> None:
+    """Steps counted by hand, in thousands a seed: coarse 100, psnr 50, score 30, long 180."""
+    whole = 100 + 50 + 30
+    by_hand = {
+        "base": whole,
+        "backbones": 3 * whole,
+        "heads": 3 * whole,
+        "losses": 2 * whole + 30,  # ms_ssim_alone differs in the last stage alone
+        "improvements": 3 * whole,  # published_head is heads.residual
+        "stages": 30 + 50 + 180 + 30,  # order_1_3_2 shares coarse; one_long_stage; literal_1_1: score alone
+        "ablations": 7 * whole,
+    }
+    plan = plan_of(root / "experiments/gunet_full.yaml")
+    assert len({run.row for run in plan.runs}) == 26
+    assert plan.steps_trained == 3 * 1000 * sum(by_hand.values()) == 11_220_000
+    in_all_rows = 22 * whole + 100 + 150 + whole + whole  # stage_1, stages_1_2, order_1_3_2, one_long_stage
+    assert plan.steps_without_sharing == 3 * 1000 * in_all_rows
+
+
+def test_gunet_full_is_the_reference_protocol(root: Path) -> None:
+    """Learning rates, batch, patch, flips and limits are those of the reference."""
+    base = plan_of(root / "experiments/gunet_full.yaml").runs[0].config
+    protocol = base["protocol"]
+    assert [protocol[name]["lr"] for name in protocol["order"]] == [5e-4, 5e-5, 2e-5]
+    assert (protocol["coarse"]["batch"], protocol["coarse"]["patch"]) == (8, 480)
+    assert set(protocol["coarse"]["loss"]) == {"l1", "color"}
+    assert (set(protocol["psnr"]["loss"]), set(protocol["psnr"]["augment"])) == ({"psnr"}, {"horizontal_flip"})
+    assert set(protocol["score"]["loss"]) == {"psnr", "ms_ssim"}
+    gates = base["gates"]
+    assert (gates["size"]["limit_bytes"], gates["latency"]["limit_ms"]) == (10_000_000, 50)
+    assert (gates["gpu_memory"]["limit_bytes"], gates["ram"]["limit_bytes"]) == (15_000_000_000, 10_000_000_000)
+
+
+@pytest.mark.parametrize("row", ["losses", "stages", "ablations"])
+def test_gunet_short_asks_what_gunet_full_asks(root: Path, row: str) -> None:
+    """Tables that do not change the network have the same rows in both."""
+    full, short = (load(root / f"experiments/{name}.yaml", Registry()) for name in ("gunet_full", "gunet_short"))
+    names = [[r.name for r in experiment.rows if r.table == row] for experiment in (full, short)]
+    assert names[0] == names[1] != []
