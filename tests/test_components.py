@@ -121,12 +121,21 @@ def test_a_head_gives_an_image_and_maps(name: str) -> None:
     assert all(parameter.grad is not None for parameter in head.parameters())
 
 
-def batch(side: int, *, equal: bool = False) -> tuple[Restoration, Batch, torch.Tensor]:
+def batch(side: int, *, equal: bool = False) -> tuple[Restoration, Batch]:
+    """A restoration with all maps that heads predict, and a batch that knows all truths."""
     generator = torch.Generator().manual_seed(0)
-    degraded, target = torch.rand(2, 2, 3, side, side, generator=generator)
-    restored = (target if equal else torch.rand(2, 3, side, side, generator=generator)).clone().requires_grad_()
+
+    def draw(channels: int) -> torch.Tensor:
+        return torch.rand(2, channels, side, side, generator=generator)
+
+    degraded, target, gain, spots = draw(3), draw(3), draw(3), draw(3)
+    restored = target.clone() if equal else draw(3)
+    maps = {"gain": gain.clone() if equal else draw(3), "spots": spots.clone() if equal else draw(3)}
+    maps |= {"mask_logits": draw(1), "mask": draw(1)}
     mask = ((target - degraded).abs().amax(1, keepdim=True) > SPOT_THRESHOLD).float()
-    return Restoration(restored, {}), Batch(degraded, target, mask), restored
+    for predicted in (restored, *maps.values()):
+        predicted.requires_grad_()
+    return Restoration(restored, maps), Batch(degraded, target, mask, gain, spots)
 
 
 @every("loss")
@@ -134,12 +143,13 @@ def batch(side: int, *, equal: bool = False) -> tuple[Restoration, Batch, torch.
 def test_a_loss_is_a_finite_float32_scalar_with_a_gradient(name: str, equal: bool) -> None:
     """Also where restored and target are equal, where a careless square root or logarithm has no gradient."""
     loss = REGISTRY.create("loss", name, {})
-    restoration, data, restored = batch(max(loss.min_side, 32), equal=equal)
+    restoration, data = batch(max(loss.min_side, 32), equal=equal)
     value = loss(restoration, data)
     assert value.shape == () and value.dtype == torch.float32 and value.isfinite()
     value.backward()
-    assert restored.grad is not None and restored.grad.isfinite().all()
-    assert equal or restored.grad.abs().sum() > 0
+    gradients = [tensor.grad for tensor in (restoration.image, *restoration.maps.values()) if tensor.grad is not None]
+    assert gradients and all(gradient.isfinite().all() for gradient in gradients)
+    assert equal or any(gradient.abs().sum() > 0 for gradient in gradients)
 
 
 @every("augmentation")

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import Pair
+from benchmark.data.spots import over_threshold
 from benchmark.evaluation.metrics import Metric
-from benchmark.evaluation.regions import over_threshold
 
 Maps = Mapping[str, NDArray[np.float32]]
 """Predicted maps of one image by name, each `H W C`; `heads` says which names mean what."""

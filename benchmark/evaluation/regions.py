@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d, maximum_filter
 
-SPOT_THRESHOLD_LEVELS: Final = 30
-"""A pixel is over the threshold if any channel of |target - degraded| exceeds this many 8-bit levels."""
+from benchmark.data.spots import over_threshold
+
 DILATION_PX: Final = 2
 
 _LUMA_THOUSANDTHS = np.array([299, 587, 114], dtype=np.float64)
@@ -25,12 +25,6 @@ def find_spots(degraded: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArra
     """
     dilated = maximum_filter(over_threshold(degraded, target), size=2 * DILATION_PX + 1, mode="constant")
     return np.asarray(dilated, dtype=np.bool_)
-
-
-def over_threshold(degraded: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The pixels of a pair over the threshold, `H W`: the mask of training, and the spots before dilation."""
-    over = np.abs(target.astype(np.int16) - degraded) > SPOT_THRESHOLD_LEVELS
-    return over[..., 0] | over[..., 1] | over[..., 2]
 
 
 def texture_band(image: NDArray[np.uint8]) -> NDArray[np.float64]:
