@@ -6,15 +6,12 @@ killed build leaves nothing that could be mistaken for a cache, and two builders
 """
 
 import json
-import multiprocessing
 import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,13 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import Pair, Source
+from benchmark.data.parallel import each
 from benchmark.errors import DataError
-from benchmark.processes import interrupts_left_to_parent
-from benchmark.registry import load_plugins
 
 _FORMAT = 1
-_FEWEST_FOR_WORKERS = 8
-"""Starting a worker takes about as long as reading this many pairs."""
 
 
 def cache_folder() -> Path:
@@ -94,7 +88,7 @@ def cached(
         except OSError as error:
             raise DataError(f"{root}: the cache cannot be written ({error}); set BENCHMARK_CACHE to a folder") from None
         try:
-            yield from _build(_read_all(source, workers, plugins), source.fingerprint, temporary)
+            yield from _build(each(source.read, len(source), workers, plugins), source.fingerprint, temporary)
             _publish(temporary, folder)
         except OSError as error:
             raise DataError(
@@ -139,21 +133,3 @@ def _build(pairs: Iterator[Pair], fingerprint: str, folder: Path) -> Iterator[in
             map_file.write(b"\0\0")
     index = {"fingerprint": fingerprint, "pairs": entries}
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
-
-
-def _read_all(source: Source, workers: int, plugins: Sequence[Path]) -> Iterator[Pair]:
-    if workers < 2 or len(source) < _FEWEST_FOR_WORKERS:
-        yield from (source.read(index) for index in range(len(source)))
-        return
-    # Fresh processes: forking one that already runs threads of torch can hang.
-    context = multiprocessing.get_context("spawn")
-    start = partial(load_plugins, tuple(plugins))
-    try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=start) as pool:
-            with interrupts_left_to_parent():
-                pairs = pool.map(source.read, range(len(source)))
-            yield from pairs
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"reading images of {type(source).__name__}: a process died ({error}); out of memory?"
-        ) from None

@@ -7,6 +7,7 @@ import hashlib
 import unicodedata
 import warnings
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -74,12 +75,18 @@ def images_in(folder: Path) -> dict[str, Path]:
 
 def files_digest(named: Iterable[tuple[str, Path]], code: Iterable[Path], options: object = None) -> str:
     """SHA-256 of files by name, size and time of change, of the source code that reads them, and of its options."""
-    digest = hashlib.sha256(syntax_digest([Path(__file__), *code]).encode())
+    digest = hashlib.sha256(code_digest((Path(__file__), *code)).encode())
     digest.update(repr(options).encode())
     for name, file in named:
         stat = file.stat()
         digest.update(repr((name, stat.st_size, stat.st_mtime_ns)).encode())
     return digest.hexdigest()
+
+
+@lru_cache  # code does not change while it runs, and fingerprints are asked for many times
+def code_digest(files: tuple[Path, ...]) -> str:
+    """Digest of these source files as syntax trees, read once a process."""
+    return syntax_digest(files)
 
 
 def _allowed() -> str:

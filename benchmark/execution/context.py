@@ -7,9 +7,10 @@ from pathlib import Path
 from benchmark.data import Source
 from benchmark.data.cache import cache_folder, cached
 from benchmark.data.open import open_source
+from benchmark.data.parallel import usable_cores
 from benchmark.errors import DataError
 from benchmark.execution.events import DataReady, Event
-from benchmark.execution.machine import Machine, usable_cores
+from benchmark.execution.machine import Machine
 from benchmark.execution.store import StageStore
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import settings_id
@@ -52,7 +53,7 @@ def _check_apart(row: str, splits: Mapping[str, Source]) -> None:
         if shared:
             raise DataError(
                 f"row {row}: data.{first} and data.{second} share {len(shared)} subjects, e.g. {min(shared)!r}; "
-                "give them different seeds or folders"
+                "give them different seeds, splits or folders"
             )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -41,11 +42,6 @@ def _wanted_threads() -> int:
     """`OMP_NUM_THREADS`; of a list, as nested regions may have, the first."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(first) if first.isdigit() else 0
-
-
-def usable_cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _device(wanted: str | None) -> torch.device:

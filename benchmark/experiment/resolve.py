@@ -6,7 +6,7 @@ recipe resolve to equal data.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -71,7 +71,7 @@ class _Resolver:
         name = options.pop("source")
         self._find("source", name, (*path, "source"))
         for key, option in self._registry.options_model("source", name).model_fields.items():
-            if option.annotation is Path and isinstance(options.get(key), str):
+            if Path in (option.annotation, *get_args(option.annotation)) and isinstance(options.get(key), str):
                 # Folders in an experiment file are relative to it; those of `--set` to where the command is called.
                 options[key] = str(self._document.folder((*path, key)) / options[key])
         return {"source": name, **self._options("source", name, path, options, key="source")}

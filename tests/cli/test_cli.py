@@ -36,7 +36,7 @@ def call(*arguments: object, cwd: Path) -> tuple[int, str, str]:
 
 def test_help_is_instant(tmp_path: Path) -> None:
     """`--help`, of the group and of commands, imports neither torch nor pandas."""
-    for arguments in ([], ["run"], ["plan"], ["report"], ["list"]):
+    for arguments in ([], ["run"], ["plan"], ["report"], ["list"], ["data"], ["data", "show"], ["data", "render"]):
         code = (
             "import sys\nfrom benchmark.cli import main\n"
             f"sys.argv = ['x', *{arguments!r}, '--help']\n"

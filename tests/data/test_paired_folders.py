@@ -2,13 +2,17 @@
 
 import os
 import shutil
+import struct
+import unicodedata
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.sources.paired_folders import PairedFolders, read_image
+from benchmark.data.files import read_image
+from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError
 
 
@@ -81,14 +85,120 @@ def test_a_truncated_image_is_named(folders: tuple[Path, Path]) -> None:
         read_image(file)
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGBA", "P", "CMYK", "YCbCr", "LAB"])
 def test_other_modes_become_rgb(tmp_path: Path, mode: str) -> None:
-    """Grey, alpha, palette and CMYK images are read as 8-bit RGB."""
+    """Grey, alpha, palette, CMYK and Lab images are read as 8-bit RGB."""
     file = tmp_path / "x.tif"
     Image.new("RGB", (5, 4), "white").convert(mode).save(file)
     image = read_image(file)
     assert image.shape == (4, 5, 3) and image.dtype == np.uint8
-    assert (image > 250).all()
+    assert (image > 245).all()
+
+
+def test_colour_of_cmyk_jpeg(tmp_path: Path) -> None:
+    """A CMYK JPEG, as printers want it, is neither inverted nor grey."""
+    file = tmp_path / "x.jpg"
+    Image.new("RGB", (16, 16), (200, 60, 30)).convert("CMYK").save(file, quality=100)
+    assert np.abs(read_image(file).astype(int) - (200, 60, 30)).max() < 6
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_alpha_is_dropped(tmp_path: Path, suffix: str) -> None:
+    """The colour below transparent pixels counts, whatever the alpha."""
+    file = tmp_path / f"x{suffix}"
+    pixels = np.full((6, 6, 4), (10, 200, 90, 0), np.uint8)
+    pixels[3:, :, 3] = 255
+    Image.fromarray(pixels).save(file, **({"lossless": True, "exact": True} if suffix == ".webp" else {}))
+    assert (read_image(file) == (10, 200, 90)).all()
+
+
+def test_a_palette_with_alpha_gives_its_colours(tmp_path: Path) -> None:
+    """Transparency of a palette is dropped as any other, without a warning."""
+    file = tmp_path / "x.png"
+    image = Image.fromarray(np.uint8([[0, 1]]), "P")
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.save(file, transparency=bytes([0, 128]))
+    assert read_image(file).tolist() == [[[10, 20, 30], [40, 50, 60]]]
+
+
+def png16(file: Path, values: np.ndarray) -> None:
+    """A PNG of 16 bits a channel, grey `H W` or colour `H W 3`, which Pillow cannot write."""
+    height, width = values.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 0 if values.ndim == 2 else 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    parts = [struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks]
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
+    """Of 16-bit images, grey and colour, PNG and TIFF, the upper 8 bits are read."""
+    ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    png16(tmp_path / "grey.png", ramp)
+    png16(tmp_path / "colour.png", np.stack([ramp, ramp[::-1], ramp.T], -1))
+    Image.fromarray(ramp).save(tmp_path / "grey.tif")
+    upper = np.uint8(ramp >> 8)
+    for name in ("grey.png", "grey.tif"):
+        np.testing.assert_array_equal(read_image(tmp_path / name), np.stack([upper] * 3, -1))
+    np.testing.assert_array_equal(read_image(tmp_path / "colour.png"), np.stack([upper, upper[::-1], upper.T], -1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_images_of_unknown_range_are_refused(tmp_path: Path, dtype: type) -> None:
+    """What 1.0 or 100,000 means in a 32-bit image is not guessed."""
+    file = tmp_path / "x.tif"
+    Image.fromarray(np.ones((4, 4), dtype)).save(file)
+    with pytest.raises(DataError, match=r"x\.tif: .*32 bits a pixel; save it with 8 or 16"):
+        read_image(file)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
+    """A small file that says it has more pixels than memory is refused before it is unpacked."""
+    file = tmp_path / "bomb.png"
+    for side in (10_000, 60_000):  # Pillow warns of the first and raises for the second
+        png16(file, np.zeros((2, 2), np.uint16))
+        data = bytearray(file.read_bytes())
+        data[16:24] = struct.pack(">II", side, side)
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+        file.write_bytes(data)
+        with pytest.raises(DataError, match=r"bomb\.png: more than 89 million pixels .*reduce it or leave it out"):
+            read_image(file)
+
+
+def test_one_pixel_is_an_image(tmp_path: Path) -> None:
+    """Pairs of 1 x 1 pixel are read; what is too small for a patch is told by the sampler."""
+    for side in ("degraded", "target"):
+        (tmp_path / side).mkdir()
+        Image.new("RGB", (1, 1), "red").save(tmp_path / side / "x.png")
+    assert PairedFolders(tmp_path / "degraded", tmp_path / "target").read(0).target.tolist() == [[[255, 0, 0]]]
+
+
+def test_one_folder_is_no_pair(folders: tuple[Path, Path]) -> None:
+    """The same folder twice, in any spelling, is a mistake, not a set of pairs without damage."""
+    degraded, _ = folders
+    with pytest.raises(DataError, match="given as degraded and as target"):
+        PairedFolders(degraded, degraded.parent / "target" / ".." / "degraded")
+
+
+def test_hidden_files_are_passed_over(folders: tuple[Path, Path]) -> None:
+    """What systems leave beside pictures (`._x.png`, `.thumbnails`) needs no partner."""
+    degraded, target = folders
+    (degraded / "._picture_00.png").write_bytes(b"resource fork")
+    (target / ".thumbnails").mkdir()
+    Image.new("RGB", (8, 8)).save(target / ".thumbnails/picture_00.png")
+    assert len(PairedFolders(degraded, target)) == 3
+
+
+def test_names_pair_in_any_unicode_form(folders: tuple[Path, Path]) -> None:
+    """`é` is one name, composed or not; quotes, tags and spaces in names are names."""
+    degraded, target = folders
+    new = {"Zoé", '<script>alert("1")', "two  words", "it's", "顔"}
+    for name in new:
+        for side, form in ((degraded, "NFC"), (target, "NFD")):
+            Image.new("RGB", (8, 8)).save(side / f"{unicodedata.normalize(form, name)}.png")
+    source = PairedFolders(degraded, target)
+    names = [source.read(index).name for index in range(len(source))]
+    assert names == sorted(names) and set(names) == new | {"picture_00", "picture_01", "picture_02"}
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from benchmark.data import Pair, Source, faces
+from benchmark.data.files import code_digest
 from benchmark.errors import DataError
-from benchmark.registry import syntax_digest
 
 _SIZES_PX = (64, 4096)
 
@@ -65,9 +65,9 @@ class SyntheticFaces(Source):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the options and of the code that draws."""
-        files = sorted([*Path(faces.__file__).parent.glob("*.py"), Path(__file__)])
+        files = tuple(sorted([*Path(faces.__file__).parent.glob("*.py"), Path(__file__)]))
         options = f"{self._preset} {self._count} {self._size} {self._seed}"
-        return hashlib.sha256(f"{options}\n{syntax_digest(files)}".encode()).hexdigest()
+        return hashlib.sha256(f"{options}\n{code_digest(files)}".encode()).hexdigest()
 
     @property
     def subjects(self) -> frozenset[str]:

@@ -1,0 +1,23 @@
+"""`data`: pictures and pairs, without training."""
+
+from collections.abc import Mapping
+
+import click
+
+from benchmark.cli.lazy import LazyGroup
+
+COMMANDS: Mapping[str, str] = {
+    "show": "Draw pairs of an experiment as one picture.",
+    "render": "Write pairs of spotted and clean faces as PNG.",
+}
+
+
+@click.group(
+    "data",
+    cls=LazyGroup,
+    package=__name__,
+    table=COMMANDS,
+    epilog="Start with:  python -m benchmark data render --count 8 --out faces",
+)
+def command() -> None:
+    """Look at data and make some; trains nothing."""

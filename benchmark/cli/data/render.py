@@ -1,0 +1,124 @@
+"""`data render`: pairs as PNG."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.cli.progress import show_progress
+from benchmark.errors import DataError
+
+if TYPE_CHECKING:  # numpy, scipy and pydantic come in only when the command runs
+    from benchmark.data import Source
+
+_SETTINGS_FILE = "rendered.json"
+"""Says with what a folder was written: only such a folder may be written anew."""
+_DRAWN_COUNT, _DRAWN_SIZE_PX = 100, 512
+
+
+@click.command("render")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the pairs.")
+@click.option("--preset", type=click.Choice(["contest", "heavy", "severe"]), default="contest", show_default=True)
+@click.option("--count", type=click.IntRange(min=1), help="Pairs.  [default: 100; with --clean each face once]")
+@click.option("--size", type=int, help="Side in pixels.  [default: 512; with --clean as they are; none is enlarged]")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another seed, other faces and spots."
+)
+@click.option("--maps", is_flag=True, help="Write maps/NAME.npz, too: float16 arrays gain (K) and spots (D).")
+@click.option("--clean", type=click.Path(path_type=Path), metavar="FOLDER", help="Damage these faces, draw none.")
+@click.option("--split", help="Only the faces of this split in splits.json of the --clean folder.")
+@click.option("--masks", type=click.Path(path_type=Path), metavar="FOLDER", help="Masks of --clean: white is skin.")
+@click.option("--force", is_flag=True, help="Delete the pairs that this command has written to --out before.")
+def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
+    """Write pairs of faces with and without spots as PNG: degraded/NAME.png and target/NAME.png.
+
+    The faces are drawn, or those of a folder of clean, aligned faces (--clean). Equal options give equal pixels.
+
+    \b
+    Examples:
+      python -m benchmark data render --out faces
+      python -m benchmark data render --preset severe --count 20 --size 256 --out faces --maps
+      python -m benchmark data render --clean portraits --split train --count 200 --out faces/train
+    """
+    from benchmark.data.parallel import usable_cores
+    from benchmark.data.render import write_pairs
+
+    settings = _settings(**options)
+    source = _opened(settings, options["count"])
+    count = options["count"] or len(source)
+    started = time.perf_counter()
+    try:
+        _prepare(out, {"pairs": count, **settings}, force=force)
+        show_progress(write_pairs(source, count, out, usable_cores(), with_maps=maps), count, "pair")
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error}); mend that, then say --force to start again") from None
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; {out} is not complete, say --force to start again", err=True)
+        return 130
+    seconds = time.perf_counter() - started
+    click.echo(f"{count} pairs in {out}, {seconds:.0f} s ({seconds / count:.2f} s a pair)", err=True)
+    click.echo(_usage(out))
+    return 0
+
+
+def _settings(preset: str, count: int | None, size: int | None, seed: int, **clean: Any) -> dict[str, Any]:
+    """The source to render, as an experiment would name it."""
+    if clean["clean"] is None:
+        if clean["split"] or clean["masks"]:
+            raise click.UsageError("--split and --masks belong to --clean FOLDER")
+        size = _DRAWN_SIZE_PX if size is None else size
+        return {
+            "source": "synthetic_faces",
+            "preset": preset,
+            "count": count or _DRAWN_COUNT,
+            "size": size,
+            "seed": seed,
+        }
+    return {
+        "source": "clean_folder",
+        "folder": str(clean["clean"]),
+        "preset": preset,
+        "split": clean["split"],
+        "versions": 1,
+        "size": size,
+        "seed": seed,
+        "mask_folder": str(clean["masks"]) if clean["masks"] else None,
+    }
+
+
+def _opened(settings: dict[str, Any], count: int | None) -> "Source":
+    """The source, with as many versions of each face as `count` pairs need."""
+    from benchmark.data.open import open_source
+    from benchmark.registry import Registry
+
+    source = open_source(settings, Registry())
+    if count is None or count <= len(source):
+        return source
+    return open_source({**settings, "versions": -(-count // len(source))}, Registry())
+
+
+def _prepare(out: Path, settings: dict[str, Any], *, force: bool) -> None:
+    """An empty folder with a note of what comes into it. Raises DataError if there is something else in it."""
+    from benchmark.files import write_json
+
+    written_here = (out / _SETTINGS_FILE).is_file()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not written_here:
+            raise DataError(f"{out}: not an empty folder, and not written by `data render`; choose another --out")
+        if not force:
+            raise DataError(f"{out}: has pairs already; choose another --out, or --force to delete them")
+        for role in ("degraded", "target", "maps"):
+            shutil.rmtree(out / role, ignore_errors=True)
+    write_json(out / _SETTINGS_FILE, settings)
+
+
+def _usage(out: Path) -> str:
+    """What an experiment says to train on these pairs."""
+    folders = {role: json.dumps(str(out.resolve() / role), ensure_ascii=False) for role in ("degraded", "target")}
+    return (
+        "to train on them, say in your experiment file:\n\ndata:\n"
+        f"  train: {{source: paired_folders, degraded: {folders['degraded']}, target: {folders['target']}}}"
+    )
