@@ -23,7 +23,7 @@ FLOORS = [
     {"deploy"},
     {"training", "evaluation", "gates"},
     {"execution"},
-    {"search"},
+    {"search", "doctor"},
     {"cli"},
     {"__main__"},
 ]

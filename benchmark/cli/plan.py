@@ -63,19 +63,16 @@ def advice(plan: "Plan", seconds: float) -> list[str]:
 
 
 def _show_rows(plan: "Plan", context: "Context", todo: set[str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from benchmark.cli.tables import new_table, show_table
 
-    table = Table("row", "seed", "stages: name steps key", "state", box=None, pad_edge=False)
+    table = new_table("row", "seed", "stages: name steps key", "state")
     first_use: dict[str, str] = {}
     for run in plan.runs:
         stages = [_stage_cell(run, i, first_use, context) for i in range(len(run.stages))]
         table.add_row(run.row, str(run.seed), ", ".join(stages), "to run" if run.folder in todo else "finished")
     for floor in plan.floors:
         table.add_row(floor.row, "-", "no training", "to run" if floor.folder in todo else "finished")
-    console = Console(highlight=False, markup=False)
-    # A file or a pipe has no width: there each row is one line.
-    (console if console.is_terminal else Console(highlight=False, markup=False, width=200)).print(table)
+    show_table(table)
 
 
 def _stage_cell(run: "Run", index: int, first_use: dict[str, str], context: "Context") -> str:

@@ -5,6 +5,7 @@ Where one file alone cannot tell, it is lenient: with `extends` nothing is requi
 component that only a plugin knows may have any options. `load` is the judge.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,8 +43,14 @@ def experiment_schema(registry: Registry) -> Schema:
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
-        "$defs": definitions,
+        "$defs": _referred_to(properties, definitions),
     }
+
+
+def _referred_to(properties: Schema, definitions: Mapping[str, Schema]) -> Schema:
+    """Without the definitions that those of the components replace."""
+    text = json.dumps([properties, definitions])
+    return {name: definition for name, definition in definitions.items() if f'"#/$defs/{name}"' in text}
 
 
 def _lenient(node: Schema) -> Schema:

@@ -28,6 +28,8 @@ def test_defaults_are_filled_in(experiment_file: Path) -> None:
         "gain_channels": 3,
         "kernel_size": 3,
         "padding": "reflect",
+        "gain_resolution": "full",
+        "pool": 16,
     }
     assert base.config["protocol"]["coarse"]["optimizer"]["betas"] == [0.9, 0.999]
     assert base.config["protocol"]["coarse"]["loss"]["l1"]["weight"] == 1.0

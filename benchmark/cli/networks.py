@@ -1,0 +1,84 @@
+"""Networks that a command is to look at: described by options, of a trained row, or all of an experiment."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmark.cli.options import matching_rows
+from benchmark.experiment.document import Document, Path_, parse
+from benchmark.experiment.load import load as load_experiment
+from benchmark.experiment.plan import settings_id
+from benchmark.experiment.resolve import resolve_model
+from benchmark.files import read_json
+from benchmark.model import Restorer, build, load
+from benchmark.registry import Registry
+
+
+@dataclass(frozen=True)
+class Network:
+    """`rows`: names of the rows that have it, or what it is called instead; `config`: resolved `model` and `gates`."""
+
+    rows: tuple[str, ...]
+    config: Mapping[str, Any]
+    make: Callable[[], Restorer]
+
+    @property
+    def label(self) -> str:
+        return ", ".join(self.rows)
+
+
+def gates_of(file: Path, registry: Registry) -> Mapping[str, Any]:
+    """The gates of an experiment's base row. Raises ExperimentError."""
+    return load_experiment(file, registry).rows[0].config["gates"]
+
+
+def described(
+    backbone: tuple[str, str | None, Sequence[str]], head: tuple[str, Sequence[str]], registry: Registry
+) -> Network:
+    """The network of a backbone (name, size, KEY=VALUE options) and a head (name, options). Raises ExperimentError."""
+    name, size, options = backbone
+    places: dict[Path_, str] = {(): "--backbone"}
+    backbone_data = {"name": name, **({"size": size} if size else {})}
+    backbone_data |= _options("--option", ("model", "backbone"), options, places)
+    head_data = {"name": head[0], **_options("--head-option", ("model", "head"), head[1], places)}
+    model = resolve_model(Document({"model": {"backbone": backbone_data, "head": head_data}}, places), registry)
+    label = " ".join([name, *([size] if size else []), *options])
+    return Network((label,), {"model": model, "gates": {}}, partial(build, model, 0, registry))
+
+
+def _options(option: str, above: Path_, items: Sequence[str], places: dict[Path_, str]) -> dict[str, Any]:
+    """Options given as KEY=VALUE, the value in YAML; adds where each stands, for messages."""
+    found: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not (key and equals):
+            raise click.UsageError(f"{option} {item}: write KEY=VALUE, e.g. {option} width=16")
+        places[(*above, key)] = f"{option} {item}"
+        found[key] = parse(text, f"{option} {item}").data
+    return found
+
+
+def recorded(folder: Path, registry: Registry) -> Network:
+    """The trained network of a record folder, with the gates of its record. Raises RecordError."""
+    restorer = load(folder, registry)
+    config = read_json(folder / "record.json")["config"]
+    return Network((str(folder),), config, lambda: restorer)
+
+
+def of_experiment(file: Path, sets: Sequence[str], patterns: tuple[str, ...], registry: Registry) -> Iterator[Network]:
+    """Every different network of the rows that match, with its gates, once. Raises ExperimentError."""
+    rows = load_experiment(file, registry, sets).rows
+    chosen = set(matching_rows(patterns, [row.name for row in rows]))
+    having: dict[str, list[str]] = {}
+    configs: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        if row.name in chosen:
+            config = {"model": row.config["model"], "gates": row.config["gates"]}
+            having.setdefault(settings_id(config), []).append(row.name)
+            configs[settings_id(config)] = config
+    for identity, config in configs.items():
+        yield Network(tuple(having[identity]), config, partial(build, config["model"], 0, registry))

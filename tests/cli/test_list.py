@@ -1,0 +1,120 @@
+"""`list`: what an experiment may name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmark.cli import cli
+from benchmark.cli.sizes import show_sizes
+from benchmark.errors import ComponentError
+from benchmark.evaluation.metrics import METRICS
+from benchmark.experiment.plan import FLOORS
+from benchmark.gates.cost import cost
+from benchmark.model import build
+from benchmark.registry import KINDS, Registry
+
+PLUGIN = """\
+import torch
+from torch import Tensor, nn
+
+from backbones import Backbone
+
+
+class Calculating(Backbone):
+    citation = "none"
+    origin = "ours"
+    sizes = {"one": {"width": 3}, "huge": {"width": 50_000}, "broken": {"width": -1}}
+
+    def __init__(self, width: int = 2) -> None:
+        super().__init__()
+        self.out_channels = int(torch.linspace(1, width, 2)[-1].item())  # impossible on the meta device
+        self.body = nn.Conv2d(3, self.out_channels, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.body(image)
+"""
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["list", *map(str, arguments)], standalone_mode=False)
+
+
+def test_without_a_kind_all_names_are_listed() -> None:
+    """Every kind of component has a line with every name, and so have metrics, presets, gates and floors."""
+    lines = dict(line.split(": ") for line in run().output.splitlines())
+    for kind in KINDS:
+        assert lines[{"loss": "losses"}.get(kind, f"{kind}s")] == ", ".join(Registry().names(kind))
+    assert lines["metrics"].split(", ") == list(METRICS)
+    assert lines["floors"].split(", ") == list(FLOORS)
+    assert {"contest", "heavy", "severe"} == set(lines["presets"].split(", "))
+    assert {"size", "parameters", "macs", "latency"} <= set(lines["gates"].split(", "))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("heads", "formula: J = K*I + D + I"),
+        ("losses", "window_size=11"),
+        ("sources", "degraded=needed"),
+        ("augmentations", "horizontal_flip"),
+        ("metrics", "8-bit levels; lower is better"),
+        ("presets", "lesions_median=160"),
+        ("gates", "limit_bytes=needed, dtype='float32'"),
+        ("floors", "Do nothing."),
+    ],
+)
+def test_each_kind_says_what_there_is_to_know(kind: str, words: str) -> None:
+    """Formulas, options with defaults, units and settings, whatever the kind has."""
+    assert words in run(kind).output
+
+
+def test_an_unknown_kind_is_told() -> None:
+    """With the near one."""
+    with pytest.raises(ComponentError, match="did you mean 'losses'"):
+        raise run("loss").exception or AssertionError
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    file = tmp_path / "calculating.py"
+    file.write_text(PLUGIN)
+    return file
+
+
+def cells(output: str, backbone: str, size: str) -> list[str]:
+    """The cells of a size in the table of a backbone."""
+    lines = output.partition(f"{backbone}\n")[2].splitlines()
+    return next(line.split() for line in lines if line.split()[:1] == [size])
+
+
+def counted(backbone: dict[str, Any], registry: Registry) -> list[str]:
+    """The same, of the network built with its weights."""
+    found = cost(build({"backbone": backbone, "head": {"name": "degradation"}}, 0, registry))
+    return [f"{found.params:,}", f"{found.macs / 1e9:.3f}", f"{found.float32_bytes:,}"]
+
+
+def test_sizes_are_counted_as_built(plugin: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the constructor needs real tensors; a size that cannot be built is told among the others."""
+    registry = Registry((plugin,))
+    show_sizes(registry, "calculating")
+    output = f"calculating\n{capsys.readouterr().out}"
+    assert cells(output, "calculating", "one") == [
+        "one",
+        *counted({"name": "calculating", "width": 3}, registry),
+        "yes",
+    ]
+    assert cells(output, "calculating", "huge")[-1] == "no"
+    assert "broken cannot be built: RuntimeError" in output
+
+
+@pytest.mark.slow
+def test_every_size_of_every_backbone_is_listed() -> None:
+    """The published ones are counted without their weights, so the list ends within its time."""
+    output, registry = run("backbones").output, Registry()
+    for backbone in registry.names("backbone"):
+        sizes = registry.find("backbone", backbone).sizes
+        assert all(len(cells(output, backbone, size)) == 5 for size in sizes)
+        tiny = {"name": backbone, **sizes["tiny"]}
+        assert cells(output, backbone, "tiny") == ["tiny", *counted(tiny, registry), "yes"]
