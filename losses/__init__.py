@@ -32,6 +32,8 @@ class Loss(nn.Module, ABC):
     """One line: what is computed."""
     origin: ClassVar[str]
     """Paper, or whose choice the formula is."""
+    supervises: ClassVar[tuple[str, ...]] = ()
+    """Names of the maps it compares with the truth; rows that train with it are scored on them."""
     min_side: int = 1
     """Smallest height and width of a patch; set in `__init__` where options decide it."""
 

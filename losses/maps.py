@@ -13,11 +13,19 @@ class Maps(Loss):
     From the restored image alone K and D are not identifiable: whatever K is, some D gives the same image. This loss
     decides between them where the data knows the truth. `gain`, `spots`: weights of the two errors. A gain of one
     channel is compared with the mean of the true one over RGB. It says nothing of the restored image: combine it with a
-    loss that does. Raises ValueError for a negative weight.
+    loss that does.
+
+    K is learned as far as it shows in the picture. Casts of up to 30 % do: after 400 steps a small network is off by
+    0.11 on new faces, the best constant by 0.16, a network trained by L1 by 0.15. The 2 % of synthetic faces as they
+    are do not (0.017; constant 0.016), but their D is learned (0.005; constant 0.008).
+
+    Raises ValueError for a negative weight.
     """
 
     formula = "gain * mean |K - true K| + spots * mean |D - true D|"
     origin = "Our choice; the reference solution does not supervise its maps."
+
+    supervises = ("gain", "spots")
 
     def __init__(self, gain: float = 1.0, spots: float = 1.0) -> None:
         super().__init__()

@@ -24,6 +24,8 @@ class Region(Loss):
         "common in segmentation. T by the rule of the reference solution: any channel of |target - degraded| > 30/255."
     )
 
+    supervises = ("mask",)
+
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
         """Scalar float32, at least 0. Raises ValueError if the head predicts no mask."""
         remedy = "choose a head that predicts a mask (mask_blend) or leave this loss out"

@@ -67,6 +67,9 @@ _LISTED = (
         "near 1",
         "Energy of fine detail on the background, restored to target; best at 1, below 1 is smoothed away.",
     ),
+    Metric("gain_error", "error of K", "%", 3, 3, "lower", "Mean absolute error of the predicted gain map."),
+    Metric("spots_error", "error of D", "levels", 3, 3, "lower", "Mean absolute error of the predicted map of spots."),
+    Metric("region_iou", "IoU of the region", "", 3, 3, "higher", "Overlap of predicted mask and severe damage."),
 )
 
 ORDER = tuple(metric.name for metric in _LISTED)

@@ -3,7 +3,7 @@
 import shutil
 import time
 import traceback
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 
 from benchmark.data import Source
 from benchmark.errors import BenchmarkError, RowError
-from benchmark.evaluation.evaluate import ImageScores, evaluate, pairs, summarise
-from benchmark.evaluation.floors import FLOORS, Restore
+from benchmark.evaluation.evaluate import ImageScores, Restored, evaluate, pairs, summarise
+from benchmark.evaluation.floors import FLOORS
 from benchmark.execution.context import Context
 from benchmark.execution.events import Event, GatesChecked, ImageScored, RowFinished, RowStarted, StageReused
 from benchmark.execution.machine import Machine
@@ -30,7 +30,7 @@ from benchmark.experiment.schema import AnyGate, CountedGate
 from benchmark.files import write_text
 from benchmark.gates.cost import cost
 from benchmark.gates.verdict import MeasuringDevice, Verdict, judge
-from benchmark.model import Restorer, build, restore_image
+from benchmark.model import Restorer, build, restore_with_maps
 from benchmark.model.weights import write_weights
 from benchmark.training.fit import DivergedError
 
@@ -193,15 +193,22 @@ def _tested(run: Run, record: Record, context: Context) -> Generator[Event, None
     """The record with the scores on test in place of those on val, which stand among its stages."""
     folder, device = context.output / run.folder, context.machine.device
     restorer = network(run, run.stages[-1].key, context).eval()
-    restore: Restore = partial(_restore, restorer, device)
+    restore = partial(_restore, restorer, device, _supervised_maps(run, context))
     images = yield from _test(run.folder, restore, context.source(run.config, "test"))
     _write_images_and_scores(folder, images)
     write_weights(restorer, folder / "weights.safetensors")
     return replace(record, scores={"test": summarise(image.metrics for image in images)})
 
 
-def _restore(restorer: Restorer, device: torch.device, image: Any) -> Any:
-    return restore_image(restorer, image, device)
+def _supervised_maps(run: Run, context: Context) -> frozenset[str]:
+    """Maps that any loss of the row compares with the truth; others need not be near it, so they are not scored."""
+    losses = {loss for stage in run.stages for loss in stage.settings["loss"]}
+    return frozenset(name for loss in losses for name in context.registry.find("loss", loss).supervises)
+
+
+def _restore(restorer: Restorer, device: torch.device, supervised: frozenset[str], image: Any) -> Restored:
+    restored, maps = restore_with_maps(restorer, image, device)
+    return Restored(restored, {name: values for name, values in maps.items() if name in supervised})
 
 
 def _stages(
@@ -230,7 +237,7 @@ def _entry(result: StageResult, *, reused: bool) -> dict[str, Any]:
     return {"name": entry.pop("name"), "key": entry.pop("key"), "reused": reused, **entry}
 
 
-def _test(folder: str, restore: Restore, source: Source) -> Generator[Event, None, list[ImageScores]]:
+def _test(folder: str, restore: Callable[[Any], Any], source: Source) -> Generator[Event, None, list[ImageScores]]:
     images: list[ImageScores] = []
     for scored in evaluate(restore, source):
         images.append(scored)

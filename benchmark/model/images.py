@@ -15,6 +15,16 @@ def restore_image(restorer: Restorer, degraded: NDArray[np.uint8], device: torch
     return to_image(restorer(to_tensor(degraded, device)))
 
 
+@torch.inference_mode()
+def restore_with_maps(
+    restorer: Restorer, degraded: NDArray[np.uint8], device: torch.device
+) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.float32]]]:
+    """What `restore_image` gives, and the maps that were predicted on the way, float32 `H W C` by name."""
+    restoration = restorer(to_tensor(degraded, device))
+    maps = {name: value[0].float().permute(1, 2, 0).cpu().numpy() for name, value in restoration.maps.items()}
+    return to_image(restoration), maps
+
+
 def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
     """`1 3 H W` float32 in [0, 1] of an image `H W 3` uint8. The bytes cross to the device, not the floats."""
     channels_first = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)

@@ -376,3 +376,18 @@ def test_a_row_too_large_for_the_machine_is_not_tried(edited: Edited) -> None:
     message = (failed[0].error or {})["message"]
     assert "protocol.psnr needs at least" in message and "lower batch or patch" in message
     assert [record.status for record in records].count("done") == 5
+
+
+def test_maps_are_scored_where_they_are_supervised(edited: Edited) -> None:
+    """A row with loss `region` has the IoU of its mask; a mask that no loss compares with the truth is not scored."""
+    mask = "model.head: {name: mask_blend}"
+    file = edited(
+        "direct_rgb: {model.head: {name: rgb}}",
+        f"free: {{{mask}}}\n    told: {{{mask}, protocol.psnr.loss.region: 0.1}}",
+    )
+    _, records, output = run(file)
+    scored = {
+        record.row: set(record.scores["test"]) & {"region_iou", "gain_error", "spots_error"} for record in records
+    }
+    assert {row: names for row, names in scored.items() if names} == {"heads.told": {"region_iou"}}
+    assert "region_iou" in (output / "heads.told/seed0/scores.csv").read_text()
