@@ -1,0 +1,173 @@
+"""`search`: an Optuna study over settings of the base row."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.cli.options import Selection, experiment_options
+
+if TYPE_CHECKING:  # torch comes in only when the command runs
+    from benchmark.cli.display import Display
+    from benchmark.experiment.space import Search
+    from benchmark.search.results import TrialResult
+    from benchmark.search.search import Outcome, SearchEvent, SearchStarted, Setup, TrialFinished
+
+_SHOWN = 5
+
+
+@click.command("search")
+@experiment_options
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    help="Trials in all, with those finished before.  [default: search.trials of the file]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Trials that train at once.  [default: one a core, at most a fifth of the trials; one on a GPU]",
+)
+@click.option(
+    "--storage",
+    type=click.Path(path_type=Path),
+    help="Journal of the study.  [default: study.journal in the folder of the run]",
+)
+def command(trials: int | None, workers: int | None, storage: Path | None, **options: Any) -> int:
+    """Search the settings that the section `search` of FILE names, by what they reach on val.
+
+    The first trial is the base row. Trials that share stages share their training; a trial that fails a gate is not
+    trained. Stop it whenever you like, the same command goes on. The best trial is written as an experiment, best.yaml:
+    run it to compare it with the base row on test, over all seeds.
+
+    \b
+    Examples:
+      python -m benchmark search experiments/quick_search.yaml
+      python -m benchmark search experiments/quick_search.yaml --trials 30
+      python -m benchmark run runs/quick_search/best.yaml
+    """
+    setup = _setup(Selection(rows=(), seeds=(), **options), trials, workers, storage)
+    return _search(setup, replace=options["replace"])
+
+
+def _setup(selection: Selection, trials: int | None, workers: int | None, storage: Path | None) -> "Setup":
+    from benchmark.cli.prepare import prepare
+    from benchmark.errors import ExperimentError
+    from benchmark.search.search import Setup
+
+    prepared = prepare(selection)
+    experiment, context = prepared.plan.experiment, prepared.context
+    if experiment.search is None:
+        raise ExperimentError(f"{selection.file}: has no section `search`; see experiments/quick_search.yaml for one")
+    search = dataclasses.replace(experiment.search, trials=trials or experiment.search.trials)
+    journal = storage or context.output / "study.journal"
+    return Setup(dataclasses.replace(experiment, rows=experiment.rows[:1]), search, context, journal, workers)
+
+
+def _search(setup: "Setup", *, replace: bool) -> int:
+    from benchmark.cli.display import Display
+    from benchmark.search.search import run_search
+
+    started = time.perf_counter()
+    searching = run_search(setup, replace=replace)
+    with Display({}) as display:
+        while True:
+            try:
+                _show(display, next(searching), setup)
+            except StopIteration as done:
+                outcome: Outcome = done.value
+                break
+    _show_outcome(setup, outcome, time.perf_counter() - started)
+    return 1 if outcome.failed or not (setup.context.output / "best.yaml").exists() else 0
+
+
+def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
+    """What happens inside trials is shown while it happens; what stays is a line for each trial."""
+    from benchmark.execution.events import DataReady, StageProgress
+    from benchmark.search.search import SearchStarted, TrialFinished
+
+    match event:
+        case SearchStarted():
+            for line in _headline(event, setup):
+                display.end("search", line)
+        case TrialFinished():
+            display.end(event.folder, _trial_line(event, setup.search))
+        case DataReady() | StageProgress():
+            display.show(event)
+        case _:
+            pass
+
+
+def _headline(event: "SearchStarted", setup: "Setup") -> list[str]:
+    from benchmark.cli.display import duration
+
+    search = setup.search
+    at_once = "one after the other" if event.workers == 1 else f"{event.workers} at once"
+    return [
+        f"{setup.experiment.name}: {event.todo} of {event.total} trials to run, {at_once}, "
+        f"seed {search.seed}, compared by {search.metric} on val; at most about {duration(event.at_most_seconds)}",
+        *(f"gate {line}" for line in event.gates),
+    ]
+
+
+def _trial_line(event: "TrialFinished", search: "Search") -> str:
+    from benchmark.cli.display import duration
+
+    result, best = event.result, event.best
+    chosen = ", ".join(f"{path.removeprefix('protocol.')} {_short(value)}" for path, value in result.values.items())
+    came_to = f"val {search.metric} {result.value:.4f}" if result.value is not None else result.status.upper()
+    parts = [
+        f"trial.{result.number} with {chosen}: {came_to}",
+        *([result.message] if result.message else []),
+        *([f"best {best.value:.4f} by trial.{best.number}"] if best else []),
+        f"{event.done} of {event.total} done",
+        f"{duration(event.seconds_left)} left",
+    ]
+    return "; ".join(parts)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else json.dumps(value)
+
+
+def _show_outcome(setup: "Setup", outcome: "Outcome", seconds: float) -> None:
+    from benchmark.cli.display import duration
+    from benchmark.search.results import base_result, ranked
+
+    best = ranked(outcome.trials, setup.search.metric)
+    base = base_result(best, setup.search)
+    if best:
+        _show_best(setup, best[:_SHOWN] + ([base] if base and base in best[_SHOWN:] else []), base)
+    if outcome.importances:
+        shares = ", ".join(f"{path} {share:.0%}" for path, share in outcome.importances.items())
+        click.echo(f"what the metric varies with (PED-ANOVA): {shares}")
+    for result in outcome.failed:
+        click.echo(f"failed: trial {result.number}: {result.message}", err=True)
+    trained = sum(result.steps_trained for result in outcome.trials)
+    reused = sum(result.steps_reused for result in outcome.trials)
+    click.echo(
+        f"{setup.experiment.name}: {len(outcome.trials)} trials, {trained} steps trained, {reused} "
+        f"({reused / max(trained + reused, 1):.0%}) from the store, {duration(seconds)} in all",
+        err=True,
+    )
+    if best:
+        file = setup.context.output / "best.yaml"
+        click.echo(f"best: {file}  (confirm it on test, over all seeds: python -m benchmark run {file})")
+
+
+def _show_best(setup: "Setup", best: "Sequence[TrialResult]", base: "TrialResult | None") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    search = setup.search
+    table = Table("trial", f"val {search.metric}", *(p.path for p in search.parameters), box=None, pad_edge=False)
+    for result in best:
+        name = f"trial.{result.number}{' (base row)' if result is base else ''}"
+        values = [_short(result.values[parameter.path]) for parameter in search.parameters]
+        table.add_row(name, f"{result.value:.4f}", *values)
+    console = Console(highlight=False, markup=False)
+    (console if console.is_terminal else Console(highlight=False, markup=False, width=200)).print(table)

@@ -1,0 +1,50 @@
+"""A small search: the small experiment with two learning rates to be found."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.cli.options import Selection
+from benchmark.cli.prepare import prepare
+from benchmark.search.search import Setup
+
+SEARCH = """\
+search:
+  trials: 4
+  parameters:
+    protocol.coarse.lr: {choices: [1e-3, 2e-3]}
+    protocol.psnr.lr: {low: 1e-5, high: 1e-3, log: true}
+"""
+SetUp = Callable[..., Setup]
+
+
+@pytest.fixture
+def search_file(experiment_file: Path) -> Path:
+    """The small experiment with a section `search`."""
+    experiment_file.write_text(experiment_file.read_text() + SEARCH)
+    return experiment_file
+
+
+@pytest.fixture
+def set_up(search_file: Path) -> SetUp:
+    """What `run_search` needs, on one thread; changes of the file's text as (old, new)."""
+
+    def make(*changes: tuple[str, str], trials: int = 4, workers: int = 1, sets: tuple[str, ...] = ()) -> Setup:
+        text = search_file.read_text()
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        search_file.write_text(text)
+        ready = prepare(
+            Selection(search_file, search_file.parent / "runs/small", (), (), sets, "cpu", (), replace=False)
+        )
+        experiment = dataclasses.replace(ready.plan.experiment, rows=ready.plan.experiment.rows[:1])
+        assert experiment.search
+        search = dataclasses.replace(experiment.search, trials=trials)
+        machine = dataclasses.replace(ready.context.machine, threads=1)
+        context = dataclasses.replace(ready.context, machine=machine)
+        return Setup(experiment, search, context, context.output / "study.journal", workers)
+
+    return make

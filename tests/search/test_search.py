@@ -1,0 +1,289 @@
+"""A search on real files: trials are rows, what is shared is trained once, what fails a gate is not trained."""
+
+import csv
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.cli.options import Selection
+from benchmark.cli.prepare import prepare
+from benchmark.errors import BenchmarkError, ExperimentError
+from benchmark.execution.events import RowFinished, StageFinished, StageProgress, StageReused
+from benchmark.files import read_json
+from benchmark.search.dispatch import Dispatcher, Planner
+from benchmark.search.search import Outcome, SearchStarted, Setup, TrialFinished, run_search
+from benchmark.search.study import open_study, take_up
+from reports.records import record_from
+
+SetUp = Callable[..., Setup]
+WIDTH = ("protocol.coarse.lr: {choices: [1e-3, 2e-3]}", "model.backbone.width: {choices: [4, 16]}")
+WIDE_IS_TOO_LARGE = ("size: {limit_bytes: 10_000_000}", "size: {limit_bytes: 20_000}")
+
+
+def search(setup: Setup, *, replace: bool = False, until: int = 99) -> tuple[list[Any], Outcome | None]:
+    """All events of a search and its outcome; stops it while a trial trains, after `until` trials are finished."""
+    searching, seen, finished = run_search(setup, replace=replace), list[Any](), 0
+    while True:
+        try:
+            seen.append(next(searching))
+        except StopIteration as done:
+            return seen, done.value
+        finished += isinstance(seen[-1], TrialFinished)
+        if finished == until and isinstance(seen[-1], StageProgress):
+            searching.close()
+            return seen, None
+
+
+def keys(events: list[Any], kind: type) -> list[str]:
+    return [event.result.key for event in events if isinstance(event, kind)]
+
+
+def trials_csv(setup: Setup) -> list[dict[str, str]]:
+    return list(csv.DictReader((setup.context.output / "trials.csv").read_text().splitlines()))
+
+
+def test_trials_are_rows_with_records(set_up: SetUp) -> None:
+    """Each has the record of a row that reports can read, with config, gates and curves, but scores on val alone."""
+    setup = set_up()
+    _, outcome = search(setup)
+    assert outcome and [result.status for result in outcome.trials] == ["done"] * 4
+    for result in outcome.trials:
+        folder = setup.context.output / f"trial.{result.number}/seed0"
+        data = read_json(folder / "record.json")
+        record = record_from(data)
+        assert (record.row, record.tables, record.seed, record.status) == (
+            f"trial.{result.number}",
+            ("trial",),
+            0,
+            "done",
+        )
+        assert set(record.scores) == {"val"} and record.scores["val"]["psnr"].mean == result.value
+        assert data["config"]["protocol"]["psnr"]["lr"] == result.values["protocol.psnr.lr"]
+        assert [gate.result for gate in record.gates] == ["passed", "not_measured"]
+        assert sorted(file.name for file in folder.iterdir()) == ["curve.csv", "record.json"]
+
+
+def test_the_first_trial_is_the_base_row(set_up: SetUp) -> None:
+    """It has the recipe of the base row, so an ordinary run finds all its stages in the store."""
+    setup = set_up()
+    search(setup)
+    record = read_json(setup.context.output / "trial.0/seed0/record.json")
+    assert record["config"] == setup.experiment.rows[0].config
+    file = setup.context.output.parent.parent / "small.yaml"
+    plan = prepare(Selection(file, None, ("base",), (), (), "cpu", (), replace=False)).plan
+    assert [stage.key for stage in plan.runs[0].stages] == [stage["key"] for stage in record["stages"]]
+
+
+def test_no_stage_is_trained_twice(set_up: SetUp) -> None:
+    """Trials that choose the same first stage train it once; the number of steps says what that saved."""
+    events, outcome = search(set_up(trials=6))
+    assert outcome
+    trained, reused = keys(events, StageFinished), keys(events, StageReused)
+    assert len(trained) == len(set(trained)) == 8  # at most two first stages, and six second ones
+    assert len(reused) == 4
+    assert sum(result.steps_trained for result in outcome.trials) == 2 * 4 + 6 * 3
+    assert sum(result.steps_reused for result in outcome.trials) == 4 * 4
+    started = next(event for event in events if isinstance(event, SearchStarted))
+    assert (started.todo, started.total, started.workers) == (6, 6, 1) and started.at_most_seconds > 0
+
+
+def test_test_images_are_not_read(set_up: SetUp, pairs: Path, tmp_path: Path) -> None:
+    """A search ends well although no image of test can be read."""
+    for name in ("degraded", "target"):
+        for file in (pairs / "test" / name).iterdir():
+            (tmp_path / "broken" / name).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "broken" / name / file.name).write_bytes(b"no image")
+    _, outcome = search(set_up((f"{pairs}/test", f"{tmp_path}/broken"), trials=2))
+    assert outcome and [result.status for result in outcome.trials] == ["done", "done"]
+
+
+def test_a_gate_that_fails_keeps_a_trial_from_being_trained(set_up: SetUp) -> None:
+    """It is recorded as rejected, the study knows by how much, and the best is one that passes."""
+    setup = set_up(WIDTH, WIDE_IS_TOO_LARGE, trials=6)
+    events, outcome = search(setup)
+    assert outcome and not outcome.failed
+    rejected = [result for result in outcome.trials if result.values["model.backbone.width"] == 16]
+    assert rejected
+    for result in outcome.trials:
+        assert result.status == ("rejected" if result in rejected else "done")
+        record = read_json(setup.context.output / f"trial.{result.number}/seed0/record.json")
+        assert record["status"] == result.status and bool(record["stages"]) == (result not in rejected)
+    assert "not trained: fails gate size: failed" in rejected[0].message
+    with open_study(setup.journal, "small", setup.search, _identity(setup), replace=False) as study:
+        for trial, result in zip(study.trials, outcome.trials, strict=True):
+            assert (trial.constraints["size"] > 0) == (result in rejected)
+        assert study.best_trial.params["model.backbone.width"] == 4
+    assert len([event for event in events if isinstance(event, TrialFinished)]) == 6
+
+
+def _identity(setup: Setup) -> str:
+    """What the journal says, so that a test may open it."""
+    lines = [json.loads(line) for line in setup.journal.read_text().splitlines()]
+    return next(line["user_attr"]["identity"] for line in lines if "identity" in line.get("user_attr", {}))
+
+
+def test_a_gate_that_no_trial_can_pass_is_told_at_once(set_up: SetUp) -> None:
+    """If nothing below model varies, the base row's network is that of all trials."""
+    setup = set_up((WIDE_IS_TOO_LARGE[0], "size: {limit_bytes: 100}"))
+    with pytest.raises(BenchmarkError, match=r"base row: fails gate size: failed .* and so would every trial"):
+        search(setup)
+    assert not list(setup.context.output.rglob("record.json"))
+
+
+def test_a_value_that_makes_no_trial_is_told_at_once(set_up: SetUp) -> None:
+    """Here a loss that needs larger patches, which its stage would find when it starts."""
+    choice = "protocol.psnr.loss.ms_ssim: {choices: [null, 1.0]}"
+    setup = set_up(("protocol.coarse.lr: {choices: [1e-3, 2e-3]}", choice))
+    with pytest.raises(ExperimentError, match="needs patches of at least"):
+        search(setup)
+
+
+def test_a_trial_that_diverges_is_a_result(set_up: SetUp) -> None:
+    """The others go on, those that share the diverged stage are not tried, the next call does not try them again."""
+    setup = set_up(("choices: [1e-3, 2e-3]", "choices: [1e-3, 1e30]"), trials=7)
+    events, outcome = search(setup)
+    assert outcome and not outcome.failed
+    diverged = [result for result in outcome.trials if result.values["protocol.coarse.lr"] == 1e30]
+    assert len(diverged) >= 2
+    assert {result.status for result in diverged} == {"diverged"}
+    assert {result.status for result in outcome.trials if result not in diverged} == {"done"}
+    assert all("shares a stage that diverged in another trial" in result.message for result in diverged[1:])
+    assert len(keys(events, StageFinished)) == 1 + 7 - len(diverged)
+    assert not search(setup)[0]
+
+
+def test_a_finished_search_does_nothing_until_more_trials_are_wanted(set_up: SetUp) -> None:
+    """`--trials` counts those finished before."""
+    setup = set_up()
+    search(setup)
+    before = trials_csv(setup)
+    events, outcome = search(setup)
+    assert not events and outcome and len(outcome.trials) == 4
+    search(dataclasses.replace(setup, search=dataclasses.replace(setup.search, trials=6)))
+    assert trials_csv(setup)[:4] == before
+    assert len(trials_csv(setup)) == 6
+
+
+def test_an_interrupted_search_goes_on(set_up: SetUp) -> None:
+    """Finished trials stay, the one that ran is tried again with its parameters, and then all are there."""
+    setup = set_up()
+    events, outcome = search(setup, until=2)
+    assert outcome is None
+    before = trials_csv(setup)
+    events, outcome = search(setup)
+    after = trials_csv(setup)
+    assert outcome and after[:2] == before
+    assert [row["status"] for row in after] == ["done", "done", "interrupted", "done", "done"]
+    columns = ("protocol.coarse.lr", "protocol.psnr.lr")
+    assert [after[2][column] for column in columns] == [after[3][column] for column in columns]
+    assert len(keys(events, StageFinished)) <= 4
+
+
+def test_the_best_is_an_experiment_that_runs(
+    set_up: SetUp, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its base row is the best trial, with no stage left to train for the search's seed; the default is beside it.
+
+    Folders relative to the experiment are found from where it lies.
+    """
+    setup = set_up(("seeds: [0]", "seeds: [0, 3]"), (str(pairs), os.path.relpath(pairs, tmp_path)), trials=6)
+    _, outcome = search(setup)
+    assert outcome
+    best = max(outcome.trials, key=lambda result: (result.value or 0.0, -result.number))
+    assert best.number > 0
+    monkeypatch.chdir(tmp_path)
+    plan = prepare(Selection(Path("runs/small/best.yaml"), None, (), (), (), "cpu", (), replace=False)).plan
+    assert (plan.experiment.name, plan.experiment.seeds) == ("small_best", (0, 3))
+    config = read_json(setup.context.output / f"trial.{best.number}/seed0/record.json")["config"]
+    assert [row.name for row in plan.experiment.rows] == ["base", "search.default"]
+    assert plan.experiment.rows[0].config == config
+    assert plan.experiment.rows[1].config == setup.experiment.rows[0].config
+    stored = {
+        run.seed: [setup.context.store.finished(stage.key) is not None for stage in run.stages] for run in plan.runs
+    }
+    assert stored == {0: [True, True], 3: [False, False]}
+
+
+def test_a_metric_that_is_best_low_is_minimised(set_up: SetUp) -> None:
+    """The best trial by harm is the one that does the least."""
+    setup = set_up(("search:\n", "search:\n  metric: harm\n"))
+    events, outcome = search(setup)
+    assert outcome
+    last = [event for event in events if isinstance(event, TrialFinished)][-1]
+    assert last.best and last.best.value == min(result.value or 0.0 for result in outcome.trials)
+
+
+def test_importances_need_ten_trials(set_up: SetUp) -> None:
+    """Their shares sum to 1; with fewer trials there are none."""
+    setup = set_up(trials=9)
+    _, few = search(setup)
+    assert few and few.importances == {}
+    _, enough = search(dataclasses.replace(setup, search=dataclasses.replace(setup.search, trials=10)))
+    assert enough and set(enough.importances) == {"protocol.coarse.lr", "protocol.psnr.lr"}
+    assert sum(enough.importances.values()) == pytest.approx(1.0)
+
+
+def dispatcher(setup: Setup, study: Any, workers: int = 2) -> Dispatcher:
+    return Dispatcher(study, Planner(setup.experiment, setup.search, setup.context), trials=4, workers=workers)
+
+
+def test_a_trial_waits_for_a_stage_that_another_one_trains(set_up: SetUp) -> None:
+    """It starts as soon as the shared stage is there, not only when the other trial has ended."""
+    setup = set_up(("protocol.coarse.lr: {choices: [1e-3, 2e-3]}", "protocol.psnr.clip_norm: {choices: [null, 1.0]}"))
+    with open_study(setup.journal, "small", setup.search, "x", replace=False) as study:
+        take_up(study, setup.search)
+        giving = dispatcher(setup, study)
+        first = giving.take()
+        assert first and giving.take() is None
+        run = first[0].run
+        giving.trained(run.folder, run.stages[0].key)
+        second = giving.take()
+        assert second and second[0].run.stages[0].key == run.stages[0].key
+        assert second[0].run.stages[1].key != run.stages[1].key
+
+
+def test_latencies_are_measured_while_nothing_runs(set_up: SetUp) -> None:
+    """A trial with a new network waits for the running ones; as many as can start together are measured then."""
+    setup = set_up((WIDTH[0], "model.backbone.width: {low: 4, high: 40}"))
+    with open_study(setup.journal, "small", setup.search, "x", replace=False) as study:
+        take_up(study, setup.search)
+        giving = dispatcher(setup, study)
+        together = [giving.take(), giving.take()]
+        assert all(together) and giving.take() is None
+        assert len({trial.params["model.backbone.width"] for trial in study.trials}) == 3
+        assert giving.unfinished == 4
+
+
+@pytest.mark.slow
+def test_trials_side_by_side_share_what_one_after_the_other_do(set_up: SetUp) -> None:
+    """With two processes no stage is trained twice, either, and the first trial has the same value to the bit."""
+    alone = search(set_up())[1]
+    setup = set_up()
+    two = dataclasses.replace(setup, workers=2, journal=setup.journal.with_name("two.journal"))
+    context = dataclasses.replace(setup.context, machine=dataclasses.replace(setup.context.machine, threads=2))
+    for record in setup.context.store.root.glob("*/meta.json"):
+        record.unlink()
+    events, together = search(dataclasses.replace(two, context=context))
+    assert alone and together
+    assert together.trials[0].value == alone.trials[0].value
+    trained = keys(events, StageFinished)
+    assert len(trained) == len(set(trained))
+    assert [result.status for result in together.trials] == ["done"] * 4
+
+
+def test_results_say_what_they_are(set_up: SetUp) -> None:
+    """The events name the trial's folder, what came out, the best so far and how many are done."""
+    events, _ = search(set_up(trials=2))
+    finished = [event for event in events if isinstance(event, TrialFinished)]
+    assert [(event.folder, event.done, event.total) for event in finished] == [
+        ("trial.0/seed0", 1, 2),
+        ("trial.1/seed0", 2, 2),
+    ]
+    assert not any(isinstance(event, RowFinished) for event in events)
+    assert finished[0].best == finished[0].result
+    assert finished[-1].seconds_left == 0
