@@ -97,9 +97,10 @@ def _others(kind: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _metrics() -> Iterator[tuple[str, list[str]]]:
+    from benchmark.evaluation.maps import MAP_METRICS
     from benchmark.evaluation.metrics import METRICS
 
-    for name, metric in METRICS.items():
+    for name, metric in {**METRICS, **MAP_METRICS}.items():
         good = {"higher": "higher is better", "lower": "lower is better", "near_one": "1 is best"}[metric.direction]
         yield name, [f"formula: {metric.formula}", f"{metric.unit or 'no unit'}; {good}"]
 

@@ -94,7 +94,7 @@ def _show_gates(plan: "Plan", context: "Context") -> None:
         gates = [counted.get(name, f"{name}: measured by run") for name in runs[0].config["gates"]]
         click.echo(f"gates of {rows}: {'; '.join(gates) or 'none'}")
     for run in plan.runs:
-        reason = does_not_fit(run, context.machine, context.registry)
+        reason = does_not_fit(run, context)
         if reason and run.seed == plan.runs[0].seed:
             click.echo(f"too large for this machine: {run.row}: {reason}")
 

@@ -23,8 +23,8 @@ def runs(output: Path) -> Finding:
 
 def _folder(name: str, folder: Path, mend: str) -> Finding:
     """Whether files can be made in a folder, or, as long as it does not exist, in the nearest one above it."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
     try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
         with tempfile.TemporaryFile(dir=there):
             free = shutil.disk_usage(there).free
     except OSError as error:

@@ -36,6 +36,9 @@ def probe(steps: Sequence[str], seconds: float) -> dict[str, Probed]:
     deadline = time.monotonic() + seconds
     results: dict[str, Probed] = {}
     while left := [step for step in steps if step not in results]:
+        if time.monotonic() >= deadline:
+            late = Probed({}, f"not tried: what came before it took longer than {seconds:.0f} s")
+            return results | dict.fromkeys(left, late)
         found, why = _run(left, deadline)
         results |= found
         if missing := [step for step in left if step not in found]:

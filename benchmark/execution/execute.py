@@ -84,15 +84,8 @@ def _measured_groups(runs: Sequence[Run], context: Context) -> list[Group]:
         model = settings_id([run.config["model"], run.config["gates"]])
         if model not in measured:
             measured[model] = measure_model(run, context)
-        tasks[run.folder] = _task(run, measured[model], context)
+        tasks[run.folder] = Task(run, measured[model], does_not_fit(run, context))
     return [tuple(tasks[run.folder] for run in group) for group in group_runs(runs)]
-
-
-def _task(run: Run, measured: Measured | str, context: Context) -> Task:
-    """The task of a row; a row too large for this machine is one that fails at once."""
-    if isinstance(measured, str):
-        return Task(run, measured)
-    return Task(run, does_not_fit(run, context.machine, context.registry) or measured)
 
 
 def check_patches(plan: Plan, context: Context) -> None:

@@ -33,6 +33,8 @@ class Task:
     run: Run
     measured: Measured | str
     """Or why that could not be measured; then the row has failed."""
+    refused: str | None = None
+    """Why it is not to be run although its network is sound; then the row has failed, too."""
     is_trial: bool = False
     """A trial of a search: every gate it fails rejects it, and test is not read."""
 
@@ -60,7 +62,7 @@ def worker_count(plan: Plan, context: Context) -> int:
 
 def _most_demanding(plan: Plan, context: Context) -> int:
     """Bytes that the most demanding row which fits at all needs; rows that do not are not trained."""
-    needs = (needed_bytes(run, context.registry)[0] for run in plan.runs)
+    needs = (needed_bytes(run, run.stages, context.registry)[0] for run in plan.runs)
     return max((needed for needed in needs if needed <= machine_bytes(context.machine)), default=0)
 
 
@@ -91,6 +93,8 @@ def run_group(group: Group, experiment: str, context: Context) -> Iterator[Event
 def _run_task(task: Task, experiment: str, context: Context, broken: Mapping[str, str]) -> Iterator[Event]:
     if isinstance(task.measured, str):
         return fail_row(task.run, experiment, context, None, task.measured)
+    if task.refused is not None:
+        return fail_row(task.run, experiment, context, task.measured, task.refused)
     return run_row(task.run, experiment, context, task.measured, broken, is_trial=task.is_trial)
 
 

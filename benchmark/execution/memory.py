@@ -2,11 +2,13 @@
 
 import json
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
+from benchmark.execution.context import Context
 from benchmark.execution.machine import Machine
 from benchmark.experiment.plan import PlannedStage, Run
 from benchmark.gates.memory import training_bytes
@@ -16,10 +18,10 @@ from benchmark.registry import Registry
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
-def needed_bytes(run: Run, registry: Registry) -> tuple[int, PlannedStage]:
-    """Bytes of the most demanding stage of a row, at least, and that stage; 0 if the network is broken."""
+def needed_bytes(run: Run, stages: Sequence[PlannedStage], registry: Registry) -> tuple[int, PlannedStage]:
+    """Bytes of the most demanding of these stages of a row, at least, and that stage; 0 if the network is broken."""
     model = json.dumps(run.config["model"])
-    needs = [(_stage_bytes(model, *_shape(stage), registry), stage) for stage in run.stages]
+    needs = [(_stage_bytes(model, *_shape(stage), stage.settings["precision"], registry), stage) for stage in stages]
     return max(needs, key=lambda need: need[0])
 
 
@@ -31,16 +33,19 @@ def machine_bytes(machine: Machine) -> int:
     return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *limits])
 
 
-def does_not_fit(run: Run, machine: Machine, registry: Registry) -> str | None:
-    """Why a row cannot be trained here and what to lower, or None if it may fit."""
-    needed, stage = needed_bytes(run, registry)
-    there = machine_bytes(machine)
+def does_not_fit(run: Run, context: Context) -> str | None:
+    """Why what is left of a row cannot be trained here and what to lower, or None if it may fit."""
+    stages = [stage for stage in run.stages if context.store.finished(stage.key) is None]
+    if not stages:
+        return None
+    needed, stage = needed_bytes(run, stages, context.registry)
+    there = machine_bytes(context.machine)
     if needed <= there:
         return None
     batch, patch = _shape(stage)
     return (
-        f"protocol.{stage.name} needs at least {needed / 1e9:.1f} GB (batch {batch} of {patch} x {patch} pixels), "
-        f"this machine has {there / 1e9:.1f} GB; lower batch or patch"
+        f"protocol.{stage.name} needs at least {needed / 1e9:.1f} GB (batch {batch} of {patch} x {patch} pixels, "
+        f"{stage.settings['precision']}), this machine has {there / 1e9:.1f} GB; lower batch or patch"
     )
 
 
@@ -49,9 +54,9 @@ def _shape(stage: PlannedStage) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=1024)  # rows and seeds share networks and shapes
-def _stage_bytes(model: str, batch: int, patch: int, registry: Registry) -> int:
+def _stage_bytes(model: str, batch: int, patch: int, precision: str, registry: Registry) -> int:
     try:
-        return training_bytes(build(json.loads(model), 0, registry), batch, patch)
+        return training_bytes(build(json.loads(model), 0, registry), batch, patch, precision)
     except Exception:  # somebody's network: whatever is wrong with it concerns its rows alone
         return 0
 

@@ -23,7 +23,7 @@ from benchmark.execution.events import Event, GatesChecked, ImageScored, RowFini
 from benchmark.execution.machine import Machine
 from benchmark.execution.provenance import provenance
 from benchmark.execution.records import Record, write_curves, write_images, write_record, write_scores
-from benchmark.execution.stages import network, train_stage
+from benchmark.execution.stages import network, on_val_of, train_stage
 from benchmark.execution.store import StageResult
 from benchmark.experiment.plan import Floor, Run
 from benchmark.experiment.schema import AnyGate, CountedGate
@@ -202,7 +202,8 @@ def _tested(run: Run, record: Record, context: Context) -> Generator[Event, None
 
 def _supervised_maps(run: Run, context: Context) -> frozenset[str]:
     """Maps that any loss of the row compares with the truth; others need not be near it, so they are not scored."""
-    losses = {loss for stage in run.stages for loss in stage.settings["loss"]}
+    terms = [term for stage in run.stages for term in stage.settings["loss"].items()]
+    losses = {loss for loss, settings in terms if settings["weight"]}
     return frozenset(name for loss in losses for name in context.registry.find("loss", loss).supervises)
 
 
@@ -221,7 +222,7 @@ def _stages(
         result = context.store.finished(stage.key)
         if result is not None:
             yield StageReused(run.folder, result)
-            found.append((result, True))
+            found.append((on_val_of(run, result, context), True))
         elif stage.key in broken:
             raise RowError(f"shares a stage that failed in another row: {broken[stage.key]}")
         else:
@@ -233,6 +234,7 @@ def _stages(
 
 def _entry(result: StageResult, *, reused: bool) -> dict[str, Any]:
     entry = asdict(result)
+    del entry["val_fingerprint"]  # the resolved data is in the record
     entry["val"] = {metric: summary["mean"] for metric, summary in result.val.items()}
     return {"name": entry.pop("name"), "key": entry.pop("key"), "reused": reused, **entry}
 

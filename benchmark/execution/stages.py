@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator
+from dataclasses import replace
 
 from benchmark.data.open import make_augmentations
 from benchmark.data.sampling import Sampler
@@ -57,10 +58,20 @@ def train_stage(
         images_per_second=stage.steps * stage.batch / seconds,
         peak_memory_bytes=peak_memory_bytes(device),
         val=_look_at_val(run, restorer, context),
+        val_fingerprint=context.source(run.config, "val").fingerprint,
     )
     context.store.publish(result, restorer, curve)
     yield StageFinished(run.folder, result)
     return result
+
+
+def on_val_of(run: Run, result: StageResult, context: Context) -> StageResult:
+    """A stored stage's result on the val images of this run, which are not those of whoever trained it by nature."""
+    fingerprint = context.source(run.config, "val").fingerprint
+    if result.val_fingerprint == fingerprint:
+        return result
+    trained = network(run, result.key, context)
+    return replace(result, val=_look_at_val(run, trained, context), val_fingerprint=fingerprint)
 
 
 def network(run: Run, key: str | None, context: Context) -> Restorer:

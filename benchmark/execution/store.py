@@ -29,6 +29,8 @@ class StageResult:
     images_per_second: float
     peak_memory_bytes: int
     val: dict[str, Summary]
+    val_fingerprint: str = ""
+    """Of the images that `val` is about: they are no part of the key, so another experiment may have others."""
 
 
 @dataclass(frozen=True)

@@ -147,8 +147,8 @@ class Dispatcher:
             trial = self._running[run.folder].trial
             for verdict in measured.gates:
                 _set_constraint(trial, verdict)
-            measured = self._breaks(run) or does_not_fit(run, self._context.machine, self._context.registry) or measured
-        return Task(run, measured, is_trial=True)
+        refused = self._breaks(run) or does_not_fit(run, self._context)
+        return Task(run, measured, refused, is_trial=True)
 
     def _breaks(self, run: Run) -> str | None:
         """Why a stage of a run is known to diverge."""

@@ -121,7 +121,7 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
     seed is yet to be confirmed.
     """
     base = {parameter.path: parameter.base for parameter in search.parameters}
-    default = {path: value for path, value in base.items() if value != best.values[path]}
+    default = {path: _laid_over(best.values[path], value) for path, value in base.items() if value != best.values[path]}
     settings = with_values(experiment.document, search, best.values).data
     rows = {name: settings[name] for name in RowSettings.model_fields if name in settings}
     content = {
@@ -138,6 +138,14 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
         f"# Test was not looked at. Compare it over all seeds:  python -m benchmark run {file}\n"
     )
     write_text(file, head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def _laid_over(best: Any, base: Any) -> Any:
+    """What restores `base` as an override of `best`: mappings merge, so what only `best` has must be taken away."""
+    if not isinstance(best, dict) or not isinstance(base, dict) or best.get("name") != base.get("name"):
+        return base
+    gone = dict.fromkeys(best.keys() - base.keys())
+    return {**gone, **{key: _laid_over(best.get(key), value) for key, value in base.items()}}
 
 
 def result_in(trial: FrozenTrial, search: Search) -> TrialResult:

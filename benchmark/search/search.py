@@ -149,7 +149,8 @@ def _default_workers(setup: Setup, base: Plan) -> int:
     machine = setup.context.machine
     if machine.device.type != "cpu":
         return 1
-    in_memory = machine_bytes(machine) // max(1, needed_bytes(base.runs[0], setup.context.registry)[0])
+    run = base.runs[0]
+    in_memory = machine_bytes(machine) // max(1, needed_bytes(run, run.stages, setup.context.registry)[0])
     return max(1, min(machine.threads, setup.search.trials // _TRIALS_FOR_A_WORKER, in_memory))
 
 

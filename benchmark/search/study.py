@@ -18,6 +18,7 @@ from benchmark.errors import RecordError
 from benchmark.experiment.space import Choices, Parameter, Range, Search
 from reports.metrics import metric as facts
 
+_BEGIN = b'{"op_code":'
 _IDENTITY, _RETRY_OF = "identity", "retry_of"
 
 
@@ -32,6 +33,7 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     journal.parent.mkdir(parents=True, exist_ok=True)
+    _check_is_journal(journal)
     with journal.open("ab+") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it however the process ends
@@ -108,6 +110,17 @@ def _storage(journal: Path) -> JournalStorage:
         raise RecordError(
             f"{journal}: not an Optuna journal ({error}); move it away or choose another --storage"
         ) from None
+
+
+def _check_is_journal(journal: Path) -> None:
+    """Raises RecordError for a file that is something else, before anything is written to it."""
+    if not journal.exists():
+        return
+    if journal.is_dir():
+        raise RecordError(f"{journal}: is a folder; name a file with --storage")
+    begin = journal.read_bytes()[: len(_BEGIN)]
+    if begin != _BEGIN[: len(begin)]:  # a kill may have left less of the first line, or nothing
+        raise RecordError(f"{journal}: not an Optuna journal; move it away or choose another --storage")
 
 
 def _drop_half_a_line(journal: Path) -> None:

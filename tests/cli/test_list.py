@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from benchmark.cli import cli
 from benchmark.cli.sizes import show_sizes
 from benchmark.errors import ComponentError
+from benchmark.evaluation.maps import MAP_METRICS
 from benchmark.evaluation.metrics import METRICS
 from benchmark.experiment.plan import FLOORS
 from benchmark.gates.cost import cost
@@ -46,7 +47,7 @@ def test_without_a_kind_all_names_are_listed() -> None:
     lines = dict(line.split(": ") for line in run().output.splitlines())
     for kind in KINDS:
         assert lines[{"loss": "losses"}.get(kind, f"{kind}s")] == ", ".join(Registry().names(kind))
-    assert lines["metrics"].split(", ") == list(METRICS)
+    assert lines["metrics"].split(", ") == [*METRICS, *MAP_METRICS]
     assert lines["floors"].split(", ") == list(FLOORS)
     assert {"contest", "heavy", "severe"} == set(lines["presets"].split(", "))
     assert {"size", "parameters", "macs", "latency"} <= set(lines["gates"].split(", "))

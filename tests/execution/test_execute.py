@@ -391,3 +391,17 @@ def test_maps_are_scored_where_they_are_supervised(edited: Edited) -> None:
     }
     assert {row: names for row, names in scored.items() if names} == {"heads.told": {"region_iou"}}
     assert "region_iou" in (output / "heads.told/seed0/scores.csv").read_text()
+
+
+def test_a_reused_stage_is_judged_on_the_val_of_its_run(experiment_file: Path, pairs: Path, tmp_path: Path) -> None:
+    """Val is no part of a stage's key: another run that shares the stage scores its weights on its own val images."""
+    _, before, output = run(experiment_file)
+    shutil.rmtree(output)  # the store beside it stays
+    for role, origin in (("degraded", "target"), ("target", "degraded")):
+        shutil.copytree(pairs / "val" / origin, tmp_path / "swapped" / role)
+    experiment_file.write_text(experiment_file.read_text().replace(f"{pairs}/val", str(tmp_path / "swapped")))
+    events, after, _ = run(experiment_file)
+    assert not any(isinstance(event, StageFinished) for event in events)
+    values = [[stage["val"]["psnr"] for stage in record.stages] for record in (before[-1], after[-1])]
+    assert all(old != new for old, new in zip(*values, strict=True))
+    assert all("val_fingerprint" not in stage for stage in after[-1].stages)

@@ -14,8 +14,11 @@ from benchmark.cli.options import Selection
 from benchmark.cli.prepare import prepare
 from benchmark.errors import BenchmarkError, ExperimentError
 from benchmark.execution.events import RowFinished, StageFinished, StageProgress, StageReused
+from benchmark.experiment.document import Document
+from benchmark.experiment.merge import merge
 from benchmark.files import read_json
 from benchmark.search.dispatch import Dispatcher, Planner
+from benchmark.search.results import _laid_over
 from benchmark.search.search import Outcome, SearchStarted, Setup, TrialFinished, run_search
 from benchmark.search.study import open_study, take_up
 from reports.records import record_from
@@ -287,3 +290,19 @@ def test_results_say_what_they_are(set_up: SetUp) -> None:
     assert not any(isinstance(event, RowFinished) for event in events)
     assert finished[0].best == finished[0].result
     assert finished[-1].seconds_left == 0
+
+
+@pytest.mark.parametrize(
+    ("best", "base"),
+    [
+        ({"name": "degradation", "gain_channels": 1}, {"name": "degradation"}),
+        ({"flip": {}, "rotate90": {}}, {"flip": {}}),
+        ({"l1": {"weight": 1.0, "extra": 2}}, {"l1": {"weight": 2.0}, "psnr": 1.0}),
+        ({"name": "rgb", "kernel_size": 1}, {"name": "degradation"}),
+        ([1, 2], [1]),
+    ],
+)
+def test_the_default_takes_away_what_only_the_best_has(best: object, base: object) -> None:
+    """Laid over the best by the rule of overrides it gives the base value again."""
+    merged = merge(Document({"x": best}, {}), Document({"x": _laid_over(best, base)}, {}))
+    assert merged.data == {"x": base}

@@ -138,13 +138,20 @@ def test_half_a_line_does_no_harm(opened: Open, tmp_path: Path) -> None:
     assert [result.status for result in results(opened(), SPACE)] == ["done", "done"]
 
 
-@pytest.mark.parametrize("text", ["trial,value\n1,2\n", "{}\n", "[1]\n"])
+@pytest.mark.parametrize("text", ["trial,value\n1,2\n", "{}\n", "[1]\n", "SQLite format 3", '{"op": 1}'])
 def test_another_file_is_no_journal(opened: Open, tmp_path: Path, text: str) -> None:
     """`--storage` may name anything."""
     (tmp_path / "j").write_text(text)
     with pytest.raises(RecordError, match="not an Optuna journal"):
         opened()
     assert (tmp_path / "j").read_text() == text
+
+
+def test_a_folder_is_no_journal(opened: Open, tmp_path: Path) -> None:
+    """It is told as what it is."""
+    (tmp_path / "j").mkdir()
+    with pytest.raises(RecordError, match="is a folder"):
+        opened()
 
 
 def result(number: int, value: float | None, lr: float = 1.0) -> TrialResult:

@@ -43,16 +43,13 @@ def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
       python -m benchmark data render --preset severe --count 20 --size 256 --out faces --maps
       python -m benchmark data render --clean portraits --split train --count 200 --out faces/train
     """
-    from benchmark.data.parallel import usable_cores
-    from benchmark.data.render import write_pairs
-
     settings = _settings(**options)
     source = _opened(settings, options["count"])
     count = options["count"] or len(source)
     started = time.perf_counter()
     try:
         _prepare(out, {"pairs": count, **settings}, force=force)
-        show_progress(write_pairs(source, count, out, usable_cores(), with_maps=maps), count, "pair")
+        _write(source, count, out, with_maps=maps)
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error}); mend that, then say --force to start again") from None
     except KeyboardInterrupt:
@@ -62,6 +59,16 @@ def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
     click.echo(f"{count} pairs in {out}, {seconds:.0f} s ({seconds / count:.2f} s a pair)", err=True)
     click.echo(_usage(out))
     return 0
+
+
+def _write(source: "Source", count: int, out: Path, *, with_maps: bool) -> None:
+    from benchmark.data.parallel import usable_cores
+    from benchmark.data.render import write_pairs
+
+    try:
+        show_progress(write_pairs(source, count, out, usable_cores(), with_maps=with_maps), count, "pair")
+    except DataError as error:
+        raise DataError(f"{error}; {out} is not complete: mend that, then say --force to start again") from None
 
 
 def _settings(preset: str, count: int | None, size: int | None, seed: int, **clean: Any) -> dict[str, Any]:
