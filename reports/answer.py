@@ -1,5 +1,6 @@
 """The answer on the first screen: which row leads, by how much, and what the records do not say."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ from reports import gates, text
 from reports.metrics import Metric
 from reports.records import Problem
 from reports.summary import BASE, IDENTITY, Summary, complete, difference, ranked
+
+_MOST_NAMES = 4
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ def answer(rows: dict[str, Summary], problems: Sequence[Problem], primary: Metri
     peers = [row for row in complete(order) if row.mean(primary.name) is not None]
     keeping = [row for row in peers if not row.failed_gates]
     if not keeping:
-        return Answer("", _no_leader(order, peers), _open_points(rows, problems))
+        return Answer("", _no_leader(order, peers, primary), _open_points(rows, problems))
     leader = keeping[0]
     over = f"{text.count(len(leader.finished), 'seed')} and {text.count(images, 'test image')}"
     lead = f"{_under(order)} {_shown(leader, primary)}{_against(leader, keeping, rows, primary)} (mean over {over})."
@@ -35,9 +38,12 @@ def answer(rows: dict[str, Summary], problems: Sequence[Problem], primary: Metri
     return Answer(text.printable(leader.row), lead, _open_points(rows, problems))
 
 
-def _no_leader(order: Sequence[Summary], peers: Sequence[Summary]) -> str:
+def _no_leader(order: Sequence[Summary], peers: Sequence[Summary], primary: Metric) -> str:
     if peers:
-        return f"No finished row keeps the gates: {_names(peers)} each fail at least one."
+        failures = Counter(gate.name for row in peers for gate in row.failed_gates)
+        counts = [f"{text.count(number, 'row')} {text.printable(gate)}" for gate, number in failures.most_common()]
+        best = f"The best of them, {text.printable(peers[0].row)}, has {_shown(peers[0], primary)}."
+        return f"No finished row keeps the gates (failing: {text.listing(counts)}). {best}"
     return "The finished rows lack the primary metric." if order else "No row has finished yet."
 
 
@@ -124,4 +130,7 @@ def _unfinished(problems: Sequence[Problem]) -> list[str]:
 
 
 def _names(rows: Sequence[Summary]) -> str:
-    return text.listing([text.printable(row.row) for row in rows])
+    """At most a few names: this is a sentence, the tables have them all."""
+    names = [text.printable(row.row) for row in rows[:_MOST_NAMES]]
+    left = len(rows) - len(names)
+    return text.listing([*names, f"{left} more"] if left else names)

@@ -22,6 +22,7 @@ from reports.summary import BASE, Difference, Summary, latency
 from reports.text import megabytes, printable, with_unit
 
 _CURVE_POINTS = 120
+_MOST_LABELS = 12
 _LARGEST_MARKER = 420.0
 """Area of the marker of the largest file, in square points."""
 
@@ -61,14 +62,29 @@ def quality_latency(found: Sequence[Point], floors: Sequence[Summary], primary: 
     _markers(axes, found, areas)
     if outside:
         axes.set_title("\n".join(outside), fontsize=8.5, color=QUIET, pad=8)
+    named = labelled(found, primary)
     label_points(
         axes,
         [
             (point.latency_ms, point.quality, 0.65 * area**0.5, _point_label(point))
             for point, area in zip(found, areas, strict=True)
+            if point in named
         ],
     )
     return figure
+
+
+def labelled(found: Sequence[Point], primary: Metric) -> list[Point]:
+    """The points that carry their name: all if there is room, else base and those that no other beats in both."""
+    if len(found) <= _MOST_LABELS:
+        return list(found)
+    return [point for point in found if point.row.row == BASE or not _is_beaten(point, found, primary)]
+
+
+def _is_beaten(point: Point, found: Sequence[Point], primary: Metric) -> bool:
+    return any(
+        other.latency_ms <= point.latency_ms and primary.gain(other.quality, point.quality) > 0 for other in found
+    )
 
 
 def difference_dots(found: Sequence[Difference], primary: Metric, margin: float) -> Figure:

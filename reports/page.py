@@ -157,12 +157,13 @@ def _quality_latency(
     shown = {point.row.row for point in found}
     lacking = [text.printable(row.row) for row in trained if row.row not in shown]
     names = text.listing([text.printable(point.row.row) for point in found])
+    few = "" if len(figures.labelled(found, primary)) == len(found) else " Named: base and rows no other beats in both."
     drawing = render(
         figures.quality_latency(found, floors, primary),
         "quality_latency",
         f"{primary.label} on test against latency of one image on this machine. The area of a marker grows with its "
         "file (float32); hollow markers fail a gate. Dashed: limits of gates measured here; dotted: rows that need no "
-        "training.",
+        f"training.{few}",
         f"Scatter plot of {primary.label} against latency in ms for {names}. The numbers are in the ranking table.",
     )
     return drawing, f"Without latency here, so not shown: {text.listing(lacking)}." if lacking else ""

@@ -53,7 +53,8 @@ def test_when_no_row_keeps_the_gates_none_leads(make_run, edit):
     for row in ("base", "heads.residual", "heads.direct_rgb"):
         fail_gate(edit, run, row)
     found = answer_of(run)
-    assert found.leader == "" and "No finished row keeps the gates" in found.lead
+    assert found.leader == "" and "No finished row keeps the gates (failing: 3 rows " in found.lead
+    assert "The best of them, " in found.lead
 
 
 def test_a_lead_within_its_spread_is_called_undecided(make_run, edit):

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from PIL import Image
 from reports import pictures, write
 from reports.drawing import canvas, label_points, style
 from reports.examples import BUDGET_BYTES, chosen, examples
-from reports.figures import thinned
+from reports.figures import labelled, points, thinned
 from reports.load import load
 from reports.metrics import metric
 from reports.summary import summaries
@@ -132,3 +133,16 @@ def test_without_a_measured_latency_the_page_says_why_the_figure_is_missing(make
     page = write(run)
     assert "No latency was measured on this machine" in page.read_text()
     assert not (page.parent / "figures" / "quality_latency.svg").exists()
+
+
+def test_of_many_rows_only_those_on_the_front_are_named(make_run):
+    """Few points all carry their name; of many, base and those that no other beats in quality and latency."""
+    psnr = metric("psnr")
+    found = points(list(summaries(load(make_run())).values()), psnr)
+    assert labelled(found, psnr) == found
+    rival = next(point for point in found if point.row.row != "base")
+    beaten = [replace(rival, latency_ms=1e4 + place, quality=-place) for place in range(12)]
+    best = replace(rival, latency_ms=1e5, quality=99.0)
+    named = labelled([*found, *beaten, best], psnr)
+    assert best in named and any(point.row.row == "base" for point in named)
+    assert not any(point in named for point in beaten)
