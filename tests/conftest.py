@@ -1,5 +1,6 @@
 """Real pairs and small experiments that every room's tests may use."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+
+# A shell in the background starts its commands deaf to Ctrl-C, and what these tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
