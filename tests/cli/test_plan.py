@@ -1,0 +1,16 @@
+"""What `plan` says besides its table."""
+
+from pathlib import Path
+
+from benchmark.cli.options import Selection
+from benchmark.cli.plan import advice
+from benchmark.cli.prepare import prepare
+
+
+def test_a_plan_of_days_names_the_ways_out(experiment_file: Path) -> None:
+    """Below a day nothing is said; above, that it may be stopped, that it has no GPU, and the short form."""
+    experiment_file.write_text(experiment_file.read_text() + "short_form: tiny.yaml\n")
+    plan = prepare(Selection(experiment_file, None, (), (), (), "cpu", (), replace=False)).plan
+    assert advice(plan, 3600) == []
+    told = "\n".join(advice(plan, 1e6))
+    assert "stop it whenever you like" in told and "without a GPU" in told and told.endswith("small scale: tiny.yaml")
