@@ -152,7 +152,8 @@ def _explain(error: Any, document: Document) -> str:
         what = f"expected settings `key: value`, got {error['input']!r}"
         return f"{place}: {dotted}: {what}" + ("" if path[-1] in known else f"; {suggestion(str(path[-1]), known)}")
     if error["type"] == "extra_forbidden":
-        return f"{place}: {dotted}: no such setting; {suggestion(str(path[-1]), known)}"
+        # Another kind of gate may have the very name.
+        return f"{place}: {dotted}: no such setting; {suggestion(str(path[-1]), known - {path[-1]})}"
     return f"{place}: {dotted or 'experiment'}: {_reason(error)}"
 
 

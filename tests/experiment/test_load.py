@@ -190,3 +190,11 @@ def test_folders_are_relative_to_the_file(experiment_file: Path, pairs: Path, tm
     folder = Path(read(child).rows[0].config["data"]["test"]["degraded"])
     assert folder.is_absolute()
     assert folder.resolve() == (pairs / "test/degraded").resolve()
+
+
+def test_a_setting_of_another_gate_is_not_suggested_to_itself(experiment_file: Path) -> None:
+    """`limit` belongs to other gates; the message names what this one has."""
+    text = experiment_file.read_text().replace("size: {limit_bytes: 10_000_000}", "size: {limit: 10_000_000}")
+    experiment_file.write_text(text)
+    with pytest.raises(ExperimentError, match=r"gates.size.limit: no such setting; did you mean 'limit_\w+'\?"):
+        read(experiment_file)
