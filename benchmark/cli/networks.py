@@ -11,7 +11,7 @@ import click
 from benchmark.cli.options import matching_rows
 from benchmark.experiment.document import Document, Path_, parse
 from benchmark.experiment.load import load as load_experiment
-from benchmark.experiment.plan import settings_id
+from benchmark.experiment.plan import network_id
 from benchmark.experiment.resolve import resolve_model
 from benchmark.files import read_json
 from benchmark.model import Restorer, build, load
@@ -78,7 +78,7 @@ def of_experiment(file: Path, sets: Sequence[str], patterns: tuple[str, ...], re
     for row in rows:
         if row.name in chosen:
             config = {"model": row.config["model"], "gates": row.config["gates"]}
-            having.setdefault(settings_id(config), []).append(row.name)
-            configs[settings_id(config)] = config
+            having.setdefault(network_id(config), []).append(row.name)
+            configs[network_id(config)] = config
     for identity, config in configs.items():
         yield Network(tuple(having[identity]), config, partial(build, config["model"], 0, registry))

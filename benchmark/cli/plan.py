@@ -101,9 +101,9 @@ def _show_gates(plan: "Plan", context: "Context") -> None:
 
 def _by_network(plan: "Plan") -> list[list["Run"]]:
     """The runs of a plan, those with equal network and gates together."""
-    from benchmark.experiment.plan import settings_id
+    from benchmark.experiment.plan import network_id
 
     networks: dict[str, list[Run]] = {}
     for run in plan.runs:
-        networks.setdefault(settings_id([run.config["model"], run.config["gates"]]), []).append(run)
+        networks.setdefault(network_id(run.config), []).append(run)
     return list(networks.values())

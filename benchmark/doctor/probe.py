@@ -80,7 +80,8 @@ def _machine() -> dict[str, Any]:
     """What a run would use: the project's own choice of device, threads and allocator."""
     import torch
 
-    from benchmark.execution.machine import prepare_machine, usable_cores
+    from benchmark.data.parallel import usable_cores
+    from benchmark.execution.machine import prepare_machine
     from benchmark.execution.memory import machine_bytes
 
     machine = prepare_machine("cpu")

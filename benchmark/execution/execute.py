@@ -18,7 +18,7 @@ from benchmark.execution.local import Group, Task, group_runs, run_groups, worke
 from benchmark.execution.memory import does_not_fit
 from benchmark.execution.records import Record, is_finished, write_pairs
 from benchmark.execution.rows import Measured, measure_model, run_floor
-from benchmark.experiment.plan import Environment, Floor, Plan, Run, settings_id
+from benchmark.experiment.plan import Environment, Floor, Plan, Run, network_id, settings_id
 from benchmark.experiment.schema import Stage
 from benchmark.files import write_json, write_text
 from benchmark.training import ENGINE_VERSION
@@ -81,10 +81,10 @@ def _measured_groups(runs: Sequence[Run], context: Context) -> list[Group]:
     measured: dict[str, Measured | str] = {}
     tasks: dict[str, Task] = {}
     for run in runs:
-        model = settings_id([run.config["model"], run.config["gates"]])
-        if model not in measured:
-            measured[model] = measure_model(run, context)
-        tasks[run.folder] = Task(run, measured[model], does_not_fit(run, context))
+        network = network_id(run.config)
+        if network not in measured:
+            measured[network] = measure_model(run, context)
+        tasks[run.folder] = Task(run, measured[network], does_not_fit(run, context))
     return [tuple(tasks[run.folder] for run in group) for group in group_runs(runs)]
 
 

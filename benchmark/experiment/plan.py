@@ -110,6 +110,11 @@ def settings_id(settings: Any) -> str:
     return json.dumps(settings)
 
 
+def network_id(config: Mapping[str, Any]) -> str:
+    """The network of a resolved row and the gates it is judged by: rows that agree in them are measured once."""
+    return settings_id([config["model"], config["gates"]])
+
+
 def hash_of(data: Any) -> str:
     """SHA-256 of plain data, in hex, shortened to 128 bits. The order of keys counts: augmentations have one."""
     return hashlib.sha256(json.dumps(data, allow_nan=False).encode()).hexdigest()[:32]

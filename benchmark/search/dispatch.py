@@ -14,7 +14,7 @@ from benchmark.execution.memory import does_not_fit
 from benchmark.execution.records import Record
 from benchmark.execution.rows import Measured, describe, measure_model
 from benchmark.experiment.load import Experiment, Row
-from benchmark.experiment.plan import Plan, Run, make_plan, settings_id
+from benchmark.experiment.plan import Plan, Run, make_plan, network_id
 from benchmark.experiment.resolve import resolve
 from benchmark.experiment.space import Search, with_values
 from benchmark.gates.verdict import Verdict
@@ -68,7 +68,7 @@ class Dispatcher:
 
     def measure_base(self, base: Run) -> tuple[str, ...]:
         """The gates of the base row, a line each. Raises BenchmarkError if no trial at all could pass them."""
-        measured = self._measured[_network(base)] = measure_model(base, self._context)
+        measured = self._measured[network_id(base.config)] = measure_model(base, self._context)
         if isinstance(measured, str):
             raise BenchmarkError(f"base row: {measured}")
         failed = [describe(verdict) for verdict in measured.gates if verdict.result == "failed"]
@@ -113,12 +113,12 @@ class Dispatcher:
         """
         if not self._asked:
             self._ask()
-        if self._running or not self._asked or _network(self._asked[0].run) in self._measured:
+        if self._running or not self._asked or network_id(self._asked[0].run.config) in self._measured:
             return
         while len(self._asked) < self._workers and self._unasked:
             self._ask()
         for trial in self._asked:
-            network = _network(trial.run)
+            network = network_id(trial.run.config)
             if network not in self._measured:
                 self._measured[network] = measure_model(trial.run, self._context)
 
@@ -139,10 +139,10 @@ class Dispatcher:
 
     def _may_start(self, run: Run) -> bool:
         in_training = set[str]().union(*self._training.values())
-        return _network(run) in self._measured and not any(stage.key in in_training for stage in run.stages)
+        return network_id(run.config) in self._measured and not any(stage.key in in_training for stage in run.stages)
 
     def _task(self, run: Run) -> Task:
-        measured = self._measured[_network(run)]
+        measured = self._measured[network_id(run.config)]
         if isinstance(measured, Measured):
             trial = self._running[run.folder].trial
             for verdict in measured.gates:
@@ -154,10 +154,6 @@ class Dispatcher:
         """Why a stage of a run is known to diverge."""
         messages = [self._broken[stage.key] for stage in run.stages if stage.key in self._broken]
         return f"shares a stage that diverged in another trial: {messages[0]}" if messages else None
-
-
-def _network(run: Run) -> str:
-    return settings_id([run.config["model"], run.config["gates"]])
 
 
 def _set_constraint(trial: optuna.Trial, verdict: Verdict) -> None:

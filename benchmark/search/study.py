@@ -118,7 +118,8 @@ def _check_is_journal(journal: Path) -> None:
         return
     if journal.is_dir():
         raise RecordError(f"{journal}: is a folder; name a file with --storage")
-    begin = journal.read_bytes()[: len(_BEGIN)]
+    with journal.open("rb") as file:
+        begin = file.read(len(_BEGIN))
     if begin != _BEGIN[: len(begin)]:  # a kill may have left less of the first line, or nothing
         raise RecordError(f"{journal}: not an Optuna journal; move it away or choose another --storage")
 
