@@ -15,10 +15,13 @@ class Restoration(NamedTuple):
     `image`: restored image `B 3 H W` in [0, 1] units, not clamped (so that losses keep their gradient).
     `maps`: what the head predicted on the way, by name, each `B C H W`; the degradation head gives `gain` (K) and
     `spots` (D).
+    `auxiliary`: images that a multi-output backbone restored on the way, `B 3 h w` in [0, 1] units, at equal or lower
+    resolution; in training mode only, a head gives none.
     """
 
     image: Tensor
     maps: dict[str, Tensor]
+    auxiliary: tuple[Tensor, ...] = ()
 
 
 class Head(nn.Module, ABC):

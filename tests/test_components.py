@@ -60,17 +60,19 @@ def test_any_image_size_works_through_the_restorer(name: str, sides: tuple[int, 
     """The restored image has the height and width of the degraded one, odd and tiny sizes included."""
     net = restorer(name).eval()
     with torch.no_grad():
-        image, maps = net(torch.rand(1, 3, *sides))
+        image, maps, auxiliary = net(torch.rand(1, 3, *sides))
     assert image.shape == (1, 3, *sides)
     assert all(value.shape[-2:] == sides for value in maps.values())
     assert image.isfinite().all()
+    assert auxiliary == (), "auxiliary images are for training"
 
 
 @every("backbone")
 def test_the_loss_reaches_every_parameter(name: str) -> None:
     """No parameter is dead: each has a gradient after one backward pass of a head that is not at zero."""
     net = restorer(name, "rgb").train()
-    net(torch.rand(2, 3, 64, 64)).image.square().mean().backward()
+    image, _, auxiliary = net(torch.rand(2, 3, 64, 64))
+    sum(restored.square().mean() for restored in (image, *auxiliary)).backward()
     dead = [key for key, value in net.named_parameters() if value.grad is None or not value.grad.isfinite().all()]
     assert not dead
 
@@ -114,8 +116,9 @@ def test_equal_seeds_give_equal_weights(name: str) -> None:
 def test_a_head_gives_an_image_and_maps(name: str) -> None:
     """Restoration has the degraded image's shape and finite values; gradients reach every parameter."""
     head = REGISTRY.create("head", name, {}, in_channels=5)
-    image, maps = head(torch.rand(2, 5, 12, 17), torch.rand(2, 3, 12, 17))
+    image, maps, auxiliary = head(torch.rand(2, 5, 12, 17), torch.rand(2, 3, 12, 17))
     assert image.shape == (2, 3, 12, 17)
+    assert auxiliary == ()
     assert all(value.shape[-2:] == (12, 17) for value in maps.values())
     image.mean().backward()
     assert all(parameter.grad is not None for parameter in head.parameters())

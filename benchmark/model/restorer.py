@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone
+from backbones import Backbone, Features
 from heads import Head, Restoration
 
 
@@ -20,19 +20,32 @@ class Restorer(nn.Module):
         self.head = head
 
     def forward(self, degraded: Tensor) -> Restoration:
-        """Restoration of a degraded image `B 3 H W` in [0, 1]; the restored image is not clamped."""
+        """Restoration of a degraded image `B 3 H W` in [0, 1]; the restored image is not clamped.
+
+        In training mode the auxiliary images of a multi-output backbone come with it, without their pixels that lie,
+        wholly or in part, in the padding.
+        """
         height, width = degraded.shape[-2:]
         padded = _pad(degraded, self._padded(height), self._padded(width), self.backbone.pad_mode)
         low, high = self.backbone.input_range
         scaled = padded if (low, high) == (0.0, 1.0) else padded * (high - low) + low
-        image, maps = self.head(self.backbone(scaled), padded)
+        features = self.backbone(scaled)
+        features, auxiliary = features if isinstance(features, Features) else (features, ())
+        image, maps, _ = self.head(features, padded)
         return Restoration(
-            image[..., :height, :width], {name: value[..., :height, :width] for name, value in maps.items()}
+            image[..., :height, :width],
+            {name: value[..., :height, :width] for name, value in maps.items()},
+            tuple((_crop_scaled(image, padded, height, width) - low) / (high - low) for image in auxiliary),
         )
 
     def _padded(self, side: int) -> int:
         multiple = self.backbone.multiple_of
         return -(-max(side, self.backbone.min_side) // multiple) * multiple
+
+
+def _crop_scaled(image: Tensor, padded: Tensor, height: int, width: int) -> Tensor:
+    scale = padded.shape[-2] // image.shape[-2]
+    return image[..., : height // scale, : width // scale]
 
 
 def _pad(image: Tensor, height: int, width: int, mode: str) -> Tensor:

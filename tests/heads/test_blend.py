@@ -17,7 +17,7 @@ def constant(layer):
 def test_untrained_head_is_the_identity(dtype):
     """Before training the layer is 0.5 and the restored image the degraded one, to the bit, in every dtype."""
     features, degraded = 100 * torch.randn(2, 4, 9, 7, dtype=dtype), torch.rand(2, 3, 9, 7, dtype=dtype)
-    image, maps = Blend(4).to(dtype)(features, degraded)
+    image, maps, _ = Blend(4).to(dtype)(features, degraded)
     assert torch.equal(image, degraded)
     assert (maps["blend"] == 0.5).all()
 
@@ -26,7 +26,7 @@ def test_image_follows_the_formula():
     """J = (1 - 2B)*I^2 + 2B*I, channel by channel, with the layer that is handed out."""
     head, degraded = Blend(4), torch.rand(2, 3, 9, 7)
     torch.nn.init.normal_(head.conv.weight, std=0.3)
-    image, maps = head(torch.randn(2, 4, 9, 7), degraded)
+    image, maps, _ = head(torch.randn(2, 4, 9, 7), degraded)
     layer = maps["blend"]
     assert layer.shape == (2, 3, 9, 7)
     assert not torch.allclose(image, degraded)

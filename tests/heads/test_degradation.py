@@ -36,7 +36,7 @@ def test_untrained_head_is_the_identity(gain_resolution, gain_channels, dtype):
 def test_image_follows_the_formula(gain_resolution, gain_channels):
     """J = K*I + D + I, channel by channel, with the maps that are handed out."""
     degraded = torch.rand(2, 3, 9, 7)
-    image, maps = trained_looking(gain_channels, gain_resolution)(torch.randn(2, 4, 9, 7), degraded)
+    image, maps, _ = trained_looking(gain_channels, gain_resolution)(torch.randn(2, 4, 9, 7), degraded)
     assert maps["gain"].shape == (2, gain_channels, 9, 7)
     assert maps["spots"].shape == (2, 3, 9, 7)
     for channel in range(3):

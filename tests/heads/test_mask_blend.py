@@ -19,7 +19,7 @@ def test_untrained_head_is_the_identity(dtype):
     """Before training the restored image is the degraded one, to the bit, whatever the features and the dtype."""
     head = MaskBlend(4).to(dtype)
     features, degraded = 100 * torch.randn(2, 4, 9, 7, dtype=dtype), torch.rand(2, 3, 9, 7, dtype=dtype)
-    image, maps = head(features, degraded)
+    image, maps, _ = head(features, degraded)
     assert torch.equal(image, degraded)
     assert (maps["mask"] == 0.5).all()
 
@@ -27,7 +27,7 @@ def test_untrained_head_is_the_identity(dtype):
 def test_image_follows_the_formula():
     """J = M*R + (1 - M)*I with the maps that are handed out, one mask for all colours, strictly between 0 and 1."""
     degraded = torch.rand(2, 3, 9, 7)
-    image, maps = trained_looking()(torch.randn(2, 4, 9, 7), degraded)
+    image, maps, _ = trained_looking()(torch.randn(2, 4, 9, 7), degraded)
     mask, proposal = maps["mask"], maps["proposal"]
     assert mask.shape == (2, 1, 9, 7)
     assert 0 < mask.min() < mask.max() < 1
@@ -36,7 +36,7 @@ def test_image_follows_the_formula():
 
 def test_mask_is_the_sigmoid_of_its_logits():
     """Logits go on where the mask has run into 0 or 1."""
-    _, maps = trained_looking(std=30)(torch.randn(2, 4, 9, 7), torch.rand(2, 3, 9, 7))
+    _, maps, _ = trained_looking(std=30)(torch.randn(2, 4, 9, 7), torch.rand(2, 3, 9, 7))
     torch.testing.assert_close(maps["mask"], 1 / (1 + torch.exp(-maps["mask_logits"])))
     assert maps["mask"].max() == 1
     assert maps["mask_logits"].max() > 50
@@ -49,7 +49,7 @@ def test_the_mask_chooses(logit, map_shown):
     with torch.no_grad():
         head.conv.weight[3:].zero_()
         head.conv.bias[3] = logit
-    image, maps = head(torch.randn(1, 4, 6, 6), degraded)
+    image, maps, _ = head(torch.randn(1, 4, 6, 6), degraded)
     torch.testing.assert_close(image, maps[map_shown] if map_shown else degraded)
     assert not torch.allclose(maps["proposal"], degraded)
 

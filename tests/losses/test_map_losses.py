@@ -117,7 +117,7 @@ def test_right_maps_are_the_minimum_and_finite(name):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_maps_give_the_float32_value(name, dtype):
     """Half-precision maps, and autocast, give exactly what the same numbers give as float32."""
-    (image, maps), batch = random_case()
+    (image, maps, _), batch = random_case()
     half = {key: value.to(dtype) for key, value in maps.items()}
     expected = SUPERVISED[name](Restoration(image, {key: value.float() for key, value in half.items()}), batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -48,7 +48,7 @@ def test_the_backbone_sees_what_it_needs_and_the_caller_what_it_gave(
     """Sides are padded to a multiple and a minimum; the result has the given size and, here, the given values."""
     backbone = Watcher(multiple, least, mode, 0.0)
     image = torch.rand(2, 3, height, width)
-    restored, maps = Restorer(backbone, Features())(image)
+    restored, maps, _ = Restorer(backbone, Features())(image)
     assert backbone.seen is not None
     assert all(side % multiple == 0 and side >= least for side in backbone.seen.shape[-2:])
     assert torch.equal(restored, image)
