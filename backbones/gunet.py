@@ -1,5 +1,6 @@
 """gUNet: a U-Net of gated depthwise convolutions, with the options of the "improved gUNet" for retouching."""
 
+import copy
 import math
 from collections.abc import Mapping
 from itertools import pairwise
@@ -9,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone
+from backbones import Backbone, Published
+from backbones._folding import affine_before, difference_of_halves, has_affine, split_affine
 from backbones._layers import ChannelLayerNorm, check_depths, check_positive
 
 NORM_EPS = 1e-5
@@ -59,6 +61,24 @@ class GUNet(Backbone):
     }
     input_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
+    published: ClassVar[Published | None] = Published(
+        keys=(
+            (r"inconv\.proj\.(\w+)", r"backbone.stem.\1"),
+            (r"outconv\.proj\.0\.(\w+)", r"head.conv.\1"),
+            (r"layers\.(\d+)\.blocks\.(\d+)\.norm\.(\w+)", r"backbone.stages.\1.\2.norm.\3"),
+            (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.Wv\.0\.(\w+)", r"backbone.stages.\1.\2.value.\3"),
+            (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.Wv\.1\.(\w+)", r"backbone.stages.\1.\2.depthwise.\3"),
+            (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.Wg\.0\.(\w+)", r"backbone.stages.\1.\2.gate.0.\3"),
+            (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.proj\.(\w+)", r"backbone.stages.\1.\2.project.\3"),
+            (r"skips\.(\d+)\.(\w+)", r"backbone.skips.\1.\2"),
+            (r"downs\.(\d+)\.proj\.(\w+)", r"backbone.downs.\1.\2"),
+            (r"ups\.(\d+)\.proj\.0\.(\w+)", r"backbone.ups.\1.0.\2"),
+            (r"fusions\.(\d+)\.mlp\.1\.(\w+)", r"backbone.fusions.\1.squeeze.\2"),
+            (r"fusions\.(\d+)\.mlp\.3\.(\w+)", r"backbone.fusions.\1.select.\2"),
+            (r"fusions\.(\d+)\.conv\.(\w+)", r"backbone.fusions.\1.conv.\2"),
+        ),
+        head={"name": "residual", "padding": "reflect"},
+    )
 
     def __init__(
         self,
@@ -127,7 +147,9 @@ class _Block(nn.Module):
         self, channels: int, gate: str, norm: str, kernel_size: int, padding: Literal["reflect", "zeros"], gain: float
     ) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels, NORM_EPS) if norm == "batch" else ChannelLayerNorm(channels, NORM_EPS)
+        self.norm: nn.Module = (
+            nn.BatchNorm2d(channels, NORM_EPS) if norm == "batch" else ChannelLayerNorm(channels, NORM_EPS)
+        )
         self.value = nn.Conv2d(channels, channels, 1)
         self.depthwise = nn.Conv2d(
             channels, channels, kernel_size, padding=kernel_size // 2, groups=channels, padding_mode=padding
@@ -144,6 +166,22 @@ class _Block(nn.Module):
         if self.gate is not None:
             values = values * self.gate(normed)
         return features + self.project(values)
+
+    def folded(self) -> nn.Module:
+        """The same block, with scale and shift of the normalisation in the 1x1 convolutions of values and gate.
+
+        Exact at the border: both see one pixel, and only what they give is padded.
+        """
+        if not has_affine(self.norm):
+            return self
+        block = copy.deepcopy(self)
+        block.norm, scale, shift = split_affine(self.norm)
+        block.value = affine_before(self.value, scale, shift)
+        if self.gate is not None:
+            # Not one convolution for both: cutting its result in two costs more than it saves, above all in
+            # channels_last, where the halves of a pixel lie apart.
+            block.gate = nn.Sequential(affine_before(self.gate[0], scale, shift), self.gate[1])
+        return block
 
 
 class _SelectiveKernel(nn.Module):
@@ -163,6 +201,22 @@ class _SelectiveKernel(nn.Module):
         pooled = features.mean((2, 3), keepdim=True) + skipped.mean((2, 3), keepdim=True)
         of_features, of_skipped = self.select(F.relu(self.squeeze(pooled))).chunk(2, dim=1)
         return torch.lerp(skipped, features, torch.sigmoid(of_features - of_skipped))
+
+    def folded(self) -> nn.Module:
+        """With the difference of the two rows precomputed."""
+        return _FoldedSelectiveKernel(self)
+
+
+class _FoldedSelectiveKernel(nn.Module):
+    def __init__(self, fusion: _SelectiveKernel) -> None:
+        super().__init__()
+        self.squeeze = copy.deepcopy(fusion.squeeze)
+        self.difference = difference_of_halves(fusion.select)
+
+    def forward(self, features: Tensor, skipped: Tensor) -> Tensor:
+        pooled = features.mean((2, 3), keepdim=True) + skipped.mean((2, 3), keepdim=True)
+        weight = torch.sigmoid(self.difference(F.relu(self.squeeze(pooled))))
+        return torch.lerp(skipped, features, weight)
 
 
 class _Concatenation(nn.Module):
@@ -187,7 +241,7 @@ def _fusion(name: str, channels: int) -> nn.Module:
     return _Concatenation(channels) if name == "concatenation" else _Sum()
 
 
-def _gate(name: str, channels: int) -> nn.Module | None:
+def _gate(name: str, channels: int) -> nn.Sequential | None:
     if name == "none":
         return None
     activation = nn.Sigmoid() if name == "sigmoid" else nn.Hardsigmoid()

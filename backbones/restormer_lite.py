@@ -1,5 +1,7 @@
 """Restormer at any size: a U-Net of transformer blocks whose attention runs across channels, not pixels."""
 
+import copy
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -7,11 +9,44 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone
+from backbones import Backbone, Published, Renames
+from backbones._folding import affine_before
 from backbones._layers import ChannelLayerNorm, check_positive
 
 NORM_EPS = 1e-5
+OFFICIAL_LEVELS = 4
+OFFICIAL_PARTS = {
+    "norm1.body": "attention_norm",
+    "norm2.body": "feed_forward_norm",
+    "attn.temperature": "attention.temperature",
+    "attn.qkv": "attention.expand",
+    "attn.qkv_dwconv": "attention.depthwise",
+    "attn.project_out": "attention.project",
+    "ffn.project_in": "feed_forward.expand",
+    "ffn.dwconv": "feed_forward.depthwise",
+    "ffn.project_out": "feed_forward.project",
+}
+"""What the parts of a block are called in published weights, and here."""
 PUBLISHED = {"width": 48, "depths": (4, 6, 6, 8), "refinement": 4, "heads": (1, 2, 4, 8), "expansion": 2.66}
+
+
+def _renames() -> Renames:
+    """The official names count levels from 1; ours count from 0 and keep each kind of layer in one list."""
+    stages = {"latent": "latent", "refinement": "refinement"}
+    renames = [(r"patch_embed\.proj\.(\w+)", r"backbone.stem.\1"), (r"output\.(\w+)", r"head.conv.\1")]
+    for level in range(OFFICIAL_LEVELS - 1):
+        stages |= {f"{part}_level{level + 1}": f"{part}.{level}" for part in ("encoder", "decoder")}
+        renames += [
+            (rf"down{level + 1}_{level + 2}\.body\.0\.(\w+)", rf"backbone.downs.{level}.0.\1"),
+            (rf"up{level + 2}_{level + 1}\.body\.0\.(\w+)", rf"backbone.ups.{level}.0.\1"),
+            (rf"reduce_chan_level{level + 2}\.(\w+)", rf"backbone.reductions.{level}.\1"),
+        ]
+    renames += [
+        (rf"{theirs}\.(\d+)\.{re.escape(part)}(|\.\w+)", rf"backbone.{ours}.\1.{name}\2")
+        for theirs, ours in stages.items()
+        for part, name in OFFICIAL_PARTS.items()
+    ]
+    return tuple(renames)
 
 
 class RestormerLite(Backbone):
@@ -53,6 +88,11 @@ class RestormerLite(Backbone):
         "tiny": {"width": 4, "depths": (1, 1, 2, 2), "refinement": 0, "heads": (1, 1, 2, 4), "expansion": 2.0},
     }
     pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
+    published: ClassVar[Published | None] = Published(
+        keys=_renames(),
+        head={"name": "residual", "padding": "zeros"},
+        zeros=("head.conv.bias",),
+    )
 
     def __init__(
         self,
@@ -88,7 +128,8 @@ class RestormerLite(Backbone):
     def forward(self, image: Tensor) -> Tensor:
         """Features `B 2*width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
         levels = len(self.downs)
-        features = self.stem(image)
+        # The norms work on pixels: in any other layout they would copy what they read, or sums what they add to.
+        features = self.stem(image).contiguous(memory_format=torch.channels_last)
         skipped: list[Tensor] = []
         for level in range(levels):
             features = self.encoder[level](features)
@@ -117,6 +158,19 @@ class _Block(nn.Module):
         features = features + self.attention(self.attention_norm(features))
         return features + self.feed_forward(self.feed_forward_norm(features))
 
+    def folded(self) -> nn.Module:
+        """With the weights of bias-free norms in the 1x1 convolutions behind them.
+
+        Those of `with_bias` stay: the convolutions have no bias to take the shift, and one for each of their many
+        channels would be more weights than the norm has, without being faster.
+        """
+        block = copy.deepcopy(self)
+        for norm, layer in ((block.attention_norm, block.attention), (block.feed_forward_norm, block.feed_forward)):
+            if isinstance(norm, _BiasFreeNorm) and norm.weight is not None:
+                layer.expand = affine_before(layer.expand, norm.weight)
+                norm.weight = None
+        return block
+
 
 class _TransposedAttention(nn.Module):
     """Attention between the channels of a head, over all pixels (paper: MDTA, equation 1)."""
@@ -130,11 +184,38 @@ class _TransposedAttention(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        joint = self.depthwise(self.expand(features)).unflatten(1, (3, self.heads, -1)).flatten(4)
-        query, key, value = joint.unbind(1)
-        similarity = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).transpose(-2, -1)
-        mixed = (similarity * self.temperature).softmax(dim=-1) @ value
-        return self.project(mixed.flatten(1, 2).unflatten(2, features.shape[2:]))
+        weights, value = _attend(self.depthwise(self.expand(features)), self.temperature)
+        return self.project((weights @ value).flatten(1, 2).unflatten(2, features.shape[2:]))
+
+    def folded(self) -> nn.Module:
+        """With the projection multiplied into the attention weights, which are few, not into all pixels."""
+        return _FoldedAttention(self)
+
+
+class _FoldedAttention(nn.Module):
+    """Transposed attention in one product with the values of all pixels instead of two."""
+
+    def __init__(self, attention: _TransposedAttention) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(attention.temperature.detach().clone())
+        self.expand = copy.deepcopy(attention.expand)
+        self.depthwise = copy.deepcopy(attention.depthwise)
+        by_head = attention.project.weight.detach().flatten(1).unflatten(1, (attention.heads, -1))
+        self.project = nn.Parameter(by_head.transpose(0, 1).clone())
+
+    def forward(self, features: Tensor) -> Tensor:
+        weights, value = _attend(self.depthwise(self.expand(features)), self.temperature)
+        projected = (self.project @ weights).transpose(1, 2).flatten(2)
+        # Pixels before channels: the result is in channels_last like what it will be added to.
+        mixed = value.flatten(1, 2).transpose(1, 2) @ projected.transpose(1, 2)
+        return mixed.transpose(1, 2).unflatten(2, features.shape[2:])
+
+
+def _attend(joint: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights `B heads C C` between the channels of a head, and values `B heads C HW`, of query, key, value in one."""
+    query, key, value = joint.unflatten(1, (3, len(temperature), -1)).flatten(4).unbind(1)
+    similarity = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).transpose(-2, -1)
+    return (similarity * temperature).softmax(dim=-1), value
 
 
 class _GatedFeedForward(nn.Module):
@@ -152,18 +233,22 @@ class _GatedFeedForward(nn.Module):
 
 
 class _BiasFreeNorm(nn.Module):
-    """Divides every pixel by the (biased, centred) deviation of its channels; the mean stays."""
+    """Divides every pixel by the (biased, centred) deviation of its channels; the mean stays.
+
+    Then a scale per channel, which is None where it has been folded into what comes next.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
+        self.weight: nn.Parameter | None = nn.Parameter(torch.ones(channels))
 
     def forward(self, features: Tensor) -> Tensor:
         # Half precision cannot hold the squares of large features; mean() is far faster than var() along channels.
         exact = features.to(torch.promote_types(features.dtype, torch.float32))
         variance = (exact - exact.mean(1, keepdim=True)).square().mean(1, keepdim=True)
         scale = torch.rsqrt(variance + NORM_EPS).to(features.dtype)
-        return features * scale * self.weight.view(-1, 1, 1)
+        normed = features * scale
+        return normed if self.weight is None else normed * self.weight.view(-1, 1, 1)
 
 
 def _norm(name: str, channels: int) -> nn.Module:

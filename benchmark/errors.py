@@ -5,6 +5,8 @@
     ├── ComponentError          no such component or option, or a component that breaks its contract
     ├── DataError               a folder, an image or a pair of images is missing or unreadable
     ├── RecordError             what lies in a run folder does not belong to what is asked
+    ├── CheckpointError         a file of weights is unreadable, or fits another network
+    ├── RuntimeUnavailable      a runtime is not installed, or cannot run this network on this device
     └── RowError                one row failed; it is recorded and the other rows go on
 
 Each message says what was read, where, what is allowed and what to do.
@@ -32,6 +34,14 @@ class DataError(BenchmarkError):
 
 class RecordError(BenchmarkError):
     """What lies in a run folder does not belong to what is asked."""
+
+
+class CheckpointError(BenchmarkError):
+    """A file of weights is unreadable, or fits another network."""
+
+
+class RuntimeUnavailable(BenchmarkError):  # noqa: N818  # what is wrong is not a mistake: something is not there
+    """A runtime is not installed, or cannot run this network on this device."""
 
 
 class RowError(BenchmarkError):

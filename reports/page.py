@@ -226,7 +226,8 @@ def _training(row: Summary, results: Results) -> Training:
     trained = f"{text.count(cost.trained_steps, 'step')} trained in {text.duration(cost.trained_seconds)}"
     reused = f"{text.count(cost.reused_steps, 'step')} reused"
     parts = [trained] * (cost.trained_steps > 0) + [reused] * (cost.reused_steps > 0)
-    return Training(row.row, ", ".join(parts) or "no stage finished", costs.stages(row), drawing)
+    without_stages = "not trained: its weights are from a file" if row.finished else "no stage finished"
+    return Training(row.row, ", ".join(parts) or without_stages, costs.stages(row), drawing)
 
 
 def _glossary(rows: dict[str, Summary], primary: Metric) -> tuple[Metric, ...]:

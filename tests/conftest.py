@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,3 +92,12 @@ def edited(experiment_file: Path) -> Callable[[str, str], Path]:
         return experiment_file
 
     return edit
+
+
+@pytest.fixture
+def published_nafnet(tmp_path: Path) -> Path:
+    """A checkpoint as the authors of NAFNet publish theirs: width 8, depths [1, 1, 1, 1, 1], random weights."""
+    stored = load_file(ROOT / "tests/goldens/nafnet_w8_e11_m1_d11.safetensors")
+    file = tmp_path / "nafnet_w8.pth"
+    torch.save({"params": {key[3:]: value.float() for key, value in stored.items() if key.startswith("sd/")}}, file)
+    return file

@@ -20,7 +20,10 @@ COMMANDS: Mapping[str, str] = {
     "report": "Write the report of a run again, from its records alone.",
     "list": "List the components that an experiment may name.",
     "data": "Look at data and make some: pictures of pairs, faces with spots.",
+    "import": "Read the published weights of a backbone, for a row beside your own.",
     "measure": "Cost, latency and gates of networks, without training.",
+    "export": "Write a trained network as a file for other programs: safetensors or ONNX.",
+    "restore": "Restore a folder of images with a trained network.",
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "doctor": "Tell whether this installation is sound, and what mends it.",
 }

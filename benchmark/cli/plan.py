@@ -68,7 +68,7 @@ def _show_rows(plan: "Plan", context: "Context", todo: set[str]) -> None:
     table = new_table("row", "seed", "stages: name steps key", "state")
     first_use: dict[str, str] = {}
     for run in plan.runs:
-        stages = [_stage_cell(run, i, first_use, context) for i in range(len(run.stages))]
+        stages = [_stage_cell(run, i, first_use, context) for i in range(len(run.stages))] or ["no training"]
         table.add_row(run.row, str(run.seed), ", ".join(stages), "to run" if run.folder in todo else "finished")
     for floor in plan.floors:
         table.add_row(floor.row, "-", "no training", "to run" if floor.folder in todo else "finished")

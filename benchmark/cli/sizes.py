@@ -9,7 +9,7 @@ from rich.padding import Padding
 
 from benchmark.cli.tables import new_table, show_table
 from benchmark.gates.cost import REFERENCE_IMAGE, macs, parameters
-from benchmark.model import Restorer, build
+from benchmark.model.build import outline
 from benchmark.model.weights import weight_bytes
 from benchmark.registry import Registry
 
@@ -37,16 +37,7 @@ def show_sizes(registry: Registry, backbone: str) -> None:
 
 
 def _cells(backbone: Mapping[str, Any], registry: Registry) -> list[str]:
-    restorer = _without_weights({"backbone": backbone, "head": {"name": HEAD}}, registry)
+    restorer = outline({"backbone": backbone, "head": {"name": HEAD}}, registry)
     counted = [f"{parameters(restorer):,}", f"{macs(restorer, REFERENCE_IMAGE) / 1e9:.3f}"]
     size = len(weight_bytes(restorer.to_empty(device="cpu"), torch.float32))
     return [*counted, f"{size:,}", "yes" if size <= LIMIT_BYTES else "no"]
-
-
-def _without_weights(model: Mapping[str, Any], registry: Registry) -> Restorer:
-    """On the meta device where the constructors allow it: drawing 100 million initial weights takes seconds."""
-    try:
-        with torch.device("meta"):
-            return build(model, 0, registry)
-    except RuntimeError:  # a constructor that computes with tensors
-        return build(model, 0, registry)

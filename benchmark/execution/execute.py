@@ -13,14 +13,16 @@ from benchmark.data import Source
 from benchmark.data.open import make_augmentations
 from benchmark.errors import DataError
 from benchmark.execution.context import Context
-from benchmark.execution.events import Event, RowFinished, RowSkipped
+from benchmark.execution.events import Event, NetworkMeasured, RowFinished, RowSkipped
 from benchmark.execution.local import Group, Task, group_runs, run_groups, worker_count
 from benchmark.execution.memory import does_not_fit
 from benchmark.execution.records import Record, is_finished, write_pairs
 from benchmark.execution.rows import Measured, measure_model, run_floor
+from benchmark.execution.supervision import check_supervision
 from benchmark.experiment.plan import Environment, Floor, Plan, Run, network_id, settings_id
 from benchmark.experiment.schema import Stage
 from benchmark.files import write_json, write_text
+from benchmark.model import build
 from benchmark.training import ENGINE_VERSION
 from benchmark.training.objective import make_objective
 
@@ -35,6 +37,12 @@ def check(plan: Plan, context: Context, *, replace: bool) -> list[Run | Floor]:
         for stage in run.stages:
             make_objective(stage.name, Stage.model_validate(stage.settings), context.registry)
             make_augmentations(stage.settings["augment"], context.registry)
+    for run in {run.row: run for run in plan.runs}.values():  # of all seeds, one
+        check_supervision(run, context)
+    models = {network_id(run.config): run.config["model"] for run in plan.runs}
+    for model in models.values():
+        if "weights" in model:
+            build(model, 0, context.registry)
     return [
         planned
         for planned in (*plan.floors, *plan.runs)
@@ -54,7 +62,7 @@ def execute(
     if todo:
         check_patches(plan, context)
         write_pairs(context.output / "pairs", context.source(plan.floors[0].config, "test"))
-    groups = _measured_groups([planned for planned in todo if isinstance(planned, Run)], context)
+    groups = yield from _measured_groups([planned for planned in todo if isinstance(planned, Run)], context)
     groups.sort(key=lambda group: (group[0].run.seed, -_seconds(group, estimates)))
     records: list[Record] = []
     for event in _run_all(plan, context, todo, groups):
@@ -76,14 +84,16 @@ def _seconds(group: Group, estimates: Mapping[str, float]) -> float:
     return sum(estimates.get(key, 0.0) for key in {stage.key for task in group for stage in task.run.stages})
 
 
-def _measured_groups(runs: Sequence[Run], context: Context) -> list[Group]:
+def _measured_groups(runs: Sequence[Run], context: Context) -> Generator[Event, None, list[Group]]:
     """The groups of rows, with cost and gates of each network, measured once for all rows and seeds that have it."""
     measured: dict[str, Measured | str] = {}
     tasks: dict[str, Task] = {}
+    total = len({network_id(run.config) for run in runs})
     for run in runs:
         network = network_id(run.config)
         if network not in measured:
             measured[network] = measure_model(run, context)
+            yield NetworkMeasured(run.folder, len(measured), total)
         tasks[run.folder] = Task(run, measured[network], does_not_fit(run, context))
     return [tuple(tasks[run.folder] for run in group) for group in group_runs(runs)]
 

@@ -45,10 +45,10 @@ Take = Callable[[], Group | None]
 
 
 def group_runs(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
-    """Runs that share their first stage together, in the order of the plan."""
+    """Runs that share their first stage together, in the order of the plan; what trains nothing shares nothing."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(run.stages[0].key, []).append(run)
+        groups.setdefault(run.stages[0].key if run.stages else run.folder, []).append(run)
     return [tuple(group) for group in groups.values()]
 
 
@@ -62,7 +62,7 @@ def worker_count(plan: Plan, context: Context) -> int:
 
 def _most_demanding(plan: Plan, context: Context) -> int:
     """Bytes that the most demanding row which fits at all needs; rows that do not are not trained."""
-    needs = (needed_bytes(run, run.stages, context.registry)[0] for run in plan.runs)
+    needs = (needed_bytes(run, run.stages, context.registry)[0] for run in plan.runs if run.stages)
     return max((needed for needed in needs if needed <= machine_bytes(context.machine)), default=0)
 
 

@@ -13,6 +13,7 @@ from benchmark.execution.machine import Machine
 from benchmark.experiment.plan import PlannedStage, Run
 from benchmark.gates.memory import training_bytes
 from benchmark.model import build
+from benchmark.model.build import architecture
 from benchmark.registry import Registry
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -20,7 +21,7 @@ _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 
 def needed_bytes(run: Run, stages: Sequence[PlannedStage], registry: Registry) -> tuple[int, PlannedStage]:
     """Bytes of the most demanding of these stages of a row, at least, and that stage; 0 if the network is broken."""
-    model = json.dumps(run.config["model"])
+    model = json.dumps(architecture(run.config["model"]))
     needs = [(_stage_bytes(model, *_shape(stage), stage.settings["precision"], registry), stage) for stage in stages]
     return max(needs, key=lambda need: need[0])
 

@@ -18,18 +18,21 @@ from benchmark.data import Source
 from benchmark.errors import BenchmarkError, RowError
 from benchmark.evaluation.evaluate import ImageScores, Restored, evaluate, pairs, summarise
 from benchmark.evaluation.floors import FLOORS
+from benchmark.evaluation.maps import Constants, best_constants
 from benchmark.execution.context import Context
 from benchmark.execution.events import Event, GatesChecked, ImageScored, RowFinished, RowStarted, StageReused
 from benchmark.execution.machine import Machine
 from benchmark.execution.provenance import provenance
 from benchmark.execution.records import Record, write_curves, write_images, write_record, write_scores
-from benchmark.execution.stages import network, on_val_of, train_stage
+from benchmark.execution.stages import look_at_val, network, on_val_of, train_stage
 from benchmark.execution.store import StageResult
+from benchmark.execution.supervision import supervised_maps
 from benchmark.experiment.plan import Floor, Run
 from benchmark.experiment.schema import AnyGate, CountedGate
 from benchmark.files import write_text
 from benchmark.gates.cost import cost
-from benchmark.gates.verdict import MeasuringDevice, Verdict, judge
+from benchmark.gates.judge import judge
+from benchmark.gates.verdict import Candidate, MeasuringDevice, Verdict
 from benchmark.model import Restorer, build, restore_with_maps
 from benchmark.model.weights import write_weights
 from benchmark.training.fit import DivergedError
@@ -72,7 +75,7 @@ def run_row(
             record = replace(record, status="rejected", error={"message": message})
         else:
             trained = yield from _train(run, record, context, broken)
-            record = trained if is_trial else (yield from _tested(run, trained, context))
+            record = _on_val(run, trained, context) if is_trial else (yield from _tested(run, trained, context))
     except Exception as error:  # a row that fails, for whatever reason, must not take the others along
         with suppress(OSError):  # the disk may be full
             write_text(context.output / run.folder / "error.txt", traceback.format_exc())
@@ -94,7 +97,8 @@ def _clear(folder: Path) -> None:
     """Remove what an earlier try left, its record first: a record never stands beside files that are not its own."""
     for name in ("record.json", "error.txt", "scores.csv", "curve.csv", "weights.safetensors"):
         (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "images", ignore_errors=True)
+    for name in ("images", "maps"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _blank(run: Run, experiment: str) -> Record:
@@ -116,10 +120,13 @@ def measure_model(run: Run, context: Context) -> Measured | str:
 
 
 def _measure_model(run: Run, context: Context) -> Measured:
-    return measure_restorer(build(run.config["model"], run.seed, context.registry), run.config, context.machine)
+    restorer = build(run.config["model"], run.seed, context.registry)
+    return measure_restorer(restorer, run.config, context.machine, context.registry.plugins)
 
 
-def measure_restorer(restorer: Restorer, config: Mapping[str, Any], machine: Machine) -> Measured:
+def measure_restorer(
+    restorer: Restorer, config: Mapping[str, Any], machine: Machine, plugins: tuple[Path, ...]
+) -> Measured:
     """Cost of a network and verdicts of the gates in a resolved `config`; the network ends on the machine's device."""
     costs = cost(restorer)
     model = {
@@ -131,21 +138,24 @@ def measure_restorer(restorer: Restorer, config: Mapping[str, Any], machine: Mac
         "weight_bytes": {"float32": costs.float32_bytes, "float16": costs.float16_bytes},
         "citations": [restorer.backbone.citation],
     }
-    return Measured(model, judge(_gates(config), restorer.to(machine.device), _measuring_device(machine)))
+    candidate = Candidate(restorer.to(machine.device), config["model"], plugins)
+    return Measured(model, judge(_gates(config), candidate, measuring_device(machine)))
 
 
 def static_gates(run: Run, context: Context) -> list[Verdict]:
     """The gates of a row that are counted, not measured."""
     restorer = build(run.config["model"], run.seed, context.registry)
     gates = {name: gate for name, gate in _gates(run.config).items() if isinstance(gate, CountedGate)}
-    return judge(gates, restorer, _measuring_device(context.machine))
+    candidate = Candidate(restorer, run.config["model"], context.registry.plugins)
+    return judge(gates, candidate, measuring_device(context.machine))
 
 
 def _gates(config: Mapping[str, Any]) -> dict[str, AnyGate]:
     return _GATES.validate_python(config["gates"])
 
 
-def _measuring_device(machine: Machine) -> MeasuringDevice:
+def measuring_device(machine: Machine) -> MeasuringDevice:
+    """The machine as verdicts name it."""
     return MeasuringDevice(machine.device, machine.device_name, machine.threads, machine.allocator)
 
 
@@ -156,7 +166,7 @@ def run_floor(floor: Floor, experiment: str, context: Context) -> Iterator[Event
     started = datetime.now(UTC), time.perf_counter()
     folder = context.output / floor.folder
     restore = FLOORS[floor.row](pairs(context.source(floor.config, "train")))
-    images = yield from _test(floor.folder, restore, context.source(floor.config, "test"))
+    images = yield from _test(floor.folder, restore, context.source(floor.config, "test"), {})
     _write_images_and_scores(folder, images)
     record = Record(
         experiment=experiment,
@@ -178,33 +188,44 @@ def describe(verdict: Verdict) -> str:
         return f"{verdict.name}: not measured ({verdict.protocol.get('reason', 'no reason given')})"
     digits = 1 if verdict.unit == "ms" else 0
     measured, limit = f"{verdict.measured:,.{digits}f}", f"{verdict.limit:,.{digits}f}"
-    return f"{verdict.name}: {verdict.result} ({measured} of {limit} {verdict.unit})"
+    return f"{verdict.name}: {verdict.result} ({measured} of {limit} {verdict.unit}{_doubts(verdict)})"
+
+
+def _doubts(verdict: Verdict) -> str:
+    """The interval of a verdict, and why it is no clearer than it is."""
+    interval = f"; 95 % [{verdict.interval[0]:.1f}, {verdict.interval[1]:.1f}]" if verdict.interval else ""
+    if verdict.result != "inconclusive":
+        return interval
+    unsteady = verdict.protocol.get("unsteady") or []
+    quick = ["the quick protocol cannot pass"] if verdict.protocol.get("name") == "quick" else []
+    return interval + "".join(f"; {reason}" for reason in unsteady or quick)
 
 
 def _train(run: Run, record: Record, context: Context, broken: Mapping[str, str]) -> Generator[Event, None, Record]:
-    """The record with its stages, all of them in the store, and the scores that the last of them reached on val."""
+    """The record with its stages, all of them in the store, and the scores, if any, that the last reached on val."""
     stages = yield from _stages(run, context, broken)
     write_curves(context.output / run.folder, [(stage.name, stage.key) for stage in run.stages], context.store)
     entries = [_entry(result, reused=reused) for result, reused in stages]
-    return replace(record, stages=entries, scores={"val": stages[-1][0].val})
+    return replace(record, stages=entries, scores={"val": stages[-1][0].val} if stages else {})
+
+
+def _on_val(run: Run, record: Record, context: Context) -> Record:
+    """The record with scores on val, also where no stage looked at them."""
+    if record.stages:
+        return record
+    return replace(record, scores={"val": look_at_val(run, network(run, None, context), context)})
 
 
 def _tested(run: Run, record: Record, context: Context) -> Generator[Event, None, Record]:
     """The record with the scores on test in place of those on val, which stand among its stages."""
     folder, device = context.output / run.folder, context.machine.device
-    restorer = network(run, run.stages[-1].key, context).eval()
-    restore = partial(_restore, restorer, device, _supervised_maps(run, context))
-    images = yield from _test(run.folder, restore, context.source(run.config, "test"))
+    restorer = network(run, run.last_key, context).eval()
+    supervised, source = supervised_maps(run, context.registry), context.source(run.config, "test")
+    constants = best_constants(pairs(source)) if supervised else {}
+    images = yield from _test(run.folder, partial(_restore, restorer, device, supervised), source, constants)
     _write_images_and_scores(folder, images)
     write_weights(restorer, folder / "weights.safetensors")
     return replace(record, scores={"test": summarise(image.metrics for image in images)})
-
-
-def _supervised_maps(run: Run, context: Context) -> frozenset[str]:
-    """Maps that any loss of the row compares with the truth; others need not be near it, so they are not scored."""
-    terms = [term for stage in run.stages for term in stage.settings["loss"].items()]
-    losses = {loss for loss, settings in terms if settings["weight"]}
-    return frozenset(name for loss in losses for name in context.registry.find("loss", loss).supervises)
 
 
 def _restore(restorer: Restorer, device: torch.device, supervised: frozenset[str], image: Any) -> Restored:
@@ -239,9 +260,11 @@ def _entry(result: StageResult, *, reused: bool) -> dict[str, Any]:
     return {"name": entry.pop("name"), "key": entry.pop("key"), "reused": reused, **entry}
 
 
-def _test(folder: str, restore: Callable[[Any], Any], source: Source) -> Generator[Event, None, list[ImageScores]]:
+def _test(
+    folder: str, restore: Callable[[Any], Any], source: Source, constants: Constants
+) -> Generator[Event, None, list[ImageScores]]:
     images: list[ImageScores] = []
-    for scored in evaluate(restore, source):
+    for scored in evaluate(restore, source, constants):
         images.append(scored)
         yield ImageScored(folder, len(images), len(source))
     return images

@@ -14,6 +14,7 @@ from benchmark.experiment.plan import PlannedStage, Run
 from benchmark.experiment.schema import Stage
 from benchmark.gates.memory import peak_memory_bytes, reset_peak_memory
 from benchmark.model import Restorer, build, restore_image
+from benchmark.model.build import architecture
 from benchmark.training.fit import Progress, fit, make_optimizer
 from benchmark.training.objective import make_objective
 from benchmark.training.state import CurveRow, Reached, load_state, save_state
@@ -57,7 +58,7 @@ def train_stage(
         seconds=seconds,
         images_per_second=stage.steps * stage.batch / seconds,
         peak_memory_bytes=peak_memory_bytes(device),
-        val=_look_at_val(run, restorer, context),
+        val=look_at_val(run, restorer, context),
         val_fingerprint=context.source(run.config, "val").fingerprint,
     )
     context.store.publish(result, restorer, curve)
@@ -71,18 +72,19 @@ def on_val_of(run: Run, result: StageResult, context: Context) -> StageResult:
     if result.val_fingerprint == fingerprint:
         return result
     trained = network(run, result.key, context)
-    return replace(result, val=_look_at_val(run, trained, context), val_fingerprint=fingerprint)
+    return replace(result, val=look_at_val(run, trained, context), val_fingerprint=fingerprint)
 
 
 def network(run: Run, key: str | None, context: Context) -> Restorer:
-    """The row's network on the device, with the stored weights of a stage (None: its initial weights).
+    """The row's network on the device, with the stored weights of a stage (None: those it begins with).
 
     Always built anew: weights that took another way than through the store could differ in memory layout, and with it
     in the last bit of what they compute.
     """
-    restorer = build(run.config["model"], run.seed, context.registry)
-    if key is not None:
-        restorer.load_state_dict(context.store.weights(key))
+    if key is None:
+        return build(run.config["model"], run.seed, context.registry).to(context.machine.device)
+    restorer = build(architecture(run.config["model"]), run.seed, context.registry)
+    restorer.load_state_dict(context.store.weights(key))
     return restorer.to(context.machine.device)
 
 
@@ -92,7 +94,8 @@ def make_sampler(run: Run, name: str, stage: Stage, context: Context) -> Sampler
     return Sampler(context.source(run.config, "train"), run.seed, name, stage.patch, augmentations)
 
 
-def _look_at_val(run: Run, trained: Restorer, context: Context) -> dict[str, Summary]:
+def look_at_val(run: Run, trained: Restorer, context: Context) -> dict[str, Summary]:
+    """Scores of weights on the val images of a run."""
     restorer = network(run, None, context).eval()
     restorer.load_state_dict(trained.state_dict())
     device = context.machine.device

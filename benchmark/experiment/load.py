@@ -12,6 +12,7 @@ from benchmark.experiment.merge import override_all, override_from_text, read_wi
 from benchmark.experiment.resolve import Resolved, resolve, validate
 from benchmark.experiment.schema import ExperimentFile
 from benchmark.experiment.space import Search, read_search
+from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry
 
 BASE = "base"
@@ -49,6 +50,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment
     document = read_with_parents(file)
     for item in sets:
         document = _changed(document, override_from_text(document, item), f"--set {item}")
+    document = with_absolute_weights(document)
     checked = validate(ExperimentFile, document)
     if len(set(checked.seeds)) < len(checked.seeds):
         raise ExperimentError(f"{document.place(('seeds',))}: seeds: a seed is given twice")

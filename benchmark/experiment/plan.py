@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.resolve import Resolved
+from benchmark.experiment.weights import without_file
 from benchmark.registry import Registry
 
 FLOORS = ("identity", "affine", "closing")
@@ -52,6 +53,11 @@ class Run:
     @property
     def folder(self) -> str:
         return f"{self.row}/seed{self.seed}"
+
+    @property
+    def last_key(self) -> str | None:
+        """Key of the weights the row ends with; None where it trains nothing and ends with those it begins with."""
+        return self.stages[-1].key if self.stages else None
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ def settings_id(settings: Any) -> str:
 
 def network_id(config: Mapping[str, Any]) -> str:
     """The network of a resolved row and the gates it is judged by: rows that agree in them are measured once."""
-    return settings_id([config["model"], config["gates"]])
+    return settings_id([without_file(config["model"]), config["gates"]])
 
 
 def hash_of(data: Any) -> str:
@@ -130,12 +136,13 @@ class _Planner:
         config, model = row.config, row.config["model"]
         digests = {kind: self.registry.digest(kind, model[kind]["name"]) for kind in ("backbone", "head")}
         # Initial weights are drawn on the CPU, so the device is no part of the model's key.
-        model_key = hash_of([model, digests, seed, self.environment.engine, self.environment.torch])
+        model_key = hash_of([without_file(model), digests, seed, self.environment.engine, self.environment.torch])
         stages: list[PlannedStage] = []
         for name in config["protocol"]["order"]:
             parent = stages[-1].key if stages else model_key
             stages.append(self._stage(parent, name, config))
-        keys = [model_key, [stage.key for stage in stages]]
+        # Of a row that trains nothing, no stage tells the device it was tested on.
+        keys = [model_key, [stage.key for stage in stages] or self.environment.device]
         return Run(row.name, row.table, seed, config, tuple(stages), self._config_hash(keys, config))
 
     def floor(self, name: str, base: Row) -> Floor:

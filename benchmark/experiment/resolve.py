@@ -10,9 +10,10 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from benchmark.errors import ComponentError, ExperimentError, suggestion
+from benchmark.errors import CheckpointError, ComponentError, ExperimentError, suggestion
 from benchmark.experiment.document import Document, Path_
-from benchmark.experiment.schema import Model, Protocol, RowSettings, Settings, Stage, fields_at
+from benchmark.experiment.schema import Model, RowSettings, Settings, Stage, fields_at
+from benchmark.experiment.weights import resolve_weights
 from benchmark.registry import Registry
 
 Resolved = dict[str, Any]
@@ -37,7 +38,7 @@ def resolve(document: Document, registry: Registry) -> Resolved:
         split: resolver.source(("data", split), getattr(settings.data, split)) for split in ("train", "val", "test")
     }
     model = resolver.model(settings.model)
-    resolver.check_order(settings.protocol)
+    resolver.check_order(settings)
     stages = {
         name: resolver.stage(("protocol", name), settings.protocol.stages[name]) for name in settings.protocol.order
     }
@@ -77,10 +78,17 @@ class _Resolver:
         return {"source": name, **self._options("source", name, path, options, key="source")}
 
     def model(self, spec: Model) -> Resolved:
-        return {
+        model = {
             "backbone": self.backbone(("model", "backbone"), spec.backbone.model_dump()),
             "head": self.component("head", ("model", "head"), spec.head.model_dump()),
         }
+        return model if spec.weights is None else {**model, "weights": self.weights(spec.weights, model)}
+
+    def weights(self, named: str, model: Resolved) -> Resolved:
+        try:
+            return resolve_weights(named, model)
+        except CheckpointError as error:
+            return self._fail(("model", "weights"), f"model.weights: {error}")
 
     def backbone(self, path: Path_, spec: Resolved) -> Resolved:
         name, size = spec.pop("name"), spec.pop("size")
@@ -93,8 +101,14 @@ class _Resolver:
         name = spec.pop("name")
         return {"name": name, **self._options(kind, name, path, spec)}
 
-    def check_order(self, protocol: Protocol) -> None:
-        order, known = protocol.order, protocol.stages
+    def check_order(self, settings: RowSettings) -> None:
+        order, known = settings.protocol.order, settings.protocol.stages
+        if not order and settings.model.weights is None:
+            self._fail(
+                ("protocol", "order"),
+                "protocol.order: is empty, so nothing would be trained; name a stage, or give model.weights to test "
+                "published weights as they are",
+            )
         for name in order:
             if name not in known:
                 near = suggestion(name, known)

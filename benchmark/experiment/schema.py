@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Side = Annotated[int, Field(ge=1, le=100_000)]
+Runtime = Literal["eager", "channels_last", "compiled", "onnxruntime", "openvino", "cuda_graph", "tensorrt"]
 Metric = Literal["psnr", "ssim", "ms_ssim", "score", "psnr_spots", "psnr_background", "fixed_share", "harm", "texture"]
 
 
@@ -50,6 +51,10 @@ class Data(Settings):
 class Model(Settings):
     backbone: BackboneSpec
     head: Component
+    weights: str | None = Field(
+        default=None,
+        description="a published checkpoint of the backbone, or the folder of a trained row: what training starts from",
+    )
 
 
 class LossTerm(BaseModel):
@@ -104,7 +109,7 @@ class Protocol(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, Stage] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]  # the documented way to type extras
-    order: list[str] = Field(min_length=1)
+    order: list[str] = Field(description="may be empty where model.weights are tested as they are")
 
     @property
     def stages(self) -> dict[str, Stage]:
@@ -116,10 +121,11 @@ class Gate(Settings):
 
 
 class SizeGate(Gate):
-    """Bytes of the exported safetensors file."""
+    """Bytes of the exported file."""
 
     quantity: Literal["size"] = "size"
     limit_bytes: PositiveInt
+    file: Literal["safetensors", "onnx"] = Field(default="safetensors", description="which export is weighed")
     dtype: Literal["float32", "float16"] = "float32"
 
 
@@ -136,8 +142,16 @@ class MacsGate(Gate):
     image: tuple[Side, Side] = Field(default=(256, 256), description="height and width in pixels")
 
 
+class ActivationsGate(Gate):
+    """Most bytes of feature maps alive at one time while one image is restored in float32, counted, not measured."""
+
+    quantity: Literal["activations"] = "activations"
+    limit_bytes: PositiveInt
+    image: tuple[Side, Side] = Field(default=(1024, 1024), description="height and width in pixels")
+
+
 class LatencyGate(Gate):
-    """Median time of one image, from uint8 on the host to uint8 on the host."""
+    """Time of one image, from uint8 on the host to uint8 on the host, of the network folded for inference."""
 
     quantity: Literal["latency"] = "latency"
     limit_ms: PositiveFloat
@@ -145,6 +159,15 @@ class LatencyGate(Gate):
     device: str | None = Field(
         default=None, description="part of the device's name, e.g. V100; null: the machine at hand"
     )
+    quantile: Literal["median", "p90", "p99"] = Field(default="p90", description="which calls must keep the limit")
+    protocol: Literal["quick", "full"] = Field(
+        default="quick", description="quick: seconds, never passes; full: fresh processes, a minute or more a network"
+    )
+    runtime: Literal["best"] | Runtime = Field(default="eager", description="best: the fastest of those installed")
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    threads: PositiveInt | None = Field(default=None, description="null: as many as the command uses")
+    tile: Side | None = Field(default=None, description="side of the tiles the image is restored in; null: whole")
+    overlap: int = Field(default=32, ge=0, description="by how many pixels tiles overlap")
 
 
 class GpuMemoryGate(Gate):
@@ -164,7 +187,7 @@ class RamGate(Gate):
     image: tuple[Side, Side] = Field(default=(1024, 1024), description="height and width in pixels")
 
 
-CountedGate = SizeGate | ParametersGate | MacsGate
+CountedGate = SizeGate | ParametersGate | MacsGate | ActivationsGate
 MeasuredGate = LatencyGate | GpuMemoryGate | RamGate
 AnyGate = Annotated[CountedGate | MeasuredGate, Field(discriminator="quantity")]
 

@@ -1,4 +1,4 @@
-"""From a resolved configuration, or a record folder, to a Restorer."""
+"""From a resolved configuration, or a record folder, to a Restorer: the one place that makes them."""
 
 import hashlib
 import json
@@ -9,16 +9,18 @@ from typing import Any
 import torch
 
 from benchmark.errors import RecordError
+from benchmark.model.published import load_weights
 from benchmark.model.restorer import Restorer
 from benchmark.model.weights import read_weights
 from benchmark.registry import Registry
 
 
 def build(model: Mapping[str, Any], seed: int = 0, registry: Registry | None = None) -> Restorer:
-    """An untrained Restorer on the CPU.
+    """An untrained Restorer on the CPU, or one with the weights of a file.
 
-    `model`: `{"backbone": {"name": ..., options}, "head": {"name": ..., options}}`. Equal seeds give a backbone equal
-    initial weights whatever the head is; the generators of torch are left as they were. Raises ComponentError.
+    `model`: `{"backbone": {"name": ..., options}, "head": {"name": ..., options}}`, and `"weights": {"file": ...,
+    "sha256": ...}` where they are not those of the seed. Equal seeds give a backbone equal initial weights whatever the
+    head is; the generators of torch are left as they were. Raises ComponentError, and CheckpointError for `weights`.
     """
     registry = registry or Registry()
     backbone_options, head_options = dict(model["backbone"]), dict(model["head"])
@@ -28,7 +30,27 @@ def build(model: Mapping[str, Any], seed: int = 0, registry: Registry | None = N
         torch.manual_seed(_seed_of("head", seed))
         name = head_options.pop("name")
         head = registry.create("head", name, head_options, in_channels=backbone.out_channels)
-    return Restorer(backbone, head)
+    restorer = Restorer(backbone, head)
+    if weights := model.get("weights"):
+        load_weights(restorer, model, weights, registry)
+    return restorer
+
+
+def architecture(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without the file of weights it may name: for a network that gets others."""
+    return {part: model[part] for part in ("backbone", "head")}
+
+
+def outline(model: Mapping[str, Any], registry: Registry) -> Restorer:
+    """The network without the file of weights, on the meta device where its constructors allow it.
+
+    Drawing 100 million initial weights, to look at their shapes alone, takes seconds.
+    """
+    try:
+        with torch.device("meta"):
+            return build(architecture(model), 0, registry)
+    except RuntimeError:  # a constructor that computes with tensors
+        return build(architecture(model), 0, registry)
 
 
 def _seed_of(part: str, seed: int) -> int:
@@ -46,6 +68,6 @@ def load(folder: str | Path, registry: Registry | None = None) -> Restorer:
         model = None
     if model is None:
         raise RecordError(f"{folder}: no record of a trained row; expected a folder such as runs/quickstart/base/seed0")
-    restorer = build(model, 0, registry)
+    restorer = build(architecture(model), 0, registry)
     restorer.load_state_dict(read_weights(folder / "weights.safetensors"))
     return restorer.eval()

@@ -11,14 +11,14 @@ from benchmark.errors import RecordError
 from benchmark.files import write_bytes
 
 
-def weight_bytes(network: nn.Module, dtype: torch.dtype) -> bytes:
-    """The exported file of a network: its whole state dict, floating-point tensors as `dtype`."""
-    return save({name: _exported(tensor, dtype) for name, tensor in network.state_dict().items()})
+def weight_bytes(network: nn.Module, dtype: torch.dtype, about: dict[str, str] | None = None) -> bytes:
+    """The exported file of a network: its whole state dict, floating-point tensors as `dtype`; `about`: its header."""
+    return save({name: _exported(tensor, dtype) for name, tensor in network.state_dict().items()}, about)
 
 
-def write_weights(network: nn.Module, file: Path) -> None:
-    """Write the state dict in float32, whole or not at all."""
-    write_bytes(file, weight_bytes(network, torch.float32))
+def write_weights(network: nn.Module, file: Path, about: dict[str, str] | None = None) -> None:
+    """Write the state dict in float32, whole or not at all; `about` goes into the header of the file."""
+    write_bytes(file, weight_bytes(network, torch.float32, about))
 
 
 def is_intact(file: Path) -> bool:

@@ -150,7 +150,8 @@ def _default_workers(setup: Setup, base: Plan) -> int:
     if machine.device.type != "cpu":
         return 1
     run = base.runs[0]
-    in_memory = machine_bytes(machine) // max(1, needed_bytes(run, run.stages, setup.context.registry)[0])
+    needed = needed_bytes(run, run.stages, setup.context.registry)[0] if run.stages else 1
+    in_memory = machine_bytes(machine) // max(1, needed)
     return max(1, min(machine.threads, setup.search.trials // _TRIALS_FOR_A_WORKER, in_memory))
 
 

@@ -3,21 +3,24 @@
 import gzip
 import json
 import math
-import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from backbones import Backbone
+from benchmark.files import digest_of
+from benchmark.model import build
+from benchmark.registry import Registry
 
 REPOSITORY = Path(__file__).parents[2]
 GOLDENS = REPOSITORY / "tests" / "goldens"
@@ -39,15 +42,12 @@ def load_golden() -> Callable[[str], Golden]:
 
 
 @pytest.fixture
-def fill() -> Callable[[nn.Module, Golden, list[tuple[str, str]]], None]:
-    """Function: load a golden's weights into a network, strictly, after renaming every key."""
-    return _fill
+def with_published_weights(tmp_path: Path) -> Callable[[str, Mapping[str, Any], Golden], Callable[[Tensor], Tensor]]:
+    """Function: backbone, options, golden -> the restorer with the golden's weights, read from a file as published.
 
-
-@pytest.fixture
-def restore() -> Callable[[Backbone, nn.Module, Tensor], Tensor]:
-    """Function: pad, backbone, output convolution, plus the image, crop."""
-    return _restore
+    It takes and gives images in the units of the authors' network.
+    """
+    return partial(_with_published_weights, tmp_path / "published.pth")
 
 
 @pytest.fixture
@@ -120,29 +120,20 @@ def _recipe(key: str, shape: list[int], gain: float) -> Tensor:
     return torch.from_numpy(np.asarray(values, dtype=np.float32))
 
 
-def _fill(network: nn.Module, golden: Golden, renames: list[tuple[str, str]]) -> None:
-    shapes = {key: value.shape for key, value in network.state_dict().items()}
-    renamed = {_rename(key, renames): value for key, value in golden.weights.items()}
-    assert len(renamed) == len(golden.weights), "two official keys got the same name"
-    # The authors keep scale and shift of some norms as 1 C 1 1.
-    shaped = {key: value.reshape(shapes[key]) if ".norm." in key else value for key, value in renamed.items()}
-    network.load_state_dict(shaped, strict=True)
-    network.eval()
+def _with_published_weights(
+    file: Path, backbone: str, options: Mapping[str, Any], golden: Golden
+) -> Callable[[Tensor], Tensor]:
+    torch.save({"params": {f"module.{key}": value for key, value in golden.weights.items()}}, file)
+    head = Registry().find("backbone", backbone).published.head
+    weights = {"file": str(file), "sha256": digest_of(file)}
+    restorer = build({"backbone": {"name": backbone, **options}, "head": head, "weights": weights}).eval()
+    low, high = restorer.backbone.input_range
 
+    def restore(image: Tensor) -> Tensor:
+        with torch.no_grad():
+            return restorer((image - low) / (high - low)).image * (high - low) + low
 
-def _rename(key: str, renames: list[tuple[str, str]]) -> str:
-    for pattern, replacement in renames:
-        if re.match(pattern, key):
-            return re.sub(pattern, replacement, key)
-    raise KeyError(f"no rule renames {key}")
-
-
-def _restore(backbone: Backbone, head: nn.Module, image: Tensor) -> Tensor:
-    height, width = image.shape[2:]
-    beyond = (0, -width % backbone.multiple_of, 0, -height % backbone.multiple_of)
-    padded = F.pad(image, beyond, mode="constant" if backbone.pad_mode == "zeros" else backbone.pad_mode)
-    with torch.no_grad():
-        return (head(backbone(padded)) + padded)[..., :height, :width]
+    return restore
 
 
 def _count_macs(network: nn.Module, side: int) -> int:

@@ -11,21 +11,6 @@ from torch import nn
 
 from backbones.gunet import GUNet
 
-RENAMES = [
-    (r"inconv\.proj\.", "backbone.stem."),
-    (r"outconv\.proj\.0\.", "head."),
-    (r"layers\.(\d+)\.blocks\.(\d+)\.norm\.", r"backbone.stages.\1.\2.norm."),
-    (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.Wv\.0\.", r"backbone.stages.\1.\2.value."),
-    (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.Wv\.1\.", r"backbone.stages.\1.\2.depthwise."),
-    (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.Wg\.0\.", r"backbone.stages.\1.\2.gate.0."),
-    (r"layers\.(\d+)\.blocks\.(\d+)\.conv\.proj\.", r"backbone.stages.\1.\2.project."),
-    (r"skips\.(\d+)\.", r"backbone.skips.\1."),
-    (r"downs\.(\d+)\.proj\.", r"backbone.downs.\1."),
-    (r"ups\.(\d+)\.proj\.0\.", r"backbone.ups.\1.0."),
-    (r"fusions\.(\d+)\.mlp\.1\.", r"backbone.fusions.\1.squeeze."),
-    (r"fusions\.(\d+)\.mlp\.3\.", r"backbone.fusions.\1.select."),
-    (r"fusions\.(\d+)\.conv\.", r"backbone.fusions.\1.conv."),
-]
 SMALL = {"width": 8, "depths": (1, 1, 1, 1, 1)}
 ABLATION = {**SMALL, "kernel_size": 3, "norm": "layer", "gate": "hard_sigmoid", "fusion": "concatenation"}
 
@@ -43,14 +28,12 @@ def output_convolution(backbone):
         ("full/gunet_s", GUNet.sizes["s"], ("",)),
     ],
 )
-def test_gunet_gives_the_authors_output(load_golden, fill, restore, case, options, suffixes):
-    """With the authors' weights, the whole restorer gives the authors' output, at odd sides too."""
+def test_gunet_gives_the_authors_output(load_golden, with_published_weights, case, options, suffixes):
+    """With the authors' weights from a file, the restorer gives the authors' output, at odd sides too."""
     golden = load_golden(case)
-    backbone = GUNet(**options)
-    network = nn.ModuleDict({"backbone": backbone, "head": output_convolution(backbone)})
-    fill(network, golden, RENAMES)
+    restore = with_published_weights("gunet", options, golden)
     for suffix in suffixes:
-        restored = restore(backbone, network["head"], golden.tensors[f"input{suffix}"])
+        restored = restore(golden.tensors[f"input{suffix}"])
         torch.testing.assert_close(restored, golden.tensors[f"output{suffix}"], rtol=1e-5, atol=5e-5)
 
 

@@ -8,32 +8,7 @@ from torch import nn
 
 from backbones.nafnet import NAFNet
 
-BLOCK_PARTS = {
-    "norm1": "spatial_norm",
-    "conv1": "spatial_expand",
-    "conv2": "depthwise",
-    r"sca\.1": "attention",
-    "conv3": "spatial_project",
-    "norm2": "channel_norm",
-    "conv4": "channel_expand",
-    "conv5": "channel_project",
-    "beta": "beta",
-    "gamma": "gamma",
-}
 SMALL = {"width": 8, "depths": (1, 1, 1, 1, 1)}
-
-
-def renames(levels):
-    """The official names count the decoder from the coarsest level; ours count stages, and `ups` by level."""
-    rules = [(r"intro\.", "backbone.stem."), (r"ending\.", "head."), (r"downs\.", "backbone.downs.")]
-    rules += [(rf"ups\.{i}\.", f"backbone.ups.{levels - 1 - i}.") for i in range(levels)]
-    stages = {rf"encoders\.{i}": i for i in range(levels)}
-    stages |= {"middle_blks": levels}
-    stages |= {rf"decoders\.{i}": levels + 1 + i for i in range(levels)}
-    for official, stage in stages.items():
-        for part, name in BLOCK_PARTS.items():
-            rules.append((rf"{official}\.(\d+)\.{part}(?=\.|$)", rf"backbone.stages.{stage}.\1.{name}"))
-    return rules
 
 
 def output_convolution(backbone):
@@ -47,14 +22,12 @@ def output_convolution(backbone):
         pytest.param("full/nafnet_gopro_w32", NAFNet.sizes["w32_gopro"], ("",), marks=pytest.mark.slow),
     ],
 )
-def test_nafnet_gives_the_authors_output(load_golden, fill, restore, case, options, suffixes):
-    """With the authors' weights, the whole restorer gives the authors' output, at odd sides too."""
+def test_nafnet_gives_the_authors_output(load_golden, with_published_weights, case, options, suffixes):
+    """With the authors' weights from a file, the restorer gives the authors' output, at odd sides too."""
     golden = load_golden(case)
-    backbone = NAFNet(**options)
-    network = nn.ModuleDict({"backbone": backbone, "head": output_convolution(backbone)})
-    fill(network, golden, renames(len(backbone.downs)))
+    restore = with_published_weights("nafnet", options, golden)
     for suffix in suffixes:
-        restored = restore(backbone, network["head"], golden.tensors[f"input{suffix}"])
+        restored = restore(golden.tensors[f"input{suffix}"])
         torch.testing.assert_close(restored, golden.tensors[f"output{suffix}"], rtol=1e-5, atol=5e-5)
 
 

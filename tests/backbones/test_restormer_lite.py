@@ -8,33 +8,7 @@ from torch import nn
 
 from backbones.restormer_lite import RestormerLite
 
-BLOCK_PARTS = {
-    r"norm1\.body": "attention_norm",
-    r"norm2\.body": "feed_forward_norm",
-    r"attn\.temperature": "attention.temperature",
-    r"attn\.qkv": "attention.expand",
-    r"attn\.qkv_dwconv": "attention.depthwise",
-    r"attn\.project_out": "attention.project",
-    r"ffn\.project_in": "feed_forward.expand",
-    r"ffn\.dwconv": "feed_forward.depthwise",
-    r"ffn\.project_out": "feed_forward.project",
-}
 SMALL = {"width": 8, "depths": (1, 1, 1), "refinement": 1, "heads": (1, 2, 4)}
-
-
-def renames(levels):
-    """The official names count levels from 1; ours count from 0 and keep each kind of layer in one list."""
-    rules = [(r"patch_embed\.proj\.", "backbone.stem."), (r"output\.", "head.")]
-    stages = {"latent": "latent", "refinement": "refinement"}
-    for level in range(levels - 1):
-        stages |= {rf"{part}_level{level + 1}": f"{part}.{level}" for part in ("encoder", "decoder")}
-        rules.append((rf"down{level + 1}_{level + 2}\.body\.", f"backbone.downs.{level}."))
-        rules.append((rf"up{level + 2}_{level + 1}\.body\.", f"backbone.ups.{level}."))
-        rules.append((rf"reduce_chan_level{level + 2}\.", f"backbone.reductions.{level}."))
-    for official, stage in stages.items():
-        for part, name in BLOCK_PARTS.items():
-            rules.append((rf"{official}\.(\d+)\.{part}(?=\.|$)", rf"backbone.{stage}.\1.{name}"))
-    return rules
 
 
 def output_convolution(backbone):
@@ -51,13 +25,10 @@ def output_convolution(backbone):
         pytest.param("full/restormer_real_denoise", RestormerLite.sizes["restormer_denoise"], marks=pytest.mark.slow),
     ],
 )
-def test_restormer_gives_the_reference_output(load_golden, fill, restore, case, options):
-    """With the reference weights, the whole restorer gives the reference output."""
+def test_restormer_gives_the_reference_output(load_golden, with_published_weights, case, options):
+    """With the reference weights from a file, the restorer gives the reference output."""
     golden = load_golden(case)
-    backbone = RestormerLite(**options)
-    network = nn.ModuleDict({"backbone": backbone, "head": output_convolution(backbone)})
-    fill(network, golden, renames(len(options["depths"])))
-    restored = restore(backbone, network["head"], golden.tensors["input"])
+    restored = with_published_weights("restormer_lite", options, golden)(golden.tensors["input"])
     torch.testing.assert_close(restored, golden.tensors["output"], rtol=1e-5, atol=5e-5)
 
 

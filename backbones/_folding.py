@@ -1,0 +1,76 @@
+"""Scales, shifts and differences that become part of a convolution, for the `folded` methods of backbones.
+
+Scale and shift have one value per channel. Every function gives new modules, where the old ones are, and leaves those
+as they were. Batch normalisation behind a convolution folds by itself (`ConvNorm`).
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from backbones._layers import ChannelLayerNorm
+
+
+def has_affine(norm: nn.Module) -> bool:
+    """Whether a normalisation scales by weights; what `split_affine` leaves of it does not."""
+    return getattr(norm, "weight", None) is not None
+
+
+def split_affine(norm: nn.Module) -> tuple[nn.Module, Tensor, Tensor]:
+    """What a normalisation does in eval mode: a module without weights, then a scale and a shift.
+
+    `norm`: BatchNorm2d with running statistics or ChannelLayerNorm, with weights (else TypeError).
+    """
+    if isinstance(norm, ChannelLayerNorm) and norm.weight is not None and norm.bias is not None:
+        return ChannelLayerNorm(norm.channels, norm.eps, affine=False), norm.weight, norm.bias
+    if (
+        isinstance(norm, nn.BatchNorm2d)
+        and norm.affine
+        and norm.running_mean is not None
+        and norm.running_var is not None
+    ):
+        scale = _exact(norm.weight) * torch.rsqrt(_exact(norm.running_var) + norm.eps)
+        return nn.Identity(), scale, _exact(norm.bias) - _exact(norm.running_mean) * scale
+    raise TypeError(f"no scale and shift can be taken out of {norm}")
+
+
+def affine_before(conv: nn.Module, scale: Tensor, shift: Tensor | None = None) -> nn.Conv2d:
+    """What `conv` makes of `features * scale + shift`, made of `features`.
+
+    Raises ValueError unless it is a 1x1 convolution without groups: a larger one sees zeros beyond the border, which
+    no shift moves.
+    """
+    if not isinstance(conv, nn.Conv2d) or conv.kernel_size != (1, 1) or conv.groups != 1:
+        raise ValueError(f"scale and shift fit into a 1x1 convolution without groups, not into {conv}")
+    weight, bias = _exact(conv.weight), None if conv.bias is None else _exact(conv.bias)
+    if shift is not None:
+        moved = weight.flatten(1) @ _exact(shift)
+        bias = moved if bias is None else bias + moved
+    return _with(conv, weight * _exact(scale).view(1, -1, 1, 1), bias)
+
+
+def scale_after(conv: nn.Conv2d, scale: Tensor) -> nn.Conv2d:
+    """What `conv` makes of features, times a scale."""
+    scale = _exact(scale).flatten()
+    bias = None if conv.bias is None else _exact(conv.bias) * scale
+    return _with(conv, _exact(conv.weight) * scale.view(-1, 1, 1, 1), bias)
+
+
+def difference_of_halves(conv: nn.Conv2d) -> nn.Conv2d:
+    """The first half of the channels that `conv`, which has no bias, gives, minus the second half."""
+    first, second = _exact(conv.weight).chunk(2)
+    return _with(conv, first - second, None)
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    """In float32 at least: half precision would round every step."""
+    return tensor.detach().to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _with(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    folded = copy.deepcopy(conv)
+    folded.out_channels = len(weight)
+    folded.weight = nn.Parameter(weight.to(conv.weight.dtype))
+    folded.bias = None if bias is None else nn.Parameter(bias.to(conv.weight.dtype))
+    return folded

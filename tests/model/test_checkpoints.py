@@ -1,0 +1,319 @@
+"""Weights from elsewhere: read as data, renamed exactly, refused with reasons."""
+
+import gzip
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from backbones import Backbone, Published
+from benchmark.errors import CheckpointError, ComponentError
+from benchmark.files import digest_of
+from benchmark.model import Restorer, build
+from benchmark.model.build import outline
+from benchmark.model.checkpoints import WRAPPERS, read_checkpoint
+from benchmark.model.identify import identify
+from benchmark.model.published import fit
+from benchmark.model.weights import write_weights
+from benchmark.registry import Registry
+from heads.residual import Residual
+
+GOLDENS = Path(__file__).parents[1] / "goldens"
+REGISTRY = Registry()
+GUNET = {"name": "gunet", "width": 8, "depths": [1, 1, 1, 2, 1, 1, 1]}
+NAFNET = {"name": "nafnet", "width": 8, "depths": [1, 1, 1, 1, 1]}
+RESIDUAL = {"name": "residual"}
+
+
+def weights_of(golden: str) -> dict[str, Tensor]:
+    """The weights of a golden under the authors' names."""
+    stored = load_file(GOLDENS / f"{golden}.safetensors")
+    return {key[3:]: value for key, value in stored.items() if key.startswith("sd/")}
+
+
+def blank(size: str) -> dict[str, Tensor]:
+    """Zeros under the authors' names and in their shapes, of a published size of gUNet."""
+    keys = json.loads(gzip.decompress((GOLDENS / f"full/gunet_{size}.keys.json.gz").read_bytes()))["keys"]
+    return {key: torch.zeros(shape) for key, shape, _ in keys}
+
+
+def saved(content: Any, file: Path) -> Path:
+    torch.save(content, file)
+    return file
+
+
+def with_weights(file: Path, backbone: dict[str, Any], head: dict[str, Any]) -> Restorer:
+    return build({"backbone": backbone, "head": head, "weights": {"file": str(file), "sha256": digest_of(file)}})
+
+
+def sizes_of(backbone: str) -> dict[str, dict[str, Any]]:
+    component = REGISTRY.find("backbone", backbone)
+    head = component.published.head
+    return {
+        size: {"backbone": {"name": backbone, **options}, "head": head} for size, options in component.sizes.items()
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("wrapper", [None, *WRAPPERS])
+def test_weights_come_out_of_every_wrapper(tmp_path: Path, wrapper: str | None, prefix: str) -> None:
+    """Bare or wrapped, with what else a training program keeps beside them, with `module.` before every key or not."""
+    weights = {f"{prefix}conv.weight": torch.rand(2, 3), f"{prefix}model.bias": torch.rand(2)}
+    content = {wrapper: weights, "epoch": 7, "optimizer": {"state": {}}} if wrapper else weights
+    found = read_checkpoint(saved(content, tmp_path / "c.pth"))
+    assert list(found) == ["conv.weight", "model.bias"]
+    assert torch.equal(found["conv.weight"], weights[f"{prefix}conv.weight"])
+
+
+def test_the_average_is_preferred(tmp_path: Path) -> None:
+    """Of `params` and `params_ema` in one file the average is read, as it was the one evaluated."""
+    content = {"params": {"a": torch.zeros(1)}, "params_ema": {"a": torch.ones(1)}}
+    assert read_checkpoint(saved(content, tmp_path / "c.pth"))["a"] == 1
+
+
+def test_a_prefix_that_not_all_keys_have_stays(tmp_path: Path) -> None:
+    """`module.` is cut off where it is a wrapper's, not where it is a part of the network."""
+    content = {"module.a": torch.zeros(1), "b": torch.zeros(1)}
+    assert list(read_checkpoint(saved(content, tmp_path / "c.pth"))) == ["module.a", "b"]
+
+
+def test_safetensors_and_the_old_form_are_read(tmp_path: Path) -> None:
+    """The other two forms in which weights are published."""
+    weights = {"module.a": torch.rand(3)}
+    save_file(weights, tmp_path / "c.safetensors")
+    torch.save({"params": weights}, tmp_path / "c.pth", _use_new_zipfile_serialization=False)
+    for name in ("c.safetensors", "c.pth"):
+        assert torch.equal(read_checkpoint(tmp_path / name)["a"], weights["module.a"])
+
+
+class Malicious:
+    """Unpickled carelessly, it makes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self.mark}",)
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["torch.save", "pickle"])
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, plain: bool) -> None:
+    """A file that would run a command when unpickled is told with what it holds; the command does not run."""
+    mark, file = tmp_path / "ran", tmp_path / "c.pth"
+    if plain:
+        file.write_bytes(pickle.dumps({"params": Malicious(mark)}, 2))
+    else:
+        torch.save({"params": {"a": torch.zeros(1)}, "extra": Malicious(mark)}, file)
+    with pytest.raises(CheckpointError, match=r"c\.pth: holds posix\.system, which could run code, so it is not read"):
+        read_checkpoint(file)
+    assert not mark.exists()
+    pickle.loads(pickle.dumps(Malicious(mark)))
+    assert mark.exists(), "the test's own command does nothing"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"c\.pth: is no checkpoint that can be read"),
+        (b"not a checkpoint", r"c\.pth: is no checkpoint that can be read"),
+        (None, r"c\.pth: cannot be read: No such file"),
+        ([1, 2], "holds no weights, but a list"),
+        ({}, "holds no weights, but an empty mapping"),
+        ({"params": {}}, "holds no weights, but an empty mapping"),
+        ({"epoch": 3}, "'epoch' is a int, no tensor; expected weights, bare or in model_state_dict, state_dict,"),
+        ({"params": {"a": torch.zeros(1), "b": {"c": torch.zeros(1)}}}, "'b' is a dict, no tensor"),
+    ],
+)
+def test_what_is_no_checkpoint_is_told(tmp_path: Path, content: Any, message: str) -> None:
+    """Missing, damaged and foreign files are an error of one line that names the file."""
+    file = tmp_path / "c.pth"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content is not None:
+        torch.save(content, file)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        read_checkpoint(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_head_works_in_units_of_0_to_1(tmp_path: Path) -> None:
+    """gUNet adds its correction in [-1, 1], the head in [0, 1]: the last convolution is halved exactly, it alone."""
+    official = weights_of("gunet_b8_7stage")
+    state = with_weights(saved({"state_dict": official}, tmp_path / "c.pth"), GUNET, RESIDUAL).state_dict()
+    for leaf in ("weight", "bias"):
+        assert torch.equal(state[f"head.conv.{leaf}"], official[f"outconv.proj.0.{leaf}"].float() / 2)
+        assert torch.equal(state[f"backbone.stem.{leaf}"], official[f"inconv.proj.{leaf}"].float())
+    assert torch.equal(state["backbone.stages.3.1.norm.running_var"], official["layers.3.blocks.1.norm.running_var"])
+
+
+def test_norms_of_another_form_are_reshaped(tmp_path: Path) -> None:
+    """Scales kept as 1 C 1 1 become C; a tensor with as many numbers in another order of sides is refused."""
+    official = weights_of("nafnet_w8_e11_m1_d11")
+    norm = official["encoders.0.0.norm1.weight"]
+    official["encoders.0.0.norm1.weight"] = norm.view(1, -1, 1, 1)
+    head = {**RESIDUAL, "padding": "zeros"}
+    state = with_weights(saved(official, tmp_path / "c.pth"), NAFNET, head).state_dict()
+    assert torch.equal(state["backbone.stages.0.0.spatial_norm.weight"], norm.float())
+    official["intro.weight"] = official["intro.weight"].view(3, 8, 3, 3)
+    with pytest.raises(
+        CheckpointError, match=r"1 of another shape: backbone.stem.weight \[3, 8, 3, 3\], expected \[8, 3"
+    ):
+        with_weights(saved(official, tmp_path / "c.pth"), NAFNET, head)
+
+
+def test_missing_and_unexpected_keys_are_listed(tmp_path: Path) -> None:
+    """With their numbers, the first few by name: ours where one is missing, the file's where it has one too many."""
+    official = weights_of("nafnet_w8_e11_m1_d11")
+    kept = {key: value for key, value in official.items() if not key.startswith("decoders.1.")}
+    file = saved({**kept, "extra.weight": torch.zeros(2)}, tmp_path / "c.pth")
+    missing = len(official) - len(kept)
+    with pytest.raises(CheckpointError) as caught:
+        with_weights(file, NAFNET, {**RESIDUAL, "padding": "zeros"})
+    assert f"does not fit backbone 'nafnet' with head 'residual' as described: {missing} missing: " in str(caught.value)
+    assert "backbone.stages.4.0." in str(caught.value) and ", ...; 1 unexpected: extra.weight" in str(caught.value)
+
+
+class Small(Backbone):
+    """One convolution; its reference implementation has no bias in the last one, and keeps a buffer."""
+
+    published = Published(
+        keys=((r"body\.(\w+)", r"backbone.conv.\1"), (r"(old|tail)\.(\w+)", r"head.conv.\2")),
+        head={"name": "residual", "padding": "zeros"},
+        zeros=("head.conv.bias",),
+        recomputed=(r"grid(\.\w+)?",),
+        head_scale=-1.0,
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out_channels = 2
+        self.conv = nn.Conv2d(3, 2, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.conv(image)
+
+
+SMALL = {"body.weight": torch.ones(2, 3, 1, 1), "body.bias": torch.ones(2), "tail.weight": torch.rand(3, 2, 3, 3)}
+
+
+def test_what_a_backbone_says_of_its_weights_is_followed() -> None:
+    """Zeros are filled in, recomputed buffers left out, the head's sign applied; a bias that is there stays."""
+    restorer = Restorer(Small(), Residual(2))
+    weights, misfit = fit({**SMALL, "grid": torch.ones(9), "grid.x": torch.ones(1)}, restorer)
+    assert not misfit and len(misfit) == 0
+    assert torch.equal(weights["head.conv.weight"], -SMALL["tail.weight"])
+    assert torch.equal(weights["head.conv.bias"], torch.zeros(3))
+    weights, misfit = fit({**SMALL, "tail.bias": torch.ones(3)}, restorer)
+    assert not misfit and torch.equal(weights["head.conv.bias"], -torch.ones(3))
+
+
+def test_two_keys_of_one_name_do_not_hide_each_other() -> None:
+    """The second key that a rule gives a name already taken is unexpected."""
+    _, misfit = fit({**SMALL, "old.weight": torch.zeros(3, 2, 3, 3)}, Restorer(Small(), Residual(2)))
+    assert misfit.unexpected == ("old.weight",) and not misfit.missing
+
+
+def test_published_weights_demand_the_published_head(tmp_path: Path) -> None:
+    """Another head, or the same with another padding, would compute something else: the error says which to name."""
+    file = saved(weights_of("nafnet_w8_e11_m1_d11"), tmp_path / "c.pth")
+    for head in ({"name": "degradation"}, {"name": "rgb", "padding": "zeros"}, RESIDUAL):
+        with pytest.raises(CheckpointError, match=r"write  head: \{name: residual, padding: zeros\}"):
+            with_weights(file, NAFNET, head)
+
+
+def test_a_backbone_without_published_weights_says_so(tmp_path: Path) -> None:
+    """Foreign names for a backbone that has no reference implementation are refused."""
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from backbones import Backbone\n\nclass Mine(Backbone):\n    citation = origin = 'mine'\n\n"
+        "    def __init__(self):\n        super().__init__()\n        self.out_channels = 3\n\n"
+        "    def forward(self, image):\n        return image\n"
+    )
+    file = saved({"a": torch.zeros(1)}, tmp_path / "c.pth")
+    model = {"backbone": {"name": "mine"}, "head": RESIDUAL, "weights": {"file": str(file), "sha256": digest_of(file)}}
+    with pytest.raises(CheckpointError, match="backbone 'mine' does not say how weights under its authors' names"):
+        build(model, 0, Registry((plugin,)))
+
+
+def test_our_own_weights_are_taken_as_described(tmp_path: Path) -> None:
+    """A file with our names fits the network it comes from, with any head, and no other one."""
+    model = {"backbone": NAFNET, "head": {"name": "degradation"}}
+    trained = build(model, seed=5)
+    file = tmp_path / "weights.safetensors"
+    write_weights(trained, file)
+    state = with_weights(file, NAFNET, {"name": "degradation"}).state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in trained.state_dict().items())
+    with pytest.raises(CheckpointError, match=r"2 of another shape: head\.conv\.weight"):
+        with_weights(file, NAFNET, RESIDUAL)
+    save_file({key: value for key, value in trained.state_dict().items() if ".0.0.depthwise." not in key}, file)
+    with pytest.raises(CheckpointError, match=r"2 missing: backbone\.stages\.0\.0\.depthwise\.weight, .*\.bias$"):
+        with_weights(file, NAFNET, {"name": "degradation"})
+
+
+def test_a_file_that_changed_since_it_was_planned_is_refused(tmp_path: Path) -> None:
+    """Keys and records name the content; another content under the name is not trained from."""
+    file = saved(weights_of("nafnet_w8_e11_m1_d11"), tmp_path / "c.pth")
+    weights = {"file": str(file), "sha256": "0" * 64}
+    with pytest.raises(CheckpointError, match="has changed since it was planned"):
+        build({"backbone": NAFNET, "head": {**RESIDUAL, "padding": "zeros"}, "weights": weights})
+
+
+@pytest.mark.parametrize("size", ["t", "s"])
+def test_the_size_is_that_of_the_shapes(size: str) -> None:
+    """Published weights of gUNet-T and -S are told apart, and nothing else fits them."""
+    found = identify(Path("c.pth"), blank(size), sizes_of("gunet"), REGISTRY)
+    assert (found.name, found.others) == (size, ())
+    assert found.weights.keys() == found.restorer.state_dict().keys()
+
+
+def test_sizes_of_equal_shapes_are_all_named() -> None:
+    """The first one that fits is taken; others are told, but not the same under another name."""
+    models = sizes_of("gunet")
+    other = {**models["t"], "backbone": {**models["t"]["backbone"], "padding": "zeros"}}
+    found = identify(
+        Path("c.pth"),
+        blank("t"),
+        {"first": models["t"], "b": models["b"], "alias": models["t"], "second": other},
+        REGISTRY,
+    )
+    assert (found.name, found.others) == ("first", ("second",))
+
+
+def test_the_nearest_size_is_named_where_none_fits() -> None:
+    """The message has what was tried, what is nearest, and how the size can be described."""
+    weights = blank("t")
+    del weights["outconv.proj.0.bias"]
+    with pytest.raises(CheckpointError) as caught:
+        identify(Path("c.pth"), weights, sizes_of("gunet"), REGISTRY)
+    message = "c.pth: fits none of t, s, b, d, small, retouch, tiny; nearest is t: 1 missing: head.conv.bias; "
+    assert str(caught.value).startswith(message) and "--option width=16" in str(caught.value)
+
+
+def test_options_that_suit_some_sizes_only_are_no_obstacle() -> None:
+    """A size that cannot have them is passed over; if none can, the reason is told."""
+    models = sizes_of("gunet")
+    models["t"] = {**models["t"], "backbone": {**models["t"]["backbone"], "depths": (1, 1)}}
+    assert identify(Path("c.pth"), blank("s"), models, REGISTRY).name == "s"
+    with pytest.raises(ComponentError, match="depths is"):
+        identify(Path("c.pth"), blank("s"), {"t": models["t"]}, REGISTRY)
+
+
+def test_our_own_names_need_no_import() -> None:
+    """Weights of a trained row are told to be usable as they are."""
+    with pytest.raises(CheckpointError, match="has the names of this project already"):
+        identify(Path("c.safetensors"), {"backbone.a": torch.zeros(1)}, sizes_of("gunet"), REGISTRY)
+
+
+@pytest.mark.parametrize("name", REGISTRY.names("backbone"))
+def test_published_names_lie_in_the_network(name: str) -> None:
+    """What a backbone says of published weights is about itself: the head can be made, the zeros are names of it."""
+    published = REGISTRY.find("backbone", name).published
+    if published is not None:
+        network = outline({"backbone": {"name": name}, "head": published.head}, REGISTRY)
+        assert set(published.zeros) <= network.state_dict().keys()
