@@ -32,3 +32,13 @@ def write(run: Path) -> Path:
     from reports import files, load, page
 
     return files.save(page.build(load.load(run)), run / "report")
+
+
+def first_examples(run: Path) -> tuple[str, ...]:
+    """Names of the test images that the report of a run folder shows at once.
+
+    Raises: `ReportError` where `run` is no run folder.
+    """
+    from reports import examples, load
+
+    return examples.first_examples(load.load(run))

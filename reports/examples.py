@@ -8,7 +8,7 @@ and target differ most, pixel for pixel, and with the error that is left in that
 # pyright: reportMissingTypeStubs=false
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from reports import pictures
-from reports.metrics import Metric
+from reports.metrics import Metric, metric
 from reports.records import Results
-from reports.summary import BASE, IDENTITY, Summary, by_image, complete, image_scores, ranked
+from reports.summary import BASE, IDENTITY, Summary, by_image, complete, image_scores, ranked, summaries
 from reports.text import number, printable, with_unit
 
 BUDGET_BYTES = 8_000_000
@@ -40,6 +40,8 @@ class Column:
     detail: str
     error: str
     """Data URIs."""
+    maps: tuple[tuple[str, str], ...] = ()
+    """Name and data URI of each map that was predicted; for the target, of each true one."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,24 @@ class Examples:
     shown: tuple[Example, ...]
     notes: tuple[str, ...]
 
+    @property
+    def has_maps(self) -> bool:
+        """Whether any column has maps."""
+        return any(column.maps for example in self.shown for column in example.columns)
+
 
 @dataclass(frozen=True)
 class _Version:
     label: str
     value: str
     pixels: pictures.Image
+    maps: Mapping[str, pictures.Image]
 
 
 def examples(rows: dict[str, Summary], results: Results, primary: Metric) -> Examples:
     """Worst, median and best test images of the base row (of the best row where base has none), at most six."""
     order = ranked([row for row in rows.values() if not row.is_floor], primary)
-    leader = next((row for row in order if row.row == BASE), order[0] if order else None)
+    leader = _leader(order)
     if leader is None:
         return Examples((), ())
     scores = image_scores(results, primary.name)
@@ -93,12 +101,31 @@ def examples(rows: dict[str, Summary], results: Results, primary: Metric) -> Exa
         except (OSError, ValueError) as error:
             notes.append(f"{printable(image)} ({why}) is not shown: {_reason(error, results.folder)}.")
             continue
-        left -= sum(len(column.whole) + len(column.detail) + len(column.error) for column in example.columns)
+        left -= sum(_bytes(column) for column in example.columns)
         if left < 0:
             notes.append(f"{printable(image)} ({why}) and the following are not shown: the page would grow too large.")
             break
         shown.append(example)
     return Examples(tuple(shown), tuple(notes))
+
+
+def first_examples(results: Results) -> tuple[str, ...]:
+    """Names of the images that are shown at once."""
+    primary = metric(results.plan.primary)
+    leader = _leader(ranked([row for row in summaries(results).values() if not row.is_floor], primary))
+    if leader is None:
+        return ()
+    values = by_image(image_scores(results, primary.name), leader.row, leader.seeds[0])
+    return tuple(image for why, image in chosen(values, primary) if why in _FIRST)
+
+
+def _leader(order: Sequence[Summary]) -> Summary | None:
+    """The row whose scores choose the images: base, or the best of `order` where base has none."""
+    return next((row for row in order if row.row == BASE), order[0] if order else None)
+
+
+def _bytes(column: Column) -> int:
+    return sum(map(len, (column.whole, column.detail, column.error, *(uri for _, uri in column.maps))))
 
 
 def chosen(values: dict[str, float], primary: Metric) -> list[tuple[str, str]]:
@@ -122,16 +149,28 @@ def _example(
     target = pictures.read(_inside(folder, "pairs/target", image))
     degraded = pictures.read(_inside(folder, "pairs/degraded", image))
     untouched = by_image(scores, IDENTITY, None).get(image)
-    versions = [_Version("degraded", _value(untouched, primary), degraded)]
+    versions = [_Version("degraded", _value(untouched, primary), degraded, {})]
     for row in rows:
         seed = row.seeds[0]
         place = row.row if seed is None else f"{row.row}/seed{seed}"
         pixels = pictures.read(_inside(folder, f"{place}/images", image))
-        versions.append(_Version(row.row, _value(by_image(scores, row.row, seed).get(image), primary), pixels))
-    return _assembled(name, image, why, versions, target)
+        value = _value(by_image(scores, row.row, seed).get(image), primary)
+        versions.append(_Version(row.row, value, pixels, _maps(folder, f"{place}/maps", image)))
+    return _assembled(name, image, why, versions, _Version("target", "", target, _maps(folder, "pairs/maps", image)))
 
 
-def _assembled(name: str, image: str, why: str, versions: Sequence[_Version], target: pictures.Image) -> Example:
+def _maps(folder: Path, place: str, image: str) -> dict[str, pictures.Image]:
+    """The pictures of maps of an image, by name of the map."""
+    beside = _inside(folder, place, image)
+    prefix = f"{beside.stem}."
+    found = [file for file in sorted(beside.parent.glob("*.png")) if file.name.startswith(prefix)]
+    maps = {file.stem.removeprefix(prefix): file for file in found}
+    # Map `gain` of an image `a.b` is no map `b.gain` of an image `a`.
+    return {name: pictures.read(file) for name, file in maps.items() if name.isidentifier()}
+
+
+def _assembled(name: str, image: str, why: str, versions: Sequence[_Version], true: _Version) -> Example:
+    target = true.pixels
     for version in versions:
         if version.pixels.shape != target.shape:
             raise ValueError(f"{version.label} and target differ in size")
@@ -156,7 +195,6 @@ def _assembled(name: str, image: str, why: str, versions: Sequence[_Version], ta
             pictures.coloured(scale, highest),
         ],
     ]
-    captions = [*((v.label, v.value) for v in versions), ("target", "")]
     return Example(
         name=name,
         image=image,
@@ -164,11 +202,20 @@ def _assembled(name: str, image: str, why: str, versions: Sequence[_Version], ta
         more=why not in _FIRST,
         highest=highest,
         columns=tuple(
-            Column(label, value, *(pictures.data_uri(one, exact=place > 0) for place, one in enumerate(column)))
-            for (label, value), column in zip(captions, pixels, strict=True)
+            Column(
+                version.label,
+                version.value,
+                *(pictures.data_uri(one, exact=place > 0) for place, one in enumerate(column)),
+                maps=tuple((name, _data_uri(one)) for name, one in version.maps.items()),
+            )
+            for version, column in zip((*versions, true), pixels, strict=True)
         ),
         sheet=pictures.png(pictures.contact_sheet(pixels, _SHEET_SIDE)),
     )
+
+
+def _data_uri(picture: pictures.Image) -> str:
+    return pictures.data_uri(pictures.shrunk(picture, _SHOWN_SIDE), exact=False)
 
 
 def _inside(folder: Path, place: str, image: str) -> Path:

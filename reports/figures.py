@@ -52,7 +52,7 @@ def quality_latency(found: Sequence[Point], floors: Sequence[Summary], primary: 
     """Quality against latency; marker area is file size, dashed lines are limits, dotted lines are floor rows."""
     figure = canvas(8.2, 4.9)
     axes = figure.add_subplot()
-    axes.set_xlabel("latency of one image on this machine, ms (median; less is better)")
+    axes.set_xlabel("latency of one image on this machine, ms (less is better)")
     axes.set_ylabel(_axis_label(primary))
     _limits_of_axes(axes, found)
     outside = _floor_lines(axes, floors, primary)

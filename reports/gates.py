@@ -32,8 +32,17 @@ def reason(gate: Gate) -> str:
     if gate.measured is None:
         return str(gate.protocol.get("reason") or "not measured")
     against = f" of at most {bound(gate.limit, gate.unit)}" if gate.limit is not None else ""
-    how = conditions(gate)
+    how = "; ".join(part for part in (conditions(gate), *doubts(gate)) if part)
     return f"{quantity(gate.measured, gate.unit)}{against}{f' ({how})' if how else ''}"
+
+
+def doubts(gate: Gate) -> tuple[str, ...]:
+    """The interval of a measurement, and in words what made it doubtful."""
+    interval = ""
+    if gate.interval:
+        low, high = (text.significant(end) for end in gate.interval)
+        interval = text.with_unit(f"95 % interval {low} to {high}", gate.unit)
+    return tuple(part for part in (interval, *_words(gate.protocol.get("unsteady"))) if part)
 
 
 def bound(limit: float | None, unit: str) -> str:
@@ -58,12 +67,14 @@ def conditions(gate: Gate) -> str:
     image = protocol.get("image")
     parts = [
         f"{protocol['name']} protocol" if protocol.get("name") else "",
+        str(protocol.get("quantile") or ""),
         str(protocol.get("device") or ""),
         text.count(int(protocol["threads"]), "thread") if _is_count(protocol.get("threads")) else "",
         str(protocol.get("dtype") or ""),
         str(protocol.get("layout") or ""),
         str(protocol.get("runtime") or ""),
         f"{'×'.join(_words(image))} px" if _words(image) else "",
+        f"in {text.count(int(protocol['tiles']), 'tile')}" if _is_count(protocol.get("tiles")) else "",
     ]
     return ", ".join(part for part in parts if part)
 
@@ -79,7 +90,8 @@ def grid(rows: Sequence[Summary]) -> Grid | None:
 def _line(row: Summary, gate: Gate) -> tuple[Cell, ...]:
     estimate = f"; estimate: {_estimate(gate.estimate)}" if gate.estimate is not None else ""
     runs = f", {gate.protocol['runs']} runs" if _is_count(gate.protocol.get("runs")) else ""
-    how = (conditions(gate) + runs if gate.measured is not None else reason(gate)) + estimate
+    measured = "; ".join((conditions(gate) + runs, *doubts(gate)))
+    how = (measured if gate.measured is not None else reason(gate)) + estimate
     result = gate.result.replace("_", " ")
     return (
         plain(row.row),

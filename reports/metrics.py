@@ -68,7 +68,17 @@ _LISTED = (
         "Energy of fine detail on the background, restored to target; best at 1, below 1 is smoothed away.",
     ),
     Metric("gain_error", "error of K", "%", 3, 3, "lower", "Mean absolute error of the predicted gain map."),
+    Metric(
+        "gain_error_constant",
+        "K, best constant",
+        "%",
+        3,
+        3,
+        "lower",
+        "Error of K of the best constant, channel by channel; what is not below it has not been recovered.",
+    ),
     Metric("spots_error", "error of D", "levels", 3, 3, "lower", "Mean absolute error of the predicted map of spots."),
+    Metric("spots_error_constant", "D, best constant", "levels", 3, 3, "lower", "Error of D of the best constant."),
     Metric("region_iou", "IoU of the region", "", 3, 3, "higher", "Overlap of predicted mask and severe damage."),
 )
 

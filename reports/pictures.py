@@ -60,14 +60,20 @@ def crop(image: Image, window: Window) -> Image:
     return image[top:bottom, left:right]
 
 
-def framed(image: Image, window: Window, most: int) -> Image:
-    """The image shrunk to at most `most` pixels a side, with the window outlined."""
+def shrunk(image: Image, most: int) -> Image:
+    """A copy of the image of at most `most` pixels a side."""
     height, width = image.shape[:2]
     factor = min(1.0, most / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    small = np.array(PILImage.fromarray(image).resize(size, PILImage.Resampling.LANCZOS))
-    top, left, bottom, right = (int(edge * factor) for edge in window)
-    bottom, right = min(bottom, size[1] - 1), min(right, size[0] - 1)
+    return np.array(PILImage.fromarray(image).resize(size, PILImage.Resampling.LANCZOS))
+
+
+def framed(image: Image, window: Window, most: int) -> Image:
+    """The image shrunk to at most `most` pixels a side, with the window outlined."""
+    small = shrunk(image, most)
+    height, width = small.shape[:2]
+    top, left, bottom, right = (int(edge * min(1.0, most / max(image.shape[:2]))) for edge in window)
+    bottom, right = min(bottom, height - 1), min(right, width - 1)
     small[[top, bottom], left : right + 1] = _FRAME
     small[top : bottom + 1, [left, right]] = _FRAME
     return small

@@ -71,6 +71,8 @@ class Gate:
     result: str
     protocol: Json
     estimate: Any
+    interval: tuple[float, float] | None = None
+    """Of what was measured, 95 %; None where it was measured once or is exact."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,15 @@ def _gate(data: Json) -> Gate:
         result=str(data["result"]),
         protocol=dict(_mapping(data.get("protocol"))),
         estimate=data.get("estimate"),
+        interval=_interval(data.get("interval")),
     )
+
+
+def _interval(value: Any) -> tuple[float, float] | None:
+    ends = (
+        [end for item in cast(list[Any], value) if (end := _real(item)) is not None] if isinstance(value, list) else []
+    )
+    return (ends[0], ends[1]) if len(ends) == 2 else None
 
 
 def _stage(data: Json) -> Stage:

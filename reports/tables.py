@@ -79,7 +79,7 @@ def _ranking_columns(shown: Sequence[Metric], primary: Metric) -> tuple[Column, 
         _spread_column(primary, csv_only=False),
         Column("seeds", "seeds", hint="Finished seeds of those planned."),
         Column("weight_bytes_float32", "file, float32", "MB", hint="Size of the weights, 1 MB = 10^6 bytes."),
-        Column("latency_ms", "latency here", "ms", hint="Median time of one image on the machine of this run."),
+        Column("latency_ms", "latency here", "ms", hint="Time of one image on the machine of this run."),
         Column("gates", "gates", numeric=False),
         *metrics[1:],
         Column("params", "params", hint="Number of parameters."),
@@ -173,7 +173,7 @@ def _ranking_notes(trained: Sequence[Summary]) -> list[str]:
         notes.append(gates.LEGEND)
     protocols = sorted({gates.conditions(gate) for gate in map(latency, trained) if gate})
     if protocols:
-        notes.append(f"Latency here: median of one image; {'; '.join(protocols)}.")
+        notes.append(f"Latency here: time of one image; {'; '.join(protocols)}.")
     shapes = sorted({row.model.macs_shape for row in trained if row.model and row.model.macs_shape})
     if shapes:
         notes.append(f"MACs for an input of {', '.join('×'.join(map(str, shape)) for shape in shapes)}.")

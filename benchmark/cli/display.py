@@ -13,6 +13,7 @@ from benchmark.execution.events import (
     Event,
     GatesChecked,
     ImageScored,
+    NetworkMeasured,
     RowFinished,
     RowSkipped,
     RowStarted,
@@ -105,7 +106,13 @@ class Display:
 
 
 def _row(event: Event) -> str:
-    return f"{event.split} data" if isinstance(event, DataReady) else event.folder
+    match event:
+        case DataReady():
+            return f"{event.split} data"
+        case NetworkMeasured():
+            return "gates"
+        case _:
+            return event.folder
 
 
 def _share(event: Event) -> float | None:
@@ -113,7 +120,7 @@ def _share(event: Event) -> float | None:
     match event:
         case StageProgress(progress=progress):
             return progress.step / progress.steps
-        case DataReady() | ImageScored():
+        case DataReady() | ImageScored() | NetworkMeasured():
             return event.done / event.total
         case _:
             return None
@@ -123,6 +130,8 @@ def _line(event: Event) -> str:
     match event:
         case DataReady() | ImageScored():
             return f"image {event.done}/{event.total}"
+        case NetworkMeasured():
+            return f"network {event.done}/{event.total} measured"
         case StageProgress(progress=p):
             return f"{p.stage} step {p.step}/{p.steps}, loss {p.loss:.4g}, {p.images_per_second:.0f} images/s"
         case StageReused(result=result):

@@ -1,6 +1,6 @@
 """`measure`: cost, latency and gates of networks, without training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
+    from benchmark.cli.latencies import Cell
     from benchmark.cli.networks import Network
+    from benchmark.deploy.runtimes import Dtype
     from benchmark.execution.machine import Machine
     from benchmark.execution.rows import Measured
-    from benchmark.gates.latency import Latency
+    from benchmark.registry import Registry
 
-_SCHEMA = 1
+_SCHEMA = 2
+EVERY = "all"
 
 
 @dataclass(frozen=True)
 class _Request:
     target: Path | None
-    backbone: str | None
+    backbones: tuple[str, ...]
     size: str | None
     head: str
     backbone_options: tuple[str, ...]
@@ -27,24 +30,30 @@ class _Request:
     gates: Path | None
     rows: tuple[str, ...]
     sets: tuple[str, ...]
-    image: tuple[int, int]
+    images: tuple[tuple[int, int], ...]
+    protocol: str
+    runtimes: tuple[str, ...]
+    dtype: "Dtype"
+    seconds: float
+    unfolded: bool
+    threads: int | None
+    allocator: str
     device: str | None
     json_file: Path | None
     plugins: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
-class _Result:
-    """`macs` and `latency` are for one image of the size asked for."""
+class _Counted:
+    """`macs`: by image size (height, width)."""
 
     measured: "Measured"
-    macs: int
-    latency: "Latency"
+    macs: Mapping[tuple[int, int], int]
 
 
 @click.command("measure")
 @click.argument("target", required=False, type=click.Path(path_type=Path))
-@click.option("--backbone", metavar="NAME", help="Measure this backbone instead of a TARGET.")
+@click.option("--backbone", "backbones", multiple=True, metavar="NAME", help="Measure this backbone; all: every one.")
 @click.option("--size", metavar="NAME", help="A named size of the backbone.")
 @click.option("--head", default="degradation", show_default=True, metavar="NAME", help="The head on the backbone.")
 @click.option("--option", "backbone_options", multiple=True, metavar="KEY=VALUE", help="An option of the backbone.")
@@ -52,68 +61,119 @@ class _Result:
 @click.option("--gates", type=click.Path(path_type=Path), metavar="FILE", help="Judge by the gates of this experiment.")
 @click.option("--rows", multiple=True, metavar="PATTERN", help="Only these rows of an experiment, e.g. 'backbones.*'.")
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override any setting of an experiment.")
-@click.option("--image", nargs=2, type=click.IntRange(1), default=(256, 256), show_default=True, help="Height, width.")
+@click.option(
+    "--image",
+    "images",
+    nargs=2,
+    type=click.IntRange(1),
+    multiple=True,
+    default=[(256, 256)],
+    help="Height, width.  [default: 256 256]",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["quick", "full"]),
+    default="quick",
+    show_default=True,
+    help="quick: this process, seconds; full: five fresh processes, networks in turn.",
+)
+@click.option(
+    "--runtime", "runtimes", multiple=True, metavar="NAME", help="How the network is run; all: every way.  [eager]"
+)
+@click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32", show_default=True)
+@click.option("--seconds", type=click.FloatRange(0.1), default=3.0, show_default=True, help="For a quick latency.")
+@click.option("--unfolded", is_flag=True, help="Do not fold norms into convolutions first.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: one a core]")
+@click.option(
+    "--allocator",
+    type=click.Choice(["kept", "default"]),
+    default="kept",
+    show_default=True,
+    help="kept: freed memory stays with the process; default: as the system has it.",
+)
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: cuda if there is one]")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all numbers there.")
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")
 def command(**options: Any) -> int:
-    """Parameters, multiply-adds, file size, quick latency and gates of networks, without training.
+    """Parameters, multiply-adds, file size, latency and gates of networks, without training.
 
     TARGET is an experiment (all its different networks) or the folder of a trained row, e.g. runs/x/base/seed0.
 
     \b
     Examples:
       python -m benchmark measure --backbone gunet --size retouch --image 512 512
+      python -m benchmark measure --backbone all --size small --runtime all --image 256 256 --image 512 512
+      python -m benchmark measure --backbone gunet --backbone nafnet --size small --protocol full --image 1024 1024
       python -m benchmark measure --backbone nafnet --option width=24 --gates experiments/quickstart.yaml
       python -m benchmark measure experiments/quickstart.yaml --rows 'backbones.*' --json costs.json
       python -m benchmark measure runs/quickstart/base/seed0
     """
+    from benchmark.cli.latencies import conditions_asked, measure_latencies
+    from benchmark.cli.latency_tables import show_latencies
     from benchmark.execution.machine import prepare_machine
-
-    request = _Request(**options)
-    networks = _networks(request)
-    machine = prepare_machine(request.device)
-    results = [_measure(network, request.image, machine, alone=len(networks) == 1) for network in networks]
-    _show(networks, results, request.image, machine)
-    if request.json_file:
-        _write(request.json_file, networks, results, request.image, machine)
-    return 1 if any(isinstance(result, str) for result in results) else 0
-
-
-def _networks(request: _Request) -> "list[Network]":
-    from dataclasses import replace
-
-    from benchmark.cli.networks import described, gates_of, of_experiment, recorded
     from benchmark.registry import Registry
 
-    if (request.target is None) == (request.backbone is None):
-        raise click.UsageError("name what to measure: an experiment, the folder of a trained row, or --backbone")
+    request = _Request(**options)
     registry = Registry(request.plugins)
-    if request.backbone is not None:
-        backbone = (request.backbone, request.size, request.backbone_options)
-        networks = [described(backbone, (request.head, request.head_options), registry)]
-    elif request.target is not None and request.target.is_dir():
-        networks = [recorded(request.target, registry)]
-    else:
-        networks = list(of_experiment(Path(str(request.target)), request.sets, request.rows, registry))
+    networks = _networks(request, registry)
+    machine = prepare_machine(request.device, request.threads, keep_memory=request.allocator == "kept")
+    conditions = conditions_asked(request.runtimes, request.images, request.dtype, not request.unfolded, machine)
+    counted = [_count(network, request.images, machine, registry, alone=len(networks) == 1) for network in networks]
+    sound = [network for network, found in zip(networks, counted, strict=True) if isinstance(found, _Counted)]
+    cells = measure_latencies(sound, conditions, request.protocol, request.seconds, machine, registry)
+    _show_counted(networks, counted, request.images)
+    show_latencies(sound, cells, conditions, machine)
+    click.echo("\n".join(_gate_lines(*pair) for pair in zip(networks, counted, strict=True)))
+    if request.json_file:
+        _write(request.json_file, networks, counted, dict(zip(map(id, sound), cells, strict=True)), machine)
+    return 1 if len(sound) < len(networks) else 0
+
+
+def _networks(request: _Request, registry: "Registry") -> "list[Network]":
+    from dataclasses import replace
+
+    from benchmark.cli.networks import gates_of
+
+    if (request.target is None) == (not request.backbones):
+        raise click.UsageError("name what to measure: an experiment, the folder of a trained row, or --backbone")
+    networks = list(_named(request, registry))
     if request.gates is None:
         return networks
     gates = gates_of(request.gates, registry)
     return [replace(network, config={**network.config, "gates": gates}) for network in networks]
 
 
-def _measure(network: "Network", image: tuple[int, int], machine: "Machine", *, alone: bool) -> _Result | str:
-    """All numbers of a network, or why it cannot be measured; of one asked for alone, what the user can mend raises."""
+def _named(request: _Request, registry: "Registry") -> "Iterator[Network]":
+    from benchmark.cli.networks import described, of_experiment, recorded
+
+    if request.target is not None and request.target.is_dir():
+        yield recorded(request.target, registry)
+    elif request.target is not None:
+        yield from of_experiment(request.target, request.sets, request.rows, registry)
+    names = registry.names("backbone") if request.backbones == (EVERY,) else request.backbones
+    for name in names:
+        backbone = (name, request.size, request.backbone_options)
+        yield described(backbone, (request.head, request.head_options), registry)
+
+
+def _count(
+    network: "Network",
+    images: Sequence[tuple[int, int]],
+    machine: "Machine",
+    registry: "Registry",
+    *,
+    alone: bool,
+) -> _Counted | str:
+    """Costs and gates of a network, or why it cannot be measured; of one asked for alone, what can be mended raises."""
     from benchmark.errors import BenchmarkError
     from benchmark.execution.rows import measure_restorer
     from benchmark.gates.cost import macs
-    from benchmark.gates.latency import quick_latency
 
-    click.echo(f"measuring {network.label} ...", err=True)
+    click.echo(f"counting {network.label} ...", err=True)
     try:
         restorer = network.make()
-        measured = measure_restorer(restorer, network.config, machine)
-        return _Result(measured, macs(restorer, image), quick_latency(restorer, image, machine.device))
+        measured = measure_restorer(restorer, network.config, machine, registry.plugins)
+        return _Counted(measured, {image: macs(restorer, image) for image in images})
     except BenchmarkError as error:
         if alone:
             raise
@@ -122,57 +182,57 @@ def _measure(network: "Network", image: tuple[int, int], machine: "Machine", *, 
         return f"{type(error).__name__}: {error}"
 
 
-def _show(
-    networks: "Sequence[Network]", results: Sequence[_Result | str], image: tuple[int, int], machine: "Machine"
+def _show_counted(
+    networks: "Sequence[Network]", counted: Sequence[_Counted | str], images: Sequence[tuple[int, int]]
 ) -> None:
     from benchmark.cli.tables import new_table, show_table
 
-    numbers = ("parameters", "GMACs", "float32 bytes", "float16 bytes", "median ms", "p90 ms", "net ms")
+    macs = [f"GMACs at {height} x {width}" for height, width in images]
+    numbers = ("parameters", *macs, "float32 bytes", "float16 bytes")
     table = new_table("network", *numbers, numbers=len(numbers))
-    for network, result in zip(networks, results, strict=True):
-        table.add_row(network.label, *(_cells(result) if isinstance(result, _Result) else ["-"] * len(numbers)))
+    for network, found in zip(networks, counted, strict=True):
+        table.add_row(network.label, *(_cells(found) if isinstance(found, _Counted) else ["-"] * len(numbers)))
     show_table(table)
-    click.echo(
-        f"one image of {image[0]} x {image[1]} pixels; latencies by the quick protocol on {machine.device_name}, "
-        f"{machine.threads} threads, allocator {machine.allocator}: 8-bit image to 8-bit image, and the net alone"
-    )
-    for network, result in zip(networks, results, strict=True):
-        click.echo(_gate_lines(network.label, result))
 
 
-def _gate_lines(label: str, result: _Result | str) -> str:
+def _cells(found: _Counted) -> list[str]:
+    model = found.measured.model
+    sizes = [f"{model['weight_bytes'][dtype]:,}" for dtype in ("float32", "float16")]
+    return [f"{model['params']:,}", *(f"{macs / 1e9:.3f}" for macs in found.macs.values()), *sizes]
+
+
+def _gate_lines(network: "Network", found: _Counted | str) -> str:
     from benchmark.execution.rows import describe
 
-    if isinstance(result, str):
-        return f"{label}: cannot be measured: {result}"
-    gates = [describe(verdict) for verdict in result.measured.gates]
-    return "\n  ".join([f"gates of {label}:", *(gates or ["none; --gates FILE judges by those of an experiment"])])
-
-
-def _cells(result: _Result) -> list[str]:
-    model, latency = result.measured.model, result.latency
-    sizes = [f"{model['weight_bytes'][dtype]:,}" for dtype in ("float32", "float16")]
-    times = [f"{value:.1f}" for value in (latency.median_ms, latency.p90_ms, latency.net_median_ms)]
-    return [f"{model['params']:,}", f"{result.macs / 1e9:.3f}", *sizes, *times]
+    if isinstance(found, str):
+        return f"{network.label}: cannot be measured: {found}"
+    gates = [describe(verdict) for verdict in found.measured.gates]
+    none = ["none; --gates FILE judges by those of an experiment"]
+    return "\n  ".join([f"gates of {network.label}:", *(gates or none)])
 
 
 def _write(
     file: Path,
     networks: "Sequence[Network]",
-    results: Sequence[_Result | str],
-    image: tuple[int, int],
+    counted: Sequence[_Counted | str],
+    cells: "Mapping[int, Sequence[Cell]]",
     machine: "Machine",
 ) -> None:
+    from benchmark.cli.options import command_line
+    from benchmark.execution.provenance import provenance
     from benchmark.files import write_json
 
     device = {**asdict(machine), "device": str(machine.device)}
-    entries = [_entry(network, result) for network, result in zip(networks, results, strict=True)]
-    write_json(file, {"schema": _SCHEMA, "image": list(image), "machine": device, "networks": entries})
+    about = provenance(machine, command_line())
+    entries = [_entry(network, found, cells) for network, found in zip(networks, counted, strict=True)]
+    write_json(file, {"schema": _SCHEMA, "machine": device, "provenance": about, "networks": entries})
 
 
-def _entry(network: "Network", result: _Result | str) -> Mapping[str, Any]:
+def _entry(network: "Network", found: _Counted | str, cells: "Mapping[int, Sequence[Cell]]") -> Mapping[str, Any]:
     about = {"rows": list(network.rows), "config": network.config["model"]}
-    if isinstance(result, str):
-        return {**about, "error": result}
-    measured = {**result.measured.model, "gates": [asdict(verdict) for verdict in result.measured.gates]}
-    return {**about, **measured, "macs_of_image": result.macs, "latency": asdict(result.latency)}
+    if isinstance(found, str):
+        return {**about, "error": found}
+    by_image = [{"image": list(image), "macs": macs} for image, macs in found.macs.items()]
+    gates = [asdict(verdict) for verdict in found.measured.gates]
+    latencies = [cell.as_json() for cell in cells[id(network)]]
+    return {**about, **found.measured.model, "gates": gates, "macs_of_images": by_image, "latencies": latencies}

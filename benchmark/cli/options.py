@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -53,6 +55,11 @@ def selection_options(command: Command) -> Command:
     rows = click.option("--rows", multiple=True, metavar="PATTERN", help="Only these rows, e.g. base or 'heads.*'.")
     seeds = click.option("--seeds", callback=_parse_seeds, metavar="0,1", help="Only these seeds; others may be new.")
     return experiment_options(rows(seeds(command)))
+
+
+def command_line() -> str:
+    """This very command, as it can be typed again."""
+    return shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
 
 
 def matching_rows(patterns: tuple[str, ...], names: list[str]) -> list[str]:

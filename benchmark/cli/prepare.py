@@ -1,12 +1,10 @@
 """From the options of a command to a plan: what `run` and `plan` have in common."""
 
 import dataclasses
-import shlex
-import sys
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from benchmark.cli.options import Selection, matching_rows
+from benchmark.cli.options import Selection, command_line, matching_rows
 from benchmark.execution.context import Context, cache_sources, open_sources
 from benchmark.execution.events import Event
 from benchmark.execution.execute import environment, output_folder
@@ -42,14 +40,10 @@ def prepare(selection: Selection) -> Prepared:
     plan = select(whole, matching_rows(selection.rows, [row.name for row in experiment.rows]), selection.seeds)
     output = output_folder(experiment.name, selection.output)
     store = StageStore(output.parent / ".stages")
-    context = Context(output, store, machine, registry, _command(), sources)
+    context = Context(output, store, machine, registry, command_line(), sources)
     return Prepared(plan, whole, context)
 
 
 def _with_seeds(experiment: Experiment, seeds: tuple[int, ...]) -> Experiment:
     """With the seeds asked for beside those of the file."""
     return dataclasses.replace(experiment, seeds=tuple(dict.fromkeys((*experiment.seeds, *seeds))))
-
-
-def _command() -> str:
-    return shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])

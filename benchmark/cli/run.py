@@ -49,7 +49,8 @@ def _run(prepared: "Prepared", *, replace: bool) -> int:
     from benchmark.cli.plan import advice
     from benchmark.execution.estimate import estimate_seconds
     from benchmark.execution.execute import check, execute, write_plan
-    from reports import write
+    from benchmark.execution.map_pictures import write_map_pictures
+    from reports import first_examples, write
 
     started = time.perf_counter()
     plan, context = prepared.plan, prepared.context
@@ -61,6 +62,7 @@ def _run(prepared: "Prepared", *, replace: bool) -> int:
         if todo:
             context = _shown(display, prepared.with_cached_data()).context
         records = _shown(display, execute(plan, context, todo, estimates))
+    write_map_pictures(prepared.whole, first_examples(context.output), context)
     page = write(context.output)
     click.echo(_outcome(plan, records, time.perf_counter() - started), err=True)
     click.echo(f"report: {page}")

@@ -17,6 +17,15 @@ class DataReady:
 
 
 @dataclass(frozen=True)
+class NetworkMeasured:
+    """`done` of `total` different networks have their gates judged; `folder`: a row that has the last one."""
+
+    folder: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class RowStarted:
     folder: str
 
@@ -73,6 +82,7 @@ class RowSkipped:
 
 Event = (
     DataReady
+    | NetworkMeasured
     | RowStarted
     | GatesChecked
     | StageReused

@@ -1,6 +1,5 @@
 """The process and the machine it runs on: device, threads, allocator."""
 
-import ctypes
 import os
 import platform
 from dataclasses import dataclass
@@ -9,9 +8,8 @@ from pathlib import Path
 import torch
 
 from benchmark.data.parallel import usable_cores
+from benchmark.deploy.process import set_up
 from benchmark.errors import BenchmarkError
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
@@ -24,18 +22,15 @@ class Machine:
     allocator: str
 
 
-def prepare_machine(device: str | None, threads: int | None = None) -> Machine:
+def prepare_machine(device: str | None, threads: int | None = None, *, keep_memory: bool = True) -> Machine:
     """Choose the device (CUDA if there is one and none is asked for) and set threads and allocator of this process.
 
-    Threads: as given, else `OMP_NUM_THREADS`, else one for each usable core.
+    Threads: as given, else `OMP_NUM_THREADS`, else one for each usable core. `keep_memory` False leaves the allocator
+    as the system has it.
     """
     chosen = _device(device)
     threads = threads or _wanted_threads() or usable_cores()
-    torch.set_num_threads(threads)
-    # float32 means float32: by default convolutions on newer GPUs would drop to the 10-bit mantissa of TF32.
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    return Machine(chosen, _device_name(chosen), threads, "kept" if _keep_memory() else "default")
+    return Machine(chosen, _device_name(chosen), threads, set_up(threads, keep_memory=keep_memory))
 
 
 def _wanted_threads() -> int:
@@ -68,11 +63,3 @@ def _cpu_name() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def _keep_memory() -> bool:
-    """Tell glibc to keep freed memory: returning it costs a page fault for every page of every feature map."""
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    libc = ctypes.CDLL("libc.so.6")
-    return bool(libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30) and libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))

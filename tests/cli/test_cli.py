@@ -60,6 +60,8 @@ def test_run_report_and_plan(experiment_file: Path) -> None:
     assert "base/seed0: stage coarse done, 4 steps" in err and "from the store (4 steps not trained again)" in err
     assert "gate latency: not measured (no V100 here" in err
     written = page.read_bytes()
+    maps = {file.name for file in (folder / "runs/small/base/seed0/maps").iterdir()}
+    assert maps == {f"picture_0{index}.{name}.png" for index in range(3) for name in ("gain", "spots")}
 
     code, _, err = call("run", "small.yaml", cwd=folder)
     assert code == 0 and "all 6 rows are finished; 0 steps to train" in err and "0 steps trained" in err

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,25 @@ from benchmark.gates.cost import cost, macs
 from benchmark.model import build
 from benchmark.model.weights import write_weights
 
+SLEEPY = """
+import time
+from torch import Tensor, nn
+from backbones import Backbone
+
+class Sleepy(Backbone):
+    citation = ""
+    origin = "test"
+    out_channels = 3
+    def forward(self, image: Tensor) -> Tensor:
+        time.sleep(0 if image.is_meta else 2.05)
+        return image
+"""
 NAFNET = {"backbone": {"name": "nafnet", "width": 4, "depths": (1, 1, 1)}, "head": {"name": "degradation"}}
 Edited = Callable[[str, str], Path]
 
 
 def measure(*arguments: object) -> Result:
+    arguments = ("--seconds", 0.1, *arguments)  # the last of two counts
     return CliRunner().invoke(cli, ["measure", *map(str, arguments)], standalone_mode=False)
 
 
@@ -36,16 +51,54 @@ def test_a_network_by_its_options(experiment_file: Path, tmp_path: Path) -> None
     assert "size: passed" in result.stdout and "latency: not measured (no V100 here" in result.stdout
     written = json.loads(file.read_text())
     (found,) = written["networks"]
-    assert (found["params"], found["macs"], found["macs_of_image"]) == (
-        expected.params,
-        expected.macs,
-        macs(network, (48, 64)),
-    )
+    assert (found["params"], found["macs"]) == (expected.params, expected.macs)
+    assert found["macs_of_images"] == [{"image": [48, 64], "macs": macs(network, (48, 64))}]
     assert found["weight_bytes"] == {"float32": expected.float32_bytes, "float16": expected.float16_bytes}
-    assert 0 < found["latency"]["median_ms"] <= found["latency"]["p90_ms"] and found["latency"]["net_median_ms"] > 0
+    (latency,) = found["latencies"]
+    assert (latency["name"], latency["runtime"], latency["image"]) == ("quick", "eager", [48, 64])
+    assert 0 < latency["net_median_ms"] <= latency["median_ms"] <= latency["p90_ms"] <= latency["p99_ms"]
+    assert latency["threads"] == written["machine"]["threads"] and latency["folded"]
     assert [gate["result"] for gate in found["gates"]] == ["passed", "not_measured"]
-    assert found["config"]["backbone"]["width"] == 4 and written["image"] == [48, 64]
+    assert found["config"]["backbone"]["width"] == 4 and written["provenance"]["torch"] == version("torch")
     assert written["machine"]["device"] == "cpu" and written["machine"]["threads"] >= 1
+
+
+def test_several_backbones_runtimes_and_sizes(tmp_path: Path) -> None:
+    """A table for each size, a column for each runtime, the fastest marked; each cell is in the JSON."""
+    file = tmp_path / "numbers.json"
+    runtimes = ["--runtime", "eager", "--runtime", "channels_last", "--threads", 1]
+    sizes = ["--image", 16, 16, "--image", 24, 32]
+    result = measure("--backbone", "nafnet", "--backbone", "unet", "--size", "tiny", *runtimes, *sizes, "--json", file)
+    assert result.return_value == 0, result.output
+    assert "image of 16 x 16" in result.stdout and "image of 24 x 32" in result.stdout and "*" in result.stdout
+    found = json.loads(file.read_text())["networks"]
+    cells = [[(cell["runtime"], tuple(cell["image"])) for cell in network["latencies"]] for network in found]
+    assert cells == 2 * [[(name, size) for size in ((16, 16), (24, 32)) for name in ("eager", "channels_last")]]
+    assert all(cell["threads"] == 1 for network in found for cell in network["latencies"])
+
+
+def test_an_image_that_takes_too_long_is_passed_over(tmp_path: Path) -> None:
+    """The quick protocol would be no longer quick; the cell is empty and says why, the others are measured."""
+    plugin = tmp_path / "sleepy.py"
+    plugin.write_text(SLEEPY)
+    result = measure("--plugin", plugin, "--backbone", "sleepy", "--image", 16, 16)
+    assert result.return_value == 0, result.output
+    assert "sleepy: eager, 16 x 16: not measured: one image takes 2.1 s; over 2 s" in result.stdout
+
+
+@pytest.mark.slow
+def test_the_full_protocol_from_the_command_line(tmp_path: Path) -> None:
+    """Two networks side by side in five fresh processes, with intervals, cold starts and a progress line for each."""
+    file = tmp_path / "numbers.json"
+    arguments = ["--backbone", "nafnet", "--backbone", "unet", "--size", "tiny", "--protocol", "full"]
+    result = measure(*arguments, "--image", 32, 32, "--threads", 1, "--json", file)
+    assert result.return_value == 0, result.output
+    assert "process 5 of 5 done" in result.stderr and "95 % interval over processes" in result.stdout
+    for network in json.loads(file.read_text())["networks"]:
+        (latency,) = network["latencies"]
+        low, high = latency["median_interval_ms"]
+        assert low <= latency["median_ms"] <= high and latency["processes"] == 5 and latency["runs"] >= 300
+        assert latency["cold_start_ms"] > 0 and latency["reference_ms"] > 0
 
 
 def test_the_different_networks_of_an_experiment(experiment_file: Path, tmp_path: Path) -> None:
@@ -95,6 +148,8 @@ def test_a_broken_network_does_not_hide_the_others(edited: Edited) -> None:
         (["."], RecordError, "no record of a trained row"),
         (["nothing.yaml"], ExperimentError, "no such file"),
         (["--backbone", "gunet", "--device", "abacus"], BenchmarkError, "use cpu, cuda"),
+        (["--backbone", "gunet", "--runtime", "egaer"], BenchmarkError, "did you mean 'eager'?"),
+        (["--backbone", "gunet", "--runtime", "cuda_graph", "--device", "cpu"], BenchmarkError, "not one for cpu"),
     ],
 )
 def test_mistakes_are_told(

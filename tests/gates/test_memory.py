@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 from backbones import Backbone
 from benchmark.experiment.schema import GpuMemoryGate, RamGate
+from benchmark.gates.judge import judge
 from benchmark.gates.memory import activation_bytes, peak_memory_bytes, reset_peak_memory, training_bytes
-from benchmark.gates.verdict import MeasuringDevice, judge
+from benchmark.gates.verdict import Candidate, MeasuringDevice
 from benchmark.model import Restorer
 from heads.rgb import Rgb
 
@@ -76,7 +77,7 @@ def test_the_ram_gate_weighs_the_process(net: Restorer) -> None:
             "low": RamGate(limit_bytes=10_000_000, image=(64, 64)),
             "high": RamGate(limit_bytes=100_000_000_000, image=(64, 64)),
         },
-        net.train(),
+        Candidate(net.train(), {}),
         HERE,
     )
     assert (low.result, high.result) == ("failed", "passed")
@@ -88,6 +89,6 @@ def test_the_ram_gate_weighs_the_process(net: Restorer) -> None:
 def test_gpu_memory_is_not_measured_without_a_gpu(net: Restorer) -> None:
     """Whatever the limit, and whether or not a GPU is named: no number, no pass, and a reason."""
     for device in (None, "V100"):
-        verdict = judge({"gpu_memory": GpuMemoryGate(limit_bytes=10**15, device=device)}, net, HERE)[0]
+        verdict = judge({"gpu_memory": GpuMemoryGate(limit_bytes=10**15, device=device)}, Candidate(net, {}), HERE)[0]
         assert (verdict.result, verdict.measured) == ("not_measured", None)
         assert f"no {device or 'GPU'} here" in verdict.protocol["reason"]

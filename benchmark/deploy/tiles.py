@@ -1,0 +1,66 @@
+"""Images in tiles: for images larger than memory allows, and for runtimes whose networks take one size."""
+
+from collections.abc import Callable
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Box(NamedTuple):
+    """A part of an image, in pixels from its upper left corner."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def tile_boxes(image: tuple[int, int], tile: int, overlap: int) -> tuple[Box, ...]:
+    """The square tiles of an image of a size (height, width), row by row.
+
+    All have the side `tile`; the last of a row or column are shifted inward, so that they overlap by more than
+    `overlap`. Where the image is smaller than a tile, so is the box. Raises ValueError unless 0 <= overlap < tile.
+    """
+    if not 0 <= overlap < tile:
+        raise ValueError(f"tiles of {tile} pixels with an overlap of {overlap}: it must be from 0 to {tile - 1}")
+    height, width = (min(tile, side) for side in image)
+    rows, columns = (_starts(side, tile, overlap) for side in image)
+    return tuple(Box(top, left, height, width) for top, left in product(rows, columns))
+
+
+def restore_in_tiles(
+    restore: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], image: NDArray[np.uint8], tile: int, overlap: int
+) -> NDArray[np.uint8]:
+    """Restore an image `H W 3` by its tiles, once for each of `tile_boxes`; across an overlap one fades into the next.
+
+    `restore` always sees `tile tile 3`: an image smaller than a tile is continued by reflection, to the right and
+    downward, and the result is cropped.
+    """
+    blended = np.zeros(image.shape, np.float32)
+    weights = np.zeros((*image.shape[:2], 1), np.float32)
+    weight = _weight(tile, overlap)
+    for top, left, height, width in tile_boxes((image.shape[0], image.shape[1]), tile, overlap):
+        place = np.s_[top : top + height, left : left + width]
+        restored = restore(_continued(image[place], tile))[:height, :width]
+        blended[place] += weight[:height, :width] * restored
+        weights[place] += weight[:height, :width]
+    return np.rint(blended / weights).astype(np.uint8)
+
+
+def _starts(side: int, tile: int, overlap: int) -> list[int]:
+    last = max(side - tile, 0)
+    return [*range(0, last, tile - overlap), last]
+
+
+def _weight(tile: int, overlap: int) -> NDArray[np.float32]:
+    """`tile tile 1`: linear from almost 0 at an edge to 1 where the overlap ends, so that neighbours add up to 1."""
+    from_edge = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + 0.5
+    ramp = np.minimum(from_edge / max(overlap, 0.5), 1).astype(np.float32)
+    return (ramp[:, None] * ramp)[:, :, None]
+
+
+def _continued(image: NDArray[np.uint8], tile: int) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    return np.pad(image, ((0, tile - height), (0, tile - width), (0, 0)), mode="reflect")

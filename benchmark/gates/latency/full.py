@@ -1,0 +1,87 @@
+"""The full protocol: fresh processes one after the other, networks in turn, a reference network beside them."""
+
+import multiprocessing
+import statistics
+from collections.abc import Iterator, Sequence
+
+from benchmark.errors import BenchmarkError
+from benchmark.gates.latency import steadiness
+from benchmark.gates.latency.result import Latency, launch_share, quantiles, spread
+from benchmark.gates.latency.work import REFERENCE, Found, Job, Sample, Subject, run_job
+from benchmark.processes import interrupts_left_to_parent
+
+
+class MeasuringError(BenchmarkError):
+    """A process that should have measured did not."""
+
+
+def full_latency(job: Job) -> list[Latency]:
+    """The latency of every subject of a job, in its order; minutes. Raises MeasuringError."""
+    return summarise(job, list(measure(job)))
+
+
+def measure(job: Job) -> Iterator[Found]:
+    """What each of the processes found, as soon as it is done. Nothing else should run meanwhile."""
+    for _ in range(job.effort.processes):
+        yield _in_fresh_process(job)
+
+
+def _in_fresh_process(job: Job) -> Found:
+    spawning = multiprocessing.get_context("spawn")
+    ours, theirs = spawning.Pipe(duplex=False)
+    process = spawning.Process(target=run_job, args=(theirs, job), daemon=True)
+    with interrupts_left_to_parent():
+        process.start()
+    theirs.close()  # else the pipe would stay open when the process dies
+    try:
+        found: Found | str = ours.recv()
+    except EOFError:
+        process.join()
+        raise MeasuringError(f"latency: the measuring process died (exit code {process.exitcode})") from None
+    finally:
+        process.terminate()
+        process.join()
+        ours.close()
+    if isinstance(found, str):
+        raise MeasuringError(found)
+    return found
+
+
+def summarise(job: Job, found: Sequence[Found]) -> list[Latency]:
+    """What the processes found, as one latency for each subject."""
+    about_all = [*steadiness.of_loads([one.load for one in found])]
+    reference = [statistics.median(call.image_ms for call in one.samples[REFERENCE].calls) for one in found]
+    about_all += steadiness.of_reference(reference)
+    waited = [one.load.waited_share for one in found if one.load.waited_share is not None]
+    shared = (tuple(about_all), max(waited, default=None), statistics.median(reference))
+    return [_latency(subject, [one.samples[subject.label] for one in found], *shared) for subject in job.subjects]
+
+
+def _latency(
+    subject: Subject,
+    samples: Sequence[Sample],
+    about_all: tuple[str, ...],
+    waited_share: float | None,
+    reference_ms: float,
+) -> Latency:
+    spreads = [spread(sample.calls) for sample in samples]
+    unsteady = (
+        *about_all,
+        *steadiness.of_spreads(spreads),
+        *steadiness.of_warm_ups([sample.warm_up for sample in samples]),
+    )
+    return Latency(
+        protocol="full",
+        conditions=subject.conditions,
+        image_ms=quantiles([[call.image_ms for call in sample.calls] for sample in samples]),
+        network_ms=quantiles([[call.network_ms for call in sample.calls] for sample in samples]),
+        launch_share=launch_share([call for sample in samples for call in sample.calls]),
+        cold_start_ms=statistics.median(sample.cold_start_ms for sample in samples),
+        preparation_seconds=statistics.median(sample.preparation_seconds for sample in samples),
+        runs=sum(len(sample.calls) for sample in samples),
+        processes=len(samples),
+        spread=statistics.median(spreads),
+        waited_share=waited_share,
+        unsteady=unsteady,
+        reference_ms=reference_ms,
+    )

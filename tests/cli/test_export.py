@@ -1,0 +1,101 @@
+"""`export`: the file of a trained row holds what the row computes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click import UsageError
+from click.testing import CliRunner, Result
+from safetensors import safe_open
+
+from benchmark.cli import cli
+from benchmark.deploy.packages import missing_packages
+from benchmark.errors import BenchmarkError, RecordError
+from benchmark.files import write_json
+from benchmark.model import build, load
+from benchmark.model.weights import read_weights, write_weights
+
+MODEL = {"backbone": {"name": "nafnet", "width": 4, "depths": [1, 1, 1]}, "head": {"name": "rgb"}}
+MISSING = missing_packages(("onnxruntime", "onnx", "onnxscript"), "onnx")
+needs_onnx = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+
+
+def export(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["export", *map(str, arguments)], standalone_mode=False)
+
+
+@pytest.fixture
+def row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a trained row; the command is called beside it."""
+    monkeypatch.chdir(tmp_path)
+    write_weights(build(MODEL), tmp_path / "row/weights.safetensors")
+    write_json(tmp_path / "row/record.json", {"status": "done", "config": {"model": MODEL}})
+    return Path("row")
+
+
+def test_weights_and_the_model_they_belong_to(row: Path) -> None:
+    """The tensors are those of the row, in half the bytes if asked; a model may start from the file as it is."""
+    result = export(row, "--format", "safetensors", "--out", "full.safetensors")
+    assert result.exit_code == 0 and result.output.startswith("full.safetensors: "), result.output
+    ours, written = load(row).state_dict(), read_weights(Path("full.safetensors"))
+    assert all(torch.equal(ours[name], written[name]) for name in ours)
+    with safe_open("full.safetensors", "pt") as handle:
+        assert json.loads(handle.metadata()["restoration-benchmark model"]) == MODEL
+    export(row, "--format", "safetensors", "--dtype", "float16", "--out", "half.safetensors")
+    assert {tensor.dtype for tensor in read_weights(Path("half.safetensors")).values()} == {torch.float16}
+
+
+@needs_onnx
+def test_a_network_for_one_size(row: Path) -> None:
+    """The file is checked against torch, and its size and the difference are told."""
+    import onnxruntime
+
+    result = export(row, "--format", "onnx", "--image", 24, 40, "--out", "net.onnx")
+    assert result.exit_code == 0, result.output
+    size = Path("net.onnx").stat().st_size
+    assert (
+        f"net.onnx: {size:,} bytes, float32, for images of 24 x 40 pixels; differs from torch by at most"
+        in result.output
+    )
+    session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == [1, 3, 24, 40]
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_a_network_for_any_size_in_half_precision(row: Path) -> None:
+    """Without --image both sides are free."""
+    import onnxruntime
+
+    result = export(row, "--format", "onnx", "--dtype", "float16", "--out", "net.onnx")
+    assert "float16, for images of any size; differs from torch" in result.output, result.exception
+    session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
+    assert all(isinstance(side, str) for side in session.get_inputs()[0].shape[2:])
+
+
+@needs_onnx
+def test_a_file_that_differs_is_not_written(row: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on disk restores as torch does."""
+    monkeypatch.setattr("benchmark.cli.export._TOLERANCE", {"float32": 0.0})
+    result = export(row, "--format", "onnx", "--image", 24, 40, "--out", "net.onnx")
+    with pytest.raises(BenchmarkError, match=r"net.onnx: not written: ONNX Runtime's image differs from torch's by up"):
+        raise result.exception or AssertionError(result.output)
+    assert not Path("net.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["row", "--format", "safetensors", "--image", "8", "8", "--out", "x"], UsageError, "--image belongs to"),
+        (["row", "--format", "safetensors", "--out", "row/record.json"], UsageError, "is there already"),
+        (["nowhere", "--format", "safetensors", "--out", "x"], RecordError, "no record of a trained row"),
+    ],
+)
+def test_mistakes_are_told(row: Path, arguments: list[str], error: type[Any], message: str) -> None:
+    """What the user can mend is an error of the kind that the command line prints as one line."""
+    result = export(*arguments)
+    with pytest.raises(error, match=message):
+        raise result.exception or AssertionError(result.output)
+    assert not Path("x").exists()

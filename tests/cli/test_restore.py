@@ -1,0 +1,150 @@
+"""`restore`: a folder of images goes through a trained row."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmark.cli import main
+from benchmark.cli.restore import command
+from benchmark.data.files import read_image
+from benchmark.deploy.runtimes import runtime_names
+from benchmark.files import write_json
+from benchmark.model import build, load, restore_image
+from benchmark.model.weights import write_weights
+
+ROOT = Path(__file__).parents[2]
+MODEL = {"backbone": {"name": "nafnet", "width": 4, "depths": [1, 1, 1]}, "head": {"name": "rgb"}}
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With a trained row and three images of other sizes, one of them in a sub-folder."""
+    write_weights(build(MODEL), tmp_path / "row/weights.safetensors")
+    write_json(tmp_path / "row/record.json", {"status": "done", "config": {"model": MODEL}})
+    rng = np.random.default_rng(0)
+    for name, sides in {"a.png": (20, 31), "more/b.1.jpg": (48, 33), "c.bmp": (9, 9)}.items():
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (*sides, 3), np.uint8)).save(tmp_path / "images" / name)
+    return tmp_path
+
+
+@pytest.fixture
+def call(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """`python -m benchmark restore ...` in that folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(folder)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["benchmark", "restore", *map(str, arguments)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        return int(done.value.code or 0), *capfd.readouterr()
+
+    return run
+
+
+def test_names_and_pixels(call: Call, folder: Path) -> None:
+    """Every image becomes a PNG of its name with what the network makes of it."""
+    code, out, err = call("row", "images", "out", "--device", "cpu")
+    assert (code, out) == (0, "3 images restored in out\n"), err
+    restorer = load("row")
+    for name, given in {"a": "a.png", "more/b.1": "more/b.1.jpg", "c": "c.bmp"}.items():
+        expected = restore_image(restorer, read_image(folder / "images" / given).copy(), torch.device("cpu"))
+        difference = np.abs(read_image(folder / f"out/{name}.png").astype(int) - expected)
+        assert difference.max() <= 1
+
+
+def test_what_is_there_stays(call: Call, folder: Path) -> None:
+    """A second call restores nothing, --replace everything; in tiles the result has the same size."""
+    (folder / "out").mkdir()
+    Image.new("RGB", (2, 2)).save(folder / "out/a.png")
+    assert call("row", "images", "out")[1] == "2 images restored in out, 1 were there already\n"
+    assert read_image(folder / "out/a.png").shape == (2, 2, 3)
+    assert call("row", "images", "out")[1] == "0 images restored in out, 3 were there already\n"
+    code, out, err = call("row", "images", "out", "--replace", "--tile", 16, "--overlap", 4)
+    assert (code, out) == (0, "3 images restored in out\n"), err
+    assert read_image(folder / "out/a.png").shape == (20, 31, 3)
+
+
+def test_bad_images_do_not_stop_the_others(call: Call, folder: Path) -> None:
+    """They are told at the end, one line each, and the exit code is 1."""
+    (folder / "images/a2.png").write_bytes(b"no image")
+    (folder / "images/b.png").write_bytes((folder / "images/a.png").read_bytes()[:300])
+    code, out, err = call("row", "images", "out")
+    assert code == 1 and out == "3 images restored in out, 2 failed\n"
+    told = [line for line in err.splitlines() if line.startswith("not restored: ")]
+    assert [line.split()[2] for line in told] == ["images/a2.png:", "images/b.png:"]
+    assert not (folder / "out/a2.png").exists() and not list((folder / "out").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["row", "images", "images/out"], "images/out: lies in the folder of images"),
+        (["row", "images", "images"], "images: lies in the folder of images"),
+        (["row", "nowhere", "out"], "nowhere: no such folder"),
+        (["images", "images", "out"], "images: no record of a trained row"),
+        (["row", "images", "out", "--tile", "32"], "--overlap 32: it must be below --tile 32"),
+        (["row", "images", "out", "--device", "cpu", "--runtime", "cuda_graph"], "runtime cuda_graph: only on cuda"),
+    ],
+)
+def test_mistakes_are_one_line(call: Call, folder: Path, arguments: list[str], message: str) -> None:
+    """Nothing is written."""
+    code, _, err = call(*arguments)
+    assert code == 2
+    assert message in err and "Traceback" not in err
+    assert not (folder / "out").exists()
+
+
+def test_the_runtimes_are_those_there_are() -> None:
+    """`--runtime` offers every runtime: the list is written out so that help needs no torch."""
+    (runtime,) = (option for option in command.params if option.name == "runtime")
+    assert isinstance(runtime.type, click.Choice)
+    assert set(runtime.type.choices) == {*runtime_names("cpu"), *runtime_names("cuda")}
+
+
+def test_help_is_instant() -> None:
+    """`restore --help` and `export --help` import neither torch nor what reads images."""
+    for name in ("restore", "export"):
+        code = (
+            "import sys\nfrom benchmark.cli import main\n"
+            f"sys.argv = ['x', {name!r}, '--help']\n"
+            "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code, done.code\n"
+            "heavy = {'torch', 'numpy', 'PIL', 'scipy', 'pydantic', 'rich'} & set(sys.modules)\n"
+            "assert not heavy, heavy\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "RECORD" in done.stdout
+
+
+@pytest.mark.slow
+def test_an_interrupted_command_goes_on(folder: Path) -> None:
+    """After Ctrl-C every file that is there is whole, and the same command does the rest."""
+    for index in range(200):
+        Image.new("RGB", (200, 200), (index, 0, 0)).save(folder / f"images/many_{index:03}.png")
+    arguments = [sys.executable, "-m", "benchmark", "restore", "row", "images", "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        arguments, cwd=folder, env=environment, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True
+    ) as process:
+        while not (folder / "out/many_005.png").exists():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "the same command goes on from there" in err and "Traceback" not in err
+    finished = list((folder / "out").rglob("*.png"))
+    assert 5 < len(finished) < 203
+    for file in finished:
+        read_image(file)
+    done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout == f"{203 - len(finished)} images restored in out, {len(finished)} were there already\n"
