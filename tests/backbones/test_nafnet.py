@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from backbones.nafnet import NAFNet
+from benchmark.deploy.onnx import INPUT, onnx_bytes
+from benchmark.model import build
 
 SMALL = {"width": 8, "depths": (1, 1, 1, 1, 1)}
 
@@ -19,6 +21,7 @@ def output_convolution(backbone):
     ("case", "options", "suffixes"),
     [
         ("nafnet_w8_e11_m1_d11", SMALL, ("", "_odd")),
+        ("nafbaseline_w8_dw2", {**SMALL, "block": "baseline"}, ("",)),
         pytest.param("full/nafnet_gopro_w32", NAFNet.sizes["w32_gopro"], ("",), marks=pytest.mark.slow),
     ],
 )
@@ -31,6 +34,43 @@ def test_nafnet_gives_the_authors_output(load_golden, with_published_weights, ca
         torch.testing.assert_close(restored, golden.tensors[f"output{suffix}"], rtol=1e-5, atol=5e-5)
 
 
+def test_nafnet_local_conversion_gives_the_authors_output(load_golden, with_published_weights):
+    """With windows of 1.5 training patches, images larger than those, on one side or both, come out as the authors'."""
+    golden = load_golden("nafnet_w8_e11_m1_d11")
+    local = with_published_weights("nafnet", {**SMALL, "tlc_train_size": 32}, golden)
+    for image, restored in (("input", "tlc_output"), ("tlc_input_2", "tlc_output_2")):
+        torch.testing.assert_close(local(golden.tensors[image]), golden.tensors[restored], rtol=1e-5, atol=5e-5)
+
+
+def test_nafnet_without_local_conversion_pools_the_whole_image(load_golden, with_published_weights):
+    """The same image without windows gives the authors' plain output, which is another one."""
+    golden = load_golden("nafnet_w8_e11_m1_d11")
+    restored = with_published_weights("nafnet", SMALL, golden)(golden.tensors["tlc_input_2"])
+    torch.testing.assert_close(restored, golden.tensors["global_output_2"], rtol=1e-5, atol=5e-5)
+    assert (restored - golden.tensors["tlc_output_2"]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("block", ["naf", "baseline"])
+def test_nafnet_local_conversion_is_for_large_images_in_eval_mode(randomise, block):
+    """Up to 1.5 patches, and at any size in training, the network is bit for bit the one without it."""
+    plain, local = NAFNet(**SMALL, block=block), NAFNet(**SMALL, block=block, tlc_train_size=32)
+    for backbone in (plain, local):
+        randomise(backbone)
+    local.load_state_dict(plain.state_dict())
+    small, large = torch.rand(1, 3, 48, 48), torch.rand(1, 3, 48, 52)
+    with torch.no_grad():
+        assert torch.equal(plain(large), local(large))
+        assert torch.equal(plain.eval()(small), local.eval()(small))
+        assert (plain(large) - local(large)).abs().max() > 1e-4
+
+
+def test_nafnet_local_conversion_costs_no_multiply_adds_up_to_its_window(count_macs):
+    """At 256 px, windows of 384 px are the whole image."""
+    with torch.device("meta"):
+        plain, local = (NAFNet(**NAFNet.sizes["small"], tlc_train_size=size) for size in (None, 256))
+    assert count_macs(local, 256) == count_macs(plain, 256)
+
+
 @pytest.mark.parametrize(
     ("size", "mega_parameters", "giga_macs"),
     [
@@ -38,6 +78,10 @@ def test_nafnet_gives_the_authors_output(load_golden, with_published_weights, ca
         ("w32_sidd", 29.160, 16.05),
         ("w64_gopro", 67.889, 63.05),
         ("w64_sidd", 115.983, 63.24),
+        ("baseline_w32_gopro", 17.024, 15.82),
+        ("baseline_w64_gopro", 112.036, 82.41),
+        ("baseline_w32_sidd", 29.056, 15.87),
+        ("baseline_w64_sidd", 194.420, 82.61),
     ],
 )
 def test_nafnet_published_sizes_have_the_published_cost(count_macs, size, mega_parameters, giga_macs):
@@ -62,7 +106,18 @@ def test_nafnet_tiny_lies_in_its_band():
     assert 16 % backbone.multiple_of == 0
 
 
-@pytest.mark.parametrize("change", [{"width": 16}, {"depths": (1, 1, 2, 1, 1)}, {"depths": (1, 1, 1)}], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 16},
+        {"depths": (1, 1, 2, 1, 1)},
+        {"depths": (1, 1, 1)},
+        {"block": "baseline"},
+        {"depthwise_expansion": 1},
+        {"tlc_train_size": 16},
+    ],
+    ids=str,
+)
 def test_every_nafnet_option_changes_the_network(differ, change):
     """Each option changes the parameters or, with equal weights, the output."""
     assert differ(NAFNet(**SMALL), NAFNet(**{**SMALL, **change}))
@@ -125,15 +180,39 @@ def test_nafnet_compiles_as_one_graph(randomise):
 
 
 @pytest.mark.slow
-def test_nafnet_exports(randomise):
-    """The network exports with free batch and sides, and the export gives the same features."""
-    backbone = NAFNet(**SMALL).eval()
+@pytest.mark.parametrize(
+    "options", [{}, {"block": "baseline"}, {"tlc_train_size": 16}, {"tlc_train_size": 256}], ids=str
+)
+def test_nafnet_exports(randomise, options):
+    """The network exports with free batch and sides, and the export gives the same features, with windows or without.
+
+    torch refuses a program made for images that are larger than the windows to smaller ones, and the reverse: here the
+    example and the image both have more pixels than windows of 24, and fewer than those of 384.
+    """
+    backbone = NAFNet(**SMALL, **options).eval()
     randomise(backbone)
     rows, columns = torch.export.Dim("rows", min=2, max=64), torch.export.Dim("columns", min=2, max=64)
     shapes = ({0: torch.export.Dim("batch", max=8), 2: 4 * rows, 3: 4 * columns},)
     exported = torch.export.export(backbone, (torch.rand(2, 3, 32, 48),), dynamic_shapes=shapes)
-    image = torch.rand(3, 3, 40, 24)
+    image = torch.rand(3, 3, 40, 28)
     torch.testing.assert_close(exported.module()(image), backbone(image))
+
+
+@pytest.mark.slow
+def test_nafnet_local_conversion_goes_into_an_onnx_file_for_any_size(randomise):
+    """A file made from a small image pools large ones by windows, and one made from a large image small ones whole."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    options = {"name": "nafnet", **SMALL, "tlc_train_size": 32}
+    network = build({"backbone": options, "head": {"name": "residual"}}).eval()
+    randomise(network)
+    for exported_at in ((40, 40), (64, 72)):
+        session = onnxruntime.InferenceSession(onnx_bytes(network, exported_at, dynamic=True))
+        for sides in ((40, 41), (40, 70), (61, 83)):
+            image = torch.rand(1, 3, *sides)
+            (restored,) = session.run(None, {INPUT: image.numpy()})
+            with torch.no_grad():
+                torch.testing.assert_close(torch.from_numpy(restored), network(image).image.clamp(0, 1))
 
 
 @pytest.mark.parametrize(
@@ -143,6 +222,9 @@ def test_nafnet_exports(randomise):
         ({"depths": (1, 1)}, r"depths is \[1, 1\]; it must hold an odd number"),
         ({"depths": ()}, "odd number"),
         ({"depths": (1, 0, 1)}, "at least 1"),
+        ({"depthwise_expansion": 0}, "depthwise_expansion is 0; it must be above 0"),
+        ({"width": 9, "depthwise_expansion": 1}, r"depthwise_expansion is 1; times width \(9\) it must be even"),
+        ({"tlc_train_size": 0}, "tlc_train_size is 0; it must be above 0"),
     ],
 )
 def test_nafnet_says_what_is_allowed(options, message):

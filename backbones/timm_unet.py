@@ -1,0 +1,244 @@
+"""Any encoder of timm that gives feature maps, under a decoder for restoration."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from backbones import Backbone
+from backbones._layers import check_positive
+
+SIDE_FACTORS = (1, 2, 4, 8)
+"""Sides that are tried, in units of the coarsest reduction: attention in windows may want more than one."""
+
+
+class TimmUNet(Backbone):
+    """U-Net whose encoder is a network of timm, with a stem of its own at the resolutions that the encoder lacks.
+
+    Encoders for classification begin at 1/2 or 1/4 of the size, where fine detail is gone already. The stem keeps it:
+    a 3x3 convolution at full resolution, then a 2x2 convolution of stride 2 for each halving above the encoder's first
+    feature map. The decoder goes up by 1x1 convolution and pixel shuffle, concatenates the map of that resolution,
+    and refines both. It has `width` channels at full resolution, twice as many at every halving, but no more than the
+    encoder there. Features are its last ones, `width` channels. The encoder sees images normalised as in its training.
+
+    Options:
+        encoder: a name of timm, with or without a tag of its weights. One that does not take images of every size is
+            refused; most convolutional ones do.
+        pretrained: start the encoder from the weights that timm downloads and keeps in its own cache, also when a
+            trained network is loaded. Their licence is the user's to read; ConvNeXt V2's forbids commercial use.
+        stages: how many feature maps of the encoder are used, from the finest; the stages behind them are left out.
+            None for all.
+        width: channels at full resolution.
+        decoder_depth: residual blocks of two 3x3 convolutions at every resolution of the decoder.
+
+    Raises:
+        ValueError: timm has no such encoder, it gives no feature maps that fit the image, its weights cannot be had,
+            or an option is outside what it allows.
+    """
+
+    citation: ClassVar[str] = """@misc{rw2019timm,
+  title = {{PyTorch} Image Models},
+  author = {Wightman, Ross},
+  year = {2019},
+  doi = {10.5281/zenodo.4414861}
+}"""
+    origin: ClassVar[str] = (
+        "Ours: encoders of huggingface/pytorch-image-models (timm, Apache-2.0; cite the paper of the encoder, too) in "
+        "the scheme of U-Net (arXiv:1505.04597); stem and decoder are our choices, and so are all sizes. The default "
+        "encoder is ConvNeXt V2 (arXiv:2301.00808), tiny one that timm made for tests. Sizes small and tiny leave out "
+        "the encoder's last stages, where most weights are."
+    )
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "convnextv2_atto": {"encoder": "convnextv2_atto", "width": 32, "decoder_depth": 2},
+        "resnet34": {"encoder": "resnet34", "width": 32, "decoder_depth": 2},
+        "small": {"encoder": "convnextv2_atto", "stages": 3, "width": 32, "decoder_depth": 2},
+        "tiny": {"encoder": "test_convnext", "stages": 2, "width": 12},
+    }
+    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
+
+    def __init__(
+        self,
+        encoder: str = "convnextv2_atto",
+        pretrained: bool = False,
+        stages: int | None = None,
+        width: int = 32,
+        decoder_depth: int = 1,
+    ) -> None:
+        super().__init__()
+        check_positive("timm_unet", width=width, decoder_depth=decoder_depth)
+        if stages is not None:
+            check_positive("timm_unet", stages=stages)
+        self.encoder = _Encoder(encoder, pretrained, stages)
+        self.stem = nn.ModuleList([nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.GELU())])
+        levels = [_Level(1, width)]
+        for reduction in _missing_reductions(self.encoder.levels[0].reduction):
+            down = nn.Conv2d(levels[-1].channels, width * reduction, 2, stride=2)
+            self.stem.append(nn.Sequential(down, nn.GELU()))
+            levels.append(_Level(reduction, width * reduction))
+        levels += self.encoder.levels
+
+        self.ups = nn.ModuleList()
+        coarse_channels = levels[-1].channels
+        for fine, coarse in reversed(list(pairwise(levels))):
+            channels = min(width * fine.reduction, fine.channels)
+            ratio = coarse.reduction // fine.reduction
+            self.ups.append(_Up(coarse_channels, channels, fine.channels, ratio, decoder_depth))
+            coarse_channels = channels
+
+        self.out_channels = width
+        self.multiple_of = self.encoder.multiple_of
+        self.min_side = self.encoder.min_side
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        maps: list[Tensor] = []
+        features = image
+        for layer in self.stem:
+            features = layer(features)
+            maps.append(features)
+        maps += self.encoder(image)
+        features = maps.pop()
+        for up in self.ups:
+            features = up(features, maps.pop())
+        return features
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Feature maps of one resolution: pixels of the image along one of theirs, and channels."""
+
+    reduction: int
+    channels: int
+
+
+class _Encoder(nn.Module):
+    """A network of timm that gives feature maps `B C H/r W/r`, finest first, as `levels` says; of equal ones the last.
+
+    What it gives is tried out once: some take few sizes of image only, and some give other sizes than timm says.
+    """
+
+    def __init__(self, name: str, pretrained: bool, stages: int | None) -> None:
+        super().__init__()
+        self.network = _build(name, pretrained, stages)
+        info = self.network.feature_info
+        levels = [_Level(*facts) for facts in zip(info.reduction(), info.channels(), strict=True)]
+        # Statistics over the pixels of one image do not exist where it is one pixel large.
+        needs_pixels = any(isinstance(m, nn.BatchNorm2d | nn.InstanceNorm2d) for m in self.network.modules())
+        least_side = levels[-1].reduction * (2 if needs_pixels else 1)
+        self.multiple_of, self.channels_last = _try_sides(self.network, name, levels, least_side)
+        self.min_side = max(least_side, self.multiple_of)
+
+        last = {level.reduction: place for place, level in enumerate(levels)}
+        self.taken = list(last.values())
+        self.levels = [levels[place] for place in self.taken]
+
+        self.mean, self.deviation = (
+            nn.Buffer(torch.tensor(values).view(3, 1, 1), persistent=False) for values in _normalisation(self.network)
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        maps = self.network((image - self.mean) / self.deviation)
+        return [maps[place].permute(0, 3, 1, 2) if self.channels_last else maps[place] for place in self.taken]
+
+
+class _Up(nn.Module):
+    """Enlarges features by 1x1 convolution and pixel shuffle, joins them with those of that size, refines both."""
+
+    def __init__(self, coarse: int, channels: int, skipped: int, ratio: int, depth: int) -> None:
+        super().__init__()
+        self.up = nn.Sequential(nn.Conv2d(coarse, channels * ratio**2, 1), nn.PixelShuffle(ratio))
+        self.join = nn.Conv2d(channels + skipped, channels, 1)
+        self.blocks = nn.Sequential(*[_Block(channels) for _ in range(depth)])
+
+    def forward(self, features: Tensor, skipped: Tensor) -> Tensor:
+        return self.blocks(self.join(torch.cat((self.up(features), skipped), dim=1)))
+
+
+class _Block(nn.Module):
+    """Residual block of two 3x3 convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.second(F.gelu(self.first(features)))
+
+
+def _missing_reductions(first: int) -> list[int]:
+    """2, 4, ... below the encoder's first reduction, as far as they divide it."""
+    powers = [2**power for power in range(1, first.bit_length())]
+    return [power for power in powers if power < first and first % power == 0]
+
+
+def _timm() -> Any:
+    """timm, imported late: it brings torchvision and takes seconds, and a list of options needs neither."""
+    try:
+        import timm
+    except Exception as error:  # a torchvision of another build than torch fails with more than an ImportError
+        raise ValueError(
+            f"timm_unet: timm cannot be imported: {_line(error)}; python -m benchmark doctor says what mends it"
+        ) from error
+    return timm
+
+
+def _build(name: str, pretrained: bool, stages: int | None) -> Any:
+    timm = _timm()
+    if not timm.is_model(name):
+        near = ", ".join(difflib.get_close_matches(name, timm.list_models(), n=3)) or "none"
+        raise ValueError(f"timm_unet: timm {timm.__version__} has no encoder {name!r}; names like it: {near}")
+    # With timm's own choice some encoders keep, and compute, the stages behind the last one that is asked for.
+    chosen: dict[str, Any] = {} if stages is None else {"out_indices": tuple(range(stages)), "feature_cls": "getter"}
+    # A network without storage, as it is built to count what it costs, has no place for weights: none are fetched.
+    pretrained = pretrained and torch.get_default_device().type != "meta"
+    try:
+        return timm.create_model(name, pretrained=pretrained, features_only=True, **chosen)
+    except Exception as error:  # a thousand networks of many authors: each has its own way to say no
+        asked = "" if stages is None else f" with {stages} stages"
+        mend = "; pretrained needs weights that timm can download or has in its cache" if pretrained else ""
+        raise ValueError(f"timm_unet: encoder {name!r}{asked} gives no features: {_line(error)}{mend}") from error
+
+
+def _try_sides(network: nn.Module, name: str, levels: list[_Level], least: int) -> tuple[int, bool]:
+    """What the sides of an image must be multiples of, and whether the maps come as `B H W C`."""
+    refusal = ""
+    for multiple in (levels[-1].reduction * factor for factor in SIDE_FACTORS):
+        height, width = max(least, multiple), max(least, multiple) + multiple
+        expected = [(level.channels, height // level.reduction, width // level.reduction) for level in levels]
+        try:
+            shapes = _shapes(network, height, width)
+        except Exception as error:  # as above
+            refusal = f"takes none of {height} x {width} px: {_line(error)}"
+            continue
+        for fits, channels_last in ((expected, False), ([(h, w, c) for c, h, w in expected], True)):
+            if shapes == fits:
+                return multiple, channels_last
+        wrong, right = next(pair for pair in zip(shapes, expected, strict=True) if pair[0] != pair[1])
+        refusal = f"makes a map of {wrong} from {height} x {width} px, where {right} would fit"
+    raise ValueError(f"timm_unet: encoder {name!r} does not take images of every size: it {refusal}")
+
+
+@torch.no_grad()
+def _shapes(network: nn.Module, height: int, width: int) -> list[tuple[int, ...]]:
+    """Shapes of the maps of an image of that size, without the batch. Leaves the network in training mode."""
+    try:
+        return [tuple(features.shape[1:]) for features in network.eval()(torch.zeros(1, 3, height, width))]
+    finally:
+        network.train()
+
+
+def _normalisation(network: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the images that the weights were trained with, ImageNet's if timm knows none."""
+    known = _timm().data.resolve_data_config(model=network)
+    return known["mean"], known["std"]
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error, with its kind, as many say nothing else."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -1,0 +1,121 @@
+"""The plain U-Net: two 3x3 convolutions a level, halved sizes, concatenated skip connections."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from backbones import Backbone
+from backbones._conv_norm import ConvNorm, start_as_he
+from backbones._layers import check_positive
+
+LEAKY_SLOPE = 0.2
+
+
+class UNet(Backbone):
+    """Encoder and decoder of two 3x3 convolutions a level, each with activation (paper, figure 1).
+
+    Levels double in channels and halve in size. Features are those before the output convolution, `width` channels.
+
+    Options:
+        width: channels at full resolution.
+        levels: how often the size is halved.
+        max_width: upper limit on the channels of a level; None for none.
+        norm: batch normalisation behind every 3x3 convolution, or none.
+        activation: after every 3x3 convolution; leaky_relu with slope 0.2.
+        down: how the size is halved: largest of 2x2 pixels, or a learned 2x2 convolution of stride 2.
+        up: how it is doubled: a transposed 2x2 convolution (but for its bias the same as a 1x1 convolution and pixel
+            shuffle), or a 1x1 convolution and bilinear interpolation.
+
+    Raises:
+        ValueError: an option is outside what it allows.
+    """
+
+    citation: ClassVar[str] = """@inproceedings{ronneberger2015unet,
+  title = {{U-Net}: Convolutional Networks for Biomedical Image Segmentation},
+  author = {Ronneberger, Olaf and Fischer, Philipp and Brox, Thomas},
+  booktitle = {Medical Image Computing and Computer-Assisted Intervention (MICCAI)},
+  year = {2015}
+}"""
+    origin: ClassVar[str] = (
+        "arXiv:1505.04597; written from the paper. As is usual in restoration the convolutions are padded with zeros, "
+        "so that the features are as large as the image (the paper's are not, and it crops the skip connections), and "
+        "there is no dropout. Initialisation is the paper's (He). Size large has the paper's channels, 64 to 1024; all "
+        "sizes are our choices, as are max_width, norm, and every activation, down and up but the first."
+    )
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "large": {"width": 64, "levels": 4},
+        "small": {"width": 32, "levels": 4, "max_width": 128},
+        "tiny": {"width": 12, "levels": 3, "max_width": 24},
+    }
+    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
+
+    def __init__(
+        self,
+        width: int = 32,
+        levels: int = 4,
+        max_width: int | None = None,
+        norm: Literal["none", "batch"] = "none",
+        activation: Literal["relu", "leaky_relu", "gelu"] = "relu",
+        down: Literal["max_pool", "conv"] = "max_pool",
+        up: Literal["transposed", "bilinear"] = "transposed",
+    ) -> None:
+        super().__init__()
+        check_positive("unet", width=width, levels=levels)
+        if max_width is not None and max_width < width:
+            raise ValueError(f"unet: max_width is {max_width}; it must be at least width ({width}), or null")
+        channels = [min(width << level, max_width or width << level) for level in range(levels + 1)]
+
+        def stage(in_channels: int, out_channels: int) -> nn.Sequential:
+            first, second = (_conv(size, out_channels, norm) for size in (in_channels, out_channels))
+            return nn.Sequential(first, _activation(activation), second, _activation(activation))
+
+        self.encoder = nn.ModuleList(stage(fine, coarse) for fine, coarse in pairwise([3, *channels]))
+        self.downs = nn.ModuleList(_down(down, size) for size in channels[:-1])
+        self.ups = nn.ModuleList(_up(up, coarse, fine) for fine, coarse in pairwise(channels))
+        self.decoder = nn.ModuleList(stage(2 * size, size) for size in channels[:-1])
+        start_as_he(self)
+
+        self.out_channels = width
+        self.multiple_of = 2**levels
+        # Batch statistics of a single pixel do not exist.
+        self.min_side = self.multiple_of * (2 if norm == "batch" else 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        levels = len(self.downs)
+        features = self.encoder[0](image)
+        skipped: list[Tensor] = []
+        for level in range(levels):
+            skipped.append(features)
+            features = self.encoder[level + 1](self.downs[level](features))
+        for level in reversed(range(levels)):
+            features = torch.cat((skipped[level], self.ups[level](features)), dim=1)
+            features = self.decoder[level](features)
+        return features
+
+
+def _conv(in_channels: int, out_channels: int, norm: str) -> nn.Module:
+    if norm == "none":
+        return nn.Conv2d(in_channels, out_channels, 3, padding=1)
+    conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)  # the normalisation has one
+    return ConvNorm(conv, nn.BatchNorm2d(out_channels))
+
+
+def _activation(name: str) -> nn.Module:
+    if name == "gelu":
+        return nn.GELU()
+    return nn.ReLU(inplace=True) if name == "relu" else nn.LeakyReLU(LEAKY_SLOPE, inplace=True)
+
+
+def _down(name: str, channels: int) -> nn.Module:
+    return nn.MaxPool2d(2) if name == "max_pool" else nn.Conv2d(channels, channels, 2, stride=2)
+
+
+def _up(name: str, coarse: int, fine: int) -> nn.Module:
+    if name == "transposed":
+        return nn.ConvTranspose2d(coarse, fine, 2, stride=2)
+    # Both are linear and the convolution sees one pixel, so it may come first, at a quarter of the cost.
+    return nn.Sequential(nn.Conv2d(coarse, fine, 1), nn.Upsample(scale_factor=2, mode="bilinear"))
