@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
@@ -78,9 +78,15 @@ def _component_facts(registry: "Registry", kind: str, name: str) -> list[str]:
 
 
 def _fields(what: str, fields: Any) -> str:
-    """Names and defaults of the fields of a pydantic model."""
-    shown = [f"{key}={'needed' if field.is_required() else repr(field.default)}" for key, field in fields.items()]
+    """Names and defaults of the fields of a pydantic model, and what else may be chosen."""
+    shown = [f"{key}={'needed' if field.is_required() else _values(field)}" for key, field in fields.items()]
     return f"{what}: {', '.join(shown) or 'none'}"
+
+
+def _values(field: Any) -> str:
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    others = " or ".join(repr(choice) for choice in choices if choice != field.default)
+    return f"{field.default!r} (or {others})" if others else repr(field.default)
 
 
 def _others(kind: str) -> Iterator[tuple[str, list[str]]]:

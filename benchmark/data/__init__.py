@@ -65,6 +65,8 @@ class Augmentation(ABC):
 
     formula: ClassVar[str]
     """One line: what it does."""
+    drops_maps: bool = False
+    """Whether it drops the maps of some pairs or of all; set in `__init__` where options decide it."""
 
     @abstractmethod
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:

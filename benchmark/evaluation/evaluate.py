@@ -4,13 +4,14 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import Pair, Source
-from benchmark.evaluation.maps import Maps, score_maps
+from benchmark.evaluation.maps import Constants, Maps, score_maps
 from benchmark.evaluation.metrics import score_image
 
 
@@ -37,13 +38,18 @@ class Summary(TypedDict):
 
 
 def evaluate(
-    restore: Callable[[NDArray[np.uint8]], NDArray[np.uint8] | Restored], source: Source
+    restore: Callable[[NDArray[np.uint8]], NDArray[np.uint8] | Restored],
+    source: Source,
+    constants: Constants = MappingProxyType({}),
 ) -> Iterator[ImageScores]:
-    """Restore and score every image of a source, in its order; with its maps, if `restore` returns some."""
+    """Restore and score every image of a source, in its order.
+
+    With its maps, if `restore` returns some, and the errors of `constants` beside theirs.
+    """
     for pair in pairs(source):
         restored = restore(np.array(pair.degraded))  # a copy: a memory map is read-only, which torch warns about
         image, maps = restored if isinstance(restored, Restored) else Restored(restored, {})
-        metrics = score_image(image, pair.degraded, pair.target) | score_maps(maps, pair)
+        metrics = score_image(image, pair.degraded, pair.target) | score_maps(maps, pair, constants)
         yield ImageScores(pair, image, metrics)
 
 

@@ -57,12 +57,13 @@ def test_without_a_kind_all_names_are_listed() -> None:
     ("kind", "words"),
     [
         ("heads", "formula: J = K*I + D + I"),
+        ("heads", "gain_channels=3 (or 1), gain_resolution='full' (or 'low'), pool=16"),
         ("losses", "window_size=11"),
         ("sources", "degraded=needed"),
         ("augmentations", "horizontal_flip"),
         ("metrics", "8-bit levels; lower is better"),
         ("presets", "lesions_median=160"),
-        ("gates", "limit_bytes=needed, dtype='float32'"),
+        ("gates", "limit_bytes=needed, file='safetensors' (or 'onnx')"),
         ("floors", "Do nothing."),
     ],
 )

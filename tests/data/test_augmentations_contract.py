@@ -111,6 +111,13 @@ def test_a_patch_without_maps_stays_without(name, faces):
 
 
 @every
+def test_who_may_drop_maps_says_so(name, faces):
+    """Only an augmentation with `drops_maps` ever gives a pair of known maps without them."""
+    kept = [augmented(ACTIVE[name], faces, seed)[1].gain is not None for seed in range(5)]
+    assert all(kept) is not ACTIVE[name].drops_maps
+
+
+@every
 def test_something_changes(name, faces):
     """The options of these tests do make the augmentation act."""
     changes = [augmented(ACTIVE[name], faces, seed) for seed in range(8)]

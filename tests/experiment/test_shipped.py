@@ -1,6 +1,7 @@
 """The experiments that come with the project mean what their comments say."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +56,41 @@ def test_gunet_short_asks_what_gunet_full_asks(root: Path, row: str) -> None:
     full, short = (load(root / f"experiments/{name}.yaml", Registry()) for name in ("gunet_full", "gunet_short"))
     names = [[r.name for r in experiment.rows if r.table == row] for experiment in (full, short)]
     assert names[0] == names[1] != []
+
+
+def test_heads_and_losses_changes_one_thing_at_a_time(root: Path) -> None:
+    """Rows differ from base in the head or in the losses; all heads are there, and more than eight sets of losses."""
+    base, *rows = load(root / "experiments/heads_and_losses.yaml", Registry()).rows
+    heads = {settings_id(row.config["model"]["head"]) for row in (base, *rows)}
+    assert {row.config["model"]["head"]["name"] for row in rows} == {
+        "degradation",
+        "rgb",
+        "residual",
+        "mask_blend",
+        "blend",
+    }
+    losses = {settings_id(_losses(row.config)) for row in (base, *rows) if row.table != "heads"}
+    assert len(heads) == 8 and len(losses) == 14
+    for row in rows:
+        same_head = row.config["model"] == base.config["model"]
+        assert same_head is (row.table == "losses")
+        assert same_head or _losses(row.config).keys() - {"region"} == {"l1"}
+        assert row.config["data"] == base.config["data"]
+        stage, of_base = (dict(config["protocol"]["train"]) for config in (row.config, base.config))
+        for settings in (stage, of_base):
+            del settings["loss"], settings["lr"]  # a rival with a bad learning rate is no rival
+        assert stage == of_base
+
+
+def _losses(config: Any) -> dict[str, Any]:
+    return config["protocol"]["train"]["loss"]
+
+
+def test_maps_recovery_tests_what_it_trains_on(root: Path) -> None:
+    """Val and test have casts of the range of the augmentation; all rows are scored on the maps, base is not taught."""
+    base, *rows = load(root / "experiments/maps_recovery.yaml", Registry()).rows
+    cast = base.config["protocol"]["train"]["augment"]["channel_gain"]
+    assert cast["images"] == "degraded"
+    assert all(base.config["data"][split]["gain_range"] == cast["gain_range"] for split in ("val", "test"))
+    weights = [_losses(row.config)["maps"]["weight"] for row in (base, *rows)]
+    assert 0 < weights[0] < 1e-6 and weights[1:] == [1.0, 1.0]

@@ -30,6 +30,7 @@ class Jpeg(Augmentation):
             raise ValueError(f"probability is {probability}; it must be from 0 to 1")
         self._quality_range = quality_range
         self._probability = probability
+        self.drops_maps = probability > 0
 
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
         """The pair with a compressed degraded image and without maps, or the same pair."""
