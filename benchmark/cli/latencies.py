@@ -100,9 +100,19 @@ def _parts(networks: Sequence[Network]) -> Iterator[Sequence[Network]]:
 
 
 def _full(networks: Sequence[Network], conditions: Conditions, machine: Machine, registry: Registry) -> list[Cell]:
-    """The cells of some networks, measured in turn."""
+    """The cells of some networks, measured in turn; what goes wrong with one of them empties the cells of all."""
     if (reason := unavailable(conditions.runtime, machine.device)) is not None:
         return [Cell(conditions, None, machine, reason) for _ in networks]
+    try:
+        latencies = _in_turn(networks, conditions, machine, registry)
+    except BenchmarkError as error:
+        return [Cell(conditions, None, machine, str(error)) for _ in networks]
+    return [Cell(conditions, latency, machine) for latency in latencies]
+
+
+def _in_turn(
+    networks: Sequence[Network], conditions: Conditions, machine: Machine, registry: Registry
+) -> list[Latency]:
     with TemporaryDirectory() as folder:
         subjects = [_subject(network, conditions, Path(folder) / str(i)) for i, network in enumerate(networks)]
         job = make_job(subjects, measuring_device(machine), registry.plugins, Effort())
@@ -110,7 +120,7 @@ def _full(networks: Sequence[Network], conditions: Conditions, machine: Machine,
         for one in measure(job):
             found.append(one)
             click.echo(f"{conditions.runtime}: process {len(found)} of {job.effort.processes} done", err=True)
-    return [Cell(conditions, latency, machine) for latency in summarise(job, found)]
+        return summarise(job, found)
 
 
 def _subject(network: Network, conditions: Conditions, weights: Path) -> Subject:

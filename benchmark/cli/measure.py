@@ -53,8 +53,8 @@ class _Counted:
 
 @click.command("measure")
 @click.argument("target", required=False, type=click.Path(path_type=Path))
-@click.option("--backbone", "backbones", multiple=True, metavar="NAME", help="Measure this backbone; all: every one.")
-@click.option("--size", metavar="NAME", help="A named size of the backbone.")
+@click.option("--backbone", "backbones", multiple=True, metavar="NAME[:SIZE]", help="Measure this backbone, or all.")
+@click.option("--size", metavar="NAME", help="A named size, of all that name none of their own.")
 @click.option("--head", default="degradation", show_default=True, metavar="NAME", help="The head on the backbone.")
 @click.option("--option", "backbone_options", multiple=True, metavar="KEY=VALUE", help="An option of the backbone.")
 @click.option("--head-option", "head_options", multiple=True, metavar="KEY=VALUE", help="An option of the head.")
@@ -103,7 +103,7 @@ def command(**options: Any) -> int:
     Examples:
       python -m benchmark measure --backbone gunet --size retouch --image 512 512
       python -m benchmark measure --backbone all --size small --runtime all --image 256 256 --image 512 512
-      python -m benchmark measure --backbone gunet --backbone nafnet --size small --protocol full --image 1024 1024
+      python -m benchmark measure --backbone gunet:t --backbone nafnet:small --protocol full --image 1024 1024
       python -m benchmark measure --backbone nafnet --option width=24 --gates experiments/quickstart.yaml
       python -m benchmark measure experiments/quickstart.yaml --rows 'backbones.*' --json costs.json
       python -m benchmark measure runs/quickstart/base/seed0
@@ -151,8 +151,9 @@ def _named(request: _Request, registry: "Registry") -> "Iterator[Network]":
     elif request.target is not None:
         yield from of_experiment(request.target, request.sets, request.rows, registry)
     names = registry.names("backbone") if request.backbones == (EVERY,) else request.backbones
-    for name in names:
-        backbone = (name, request.size, request.backbone_options)
+    for text in names:
+        name, _, size = text.partition(":")
+        backbone = (name, size or request.size, request.backbone_options)
         yield described(backbone, (request.head, request.head_options), registry)
 
 

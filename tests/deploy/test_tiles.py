@@ -65,6 +65,7 @@ def test_doing_nothing_in_tiles_does_nothing(tiling: tuple[int, int, int, int]) 
     assert seen == [(tile, tile, 3)] * len(tile_boxes((height, width), tile, overlap))
 
 
+@settings(deadline=None)
 @given(st.integers(20, 60), st.integers(20, 60))
 def test_a_local_filter_does_the_same_in_tiles(height: int, width: int) -> None:
     """Away from the edges of tiles the result is that of the whole image: a filter sees the same pixels."""

@@ -33,7 +33,6 @@ def test_a_network_compiles_as_one_graph(name: str, training: bool) -> None:
     torch.testing.assert_close(compiled(image).image, net(image).image)
 
 
-@pytest.mark.slow
 @every_backbone
 def test_a_network_exports(name: str) -> None:
     """torch.export takes the whole restorer in eval mode, and the program gives the same images."""

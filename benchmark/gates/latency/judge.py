@@ -10,7 +10,7 @@ from benchmark.deploy.runtimes import RuntimeUnavailable, runtime_names, unavail
 from benchmark.deploy.tiles import tile_boxes
 from benchmark.experiment.schema import LatencyGate
 from benchmark.gates.latency.calls import Tiling
-from benchmark.gates.latency.full import full_latency
+from benchmark.gates.latency.full import MeasuringError, full_latency
 from benchmark.gates.latency.quick import quick_latency
 from benchmark.gates.latency.result import LAUNCH_BOUND, Conditions, Latency, as_json
 from benchmark.gates.latency.work import Effort, Job, Subject
@@ -45,7 +45,7 @@ class LatencyJudge:
             if tried:
                 conditions = replace(conditions, runtime=min(tried, key=lambda runtime: tried[runtime]))
             latency = self._latency(gate.protocol, conditions)
-        except RuntimeUnavailable as error:
+        except (RuntimeUnavailable, MeasuringError) as error:
             return not_measured(name, gate, gate.limit_ms, "ms", str(error), {**about, "runtime": gate.runtime})
         return self._verdict(name, gate, latency, {"runtimes_median_ms": tried} if tried else {})
 

@@ -89,11 +89,13 @@ class _Turn:
 
 
 def run_job(connection: Connection, job: Job) -> None:
-    """Measure, and send what was found, or the message of a BenchmarkError."""
+    """Measure, and send what was found, or why it could not be."""
     try:
         connection.send(_measure(job))
     except BenchmarkError as error:
         connection.send(str(error))
+    except Exception as error:  # of somebody's network, or of a runtime
+        connection.send(f"{type(error).__name__}: {error}")
 
 
 def _measure(job: Job) -> Found:

@@ -1,0 +1,104 @@
+"""How fast the small networks run and train, beside a plain convolution of the same cost: `make bench`.
+
+The table of these numbers: `python tests/benchmarks/network_speed.py`.
+"""
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.deploy.process import set_up
+from benchmark.gates.cost import macs, parameters
+from benchmark.model import Restorer, build
+from benchmark.model.fold import fold
+from benchmark.registry import Registry
+
+SIDE = 256
+ROUNDS = 5
+CHANNELS = 64
+CONVOLUTION_MACS = 9 * CHANNELS**2 * SIDE**2
+LAYOUT = torch.channels_last  # as training has it by default
+
+
+@pytest.mark.parametrize("mode", ["forward", "folded", "training"])
+@pytest.mark.parametrize("name", Registry().names("backbone"))
+def test_network_speed(benchmark: Any, name: str, mode: str) -> None:
+    """One image through backbone and head, as it stands, folded, or forward and backward.
+
+    Before every round as many 3x3 convolutions take their turn as have about the same multiply-adds. Whatever else the
+    machine does falls on both, so that their ratio says more than the times.
+    """
+    set_up(torch.get_num_threads())
+    size = Registry().find("backbone", name).sizes["small"]
+    net = build({"backbone": {"name": name, **size}, "head": {"name": "degradation"}})
+    cost = macs(net, (SIDE, SIDE))
+    repeats = max(1, round(cost / CONVOLUTION_MACS))
+    network_seconds: list[float] = []
+    convolution_seconds: list[float] = []
+    network = _timed(_step(net, mode), network_seconds)
+    convolution = _timed(_convolution_step(repeats, mode), convolution_seconds)
+
+    benchmark.pedantic(network, setup=convolution, rounds=ROUNDS, warmup_rounds=1)
+
+    seconds = statistics.median(network_seconds[1:])
+    speed = cost / seconds
+    convolution_speed = repeats * CONVOLUTION_MACS / statistics.median(convolution_seconds[1:])
+    benchmark.extra_info.update(
+        backbone=name,
+        mode=mode,
+        side=SIDE,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        parameters=parameters(fold(net) if mode == "folded" else net),
+        gmacs=cost / 1e9,
+        median_ms=1000 * seconds,
+        images_per_second=1 / seconds,
+        gmacs_per_second=speed / 1e9,
+        convolution_gmacs_per_second=convolution_speed / 1e9,
+        share_of_convolution_speed=speed / convolution_speed,
+    )
+
+
+def _timed(step: Callable[[], object], seconds: list[float]) -> Callable[[], None]:
+    """The step, with the seconds that each call took written down."""
+
+    def run() -> None:
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+
+    return run
+
+
+def _step(net: Restorer, mode: str) -> Callable[[], object]:
+    image = torch.rand(1, 3, SIDE, SIDE).contiguous(memory_format=LAYOUT)
+    if mode == "training":
+        training = copy.deepcopy(net).train().to(memory_format=LAYOUT)
+        return lambda: _forward_and_backward(training, lambda: training(image).image)
+    inferring = (fold(net) if mode == "folded" else copy.deepcopy(net).eval()).to(memory_format=LAYOUT)
+    return torch.inference_mode()(lambda: inferring(image))
+
+
+def _convolution_step(repeats: int, mode: str) -> Callable[[], object]:
+    """Convolutions one after the other, without anything between them.
+
+    In training the first one, too, has an input that wants a gradient, as nearly all have in a network.
+    """
+    layers = [nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1) for _ in range(repeats)]
+    convolutions = nn.Sequential(*layers).to(memory_format=LAYOUT)
+    features = torch.rand(1, CHANNELS, SIDE, SIDE).contiguous(memory_format=LAYOUT)
+    if mode == "training":
+        features.requires_grad_()
+        return lambda: _forward_and_backward(convolutions, lambda: convolutions(features))
+    return torch.inference_mode()(lambda: convolutions(features))
+
+
+def _forward_and_backward(module: nn.Module, forward: Callable[[], Tensor]) -> None:
+    module.zero_grad()
+    forward().square().mean().backward()
