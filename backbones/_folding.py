@@ -13,8 +13,8 @@ from backbones._layers import ChannelLayerNorm
 
 
 def has_affine(norm: nn.Module) -> bool:
-    """Whether a normalisation scales by weights; what `split_affine` leaves of it does not."""
-    return getattr(norm, "weight", None) is not None
+    """Whether a normalisation learns a scale and a shift; what `split_affine` leaves of it does not."""
+    return isinstance(norm, nn.BatchNorm2d | ChannelLayerNorm) and norm.affine
 
 
 def split_affine(norm: nn.Module) -> tuple[nn.Module, Tensor, Tensor]:
@@ -22,8 +22,9 @@ def split_affine(norm: nn.Module) -> tuple[nn.Module, Tensor, Tensor]:
 
     `norm`: BatchNorm2d with running statistics or ChannelLayerNorm, with weights (else TypeError).
     """
-    if isinstance(norm, ChannelLayerNorm) and norm.weight is not None and norm.bias is not None:
-        return ChannelLayerNorm(norm.channels, norm.eps, affine=False), norm.weight, norm.bias
+    if isinstance(norm, ChannelLayerNorm) and norm.affine:
+        bare = ChannelLayerNorm(len(norm.weight), norm.eps, affine=False)
+        return bare.to(norm.weight), norm.weight, norm.bias
     if (
         isinstance(norm, nn.BatchNorm2d)
         and norm.affine

@@ -19,6 +19,8 @@ BOTH_WITH_CUDA = "pip install --upgrade --force-reinstall torch torchvision"
 TORCH_FIRST = "mend torch first, then run doctor again"
 BOTH_FROM = "uv pip install --reinstall torch torchvision --torch-backend="
 _TIMM = "torchvision, timm"
+EXTRAS: Mapping[str, str] = {"onnxruntime": "onnx", "openvino": "openvino"}
+"""Which extra of the project brings an optional package and what it needs beside it."""
 OPTIONAL: Mapping[str, str] = {
     "onnxruntime": "latencies in ONNX Runtime",
     "openvino": "latencies in OpenVINO",
@@ -122,7 +124,7 @@ def optional(package: str, probed: Probed | None) -> Finding:
     """`probed`: None if the package is not installed."""
     use = f"for {OPTIONAL[package]}"
     if probed is None:
-        return Finding(package, "absent", f"not installed; {use}", f"pip install {package}")
+        return Finding(package, "absent", f"not installed; {use}", f"pip install 'restoration-benchmark[{EXTRAS[package]}]'")
     if probed.error:
         mend = f"pip install --upgrade --force-reinstall {package}"
         return Finding(package, "warn", f"import {package}: {probed.error}; {use}", mend)
