@@ -124,7 +124,8 @@ def optional(package: str, probed: Probed | None) -> Finding:
     """`probed`: None if the package is not installed."""
     use = f"for {OPTIONAL[package]}"
     if probed is None:
-        return Finding(package, "absent", f"not installed; {use}", f"pip install 'restoration-benchmark[{EXTRAS[package]}]'")
+        wanted = f"'restoration-benchmark[{EXTRAS[package]}]'" if package in EXTRAS else package
+        return Finding(package, "absent", f"not installed; {use}", f"pip install {wanted}")
     if probed.error:
         mend = f"pip install --upgrade --force-reinstall {package}"
         return Finding(package, "warn", f"import {package}: {probed.error}; {use}", mend)

@@ -68,7 +68,8 @@ def test_several_backbones_runtimes_and_sizes(tmp_path: Path) -> None:
     file = tmp_path / "numbers.json"
     runtimes = ["--runtime", "eager", "--runtime", "channels_last", "--threads", 1]
     sizes = ["--image", 16, 16, "--image", 24, 32]
-    result = measure("--backbone", "nafnet", "--backbone", "unet:tiny", "--size", "tiny", *runtimes, *sizes, "--json", file)
+    networks = ["--backbone", "nafnet", "--backbone", "unet:tiny", "--size", "tiny"]
+    result = measure(*networks, *runtimes, *sizes, "--json", file)
     assert result.return_value == 0, result.output
     assert "image of 16 x 16" in result.stdout and "image of 24 x 32" in result.stdout and "*" in result.stdout
     found = json.loads(file.read_text())["networks"]
