@@ -1,6 +1,7 @@
 """Every runtime gives the image that torch gives."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,14 @@ def test_a_runtime_restores_as_torch_does(runtime: str, network: Restorer, image
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BACKBONES)
-@pytest.mark.parametrize("runtime", runtime_names("cpu"))
+@pytest.mark.parametrize(
+    ("runtime", "name"),
+    [
+        *product([runtime for runtime in runtime_names("cpu") if runtime != "compiled"], BACKBONES),
+        # Compiling takes half a minute each; that all compile as one graph is in tests/model/test_tracing.py.
+        *product(["compiled"], ["gunet", "restormer_lite"]),
+    ],
+)
 def test_every_backbone_runs_in_every_runtime(
     runtime: str, name: str, make_network: Callable[[dict[str, Any]], Restorer], image: Image
 ) -> None:

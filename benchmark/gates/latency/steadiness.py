@@ -17,11 +17,11 @@ def waited_too_long(load: Load) -> bool:
 
 
 def of_loads(loads: Sequence[Load]) -> Iterator[str]:
-    """Other programs, heat, power."""
+    """Other programs, more threads than cores (some runtimes add theirs to those of torch), heat, power."""
     worst = max(loads, key=lambda load: load.waited_share or 0.0)
     if waited_too_long(worst):
         waited = 100 * (worst.waited_share or 0.0)
-        yield f"the machine was busy: {waited:.0f} % of the time was spent waiting for a core"
+        yield f"{waited:.0f} % of the time was spent waiting for a core (other programs, or threads of this one)"
     yield from sorted({load.throttled for load in loads if load.throttled})
 
 
