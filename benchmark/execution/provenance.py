@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.execution.machine import Machine
 
-_PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm")
+_PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm", "onnxruntime", "openvino")
 
 
 def provenance(machine: Machine, command: str) -> dict[str, Any]:
