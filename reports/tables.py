@@ -60,12 +60,12 @@ def metric_names(rows: Sequence[Summary], primary: Metric) -> list[str]:
 
 
 def _best(trained: Sequence[Summary], shown: Sequence[Metric]) -> dict[str, float]:
-    """Metric -> the value to set in bold: the best among at least two rows with equally many finished seeds."""
+    """Metric -> the value to set in bold: the best of rows with equally many finished seeds, where they differ."""
     peers = complete(trained)
     best: dict[str, float] = {}
     for one in shown if len(peers) > 1 else ():
         values = [value for value in (row.mean(one.name) for row in peers) if value is not None]
-        if values:
+        if len(set(values)) > 1:
             best[one.name] = min(values, key=one.badness)
     return best if len(peers) > 1 else {}
 
