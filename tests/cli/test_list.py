@@ -87,7 +87,7 @@ def plugin(tmp_path: Path) -> Path:
 
 def cells(output: str, backbone: str, size: str) -> list[str]:
     """The cells of a size in the table of a backbone."""
-    lines = output.partition(f"{backbone}\n")[2].splitlines()
+    lines = f"\n{output}".partition(f"\n{backbone}\n")[2].splitlines()  # not that of a backbone which ends like it
     return next(line.split() for line in lines if line.split()[:1] == [size])
 
 
