@@ -163,7 +163,7 @@ class LatencyGate(Gate):
     protocol: Literal["quick", "full"] = Field(
         default="quick", description="quick: seconds, never passes; full: fresh processes, a minute or more a network"
     )
-    runtime: Literal["best"] | Runtime = Field(default="eager", description="best: the fastest of those installed")
+    runtime: Literal["best", Runtime] = Field(default="eager", description="best: the fastest of those installed")
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     threads: PositiveInt | None = Field(default=None, description="null: as many as the command uses")
     tile: Side | None = Field(default=None, description="side of the tiles the image is restored in; null: whole")
