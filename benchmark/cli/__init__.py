@@ -4,7 +4,9 @@ Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 130 
 """
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -43,6 +45,7 @@ def cli() -> None:
 def main() -> None:
     """Entry point: turns errors the user can mend into one line and exit code 2."""
     interrupted = False
+    sys.unraisablehook = _interrupt_again
     try:
         sys.exit(cli.main(prog_name="python -m benchmark", standalone_mode=False) or 0)
     except BenchmarkError as error:
@@ -60,6 +63,18 @@ def main() -> None:
     if interrupted:
         _exit_now(130)
     sys.exit(2)
+
+
+def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Ctrl-C that falls into a destructor or a weak reference's callback is dropped by the interpreter: send it again.
+
+    From a thread and a moment later, or it would be raised, and dropped, in this very function.
+    """
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        main_thread = threading.main_thread().ident or 0
+        threading.Timer(0.01, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _exit_now(code: int) -> NoReturn:
