@@ -22,7 +22,7 @@ test-quick: .venv/installed-test
 	$(PYTEST)
 
 test-slow: .venv/installed-test
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow --durations=12
 
 bench: .venv/installed-test
 	$(PYTEST) tests/benchmarks --benchmark-only -m ''

@@ -193,15 +193,6 @@ def test_dncnn_runs_under_autocast():
 
 
 @pytest.mark.slow
-def test_dncnn_compiles_as_one_graph():
-    """Tracing finds no graph break."""
-    backbone = DnCNN(**SMALL).eval()
-    image = torch.rand(1, 3, 32, 32)
-    compiled = torch.compile(backbone, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(image), backbone(image))
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_dncnn_exports(norm):
     """The network exports with free batch and sides, and the export gives the same features."""

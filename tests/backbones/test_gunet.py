@@ -176,15 +176,6 @@ def test_gunet_runs_under_autocast():
 
 
 @pytest.mark.slow
-def test_gunet_compiles_as_one_graph():
-    """Tracing finds no graph break."""
-    backbone = GUNet(**GUNet.sizes["tiny"]).eval()
-    image = torch.rand(1, 3, 48, 48)
-    compiled = torch.compile(backbone, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(image), backbone(image))
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"norm": "layer"}], ids=str)
 def test_gunet_exports(options):
     """The network exports with free batch and sides, and the export gives the same features."""

@@ -197,14 +197,6 @@ def test_mimo_unet_names_its_source():
 
 
 @pytest.mark.slow
-def test_mimo_unet_compiles_as_one_graph(backbone):
-    """Tracing finds no graph break."""
-    image = torch.rand(1, 3, 32, 32)
-    compiled = torch.compile(backbone.eval(), fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(image), backbone(image))
-
-
-@pytest.mark.slow
 def test_mimo_unet_exports(backbone):
     """The network exports with free batch and sides, and the export gives the same features."""
     rows, columns = torch.export.Dim("rows", min=2, max=64), torch.export.Dim("columns", min=2, max=64)

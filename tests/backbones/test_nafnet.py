@@ -170,16 +170,6 @@ def test_nafnet_runs_under_autocast(randomise):
 
 
 @pytest.mark.slow
-def test_nafnet_compiles_as_one_graph(randomise):
-    """Tracing finds no graph break."""
-    backbone = NAFNet(**SMALL).eval()
-    randomise(backbone)
-    image = torch.rand(1, 3, 32, 32)
-    compiled = torch.compile(backbone, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(image), backbone(image))
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{}, {"block": "baseline"}, {"tlc_train_size": 16}, {"tlc_train_size": 256}], ids=str
 )

@@ -160,15 +160,6 @@ def test_restormer_runs_under_autocast(norm):
 
 
 @pytest.mark.slow
-def test_restormer_compiles_as_one_graph():
-    """Tracing finds no graph break."""
-    backbone = RestormerLite(**SMALL).eval()
-    image = torch.rand(1, 3, 32, 32)
-    compiled = torch.compile(backbone, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(image), backbone(image))
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["with_bias", "bias_free"])
 def test_restormer_exports(norm):
     """The network exports with free batch and sides, and the export gives the same features."""

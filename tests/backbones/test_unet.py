@@ -165,16 +165,6 @@ def test_unet_runs_under_autocast(up):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"norm": "batch", "up": "bilinear", "down": "conv"}], ids=str)
-def test_unet_compiles_as_one_graph(options):
-    """Tracing finds no graph break."""
-    backbone = UNet(**SMALL, **options).eval()
-    image = torch.rand(1, 3, 32, 32)
-    compiled = torch.compile(backbone, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(image), backbone(image))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"norm": "batch", "up": "bilinear", "down": "conv"}], ids=str)
 def test_unet_exports(options):
     """The network exports with free batch and sides, and the export gives the same features."""
     backbone = UNet(**SMALL, **options).eval()
