@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "measure": "Cost, latency and gates of networks, without training.",
     "export": "Write a trained network as a file for other programs: safetensors or ONNX.",
     "restore": "Restore a folder of images with a trained network.",
+    "store": "List, verify and prune the trained stages that runs share.",
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "doctor": "Tell whether this installation is sound, and what mends it.",
 }

@@ -17,6 +17,7 @@ from benchmark.execution.events import (
     RowFinished,
     RowSkipped,
     RowStarted,
+    StageAwaited,
     StageFinished,
     StageProgress,
     StageReused,
@@ -136,6 +137,8 @@ def _line(event: Event) -> str:
             return f"{p.stage} step {p.step}/{p.steps}, loss {p.loss:.4g}, {p.images_per_second:.0f} images/s"
         case StageReused(result=result):
             return f"stage {result.name} from the store ({result.steps} steps not trained again)"
+        case StageAwaited(name=name):
+            return f"stage {name} is being trained by another process; waiting for it"
         case StageFinished(result=result):
             psnr = f", val psnr {result.val['psnr']['mean']:.2f} dB" if "psnr" in result.val else ""
             return f"stage {result.name} done, {result.steps} steps in {duration(result.seconds)}{psnr}"

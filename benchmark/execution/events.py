@@ -45,6 +45,14 @@ class StageReused:
 
 
 @dataclass(frozen=True)
+class StageAwaited:
+    """Another process trains the stage `name`; told once."""
+
+    folder: str
+    name: str
+
+
+@dataclass(frozen=True)
 class StageProgress:
     folder: str
     key: str
@@ -86,6 +94,7 @@ Event = (
     | RowStarted
     | GatesChecked
     | StageReused
+    | StageAwaited
     | StageProgress
     | StageFinished
     | ImageScored

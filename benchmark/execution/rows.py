@@ -20,11 +20,11 @@ from benchmark.evaluation.evaluate import ImageScores, Restored, evaluate, pairs
 from benchmark.evaluation.floors import FLOORS
 from benchmark.evaluation.maps import Constants, best_constants
 from benchmark.execution.context import Context
-from benchmark.execution.events import Event, GatesChecked, ImageScored, RowFinished, RowStarted, StageReused
+from benchmark.execution.events import Event, GatesChecked, ImageScored, RowFinished, RowStarted
 from benchmark.execution.machine import Machine
 from benchmark.execution.provenance import provenance
 from benchmark.execution.records import Record, write_curves, write_images, write_record, write_scores
-from benchmark.execution.stages import look_at_val, network, on_val_of, train_stage
+from benchmark.execution.stages import look_at_val, network, obtain_stage
 from benchmark.execution.store import StageResult
 from benchmark.execution.supervision import supervised_maps
 from benchmark.experiment.plan import Floor, Run
@@ -240,15 +240,9 @@ def _stages(
     found: list[tuple[StageResult, bool]] = []
     parent: str | None = None
     for stage in run.stages:
-        result = context.store.finished(stage.key)
-        if result is not None:
-            yield StageReused(run.folder, result)
-            found.append((on_val_of(run, result, context), True))
-        elif stage.key in broken:
+        if stage.key in broken and context.store.finished(stage.key) is None:
             raise RowError(f"shares a stage that failed in another row: {broken[stage.key]}")
-        else:
-            result = yield from train_stage(run, stage, parent, context)
-            found.append((result, False))
+        found.append((yield from obtain_stage(run, stage, parent, context)))
         parent = stage.key
     return found
 

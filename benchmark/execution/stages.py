@@ -8,7 +8,7 @@ from benchmark.data.open import make_augmentations
 from benchmark.data.sampling import Sampler
 from benchmark.evaluation.evaluate import Summary, evaluate, summarise
 from benchmark.execution.context import Context
-from benchmark.execution.events import Event, StageFinished, StageProgress
+from benchmark.execution.events import Event, StageAwaited, StageFinished, StageProgress, StageReused
 from benchmark.execution.store import StageResult
 from benchmark.experiment.plan import PlannedStage, Run
 from benchmark.experiment.schema import Stage
@@ -23,7 +23,30 @@ _SAVE_SECONDS = 30.0
 """How much work an interruption can cost at most, besides the steps of one report."""
 
 
-def train_stage(
+_WAIT_SECONDS = 1.0
+"""Between two looks at a stage that another process trains."""
+
+
+def obtain_stage(
+    run: Run, planned: PlannedStage, parent: str | None, context: Context
+) -> Generator[Event, None, tuple[StageResult, bool]]:
+    """A stage from the store, and True; or trained and stored, and False. Waits while another process trains it."""
+    is_told = False
+    while True:
+        with context.store.lease(planned.key) as is_ours:
+            stored = context.store.finished(planned.key)
+            if stored is not None:
+                yield StageReused(run.folder, stored)
+                return _on_val_of(run, stored, context), True
+            if is_ours:
+                return (yield from _train_stage(run, planned, parent, context)), False
+        if not is_told:
+            yield StageAwaited(run.folder, planned.name)
+            is_told = True
+        time.sleep(_WAIT_SECONDS)
+
+
+def _train_stage(
     run: Run, planned: PlannedStage, parent: str | None, context: Context
 ) -> Generator[Event, None, StageResult]:
     """Train one stage from the stored weights of the stage before it (the key `parent`; None: from initial weights).
@@ -66,7 +89,7 @@ def train_stage(
     return result
 
 
-def on_val_of(run: Run, result: StageResult, context: Context) -> StageResult:
+def _on_val_of(run: Run, result: StageResult, context: Context) -> StageResult:
     """A stored stage's result on the val images of this run, which are not those of whoever trained it by nature."""
     fingerprint = context.source(run.config, "val").fingerprint
     if result.val_fingerprint == fingerprint:

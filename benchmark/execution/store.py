@@ -1,9 +1,13 @@
 """The store of trained stages: weights under the hash of all that made them.
 
-A stage is finished when its `meta.json` is there, which is written last. Failures are never stored.
+A stage is finished when its `meta.json` is there, which is written last. Failures are never stored. Who trains a stage
+holds its lease, so that several commands may share a store and every stage is trained once.
 """
 
-from collections.abc import Sequence
+import fcntl
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -58,6 +62,19 @@ class StageStore:
         self.folder(key).mkdir(parents=True, exist_ok=True)
         return self.folder(key) / "state.pt"
 
+    @contextmanager
+    def lease(self, key: str) -> Generator[bool]:
+        """The right to train a stage: whether it is ours, or another process has it.
+
+        It is a lock on the stage's folder, which the system takes back however the process ends.
+        """
+        self.folder(key).mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.folder(key), os.O_RDONLY)
+        try:
+            yield _locked(handle)
+        finally:
+            os.close(handle)
+
     def publish(self, result: StageResult, restorer: Restorer, curve: Sequence[CurveRow]) -> None:
         """Store a finished stage; from the last line on, it is there for all."""
         folder = self.folder(result.key)
@@ -72,3 +89,11 @@ class StageStore:
 
     def folder(self, key: str) -> Path:
         return self.root / key
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,111 @@
+"""`store`: the trained stages that runs share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.errors import RecordError
+
+if TYPE_CHECKING:
+    from benchmark.execution.inventory import StoredStage
+
+_folder = click.argument("folder", metavar="[DIR]", default=Path("runs/.stages"), type=click.Path(path_type=Path))
+
+
+@click.group(
+    "store",
+    epilog="Start with:  python -m benchmark store list",
+)
+def command() -> None:
+    """List, verify and prune the trained stages that runs share.
+
+    DIR is the store, by default runs/.stages. A stage that is deleted is trained again when a row needs it.
+    """
+
+
+@command.command("list")
+@_folder
+def list_stages(folder: Path) -> None:
+    """One line a stage, oldest first: key, state, name, steps, training time, size, age, whose it is."""
+    from benchmark.execution.inventory import inventory
+
+    stages = inventory(folder)
+    for stage in stages:
+        click.echo(_line(stage))
+    click.echo(_total(stages))
+
+
+@command.command("verify")
+@_folder
+def verify(folder: Path) -> int:
+    """Read all weights; exit code 1 if any stage is damaged. The next run trains such a stage again."""
+    from benchmark.execution.inventory import damage, inventory
+
+    stages = inventory(folder)
+    found = [(stage, problem) for stage in stages if (problem := damage(folder, stage))]
+    for stage, problem in found:
+        click.echo(f"damaged: {stage.key}: {problem}")
+    finished = sum(stage.state != "unfinished" for stage in stages)
+    click.echo(f"{finished - len(found)} of {finished} finished stages are sound")
+    return int(bool(found))
+
+
+@command.command("prune")
+@_folder
+@click.option(
+    "--older-than", "older_than_days", type=click.FloatRange(min=0), metavar="DAYS", help="Unchanged so long."
+)
+@click.option("--unused", is_flag=True, help="Named by no plan in the folder above the store.")
+@click.option("--experiment", metavar="NAME", help="Named by the plan of this run folder and by no other.")
+@click.option(
+    "--down-to", "down_to_mb", type=click.FloatRange(min=0), metavar="MB", help="The oldest, until so much is left."
+)
+@click.option("--delete", is_flag=True, help="Delete them; without it they are only shown.")
+def prune(folder: Path, down_to_mb: float | None, *, delete: bool, **choice: Any) -> None:
+    """Delete stages to make room. Several options narrow the choice; what is being trained is left alone.
+
+    \b
+    Examples:
+      python -m benchmark store prune --unused                          shows what would go
+      python -m benchmark store prune --older-than 30 --down-to 2000 --delete
+      python -m benchmark store prune --experiment my_first_try --delete
+    """
+    from benchmark.execution.inventory import Choice, chosen, inventory
+
+    if down_to_mb is None and not any(value not in (None, False) for value in choice.values()):
+        raise click.UsageError("say what to take: --older-than, --unused, --experiment or --down-to")
+    stages = inventory(folder)
+    if choice["experiment"] and not any(choice["experiment"] in stage.experiments for stage in stages):
+        names = sorted({name for stage in stages for name in stage.experiments})
+        raise RecordError(
+            f"{folder}: no stage belongs to {choice['experiment']!r}; there are {', '.join(names) or 'none'}"
+        )
+    taken = chosen(stages, Choice(**choice, down_to_bytes=None if down_to_mb is None else int(down_to_mb * 1e6)))
+    for stage in taken:
+        click.echo(f"{_removed(folder, stage) if delete else 'would delete'}: {_line(stage)}")
+    click.echo(_total(taken) + ("" if delete or not taken else "; nothing is deleted without --delete"))
+
+
+def _removed(folder: Path, stage: "StoredStage") -> str:
+    from benchmark.execution.inventory import remove
+
+    return "deleted" if remove(folder, stage) else "left alone, it is being trained"
+
+
+def _line(stage: "StoredStage") -> str:
+    from benchmark.cli.display import duration
+
+    training = f"{stage.steps} steps in {duration(stage.seconds)}" if stage.state == "finished" else "-"
+    whose = ", ".join(stage.experiments) or "no plan here"
+    return (
+        f"{stage.key[:8]}  {stage.state:10s}  {stage.name or '-':12s}  {training:28s}  "
+        f"{stage.size_bytes / 1e6:9.2f} MB  {stage.age_days:6.1f} days  {whose}"
+    )
+
+
+def _total(stages: "list[StoredStage]") -> str:
+    from benchmark.cli.display import duration
+
+    seconds, size = sum(stage.seconds for stage in stages), sum(stage.size_bytes for stage in stages)
+    return f"{len(stages)} stages, {size / 1e6:.2f} MB, {duration(seconds)} of training"
