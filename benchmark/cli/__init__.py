@@ -1,6 +1,6 @@
 """The command line: one file a command. No torch before a command needs it.
 
-Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 130 interrupted.
+Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 130 interrupted (Ctrl-C or SIGTERM).
 """
 
 import os
@@ -47,6 +47,7 @@ def main() -> None:
     """Entry point: turns errors the user can mend into one line and exit code 2."""
     interrupted = False
     sys.unraisablehook = _interrupt_again
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: workers end, what is finished is stored
     try:
         sys.exit(cli.main(prog_name="python -m benchmark", standalone_mode=False) or 0)
     except BenchmarkError as error:

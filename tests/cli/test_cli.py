@@ -150,6 +150,19 @@ def test_ctrl_c_inside_a_destructor_is_not_lost(experiment_file: Path) -> None:
     assert "ignored" not in err and "the same command goes on from there" in err
 
 
+def test_sigterm_ends_as_ctrl_c_does(experiment_file: Path) -> None:
+    """Schedulers send it before they kill: one line, exit code 130, no traceback."""
+    plugin = experiment_file.parent / "nafnet.py"
+    plugin.write_text("import pathlib, time\npathlib.Path('here').touch()\ntime.sleep(60)\n")
+    with start("plan", "small.yaml", "--plugin", plugin, cwd=plugin.parent) as process:
+        while not (plugin.parent / "here").exists():
+            time.sleep(0.05)
+        process.terminate()
+        _, err = process.communicate(timeout=50)
+    assert process.returncode == 130
+    assert "Traceback" not in err and "the same command goes on from there" in err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [3.0, 4.5, 6.0])
 def test_ctrl_c_ends_workers_in_silence(edited: Edited, seconds: float) -> None:

@@ -48,10 +48,9 @@ def test_damage_is_found_to_the_last_byte(store: StageStore) -> None:
     """A header alone would not tell weights that are not finite; nor is an unfinished stage called damaged."""
     assert all(damage(store.root, stage) is None for stage in inventory(store.root))
     broken = nn.Conv2d(3, 3, 1)
-    with torch.no_grad():
-        broken.bias[1] = torch.nan
+    nn.init.constant_(broken.weight, torch.nan)
     store.publish(StageResult("coarse", "b" * 32, 5, 1.5, 8.0, 1000, {}), broken, [])  # pyright: ignore[reportArgumentType]
-    assert damage(store.root, by_name(store)["b"]) == "bias holds numbers that are not finite"
+    assert damage(store.root, by_name(store)["b"]) == "weight holds numbers that are not finite"
     (store.folder("a" * 32) / "weights.safetensors").unlink()
     assert damage(store.root, by_name(store)["a"]) == "its weights are missing or cut"
 
