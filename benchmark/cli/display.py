@@ -141,7 +141,8 @@ def _line(event: Event) -> str:
             return f"stage {name} is being trained by another process; waiting for it"
         case StageFinished(result=result):
             psnr = f", val psnr {result.val['psnr']['mean']:.2f} dB" if "psnr" in result.val else ""
-            return f"stage {result.name} done, {result.steps} steps in {duration(result.seconds)}{psnr}"
+            left_out = f" ({result.steps_left_out} left out: not finite)" if result.steps_left_out else ""
+            return f"stage {result.name} done, {result.steps} steps{left_out} in {duration(result.seconds)}{psnr}"
         case _:
             return _row_line(event)
 

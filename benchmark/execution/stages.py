@@ -60,16 +60,19 @@ def _train_stage(
     state_file = context.store.state_file(planned.key)
     reached = load_state(state_file, restorer, optimizer)
     curve, seconds, started = list(reached.curve), reached.seconds, time.perf_counter()
+    left_out = reached.left_out
     saved_at = started
     reset_peak_memory(device)
 
     objective = make_objective(planned.name, stage, context.registry)
     sampler = make_sampler(run, planned.name, stage, context)
-    for progress in fit(restorer, optimizer, objective, sampler, stage, device, reached.step):
+    for progress in fit(restorer, optimizer, objective, sampler, stage, device, reached.step, left_out):
         curve += _curve_rows(progress)
+        left_out = progress.left_out
         now = time.perf_counter()
         if now - saved_at > _SAVE_SECONDS:
-            save_state(state_file, restorer, optimizer, Reached(progress.step, seconds + now - started, curve))
+            reached = Reached(progress.step, seconds + now - started, curve, left_out)
+            save_state(state_file, restorer, optimizer, reached)
             saved_at = now
         yield StageProgress(run.folder, planned.key, progress)
 
@@ -83,6 +86,7 @@ def _train_stage(
         peak_memory_bytes=peak_memory_bytes(device),
         val=look_at_val(run, restorer, context),
         val_fingerprint=context.source(run.config, "val").fingerprint,
+        steps_left_out=left_out,
     )
     context.store.publish(result, restorer, curve)
     yield StageFinished(run.folder, result)
@@ -131,6 +135,7 @@ def _curve_rows(progress: Progress) -> list[CurveRow]:
         "lr": progress.lr,
         "loss": progress.loss,
         **{f"loss.{name}": value for name, value in progress.parts.items()},
+        "gradient_norm": progress.gradient_norm,
         "images_per_second": progress.images_per_second,
     }
     return [(progress.step, name, value) for name, value in values.items()]

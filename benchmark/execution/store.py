@@ -35,6 +35,8 @@ class StageResult:
     val: dict[str, Summary]
     val_fingerprint: str = ""
     """Of the images that `val` is about: they are no part of the key, so another experiment may have others."""
+    steps_left_out: int = 0
+    """Of `steps`, those taken back because loss or gradient were not finite."""
 
 
 @dataclass(frozen=True)

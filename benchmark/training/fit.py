@@ -14,12 +14,16 @@ from benchmark.data.streams import generator
 from benchmark.errors import RowError
 from benchmark.experiment.schema import Stage
 from benchmark.model import Restorer
-from benchmark.training.batches import batch_at, host_batches, to_device
+from benchmark.training.batches import HostBatch, host_batches, to_device
 from benchmark.training.objective import Objective
 from benchmark.training.schedule import lr_at
+from benchmark.training.snapshot import put_back, take
 
 REPORT_STEPS = 10
 """Steps between two reports. Losses are read from the device only then, so that the loop never waits for it."""
+
+MOST_LEFT_OUT = 3
+"""Steps of a stage that may be taken back because of a loss or gradient that is not finite; with the next, it fails."""
 
 
 class DivergedError(RowError):
@@ -33,7 +37,7 @@ class DivergedError(RowError):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a stage stands after `step` steps; losses are means over the steps since the report before."""
+    """Where a stage stands after `step` steps; losses and norms are means over the steps since the report before."""
 
     stage: str
     step: int
@@ -41,7 +45,11 @@ class Progress:
     lr: float
     loss: float
     parts: dict[str, float]
+    gradient_norm: float
+    """Of all weights together, before clipping."""
     images_per_second: float
+    left_out: int
+    """Steps of the stage so far that were taken back because loss or gradient were not finite."""
 
 
 def make_optimizer(restorer: Restorer, stage: Stage) -> AdamW:
@@ -71,18 +79,21 @@ def fit(
     stage: Stage,
     device: torch.device,
     done: int = 0,
+    left_out: int = 0,
 ) -> Iterator[Progress]:
     """Train `restorer` in place from step `done + 1` to `stage.steps`; yields a report every few steps.
 
     Between two reports the weights and the optimiser belong to exactly `Progress.step` steps, so whoever consumes this
     may store them. Every batch, augmentation and learning rate is a pure function of (seed, stage, step): going on from
-    a stored state gives what an undisturbed run gives. Raises DivergedError.
+    a stored state gives what an undisturbed run gives.
+
+    A step whose loss or gradient is not finite is found at the next report: training goes back to the report before and
+    does the steps since then again without that one. Raises DivergedError when that happens more often than
+    `MOST_LEFT_OUT` in a stage, of which `left_out` times before step `done`.
     """
     memory_format = lay_out(restorer.train(), stage)
-    losses: list[Tensor] = []
-    started = time.perf_counter()
-    steps = range(done + 1, stage.steps + 1)
-    for step, host_batch in zip(steps, host_batches(sampler, steps, stage.batch), strict=True):
+
+    def train_step(step: int, host_batch: HostBatch) -> Tensor:
         batch = to_device(host_batch, device, memory_format)
         _set_lr(optimizer, lr_at(stage, step))
         torch.manual_seed(int(generator(sampler.seed, sampler.stage, "model", step).integers(2**63)))
@@ -94,23 +105,37 @@ def fit(
         loss.backward()
         norm = _clip_gradients(restorer, stage.clip_norm)
         optimizer.step()
+        return torch.stack([loss.detach(), norm, *parts.values()])
 
-        losses.append(torch.stack([loss.detach(), norm, *parts.values()]))
+    good, interval, measured = take(restorer, optimizer), list[tuple[int, HostBatch]](), list[Tensor]()
+    started = time.perf_counter()
+    steps = range(done + 1, stage.steps + 1)
+    for step, host_batch in zip(steps, host_batches(sampler, steps, stage.batch), strict=True):
+        interval.append((step, host_batch))
+        measured.append(train_step(step, host_batch))
         if step % REPORT_STEPS == 0 or step == stage.steps:
-            values = torch.stack(losses).cpu()
-            _check_finite(values, step, sampler, stage)
-            mean = values.mean(0).tolist()
+            while (bad := _first_bad(values := torch.stack(measured).cpu())) is not None:
+                if left_out == MOST_LEFT_OUT or len(interval) == 1:
+                    raise _diverged(*interval[bad], values[bad], left_out, sampler.stage)
+                put_back(good, restorer, optimizer)
+                del interval[bad]
+                left_out += 1
+                measured = [train_step(*again) for again in interval]
             seconds = time.perf_counter() - started
+            mean = values.mean(0).tolist()
             yield Progress(
                 stage=sampler.stage,
                 step=step,
                 steps=stage.steps,
                 lr=lr_at(stage, step),
                 loss=mean[0],
-                parts=dict(zip(parts, mean[2:], strict=True)),
-                images_per_second=len(losses) * stage.batch / seconds,
+                parts=dict(zip(objective.names, mean[2:], strict=True)),
+                gradient_norm=mean[1],
+                images_per_second=len(interval) * stage.batch / seconds,
+                left_out=left_out,
             )
-            losses, started = [], time.perf_counter()
+            good, interval, measured = take(restorer, optimizer), [], []
+            started = time.perf_counter()
 
 
 def _clip_gradients(restorer: Restorer, clip_norm: float | None) -> Tensor:
@@ -127,16 +152,15 @@ def _set_lr(optimizer: AdamW, lr: float) -> None:
         group["lr"] = lr
 
 
-def _check_finite(values: Tensor, step: int, sampler: Sampler, stage: Stage) -> None:
+def _first_bad(values: Tensor) -> int | None:
+    """Index of the first step whose loss, gradient norm or loss part is not finite."""
     bad = (~values.isfinite()).any(1).nonzero()
-    if len(bad):
-        row = int(bad[0, 0])
-        first = step - len(values) + 1 + row
-        what = "gradient norm" if values[row, 0].isfinite() else "loss"
-        value = values[row, 1 if what == "gradient norm" else 0].item()
-        names = ", ".join(batch_at(sampler, first, stage.batch).names)
-        raise DivergedError(
-            f"stage {sampler.stage!r}, step {first}: the {what} is {value} (batch: {names}); lower lr or set clip_norm",
-            sampler.stage,
-            first,
-        )
+    return int(bad[0, 0]) if len(bad) else None
+
+
+def _diverged(step: int, batch: HostBatch, values: Tensor, left_out: int, stage: str) -> DivergedError:
+    what, value = ("gradient norm", values[1]) if values[0].isfinite() else ("loss", values[0])
+    before = f"; {left_out} steps like it were left out before" if left_out else ""
+    names = ", ".join(batch.names)
+    message = f"stage {stage!r}, step {step}: the {what} is {value.item()} (batch: {names}){before}"
+    return DivergedError(f"{message}; lower lr or set clip_norm", stage, step)

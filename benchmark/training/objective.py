@@ -22,6 +22,11 @@ class Term:
 class Objective:
     terms: tuple[Term, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the losses, in the order of the parts that a call gives."""
+        return tuple(term.name for term in self.terms)
+
     def __call__(self, restoration: Restoration, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and each loss of the full image before its weight, by name. Call it outside autocast.
 

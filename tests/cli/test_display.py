@@ -44,7 +44,7 @@ def test_plain_lines_name_row_stage_step_loss_and_speed() -> None:
     with Display({"k": 8.0}, stream) as display:
         display.show(RowStarted("base/seed0"))
         display._line_at.clear()
-        display.show(StageProgress("base/seed0", "k", Progress("coarse", 10, 40, 1e-3, 0.0123, {}, 87.6)))
+        display.show(StageProgress("base/seed0", "k", Progress("coarse", 10, 40, 1e-3, 0.0123, {}, 0.5, 87.6, 0)))
         display.show(GatesChecked("base/seed0", ("size: passed", "macs: failed")))
         display.show(RowFinished("base/seed0", record("failed"), "stage 'coarse', step 12: the loss is nan"))
         display.show(RowFinished("nafnet/seed0", record("done"), "psnr 33.1"))

@@ -1,5 +1,6 @@
 """Training one stage: exact, resumable, and honest about failure."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +20,11 @@ from benchmark.model import Restorer, build
 from benchmark.registry import Registry
 from benchmark.training.batches import batch_at, host_batches, to_device
 from benchmark.training.fit import REPORT_STEPS, DivergedError, Progress, fit, make_optimizer
-from benchmark.training.objective import make_objective
+from benchmark.training.objective import Objective, make_objective
 from benchmark.training.schedule import lr_at
 from benchmark.training.state import Reached, load_state, save_state
+from heads import Restoration
+from losses import Batch
 
 CPU = torch.device("cpu")
 # BatchNorm buffers (gunet) and a half-finished report interval are what a careless resume loses.
@@ -39,6 +42,10 @@ def sampler(pairs: Path) -> Sampler:
 
 def make_stage(**changes: object) -> Stage:
     return Stage.model_validate({"steps": 25, "batch": 2, "patch": 32, "lr": 1e-3, "loss": {"l1": 1.0}, **changes})
+
+
+FLAT = {"name": "constant"}
+CONSTANT = make_stage(schedule=FLAT)
 
 
 def start(
@@ -104,18 +111,49 @@ def test_reports_cover_every_step_once(sampler: Sampler) -> None:
     assert [report.step for report in start(make_stage(), sampler, build(MODEL))[1]] == [10, 20, 25]
 
 
-def test_a_diverged_stage_names_its_step_and_batch(sampler: Sampler) -> None:
-    """A loss that is no number ends the stage with the first bad step and the images of its batch."""
-    net = build(MODEL)
-    _, running = start(make_stage(), sampler, net)
-    next(running)
-    with torch.no_grad():
-        next(iter(net.head.parameters())).fill_(float("nan"))
+@dataclasses.dataclass(frozen=True)
+class Spoiled(Objective):
+    """Not a number at some steps; it knows a step by its batch, as a loss would."""
+
+    sampler: Sampler | None = None
+    steps: tuple[int, ...] = ()
+
+    def __call__(self, restoration: Restoration, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        assert self.sampler
+        loss, parts = super().__call__(restoration, batch)
+        spoiled = (to_device(batch_at(self.sampler, step, 2), CPU, torch.contiguous_format) for step in self.steps)
+        is_spoiled = any(torch.equal(batch.degraded, one.degraded) for one in spoiled)
+        return (loss * float("nan") if is_spoiled else loss), parts
+
+
+def spoiled(sampler: Sampler, steps: tuple[int, ...], net: Restorer) -> list[Progress]:
+    """All reports of a stage whose loss is not finite at these steps."""
+    objective = Spoiled(make_objective("coarse", CONSTANT, Registry()).terms, sampler, steps)
+    return list(fit(net, make_optimizer(net, CONSTANT), objective, sampler, CONSTANT, CPU))
+
+
+def test_steps_that_are_not_finite_are_taken_back(sampler: Sampler) -> None:
+    """As if they had never been: neither weights, buffers nor the optimiser remember them, and reports count them."""
+    net, without = build(MODEL), build(MODEL)
+    reports = spoiled(sampler, (4, 13, 17), net)
+    assert [report.left_out for report in reports] == [1, 3, 3]
+    assert all(np.isfinite([report.loss, report.gradient_norm]).all() for report in reports)
+
+    optimizer, objective = make_optimizer(without, CONSTANT), make_objective("coarse", CONSTANT, Registry())
+    for done, last in ((0, 3), (4, 12), (13, 16), (17, 25)):
+        list(fit(without, optimizer, objective, sampler, make_stage(steps=last, schedule=FLAT), CPU, done))
+    assert same(net, without)
+
+
+def test_too_many_bad_steps_end_the_stage_with_step_and_batch(sampler: Sampler) -> None:
+    """The message has the step, the images of its batch, and how many were left out before it."""
     with pytest.raises(DivergedError) as error:
-        list(running)
-    assert (error.value.stage, error.value.step) == ("coarse", 11)
-    assert "step 11: the loss is nan" in str(error.value)
-    assert all(name in str(error.value) for name in batch_at(sampler, 11, 2).names)
+        spoiled(sampler, (4, 13, 17, 22), build(MODEL))
+    assert (error.value.stage, error.value.step) == ("coarse", 22)
+    assert "step 22: the loss is nan" in str(error.value) and "; 3 steps like it were left out before" in str(
+        error.value
+    )
+    assert all(name in str(error.value) for name in batch_at(sampler, 22, 2).names)
 
 
 def test_clipping_bounds_the_first_step(sampler: Sampler) -> None:
