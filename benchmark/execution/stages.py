@@ -86,7 +86,7 @@ def _train_stage(
         peak_memory_bytes=peak_memory_bytes(device),
         val=look_at_val(run, restorer, context),
         val_fingerprint=context.source(run.config, "val").fingerprint,
-        steps_left_out=left_out,
+        steps_left_out=len(left_out),
     )
     context.store.publish(result, restorer, curve)
     yield StageFinished(run.folder, result)

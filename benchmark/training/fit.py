@@ -48,8 +48,8 @@ class Progress:
     gradient_norm: float
     """Of all weights together, before clipping."""
     images_per_second: float
-    left_out: int
-    """Steps of the stage so far that were taken back because loss or gradient were not finite."""
+    left_out: tuple[int, ...]
+    """The steps of the stage so far that were taken back because loss or gradient were not finite."""
 
 
 def make_optimizer(restorer: Restorer, stage: Stage) -> AdamW:
@@ -79,7 +79,7 @@ def fit(
     stage: Stage,
     device: torch.device,
     done: int = 0,
-    left_out: int = 0,
+    left_out: tuple[int, ...] = (),
 ) -> Iterator[Progress]:
     """Train `restorer` in place from step `done + 1` to `stage.steps`; yields a report every few steps.
 
@@ -88,8 +88,9 @@ def fit(
     a stored state gives what an undisturbed run gives.
 
     A step whose loss or gradient is not finite is found at the next report: training goes back to the report before and
-    does the steps since then again without that one. Raises DivergedError when that happens more often than
-    `MOST_LEFT_OUT` in a stage, of which `left_out` times before step `done`.
+    does the steps since then again without that one. Raises DivergedError when the step after it is no better, for then
+    the weights are bad and not the batch, and when it happens more often than `MOST_LEFT_OUT` in a stage. `left_out`:
+    the steps up to `done` that were left out.
     """
     memory_format = lay_out(restorer.train(), stage)
 
@@ -115,11 +116,12 @@ def fit(
         measured.append(train_step(step, host_batch))
         if step % REPORT_STEPS == 0 or step == stage.steps:
             while (bad := _first_bad(values := torch.stack(measured).cpu())) is not None:
-                if left_out == MOST_LEFT_OUT or len(interval) == 1:
-                    raise _diverged(*interval[bad], values[bad], left_out, sampler.stage)
+                bad_step, bad_batch = interval[bad]
+                if bad_step - 1 in left_out or len(left_out) == MOST_LEFT_OUT or len(interval) == 1:
+                    raise _diverged(bad_step, bad_batch, values[bad], left_out, sampler.stage)
                 put_back(good, restorer, optimizer)
                 del interval[bad]
-                left_out += 1
+                left_out = (*left_out, bad_step)
                 measured = [train_step(*again) for again in interval]
             seconds = time.perf_counter() - started
             mean = values.mean(0).tolist()
@@ -158,9 +160,9 @@ def _first_bad(values: Tensor) -> int | None:
     return int(bad[0, 0]) if len(bad) else None
 
 
-def _diverged(step: int, batch: HostBatch, values: Tensor, left_out: int, stage: str) -> DivergedError:
+def _diverged(step: int, batch: HostBatch, values: Tensor, left_out: tuple[int, ...], stage: str) -> DivergedError:
     what, value = ("gradient norm", values[1]) if values[0].isfinite() else ("loss", values[0])
-    before = f"; {left_out} steps like it were left out before" if left_out else ""
+    before = f"; left out before: step {', '.join(map(str, left_out))}" if left_out else ""
     names = ", ".join(batch.names)
     message = f"stage {stage!r}, step {step}: the {what} is {value.item()} (batch: {names}){before}"
     return DivergedError(f"{message}; lower lr or set clip_norm", stage, step)

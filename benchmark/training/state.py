@@ -22,8 +22,8 @@ class Reached:
     step: int
     seconds: float
     curve: list[CurveRow]
-    left_out: int = 0
-    """Steps that were taken back because loss or gradient were not finite."""
+    left_out: tuple[int, ...] = ()
+    """The steps that were taken back because loss or gradient were not finite."""
 
 
 def save_state(file: Path, restorer: Restorer, optimizer: AdamW, reached: Reached) -> None:
@@ -34,7 +34,7 @@ def save_state(file: Path, restorer: Restorer, optimizer: AdamW, reached: Reache
         "step": reached.step,
         "seconds": reached.seconds,
         "curve": [list(row) for row in reached.curve],
-        "left_out": reached.left_out,
+        "left_out": list(reached.left_out),
     }
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -50,4 +50,4 @@ def load_state(file: Path, restorer: Restorer, optimizer: AdamW) -> Reached:
     restorer.load_state_dict(state["restorer"])
     optimizer.load_state_dict(state["optimizer"])
     curve = [(row[0], row[1], row[2]) for row in state["curve"]]
-    return Reached(state["step"], state["seconds"], curve, state.get("left_out", 0))
+    return Reached(state["step"], state["seconds"], curve, tuple(state.get("left_out", ())))

@@ -136,7 +136,7 @@ def test_steps_that_are_not_finite_are_taken_back(sampler: Sampler) -> None:
     """As if they had never been: neither weights, buffers nor the optimiser remember them, and reports count them."""
     net, without = build(MODEL), build(MODEL)
     reports = spoiled(sampler, (4, 13, 17), net)
-    assert [report.left_out for report in reports] == [1, 3, 3]
+    assert [report.left_out for report in reports] == [(4,), (4, 13, 17), (4, 13, 17)]
     assert all(np.isfinite([report.loss, report.gradient_norm]).all() for report in reports)
 
     optimizer, objective = make_optimizer(without, CONSTANT), make_objective("coarse", CONSTANT, Registry())
@@ -150,10 +150,15 @@ def test_too_many_bad_steps_end_the_stage_with_step_and_batch(sampler: Sampler) 
     with pytest.raises(DivergedError) as error:
         spoiled(sampler, (4, 13, 17, 22), build(MODEL))
     assert (error.value.stage, error.value.step) == ("coarse", 22)
-    assert "step 22: the loss is nan" in str(error.value) and "; 3 steps like it were left out before" in str(
-        error.value
-    )
+    assert "step 22: the loss is nan" in str(error.value) and "; left out before: step 4, 13, 17" in str(error.value)
     assert all(name in str(error.value) for name in batch_at(sampler, 22, 2).names)
+
+
+def test_two_bad_steps_in_a_row_end_the_stage(sampler: Sampler) -> None:
+    """Another batch did not help: the weights are bad."""
+    with pytest.raises(DivergedError, match="step 7: the loss is nan") as error:
+        spoiled(sampler, (6, 7), build(MODEL))
+    assert "left out before: step 6" in str(error.value)
 
 
 def test_clipping_bounds_the_first_step(sampler: Sampler) -> None:
