@@ -6,6 +6,7 @@ killed build leaves nothing that could be mistaken for a cache, and two builders
 """
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -18,11 +19,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import Pair, Source
+from benchmark.data import Pair, Source, room
+from benchmark.data.composite import CompositeSource
+from benchmark.data.notices import depth_notices
 from benchmark.data.parallel import each
 from benchmark.errors import DataError
 
 _FORMAT = 1
+_LOG = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -72,24 +76,47 @@ class CachedSource(Source):
         return np.memmap(self.folder / "maps.npy", np.float16, mode="r")
 
 
-def cached(
-    source: Source, root: Path, workers: int, plugins: Sequence[Path] = ()
-) -> Generator[int, None, CachedSource]:
-    """The cache of a source below `root`, built if it is not there.
+def cached(source: Source, root: Path, workers: int, plugins: Sequence[Path] = ()) -> Generator[int, None, Source]:
+    """The cache of a source below `root`, built if it is not there; of a source made of others, of its parts.
 
     A generator: yields the number of pairs ready, for progress, and returns the cached source. Raises DataError if a
-    pair cannot be read or the cache cannot be written.
+    pair cannot be read, the cache cannot be written or would take more than it may (see `benchmark.data.room`).
     """
+    if not isinstance(source, CompositeSource) or not source.parts:
+        return (yield from _cached_pairs(source, root, workers, plugins))
+    ready: list[Source] = []
+    for part in source.parts:
+        ready.append((yield from _counted_from(sum(map(len, ready)), cached(part, root, workers, plugins))))
+    return source.with_parts(ready)
+
+
+def _counted_from(before: int, building: Generator[int, None, Source]) -> Generator[int, None, Source]:
+    """Progress of a part, as progress of the whole."""
+    while True:
+        try:
+            yield before + next(building)
+        except StopIteration as done:
+            return done.value
+
+
+def _cached_pairs(
+    source: Source, root: Path, workers: int, plugins: Sequence[Path]
+) -> Generator[int, None, CachedSource]:
     folder = root / f"{type(source).__name__}-{source.fingerprint[:32]}-{_FORMAT}"
     if not (folder / "index.json").is_file():
         try:
             root.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=".building-", dir=root))
+            room.remove_killed_builds(root)
+            temporary = Path(tempfile.mkdtemp(prefix=room.BUILDING, dir=root))
         except OSError as error:
             raise DataError(f"{root}: the cache cannot be written ({error}); set BENCHMARK_CACHE to a folder") from None
         try:
-            yield from _build(each(source.read, len(source), workers, plugins), source.fingerprint, temporary)
-            _publish(temporary, folder)
+            for notice in depth_notices(source):
+                _LOG.warning(notice)
+            with room.marked_alive(temporary):
+                pairs = room.watched(each(source.read, len(source), workers, plugins), len(source), root)
+                yield from _build(pairs, source.fingerprint, temporary)
+                _publish(temporary, folder)
         except OSError as error:
             raise DataError(
                 f"{root}: the cache cannot be written ({error}); free space or set BENCHMARK_CACHE"
@@ -101,6 +128,7 @@ def cached(
 
 def _publish(temporary: Path, folder: Path) -> None:
     try:
+        (temporary / room.ALIVE).unlink()
         temporary.rename(folder)
     except OSError:
         if not (folder / "index.json").is_file():  # else another process was faster: its cache is as good

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data import Source
+from benchmark.data.apart import check_contents
 from benchmark.data.cache import cache_folder, cached
 from benchmark.data.open import open_source
 from benchmark.data.parallel import usable_cores
@@ -63,7 +64,10 @@ def cache_sources(
     registry: Registry,
     splits: Sequence[str] = ("train", "val", "test"),
 ) -> Generator[Event, None, dict[str, Source]]:
-    """The sources of these splits, decoded or rendered; yields how far each is."""
+    """The sources of these splits, decoded or rendered; yields how far each is.
+
+    Raises DataError if two splits of a row share an image.
+    """
     ready: dict[str, Source] = {}
     for row in experiment.rows:
         for split in splits:
@@ -71,6 +75,8 @@ def cache_sources(
             identity = settings_id(settings)
             if identity not in ready:
                 ready[identity] = yield from _cache(split, sources[identity], registry)
+    for row in experiment.rows:
+        check_contents(row.name, {split: ready[settings_id(row.config["data"][split])] for split in splits})
     return ready
 
 

@@ -5,6 +5,7 @@ from collections.abc import Generator
 from dataclasses import replace
 
 from benchmark.data.open import make_augmentations
+from benchmark.data.passes import PassSampler
 from benchmark.data.sampling import Sampler
 from benchmark.evaluation.evaluate import Summary, evaluate, summarise
 from benchmark.execution.context import Context
@@ -118,7 +119,7 @@ def network(run: Run, key: str | None, context: Context) -> Restorer:
 def make_sampler(run: Run, name: str, stage: Stage, context: Context) -> Sampler:
     """The stream of training patches of a stage."""
     augmentations = make_augmentations(stage.augment, context.registry)
-    return Sampler(context.source(run.config, "train"), run.seed, name, stage.patch, augmentations)
+    return PassSampler(context.source(run.config, "train"), run.seed, name, stage.patch, augmentations)
 
 
 def look_at_val(run: Run, trained: Restorer, context: Context) -> dict[str, Summary]:

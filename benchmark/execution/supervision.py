@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from benchmark.data import Pair, Source
+from benchmark.data.composite import CompositeSource
 from benchmark.data.open import make_augmentations
 from benchmark.errors import ExperimentError
 from benchmark.execution.context import Context
@@ -26,7 +28,8 @@ def supervised_maps(run: Run, registry: Registry) -> frozenset[str]:
 def check_supervision(run: Run, context: Context) -> None:
     """Raise ExperimentError where a loss compares a map that the head does not predict or whose truth is not known.
 
-    Reads the first train image of a row with such a loss, since only a pair can tell whether its source knows the maps.
+    Reads the first train image of a row with such a loss, of each source in a mix: only a pair can tell whether its
+    source knows the maps.
     """
     for stage in run.stages:
         for loss in sorted(stage.settings["loss"]):
@@ -44,9 +47,10 @@ def _obstacles(run: Run, stage: PlannedStage, names: Sequence[str], context: Con
             f"supervises {_all(missing)}, which head {head['name']!r} does not predict; "
             "choose a head that does or leave the loss out"
         )
-    pair = context.source(run.config, "train").read(0)
-    truth = {"gain": pair.gain, "spots": pair.spots}  # that of a mask is computed from the two images
-    unknown = [name for name in names if name in truth and truth[name] is None]
+    pairs = _examples(context.source(run.config, "train"))
+    # The truth of a mask is computed from the two images.
+    truth = {"gain": [pair.gain for pair in pairs], "spots": [pair.spots for pair in pairs]}
+    unknown = [name for name in names if any(known is None for known in truth.get(name, []))]
     if unknown:
         yield (
             f"supervises {_all(unknown)}, which data.train ({train['source']}) does not know; "
@@ -55,6 +59,13 @@ def _obstacles(run: Run, stage: PlannedStage, names: Sequence[str], context: Con
     dropped = [name for name in names if name in truth]
     for augmentation in _dropping(stage, context.registry) if dropped else ():
         yield f"supervises {_all(dropped)}, which augmentation {augmentation!r} drops; leave one of the two out"
+
+
+def _examples(source: Source) -> list[Pair]:
+    """The first pair of a source, or of each source that it mixes."""
+    if isinstance(source, CompositeSource) and source.keeps_degraded and source.parts:
+        return [pair for part in source.parts for pair in _examples(part)]
+    return [source.read(0)]
 
 
 def _dropping(stage: PlannedStage, registry: Registry) -> list[str]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from benchmark.errors import CheckpointError, ComponentError, ExperimentError, suggestion
 from benchmark.experiment.document import Document, Path_
-from benchmark.experiment.schema import Model, RowSettings, Settings, Stage, fields_at
+from benchmark.experiment.schema import Model, RowSettings, Settings, SourceSpec, Stage, fields_at
 from benchmark.experiment.weights import resolve_weights
 from benchmark.registry import Registry
 
@@ -75,7 +75,14 @@ class _Resolver:
             if Path in (option.annotation, *get_args(option.annotation)) and isinstance(options.get(key), str):
                 # Folders in an experiment file are relative to it; those of `--set` to where the command is called.
                 options[key] = str(self._document.folder((*path, key)) / options[key])
+            if SourceSpec in get_args(option.annotation) and isinstance(options.get(key), list):
+                options[key] = [self._nested((*path, key, at), nested) for at, nested in enumerate(options[key])]
         return {"source": name, **self._options("source", name, path, options, key="source")}
+
+    def _nested(self, path: Path_, spec: Any) -> Any:
+        """A source among the options of another; what has not the form of one is left for that other to refuse."""
+        is_source = isinstance(spec, dict) and isinstance(spec.get("source"), str)
+        return self.source(path, SourceSpec.model_validate(spec)) if is_source else spec
 
     def model(self, spec: Model) -> Resolved:
         model = {

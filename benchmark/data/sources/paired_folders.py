@@ -1,35 +1,62 @@
-"""The user's own pairs: two folders with images of equal names."""
+"""The user's own pairs: two folders with images of equal names, a known layout, or a CSV file of pairs."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from benchmark.data import Pair, Source
-from benchmark.data.files import files_digest, images_in, read_image
+from benchmark.data.files import files_digest, read_image
+from benchmark.data.pairing import LAYOUTS, PairedFiles, by_csv, by_equal_names, by_templates
+from benchmark.data.splits import Parts, Splitting, chosen_names, group_subjects, read_groups
 from benchmark.errors import DataError
 
 
 class PairedFolders(Source):
-    """Pairs by equal names (the suffix may differ), sub-folders included, sorted by name.
+    """Pairs of files, sorted by name. Say where they are in one of three ways:
 
-    What is read from a file: `benchmark.data.files.read_image`. Relative folders are relative to the experiment file.
-    Raises DataError for folders without images, for images without partner, and if both folders are the same.
+    * `degraded` and `target`: two folders, sub-folders included, with equal names (the suffix may differ), or with
+      names that fit `degraded_name` and `target_name`, e.g. `{id}_noisy` and `{id}_clean`;
+    * `root` and `layout`: a folder with two of known names: contest (`image`, `groundtruth`), ffhqr (`source`,
+      `target`), basicsr (`lq`, `gt`), gopro (`input`, `target`); templates work there, too;
+    * `pairs`: a CSV file with columns `degraded,target` and, if wanted, `name`.
+
+    `split` takes a part. `splits` says what the parts are: a file (JSON `{"train": ["a.png", ...]}` or CSV with columns
+    `image,split`; without it `splits.json` beside the images), counts `{train: 800, test: 200}` or shares
+    `{train: 0.8, test: 0.2}`, drawn by `split_seed`. `groups`: a CSV file with columns `image,group`; images of one
+    group (a person, a scene) stay in one split. What is read from an image: `benchmark.data.files.read_image`.
+    Relative paths are relative to the experiment file. Raises DataError for folders without images, for images
+    without partner, for parts that are unknown or empty, and if both folders are the same.
     """
 
     origin: ClassVar[str] = "the user's pairs"
 
-    def __init__(self, degraded: Path, target: Path) -> None:
-        degraded_files, target_files = images_in(degraded), images_in(target)
-        if degraded.samefile(target):
-            raise DataError(
-                f"{degraded}: given as degraded and as target; a pair needs an image from each of two folders"
-            )
-        lonely = sorted(degraded_files.keys() ^ target_files.keys())
-        if lonely:
-            here, there = (degraded, target) if lonely[0] in degraded_files else (target, degraded)
-            raise DataError(
-                f"{here}: {lonely[0]!r} has no partner of that name in {there} ({len(lonely)} images without one)"
-            )
-        self._files = [(name, degraded_files[name], target_files[name]) for name in sorted(degraded_files)]
+    def __init__(
+        self,
+        degraded: Path | None = None,
+        target: Path | None = None,
+        root: Path | None = None,
+        layout: Literal["contest", "ffhqr", "basicsr", "gopro"] | None = None,
+        pairs: Path | None = None,
+        degraded_name: str | None = None,
+        target_name: str | None = None,
+        split: str | None = None,
+        splits: Parts | None = None,
+        groups: Path | None = None,
+        split_seed: int = 0,
+    ) -> None:
+        found: list[PairedFiles]
+        if pairs is not None:
+            _refuse_beside("pairs", degraded, target, root, layout, degraded_name, target_name)
+            found, home = by_csv(pairs), pairs.parent
+        else:
+            folders = _folders(degraded, target, root, layout)
+            home = root or folders[0]
+            found = _pairs_of(folders, degraded_name, target_name)
+        files = {pair.name: (pair.degraded, pair.target) for pair in found}
+        group_of = read_groups(groups, files)
+        splitting = Splitting(split, splits, group_of, split_seed)
+        names = chosen_names(files, splitting, home / "splits.json")
+        self._groups = group_subjects(names, group_of, groups)
+        self._files = [(name, *files[name]) for name in names]
 
     def __len__(self) -> int:
         return len(self._files)
@@ -44,5 +71,40 @@ class PairedFolders(Source):
 
     @property
     def fingerprint(self) -> str:
+        """Of the files and of the code that reads them; how they were found and chosen does not matter."""
         files = ((name, file) for name, *both in self._files for file in both)
         return files_digest(files, [Path(__file__)])
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """The groups, where they are known, and the files: two splits must share neither."""
+        return self._groups | {str(file.resolve()) for file in self.files}
+
+    @property
+    def files(self) -> list[Path]:
+        """The image files, both of each pair."""
+        return [file for _, *both in self._files for file in both]
+
+
+def _folders(degraded: Path | None, target: Path | None, root: Path | None, layout: str | None) -> tuple[Path, Path]:
+    """The two folders. Raises DataError if they are named in no way or in two."""
+    if root is not None and layout is not None:
+        _refuse_beside("root and layout", degraded, target)
+        names = LAYOUTS[layout]
+        return root / names[0], root / names[1]
+    if degraded is None or target is None or root is not None or layout is not None:
+        raise DataError("paired_folders: give degraded and target, or root and layout, or pairs")
+    return degraded, target
+
+
+def _pairs_of(folders: tuple[Path, Path], degraded_name: str | None, target_name: str | None) -> list[PairedFiles]:
+    if degraded_name is None and target_name is None:
+        return by_equal_names(*folders)
+    if degraded_name is None or target_name is None:
+        raise DataError("paired_folders: give both degraded_name and target_name, e.g. '{id}_noisy' and '{id}_clean'")
+    return by_templates(folders, (degraded_name, target_name))
+
+
+def _refuse_beside(what: str, *others: object) -> None:
+    if any(other is not None for other in others):
+        raise DataError(f"paired_folders: {what} says where the pairs are; leave out the other options that do")

@@ -1,0 +1,79 @@
+"""Several sources as one, in a mix of given weights."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from benchmark.data import Pair, Source
+from benchmark.data.composite import CompositeSource
+from benchmark.data.files import code_digest
+from benchmark.data.open import open_source
+from benchmark.errors import DataError
+from benchmark.experiment.schema import SourceSpec
+from benchmark.registry import Registry
+
+
+class Multiple(CompositeSource):
+    """The pairs of several sources, one source after the other; a pass over the data shows each at least once.
+
+    `sources`: a list of sources with their options, each as `data.train` would have it; those of installed packages
+    count, those of `--plugin` files do not. `weights`: shares of the pairs that come from each, in the same order; the
+    pairs of the others are repeated until the shares are right (to a pair). Without weights no pair is repeated. Names
+    of pairs begin with the number of their source: `1/`, `2/`; repetitions end with `__r1`, `__r2`. Raises DataError
+    for fewer than two sources, and for weights that are not one positive number a source.
+    """
+
+    origin: ClassVar[str] = "other sources"
+
+    def __init__(self, sources: list[SourceSpec], weights: list[float] | None = None) -> None:
+        if len(sources) < 2:
+            raise DataError(f"multiple: {len(sources)} sources are given; mix two or more, or name the one itself")
+        if weights is not None and (len(weights) != len(sources) or min(weights) <= 0):
+            raise DataError(f"multiple: weights {weights}: give one above 0 for each of the {len(sources)} sources")
+        registry = Registry()
+        self._parts: Sequence[Source] = [open_source(source.model_dump(), registry) for source in sources]
+        self._counts = _counts([len(part) for part in self._parts], weights)
+
+    def __len__(self) -> int:
+        """Number of pairs, repetitions included."""
+        return sum(self._counts)
+
+    def read(self, index: int) -> Pair:
+        position = index
+        for number, (part, count) in enumerate(zip(self._parts, self._counts, strict=True), start=1):
+            if 0 <= position < count:
+                repetition, own = divmod(position, len(part))
+                pair = part.read(own)
+                return replace(pair, name=f"{number}/{pair.name}" + (f"__r{repetition}" if repetition else ""))
+            position -= count
+        raise DataError(f"multiple: no pair {index}; there are {len(self)}, from 0")
+
+    @property
+    def fingerprint(self) -> str:
+        parts = [part.fingerprint for part in self._parts]
+        return hashlib.sha256(f"{parts} {self._counts} {code_digest((Path(__file__),))}".encode()).hexdigest()
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        return frozenset().union(*(part.subjects for part in self._parts))
+
+    @property
+    def parts(self) -> Sequence[Source]:
+        """The sources that are mixed."""
+        return self._parts
+
+    def with_parts(self, parts: Sequence[Source]) -> "Multiple":
+        """The same mix of other sources of equal lengths."""
+        mix = Multiple.__new__(Multiple)
+        mix._parts, mix._counts = parts, self._counts  # its own class
+        return mix
+
+
+def _counts(lengths: Sequence[int], weights: Sequence[float] | None) -> list[int]:
+    """How many pairs of each source a pass has: as few as show every pair and keep the weights."""
+    if weights is None:
+        return list(lengths)
+    unit = max(length / weight for length, weight in zip(lengths, weights, strict=True))
+    return [max(length, round(weight * unit)) for length, weight in zip(lengths, weights, strict=True)]

@@ -1,0 +1,126 @@
+"""How fast patches come, from the cache and from PNG files, and how long training waits: `make bench`."""
+
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmark.data import Source
+from benchmark.data.augmentations.flip import Flip
+from benchmark.data.augmentations.rotate90 import Rotate90
+from benchmark.data.cache import cached
+from benchmark.data.sampling import Sampler
+from benchmark.data.sources.noise import Noise
+from benchmark.data.sources.paired_folders import PairedFolders
+from benchmark.experiment.schema import Stage
+from benchmark.model import build
+from benchmark.registry import Registry
+from benchmark.training.batches import HostBatch, host_batches, to_device
+from benchmark.training.fit import make_optimizer
+from benchmark.training.objective import make_objective
+
+SIDE_PX, PATCH_PX, PAIRS, STEPS = 1024, 480, 6, 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pairs of 1024 px, as in the contest: smooth pictures with fine grain, which PNG packs like photographs."""
+    folder = tmp_path_factory.mktemp("large")
+    rows, columns = np.mgrid[0:SIDE_PX, 0:SIDE_PX] / SIDE_PX
+    for index in range(PAIRS):
+        rng = np.random.default_rng(index)
+        waves = np.stack([np.sin(6 * (rows * a + columns * b)) for a, b in rng.uniform(0, 2, (3, 2))], -1)
+        target = 128 + 60 * waves + rng.normal(0, 2, waves.shape)
+        for name, image in (("target", target), ("degraded", target + rng.normal(0, 1, waves.shape))):
+            (folder / name).mkdir(exist_ok=True)
+            Image.fromarray(np.uint8(np.clip(image, 0, 255))).save(folder / name / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def from_files(folder: Path) -> Source:
+    return PairedFolders(folder / "degraded", folder / "target")
+
+
+@pytest.fixture(scope="module")
+def from_cache(from_files: Source, tmp_path_factory: pytest.TempPathFactory) -> Source:
+    return in_cache(from_files, tmp_path_factory.mktemp("cache"))
+
+
+def in_cache(source: Source, root: Path) -> Source:
+    building = cached(source, root, 1)
+    while True:
+        try:
+            next(building)
+        except StopIteration as done:
+            return done.value
+
+
+def stage_1(source: Source) -> Sampler:
+    """The patches of the reference's first stage."""
+    return Sampler(source, 0, "coarse", PATCH_PX, [Flip(), Rotate90()])
+
+
+@pytest.mark.parametrize("origin", ["from_cache", "from_files"])
+def test_a_patch_of_stage_1(benchmark: Any, request: pytest.FixtureRequest, origin: str) -> None:
+    """480 px with flips and turns, from the memory map and from PNG: the first is to be 20 times as fast."""
+    sampler, positions = stage_1(request.getfixturevalue(origin)), count()
+    benchmark.extra_info["patches"] = "1 a round"
+    patch = benchmark(lambda: sampler.patch_at(next(positions)))
+    assert patch.degraded.shape == (PATCH_PX, PATCH_PX, 3)
+
+
+def test_building_a_cache(benchmark: Any, from_files: Source, tmp_path: Path) -> None:
+    """Six pairs of 1024 px, decoded and written by one process."""
+    roots = (tmp_path / str(index) for index in count())
+    assert len(benchmark.pedantic(lambda: in_cache(from_files, next(roots)), rounds=3)) == PAIRS
+
+
+def test_adding_noise(benchmark: Any, folder: Path) -> None:
+    """A clean picture of 1024 px read and made noisy."""
+    assert benchmark(Noise(folder / "target").read, 0).degraded.shape == (SIDE_PX, SIDE_PX, 3)
+
+
+def test_waiting_for_data(benchmark: Any, from_cache: Source) -> None:
+    """Share of a training step of the small gUNet that is spent waiting for its batch of one patch: `extra_info`.
+
+    Without the first step, whose batch nothing can be done beside. It is to be under 3 %.
+    """
+    sizes = Registry().find("backbone", "gunet").sizes
+    restorer = build({"backbone": {"name": "gunet", **sizes["small"]}, "head": {"name": "degradation"}}).train()
+    settings = {"steps": STEPS, "batch": 1, "patch": PATCH_PX, "lr": 1e-4, "loss": {"l1": 1.0}}
+    stage = Stage.model_validate(settings)
+    optimizer, objective = make_optimizer(restorer, stage), make_objective("coarse", stage, Registry())
+    waited_s: list[float] = []
+
+    def train() -> None:
+        for host in timed(host_batches(stage_1(from_cache), range(1, STEPS + 1), stage.batch), waited_s):
+            batch = to_device(host, torch.device("cpu"), torch.channels_last)
+            loss, _ = objective(restorer(batch.degraded), batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    started = time.perf_counter()
+    benchmark.pedantic(train, rounds=1)
+    training_s = time.perf_counter() - started - waited_s[0]
+    benchmark.extra_info["waiting_percent"] = 100 * sum(waited_s[1:]) / training_s
+    assert len(waited_s) == STEPS
+
+
+def timed(batches: Iterator[HostBatch], waited_s: list[float]) -> Iterator[HostBatch]:
+    """The same batches; notes how long each was waited for."""
+    while True:
+        started = time.perf_counter()
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        waited_s.append(time.perf_counter() - started)
+        yield batch

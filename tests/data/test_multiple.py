@@ -1,0 +1,102 @@
+"""A mix of sources: shares as asked for, nothing lost, cached by its parts."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.data.cache import CachedSource, cached
+from benchmark.data.sources.multiple import Multiple, _counts
+from benchmark.errors import DataError
+from benchmark.experiment.schema import SourceSpec
+from benchmark.registry import Registry
+
+
+def specs(*sizes_px: int, count: int = 2) -> list[dict[str, Any]]:
+    return [
+        {"source": "synthetic_faces", "size": size, "count": count, "seed": index}
+        for index, size in enumerate(sizes_px)
+    ]
+
+
+def mix(*sizes_px: int, weights: list[float] | None = None) -> Multiple:
+    return Registry().create("source", "multiple", {"sources": specs(*sizes_px), "weights": weights})
+
+
+def test_without_weights_every_pair_comes_once() -> None:
+    """One source after the other, names marked by the number of the source."""
+    source = mix(64, 72)
+    pairs = [source.read(index) for index in range(len(source))]
+    assert [pair.name for pair in pairs] == ["1/face_0000", "1/face_0001", "2/face_0000", "2/face_0001"]
+    assert [len(pair.target) for pair in pairs] == [64, 64, 72, 72]
+    assert pairs[0].gain is not None
+
+
+def test_weights_are_shares_of_a_pass() -> None:
+    """3:1 repeats the pairs of the first source; every pair stays, and names stay different."""
+    source = mix(64, 72, weights=[3, 1])
+    names = [source.read(index).name for index in range(len(source))]
+    assert Counter(name[0] for name in names) == {"1": 6, "2": 2}
+    assert names[:4] == ["1/face_0000", "1/face_0001", "1/face_0000__r1", "1/face_0001__r1"]
+    assert len(set(names)) == len(names)
+
+
+@given(st.lists(st.tuples(st.integers(1, 500), st.floats(0.01, 10)), min_size=2, max_size=5))
+def test_shares_hold_to_a_pair(parts: list[tuple[int, float]]) -> None:
+    """No pair is lost, and no source is off its share of the pass by more than rounding."""
+    lengths, weights = zip(*parts, strict=True)
+    counts = _counts(lengths, weights)
+    assert all(count >= length for count, length in zip(counts, lengths, strict=True))
+    unit = max(length / weight for length, weight in parts)
+    for (length, weight), count in zip(parts, counts, strict=True):
+        assert abs(count - weight * unit) <= 0.5 + 1e-6 or count == length
+    assert any(count == length for (length, _), count in zip(parts, counts, strict=True))
+
+
+def test_what_is_cached_are_the_parts(tmp_path: Path) -> None:
+    """Repetitions cost no room, the mix of caches gives the same pairs, and a part is shared with whoever uses it."""
+    source = mix(64, 72, weights=[3, 1])
+    building, progress = cached(source, tmp_path, 1), []
+    while True:
+        try:
+            progress.append(next(building))
+        except StopIteration as done:
+            ready = done.value
+            break
+    assert progress == [1, 2, 3, 4]
+    assert len(list(tmp_path.glob("SyntheticFaces-*"))) == 2
+    assert isinstance(ready, Multiple) and all(isinstance(part, CachedSource) for part in ready.parts)
+    assert (len(ready), ready.fingerprint) == (len(source), source.fingerprint)
+    for index in range(len(source)):
+        before, after = source.read(index), ready.read(index)
+        assert before.name == after.name and np.array_equal(before.degraded, after.degraded)
+
+
+def test_fingerprint_and_subjects_are_those_of_the_parts() -> None:
+    """Other parts or weights are other data; faces of a part are faces of the mix."""
+    assert len({mix(64, 72).fingerprint, mix(64, 80).fingerprint, mix(64, 72, weights=[2, 1]).fingerprint}) == 3
+    assert mix(64, 72).subjects == frozenset(f"face {i} of seed {seed}" for i in (0, 1) for seed in (0, 1))
+
+
+@pytest.mark.parametrize("weights", [[1], [1, 2, 3], [1, 0], [-1, 2]])
+def test_weights_that_cannot_be_meant_are_told(weights: list[float]) -> None:
+    """One above 0 for each source."""
+    with pytest.raises(DataError, match="give one above 0 for each of the 2 sources"):
+        mix(64, 72, weights=weights)
+
+
+def test_one_source_is_no_mix() -> None:
+    """It is named itself instead."""
+    with pytest.raises(DataError, match="1 sources are given; mix two or more"):
+        Multiple([SourceSpec.model_validate(spec) for spec in specs(64)])
+
+
+def test_a_pair_outside_is_told() -> None:
+    """Before the first and behind the last there is none."""
+    for index in (-1, 4):
+        with pytest.raises(DataError, match="there are 4, from 0"):
+            mix(64, 72).read(index)

@@ -1,0 +1,104 @@
+"""Clean faces with new spots at each pass: a pure function of seed, stage and position like all patches."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark.data import Source
+from benchmark.data.cache import cached
+from benchmark.data.faces import draw_portrait
+from benchmark.data.passes import PassSampler
+from benchmark.data.sampling import Sampler
+from benchmark.data.sources.clean_folder import CleanFolder
+from benchmark.errors import DataError
+from benchmark.registry import Registry
+
+SIDE_PX = 72
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two drawn faces and masks for them, skin everywhere below the middle."""
+    folder = tmp_path_factory.mktemp("clean")
+    mask = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    mask[SIDE_PX // 3 :, 8:-8] = 255
+    for index in range(2):
+        portrait = draw_portrait(np.random.default_rng(index), SIDE_PX)
+        for name, image in (("faces", np.uint8(255 * portrait.image)), ("masks", mask)):
+            (folder / name).mkdir(exist_ok=True)
+            Image.fromarray(image).save(folder / name / f"f{index}.png")
+    return folder
+
+
+def source(clean: Path, *, fresh: bool = True) -> CleanFolder:
+    return CleanFolder(clean / "faces", "severe", mask_folder=clean / "masks", fresh=fresh)
+
+
+def ready(made: Source, root: Path) -> Source:
+    building = cached(made, root, 1)
+    while True:
+        try:
+            next(building)
+        except StopIteration as done:
+            return done.value
+
+
+def patches(made: Source, count: int, seed: int = 0, stage: str = "coarse") -> list[np.ndarray]:
+    sampler = PassSampler(made, seed, stage, SIDE_PX, [])
+    return [sampler.patch_at(position).degraded for position in range(count)]
+
+
+def test_each_pass_lays_other_spots_on_the_same_faces(clean: Path, tmp_path: Path) -> None:
+    """Three passes over two faces: six degraded images, two targets; from the cache as from the files."""
+    made = source(clean)
+    kept = ready(made, tmp_path)
+    sampler = PassSampler(kept, 0, "coarse", SIDE_PX, [])
+    pairs = [sampler.patch_at(position) for position in range(6)]
+    assert len({pair.degraded.tobytes() for pair in pairs}) == 6
+    assert len({pair.target.tobytes() for pair in pairs}) == 2
+    assert pairs[0].gain is not None
+    for pair, direct in zip(pairs, patches(made, 6), strict=True):
+        assert np.array_equal(pair.degraded, direct)
+    assert [folder.name.split("-")[0] for folder in tmp_path.iterdir()] == ["Portraits"]
+
+
+def test_a_position_has_one_patch(clean: Path) -> None:
+    """Asked twice it is the same; another seed or stage gives others."""
+    first = patches(source(clean), 2)
+    assert all(map(np.array_equal, first, patches(source(clean), 2)))
+    for other in (patches(source(clean), 2, seed=1), patches(source(clean), 2, stage="psnr")):
+        assert not any(map(np.array_equal, first, other))
+
+
+def test_without_passes_the_damage_is_that_of_the_first_version(clean: Path) -> None:
+    """Val and test are read without passes: each face has one damage, that which `fresh: false` gives it."""
+    made, fixed = source(clean), source(clean, fresh=False)
+    assert all(np.array_equal(made.read(i).degraded, fixed.read(i).degraded) for i in range(2))
+    assert made.fingerprint != fixed.fingerprint
+
+
+def test_sources_that_stay_the_same_give_the_patches_of_a_sampler(clean: Path) -> None:
+    """For them a PassSampler is a Sampler."""
+    fixed = source(clean, fresh=False)
+    sampler = Sampler(fixed, 0, "coarse", SIDE_PX, [])
+    assert all(
+        np.array_equal(sampler.patch_at(position).degraded, patch) for position, patch in enumerate(patches(fixed, 3))
+    )
+
+
+def test_a_mix_hands_the_pass_on(clean: Path) -> None:
+    """Fresh faces within `multiple` are fresh there, too; the others stay."""
+    faces = {"source": "clean_folder", "folder": clean / "faces", "mask_folder": clean / "masks"}
+    mix = Registry().create("source", "multiple", {"sources": [{**faces, "fresh": True}, {**faces, "seed": 7}]})
+    sampler = PassSampler(mix, 0, "coarse", SIDE_PX, [])
+    pairs = [sampler.patch_at(position) for position in range(12)]
+    seen = {number: {p.degraded.tobytes() for p in pairs if p.name.startswith(number)} for number in ("1/", "2/")}
+    assert {number: len(images) for number, images in seen.items()} == {"1/": 6, "2/": 2}
+
+
+def test_fresh_has_no_versions(clean: Path) -> None:
+    """Each pass is a version of its own."""
+    with pytest.raises(DataError, match="leave out versions"):
+        CleanFolder(clean / "faces", versions=2, fresh=True)
