@@ -9,6 +9,7 @@ from benchmark.cli.lazy import LazyGroup
 COMMANDS: Mapping[str, str] = {
     "show": "Draw pairs of an experiment as one picture.",
     "render": "Write pairs of spotted and clean faces as PNG.",
+    "check": "Look for what would spoil a comparison in pairs, and at their degradation.",
 }
 
 

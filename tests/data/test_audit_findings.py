@@ -1,0 +1,142 @@
+"""From measures to findings: files, levels, splits; and the experiment made of what is left."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from benchmark.data import Source
+from benchmark.data.audit import Finding
+from benchmark.data.audit.files import match
+from benchmark.data.audit.findings import find_all
+from benchmark.data.audit.measure import Measures, measure_files, measure_sources
+from benchmark.data.audit.starter import safe_name, split
+from benchmark.data.render import write_pairs
+from benchmark.data.sources.synthetic_faces import SyntheticFaces
+
+Audit = Callable[[], dict[str, Finding]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Seven spotted faces of 96 px in `degraded` and `target`."""
+    list(write_pairs(SyntheticFaces(preset="severe", count=7, size=96, seed=5), 7, tmp_path, 1, with_maps=False))
+    return tmp_path
+
+
+@pytest.fixture
+def audit(folder: Path) -> Audit:
+    def run() -> dict[str, Finding]:
+        folders = match(folder / "degraded", folder / "target")
+        measured = [measure_files(folders.pairs, index) for index in range(len(folders.pairs))]
+        return {finding.check: finding for finding in find_all(measured, folders)}
+
+    return run
+
+
+def test_sound_pairs_give_no_finding(audit: Audit) -> None:
+    """Drawn pairs have nothing to mend and nothing to look at."""
+    assert audit() == {}
+
+
+def test_files_that_no_run_can_use(audit: Audit, folder: Path) -> None:
+    """Partners that miss, sizes that differ, files cut off and specks of images: each has its finding."""
+    target = folder / "target"
+    (target / "face_0000.png").rename(target / "other.png")
+    Image.open(target / "face_0001.png").resize((80, 80)).save(target / "face_0001.png")
+    (target / "face_0002.png").write_bytes((target / "face_0002.png").read_bytes()[:2000])
+    for role in ("degraded", "target"):
+        Image.new("RGB", (1, 1)).save(folder / role / "speck.png")
+    found = audit()
+    assert {case.pair for case in found["unpaired"].cases} == {"face_0000", "other"}
+    assert [(case.pair, case.detail) for case in found["sizes"].cases] == [
+        ("face_0001", "degraded 96x96, target 80x80 px")
+    ]
+    assert [case.pair for case in found["unreadable"].cases] == ["face_0002"]
+    assert [case.pair for case in found["tiny"].cases] == ["speck"]
+    assert all(finding.severity == "spoils" for finding in found.values())
+
+
+def test_pairs_that_mislead(audit: Audit, folder: Path) -> None:
+    """A moved image, a swapped pair, another face as target, a copy and an untouched image are told."""
+    degraded, target = folder / "degraded", folder / "target"
+    moved = np.roll(np.asarray(Image.open(degraded / "face_0000.png")), 2, axis=1)
+    Image.fromarray(moved).save(degraded / "face_0000.png")
+    (degraded / "face_0001.png").rename(folder / "kept.png")
+    (target / "face_0001.png").rename(degraded / "face_0001.png")
+    (folder / "kept.png").rename(target / "face_0001.png")
+    Image.fromarray(np.rot90(np.asarray(Image.open(target / "face_0002.png")))).save(target / "face_0002.png")
+    for role in (degraded, target):
+        (role / "copy.png").write_bytes((role / "face_0003.png").read_bytes())
+    (target / "face_0004.png").write_bytes((degraded / "face_0004.png").read_bytes())
+    found = audit()
+    cases = {check: [case.pair for case in finding.cases] for check, finding in found.items()}
+    assert cases["shifted"] == ["face_0000"] and "+1.98 px further right" in found["shifted"].cases[0].detail
+    assert cases["swapped"] == ["face_0001"]
+    assert cases["unrelated"] == ["face_0002"]
+    assert cases["duplicates"] == ["copy = face_0003"]
+    assert cases["equal"] == ["face_0004"]
+
+
+def test_files_of_other_kinds(audit: Audit, folder: Path) -> None:
+    """16 bits, CMYK, alpha, JPEG and a colour profile on one side of a pair are told with what is done to them."""
+    degraded, target = folder / "degraded", folder / "target"
+    pixels = np.asarray(Image.open(target / "face_0000.png").convert("L")).astype(np.uint16) * 257
+    Image.fromarray(pixels).save(target / "face_0000.png")
+    Image.open(degraded / "face_0001.png").convert("CMYK").save(degraded / "face_0001.tif")
+    (degraded / "face_0001.png").unlink()
+    Image.open(target / "face_0002.png").convert("RGBA").save(target / "face_0002.png")
+    Image.open(target / "face_0003.png").save(target / "face_0003.jpg", quality=95)
+    (target / "face_0003.png").unlink()
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.open(target / "face_0004.png").save(target / "face_0004.png", icc_profile=lab)
+    Image.open(target / "face_0005.png").save(target / "face_0005.png", icc_profile=srgb)
+    found = audit()
+    details = {case.pair: case.detail for case in found["files"].cases}
+    assert "the upper 8 bits" in details["face_0000"] and details["face_0001"].endswith("by the plain formula")
+    assert "alpha is dropped" in details["face_0002"] and "ignored" in details["face_0004"]
+    assert details["face_0003"] == "target: JPEG RGB of 8 bits" and "face_0005" not in details
+    assert [case.pair for case in found["profiles"].cases] == ["face_0004"]
+    assert [case.pair for case in found["jpeg"].cases] == ["face_0003"]
+
+
+def test_one_face_in_two_splits_spoils_a_comparison() -> None:
+    """The same faces in train and test are found across splits, with the names of both."""
+    faces: Source = SyntheticFaces(preset="severe", count=2, size=64, seed=1)
+    sources = (("train", faces), ("test", SyntheticFaces(preset="severe", count=3, size=64, seed=1)))
+    findings = find_all([measure_sources(sources, index) for index in range(5)], None)
+    (across,) = [finding for finding in findings if finding.check == "across"]
+    assert across.severity == "spoils"
+    assert [case.pair for case in across.cases] == [
+        "train: face_0000 = test: face_0000",
+        "train: face_0001 = test: face_0001",
+    ]
+
+
+def test_copies_stay_in_one_split(folder: Path) -> None:
+    """Every pair comes into one split, none stays empty, and copies of a picture are together."""
+    for role in ("degraded", "target"):
+        for name in ("copy", "another"):
+            (folder / role / f"{name}.png").write_bytes((folder / role / "face_0003.png").read_bytes())
+    pairs = match(folder / "degraded", folder / "target").pairs
+    measured = [one for one in map(partial(measure_files, pairs), range(len(pairs))) if isinstance(one, Measures)]
+    parts = split(measured)
+    assert parts is not None and all(parts.values())
+    assert sorted(name for names in parts.values() for name in names) == sorted(one.name for one in measured)
+    assert [{"copy", "another", "face_0003"} <= set(names) for names in parts.values()].count(True) == 1
+    assert split(measured[:2]) is None
+
+
+def test_names_of_experiments_are_plain() -> None:
+    """Whatever the folder is called, the experiment's name is one that a file may have."""
+    assert [safe_name(name) for name in ("my pairs", "<script>", "été", "...", "a.b-c")] == [
+        "my_pairs",
+        "script",
+        "t",
+        "data",
+        "a.b-c",
+    ]
