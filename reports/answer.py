@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from reports import gates, text
 from reports.metrics import Metric
-from reports.records import Problem
-from reports.summary import BASE, IDENTITY, Summary, complete, difference, ranked
+from reports.records import Problem, Results
+from reports.summary import BASE, IDENTITY, Summary, complete, difference, image_count, ranked
+from reports.verdicts import MEANINGS, Verdict, contrast
 
 _MOST_NAMES = 4
 
@@ -21,21 +22,21 @@ class Answer:
     open_points: str
 
 
-def answer(rows: dict[str, Summary], problems: Sequence[Problem], primary: Metric, images: int) -> Answer:
-    """Two sentences (and, where the order is weak, half a third) from the finished rows."""
+def answer(rows: dict[str, Summary], results: Results, primary: Metric) -> Answer:
+    """A few sentences from the finished rows: who leads, by how much, and how sure that is."""
     order = ranked([row for row in rows.values() if not row.is_floor], primary)
     peers = [row for row in complete(order) if row.mean(primary.name) is not None]
     keeping = [row for row in peers if not row.failed_gates]
     if not keeping:
-        return Answer("", _no_leader(order, peers, primary), _open_points(rows, problems))
+        return Answer("", _no_leader(order, peers, primary), _open_points(rows, results.problems))
     leader = keeping[0]
-    over = f"{text.count(len(leader.finished), 'seed')} and {text.count(images, 'test image')}"
+    over = f"{text.count(len(leader.finished), 'seed')} and {text.count(image_count(results), 'test image')}"
     lead = f"{_under(order)} {_shown(leader, primary)}{_against(leader, keeping, rows, primary)} (mean over {over})."
-    lead += _caution(leader, keeping, rows, primary)
+    lead += _how_sure(leader, keeping, rows, results, primary)
     better = [row for row in peers[: peers.index(leader)] if row.failed_gates]
     if better:
         lead += f" {_names(better)} would score better but {'fails' if len(better) == 1 else 'fail'} a gate."
-    return Answer(text.printable(leader.row), lead, _open_points(rows, problems))
+    return Answer(text.printable(leader.row), lead, _open_points(rows, results.problems))
 
 
 def _no_leader(order: Sequence[Summary], peers: Sequence[Summary], primary: Metric) -> str:
@@ -82,18 +83,35 @@ def _compared(leader: Summary, other: Summary | None, name: str, primary: Metric
     return f"{text.with_unit(shown, primary.unit)} {'better' if found.gain > 0 else 'worse'} than {name}"
 
 
-def _caution(leader: Summary, keeping: Sequence[Summary], rows: dict[str, Summary], primary: Metric) -> str:
-    """A warning where the lead is smaller than what seeds do to it."""
+def _how_sure(
+    leader: Summary, keeping: Sequence[Summary], rows: dict[str, Summary], results: Results, primary: Metric
+) -> str:
+    """Interval and word of the lead. The leader was chosen among many, so the interval holds for all of them."""
     other = _references(leader, keeping, rows)[0][0]
-    found = difference(leader, other, primary, scores=None) if other else None
-    if found is None:
+    if other is None or difference(leader, other, primary, scores=None) is None:
         return ""
-    if found.spread is None:
+    if len(leader.finished) == 1:
         return " With one seed the order may be chance."
-    if abs(found.mean) > found.spread:
-        return ""
-    spread = text.with_unit(text.number(found.spread, primary.difference_decimals), primary.unit)
-    return f" That lead is within its spread over seeds ({spread}), so treat it as undecided."
+    comparisons = max(sum(not row.is_floor for row in rows.values()) - 1, 1)
+    verdict = contrast(results, rows, leader.row, other.row, primary, comparisons)
+    return _read(verdict, comparisons, primary, results.plan.margin)
+
+
+def _read(verdict: Verdict, comparisons: int, primary: Metric, margin: float) -> str:
+    gain = verdict.gain
+    if gain is None:
+        return f" How sure that is cannot be told: {verdict.reason}."
+    low, high = (text.signed(end, primary.difference_decimals) for end in (gain.low, gain.high))
+    shared = f" (wide enough for all {comparisons} rows)" if comparisons > 1 else ""
+    interval = f" The 95 % interval of that lead{shared} is {text.with_unit(f'{low} to {high}', primary.unit)}"
+    if verdict.word is None:
+        undecided = ", so treat the lead as undecided" if gain.low <= 0 else ""
+        return f"{interval}; it gets no word ({verdict.reason}){undecided}."
+    said = f"{interval}: {verdict.word}, {MEANINGS[verdict.word]}."
+    if verdict.word != "inconclusive" or not margin:
+        return said
+    needed = "more images, not more seeds" if gain.seeds_needed is None else f"{gain.seeds_needed} seeds in all"
+    return f"{said} To resolve {text.with_unit(f'{margin:g}', primary.unit)} takes {needed}."
 
 
 def _open_points(rows: dict[str, Summary], problems: Sequence[Problem]) -> str:

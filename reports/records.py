@@ -15,9 +15,19 @@ from typing import Any, cast
 
 import pandas as pd
 
+from reports.stated import Claim, claims_from
+
 SCHEMA = 1
 
 Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage as it was planned; `keys` is by seed, as text, where the plan tells."""
+
+    name: str
+    keys: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,7 @@ class PlanRow:
     """`trained`, or `floor` for rows that need no training and have the one seed `None`."""
     seeds: tuple[int | None, ...]
     config_hashes: Mapping[str, str]
+    stages: tuple[PlannedStage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,8 @@ class Plan:
     seeds: tuple[int, ...]
     rows: tuple[PlanRow, ...]
     command: str
+    claims: tuple[Claim, ...] = ()
+    """What the experiment says of its rows."""
 
 
 @dataclass(frozen=True)
@@ -151,13 +164,15 @@ class Results:
 
 def plan_from(data: Json) -> Plan:
     """The plan in a parsed plan.json."""
+    rows = tuple(_plan_row(row) for row in data["rows"])
     return Plan(
         experiment=str(data["experiment"]),
         primary=str(data["primary"]),
         margin=float(data.get("margin") or 0.0),
         seeds=tuple(int(seed) for seed in data["seeds"]),
-        rows=tuple(_plan_row(row) for row in data["rows"]),
+        rows=rows,
         command=str(data.get("command") or ""),
+        claims=claims_from(data.get("claims") or (), [row.row for row in rows]),
     )
 
 
@@ -172,7 +187,7 @@ def record_from(data: Json) -> Record:
         reason=_reason(data.get("error")),
         config_hash=str(data.get("config_hash") or ""),
         model=None if model is None else _model(model),
-        gates=tuple(_gate(gate) for gate in data.get("gates") or ()),
+        gates=tuple(gate_from(gate) for gate in data.get("gates") or ()),
         stages=tuple(_stage(stage) for stage in data.get("stages") or ()),
         scores={str(split): _scores(scores) for split, scores in _mapping(data.get("scores")).items()},
         provenance=dict(_mapping(data.get("provenance"))),
@@ -187,6 +202,13 @@ def _plan_row(data: Json) -> PlanRow:
         kind=str(data["kind"]),
         seeds=tuple(None if seed is None else int(seed) for seed in data["seeds"]),
         config_hashes={str(seed): str(value) for seed, value in _mapping(data.get("config_hashes")).items()},
+        stages=tuple(_planned_stage(stage) for stage in data.get("stages") or ()),
+    )
+
+
+def _planned_stage(data: Json) -> PlannedStage:
+    return PlannedStage(
+        name=str(data["name"]), keys={str(seed): str(key) for seed, key in _mapping(data.get("keys")).items()}
     )
 
 
@@ -212,7 +234,8 @@ def _model(data: Json) -> Model:
     )
 
 
-def _gate(data: Json) -> Gate:
+def gate_from(data: Json) -> Gate:
+    """The gate in one entry of `gates`."""
     return Gate(
         name=str(data["name"]),
         quantity=str(data.get("quantity") or data["name"]),

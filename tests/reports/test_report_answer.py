@@ -7,12 +7,12 @@ from reports.answer import answer
 from reports.differences import reading
 from reports.load import load
 from reports.metrics import metric
-from reports.summary import image_count, summaries
+from reports.summary import summaries
 
 
 def answer_of(run):
     results = load(run)
-    return answer(summaries(results), results.problems, metric(results.plan.primary), image_count(results))
+    return answer(summaries(results), results, metric(results.plan.primary))
 
 
 def fail_gate(edit, run, row):
@@ -57,15 +57,23 @@ def test_when_no_row_keeps_the_gates_none_leads(make_run, edit):
     assert "The best of them, " in found.lead
 
 
-def test_a_lead_within_its_spread_is_called_undecided(make_run, edit):
-    """Seed 0 is 1 dB above base and seed 1 is 0.9 dB below: 0.05 dB mean, 1.9 dB spread."""
-    run = make_run(rows={"base": None, "heads.a": "heads"})
-    for row, seed, mean in (("base", 0, 30.0), ("base", 1, 30.0), ("heads.a", 0, 31.0), ("heads.a", 1, 29.1)):
-        edit(run / row / f"seed{seed}" / "record.json", scores={"test": {"psnr": {"mean": mean, "std": 0, "n": 4}}})
-    found = answer_of(run)
-    assert found.leader == "heads.a"
-    assert "0.050 dB better than base" in found.lead
-    assert "within its spread over seeds (1.900 dB)" in found.lead and "undecided" in found.lead
+def test_a_lead_of_two_seeds_has_an_interval_but_no_word(make_run):
+    """A lead between equal rows is called undecided, with the reason why there is no word."""
+    found = answer_of(make_run(rows={"base": None, "heads.a": "heads"}))
+    assert "The 95 % interval of that lead is −" in found.lead
+    assert "2 seeds; words need 3" in found.lead and "undecided" in found.lead
+
+
+def test_a_clear_lead_of_five_seeds_is_a_gain(make_run):
+    """The word stands behind the interval, with what it means."""
+    found = answer_of(make_run(seeds=range(5), offsets={"heads.residual": 3.0}))
+    assert ": gain, surely better." in found.lead and "undecided" not in found.lead
+
+
+def test_an_open_lead_says_what_would_resolve_it(make_run):
+    """Equal rows of five seeds are inconclusive at a margin of 0.1 dB, and more seeds or images are asked for."""
+    found = answer_of(make_run(seeds=range(5)))
+    assert "inconclusive, this run cannot tell. To resolve 0.1 dB takes " in found.lead
 
 
 def test_one_seed_gives_no_certainty(make_run):

@@ -7,9 +7,11 @@ import statistics
 import pytest
 
 from reports import costs, differences, tables
+from reports.grid import on_page
 from reports.load import load
 from reports.metrics import metric
 from reports.summary import complete, difference, image_scores, ranked, summaries
+from reports.verdicts import verdicts
 
 
 def values_of(run, row, seed, name):
@@ -211,3 +213,31 @@ def test_complete_keeps_rows_with_the_most_seeds(make_run, edit):
     edit(run / "base" / "seed0" / "record.json", status="failed", error={"message": "x"}, scores={})
     rows = ranked(list(summaries(load(run)).values())[:3], metric("psnr"))
     assert {row.row for row in complete(rows)} == {"heads.direct_rgb", "heads.residual"}
+
+
+def test_differences_stand_with_interval_word_and_what_is_needed(make_run):
+    """The cells are those of the verdict; a note says why there is no word, and per-seed values are for the CSV."""
+    run = make_run(seeds=range(5), offsets={"heads.residual": 3.0})
+    results = load(run)
+    found = verdicts(results, summaries(results), "heads", metric("psnr"))["heads.residual"].estimate
+    grid = differences_of(run)["heads"]
+    line = lines_of(grid)["heads.residual"]
+    assert found is not None
+    assert (line["low"], line["high"], line["resolution"]) == (found.low, found.high, found.resolution)
+    assert line["word"] == "gain" and line["seeds_needed"] == (found.seeds_needed or "more images")
+    assert "psnr_difference_seed0" not in [column.key for column in on_page(grid).columns]
+    assert lines_of(grid)["identity"]["word"] is None
+    two = differences_of(make_run("two", seeds=(0, 1)))["heads"]
+    assert "No words here: 2 seeds; words need 3." in two.notes
+
+
+def test_a_row_whose_seeds_spread_unlike_the_others_is_pointed_out(make_run, edit):
+    """More than three times the median of the table."""
+    run = make_run(seeds=(0, 1, 2))
+    assert not any("threefold" in note for note in differences_of(run)["heads"].notes)
+    for row, step in (("base", 0.1), ("heads.residual", 0.1), ("heads.direct_rgb", 1.0)):
+        for seed in (0, 1, 2):
+            scores = {"test": {"psnr": {"mean": 30 + step * seed, "std": 0, "n": 4}}}
+            edit(run / row / f"seed{seed}" / "record.json", scores=scores)
+    notes = [note for note in differences_of(run)["heads"].notes if "threefold" in note]
+    assert len(notes) == 1 and notes[0].endswith("median: heads.direct_rgb.")

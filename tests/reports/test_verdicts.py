@@ -1,0 +1,199 @@
+"""Verdicts on the rows of a run: which rows are pooled, which get a word, and why others do not."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+from reports.branches import branches
+from reports.load import load
+from reports.metrics import metric
+from reports.records import PlannedStage, PlanRow
+from reports.statistics import compare
+from reports.summary import summaries
+from reports.verdicts import MEANINGS, contrast, verdicts
+
+
+@pytest.fixture
+def make_run(make_run):
+    """Runs with the smallest pictures: nothing here looks at them."""
+    return partial(make_run, size=(28, 28))
+
+
+ROWS = {"base": None, "heads.a": "heads", "heads.b": "heads", "heads.c": "heads", "stages.d": "stages"}
+
+
+def found_of(run, table="heads", name="psnr"):
+    results = load(run)
+    return verdicts(results, summaries(results), table, metric(name))
+
+
+def contrast_of(run, row, reference, name="psnr", comparisons=1):
+    results = load(run)
+    return contrast(results, summaries(results), row, reference, metric(name), comparisons)
+
+
+def array_of(run, row, seeds, name="psnr"):
+    """(seeds, images), read straight from the run's table of scores."""
+    scores = load(run).scores
+    chosen = scores[(scores["row"] == row) & (scores["metric"] == name) & (scores["split"] == "test")]
+    return np.stack([chosen[chosen["seed"] == seed].sort_values("image")["value"].to_numpy() for seed in seeds])
+
+
+def planned(row, *stages, seeds=(0, 1), kind="trained"):
+    """A planned row whose stages have the given keys, one a seed."""
+    made = tuple(PlannedStage(f"stage{i}", {str(s): f"{key}-{s}" for s in seeds}) for i, key in enumerate(stages))
+    return PlanRow(row, None, kind, seeds, {}, made)
+
+
+def test_a_branch_is_the_first_stage_that_differs():
+    """Rows are named after the place where they leave the base; those nothing may be pooled with, after themselves."""
+    base = planned("base", "a", "ab", "abc")
+    rows = [
+        planned("early", "x", "xb", "xbc"),
+        planned("early_too", "y", "yb", "ybc"),
+        planned("late", "a", "ab", "abz"),
+        planned("middle", "a", "ac", "acb"),
+        planned("ends", "a"),
+        planned("goes_on", "a", "ab", "abc", "abcd"),
+        planned("twin_of_early", "x", "xb", "xbd"),
+        planned("no_keys"),
+        PlanRow("floor", None, "floor", (None,), {}),
+    ]
+    alone = ("ends", "goes_on", "twin_of_early", "no_keys", "floor")
+    assert branches(rows, base) == {"early": "0", "early_too": "0", "late": "2", "middle": "1"} | {
+        row: f"row {row}" for row in alone
+    }
+
+
+def test_keys_are_read_from_the_plan(make_run):
+    """plan.json tells the key of each stage by seed; a plan without them is read, too."""
+    run = make_run()
+    assert load(run).plan.rows[1].stages[1].keys == {"0": "psnr-heads.direct_rgb-0", "1": "psnr-heads.direct_rgb-1"}
+    data = json.loads((run / "plan.json").read_text())
+    for row in data["rows"]:
+        row.pop("stages")
+    (run / "plan.json").write_text(json.dumps(data))
+    assert load(run).plan.rows[1].stages == ()
+
+
+def test_verdicts_equal_the_statistics_of_the_same_scores(make_run):
+    """The table's rows, pooled as one branch and simultaneous over the three of them; the floor row stands apart."""
+    run = make_run(rows=ROWS, seeds=(0, 1, 2), offsets={"heads.a": 2.0, "heads.b": -2.0})
+    found = found_of(run)
+    scores = {row: array_of(run, row, (0, 1, 2)) for row in ("base", "heads.a", "heads.b", "heads.c")}
+    expected = compare(scores, "base", branches=dict.fromkeys(scores, "1"), margin=0.1, comparisons=3)
+    assert {row: found[row].estimate for row in expected} == pytest.approx(expected)
+    assert (found["heads.a"].word, found["heads.b"].word) == ("gain", "loss")
+    assert set(found) == {"heads.a", "heads.b", "heads.c", "identity"}
+
+
+def test_less_harm_is_a_gain(make_run):
+    """Differences stay raw, words count what is better."""
+    run = make_run(rows=ROWS, seeds=range(5), offsets={"heads.a": -30.0}, primary="harm")
+    found = found_of(run, name="harm")["heads.a"]
+    assert found.estimate is not None and found.gain is not None
+    assert found.estimate.high < 0 < found.gain.low and found.gain.low == pytest.approx(-found.estimate.high)
+    assert found.word == "gain" and found.gain.improved_share == 1.0
+
+
+def test_a_value_nearer_to_one_is_a_gain(make_run):
+    """For texture, 0.9 is better than 0.8 and 1.2 is worse, whatever the sign of the difference."""
+    run = make_run(rows=ROWS, seeds=range(5), offsets={"heads.a": -10.0, "heads.b": 30.0}, primary="texture")
+    found = found_of(run, name="texture")
+    assert (found["heads.a"].word, found["heads.b"].word) == ("loss", "loss")
+    assert found["heads.b"].estimate is not None and found["heads.b"].estimate.low > 0
+
+
+def test_other_metrics_have_plain_intervals_and_no_words(make_run):
+    """Each holds for itself: narrower than that of a whole table."""
+    run = make_run(rows=ROWS, seeds=range(5), offsets={"heads.a": 30.0})
+    found = found_of(run, name="ssim")["heads.a"]
+    together = contrast_of(run, "heads.a", "base", "ssim", comparisons=3)
+    assert found.word is None and found.reason == "words are for the primary metric"
+    assert found.estimate is not None and together.estimate is not None
+    assert found.estimate.resolution < together.estimate.resolution
+
+
+def test_one_seed_gives_neither_interval_nor_word(make_run):
+    """The reason is told."""
+    found = found_of(make_run(rows=ROWS, seeds=(0,), offsets={"heads.a": 9.0}))["heads.a"]
+    assert (found.estimate, found.word, found.reason) == (None, None, "one seed")
+
+
+def test_two_seeds_give_an_interval_without_a_word(make_run):
+    """However clear the gain."""
+    found = found_of(make_run(rows=ROWS, seeds=(0, 1), offsets={"heads.a": 90.0}))["heads.a"]
+    assert found.estimate is not None and found.estimate.low > 0
+    assert (found.word, found.reason) == (None, "2 seeds; words need 3")
+
+
+def test_a_lone_row_needs_five_seeds(make_run):
+    """With three, its own seeds tell too little of its noise."""
+    alone = {"base": None, "stages.d": "stages"}
+    three = found_of(make_run("three", rows=alone, seeds=range(3), offsets={"stages.d": 9.0}), "stages")["stages.d"]
+    five = found_of(make_run("five", rows=alone, seeds=range(5), offsets={"stages.d": 9.0}), "stages")["stages.d"]
+    assert three.word is None and "5 seeds" in three.reason
+    assert five.word == "gain" and five.reason == ""
+
+
+def test_an_incomplete_row_gets_no_word_and_spoils_no_other(make_run, edit):
+    """It keeps an interval over the seeds it shares with the base; its siblings pool without it."""
+    run = make_run(rows=ROWS | {"heads.e": "heads"}, seeds=(0, 1, 2), offsets={"heads.a": 3.0})
+    edit(run / "heads.b" / "seed1" / "record.json", status="failed", error={"message": "x"}, scores={})
+    found = found_of(run)
+    assert (found["heads.b"].word, found["heads.b"].reason) == (None, "not all seeds of heads.b finished")
+    assert found["heads.b"].estimate is not None and found["heads.b"].estimate.seeds == 2
+    assert found["heads.a"].word == "gain" and found["heads.a"].estimate is not None
+    assert (found["heads.a"].estimate.seeds, found["heads.a"].estimate.pooled) == (3, 4)
+
+
+def test_rows_with_other_images_are_not_compared(make_run):
+    """An image that one seed of a row lacks: no interval, and the reason."""
+    run = make_run(rows=ROWS | {"heads.e": "heads"}, seeds=(0, 1, 2))
+    path = run / "heads.b" / "seed1" / "scores.csv"
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if ",a," not in line))
+    found = found_of(run)
+    assert found["heads.b"].estimate is None and "other images than base" in found["heads.b"].reason
+    assert found["heads.a"].word is not None
+
+
+def test_a_floor_row_has_an_interval_from_three_seeds_and_never_a_word(make_run):
+    """Only the base's seeds and the images are chance then, and two seeds of the base are too few."""
+    three = found_of(make_run("three", rows=ROWS, seeds=range(3), offsets={"identity": -9.0}))["identity"]
+    two = found_of(make_run("two", rows=ROWS, seeds=range(2), offsets={"identity": -9.0}))["identity"]
+    assert three.estimate is not None and three.estimate.high < 0 and three.estimate.pooled == 2
+    assert three.word is None and "no seeds" in three.reason
+    assert two.estimate is None
+
+
+def test_base_against_a_row_is_the_row_against_base_turned_round(make_run):
+    """Same noise, opposite sign, opposite word."""
+    run = make_run(rows=ROWS, seeds=range(5), offsets={"heads.a": 3.0})
+    there, back = contrast_of(run, "heads.a", "base"), contrast_of(run, "base", "heads.a")
+    assert there.estimate is not None and back.estimate is not None
+    assert (back.estimate.low, back.estimate.high) == pytest.approx((-there.estimate.high, -there.estimate.low))
+    assert (there.word, back.word, back.row, back.reference) == ("gain", "loss", "base", "heads.a")
+    assert there.estimate.pooled == 4
+
+
+def test_rows_of_different_tables_are_compared_as_a_pair(make_run):
+    """Nothing is pooled where the reference is not base; other metrics than the primary one have no margin."""
+    run = make_run(rows=ROWS, seeds=range(5), offsets={"heads.a": 30.0})
+    found = contrast_of(run, "heads.a", "stages.d", "ssim")
+    assert found.estimate is not None and found.estimate.pooled == 2
+    assert (found.word, found.reference) == ("gain", "stages.d")
+
+
+def test_a_row_against_a_floor_row_has_an_interval(make_run):
+    """The floor row has no seeds, so the noise is the row's own; there is no word."""
+    run = make_run(rows=ROWS, seeds=range(3), offsets={"heads.a": 9.0})
+    found = contrast_of(run, "heads.a", "identity")
+    assert found.estimate is not None and found.estimate.low > 0 and found.word is None
+    assert (found.row, found.reference) == ("heads.a", "identity")
+
+
+def test_every_word_is_explained():
+    """The seven words of the statistics, each with a meaning of its own."""
+    assert len(set(MEANINGS.values())) == len(MEANINGS) == 7
