@@ -147,6 +147,7 @@ def plan_as_json(plan: Plan, command: str) -> dict[str, Any]:
         "seeds": sorted({run.seed for run in plan.runs}),
         "environment": dataclasses.asdict(plan.environment),
         "rows": [*(_row_as_json(runs) for runs in rows.values()), *floors],
+        "claims": [dict(claim.data) for claim in experiment.claims],
         "command": command,
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ExperimentError
+from benchmark.experiment.claims import Stated, read_claims
 from benchmark.experiment.document import Document, Path_
 from benchmark.experiment.merge import override_all, override_from_text, read_with_parents
 from benchmark.experiment.resolve import Resolved, resolve, validate
@@ -16,6 +17,8 @@ from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry
 
 BASE = "base"
+FLOORS = ("identity", "affine", "closing")
+"""Rows that need no training and stand in every experiment."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Experiment:
     primary: str
     margin: float
     short_form: str | None
+    claims: tuple[Stated, ...]
     search: Search | None
     document: Document
 
@@ -64,9 +68,15 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment
         primary=checked.report.primary,
         margin=checked.report.margin,
         short_form=checked.short_form,
+        claims=read_claims(document, checked.claims, _configs(rows), checked.report),
         search=read_search(document, checked, base.config, registry),
         document=document,
     )
+
+
+def _configs(rows: Sequence[Row]) -> dict[str, Resolved]:
+    """The configuration of each row, floor rows included."""
+    return {**{row.name: row.config for row in rows}, **{floor: {} for floor in FLOORS}}
 
 
 def _changed(before: Document, after: Document, what: str) -> Document:

@@ -10,13 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.experiment.load import Experiment, Row
+from benchmark.experiment.load import FLOORS, Experiment, Row
 from benchmark.experiment.resolve import Resolved
 from benchmark.experiment.weights import without_file
 from benchmark.registry import Registry
-
-FLOORS = ("identity", "affine", "closing")
-"""Rows that need no training and stand in every experiment."""
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,12 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+from benchmark.experiment.claims import AnyClaim
+from benchmark.experiment.settings import Metric, Report, Settings
+
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Side = Annotated[int, Field(ge=1, le=100_000)]
 Runtime = Literal["eager", "channels_last", "compiled", "onnxruntime", "openvino", "cuda_graph", "tensorrt"]
-Metric = Literal["psnr", "ssim", "ms_ssim", "score", "psnr_spots", "psnr_background", "fixed_share", "harm", "texture"]
-
-
-class Settings(BaseModel):
-    """Strict and frozen: an unknown key is an error, and so is a number that is none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Component(BaseModel):
@@ -92,7 +88,7 @@ class Stage(Settings):
     patch: Side = Field(description="side of the square patches in pixels")
     lr: PositiveFloat
     loss: dict[str, LossTerm] = Field(min_length=1)
-    augment: dict[str, dict[str, Any]] = {}
+    augment: dict[str, dict[str, Any]] = Field(default={})
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     clip_norm: PositiveFloat | None = Field(
@@ -192,18 +188,13 @@ MeasuredGate = LatencyGate | GpuMemoryGate | RamGate
 AnyGate = Annotated[CountedGate | MeasuredGate, Field(discriminator="quantity")]
 
 
-class Report(Settings):
-    primary: Metric = Field(default="psnr", description="the metric rows are ranked by")
-    margin: float = Field(default=0.1, ge=0, description="smallest difference of the primary metric that matters")
-
-
 class RowSettings(Settings):
     """What a row is made of: all that an override may change."""
 
     data: Data
     model: Model
     protocol: Protocol
-    gates: dict[str, AnyGate] = {}
+    gates: dict[str, AnyGate] = Field(default={})
 
     @model_validator(mode="before")
     @classmethod
@@ -264,6 +255,9 @@ class ExperimentFile(RowSettings):
     report: Report = Report()
     tables: dict[str, dict[str, dict[str, Any]]] = Field(
         default={}, description="table -> row -> {dotted path: value}; every row is compared with the base row above"
+    )
+    claims: list[AnyClaim] = Field(
+        default=[], description="statements about rows; the report says which hold, which are refuted, which stay open"
     )
     search: SearchSettings | None = None
 

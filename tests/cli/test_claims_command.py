@@ -1,0 +1,85 @@
+"""`claims` prints what records say of claims, and its exit code tells a check whether they still say so."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmark.cli import cli
+from benchmark.errors import RecordError
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "reports/published/quickstart"
+SIZE = {"form": "within", "row": "base", "gate": "size"}
+HEAD = {"form": "better", "better": "base", "worse": ["heads.direct_rgb"], "metric": "psnr", "by": 0.0, "at_most": None}
+Claiming = Callable[..., Path]
+
+
+@pytest.fixture
+def claiming(tmp_path: Path) -> Claiming:
+    """A function that gives the published quickstart, without pictures, some claims by id."""
+
+    def make(**claims: dict[str, Any]) -> Path:
+        run = tmp_path / "run"
+        shutil.copytree(PUBLISHED, run, ignore=shutil.ignore_patterns("report", "*.png"))
+        plan = json.loads((run / "plan.json").read_text())
+        plan["claims"] = [{"id": name, "text": f"says {name}", **claim} for name, claim in claims.items()]
+        (run / "plan.json").write_text(json.dumps(plan))
+        return run
+
+    return make
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["claims", *map(str, arguments)], standalone_mode=False)
+
+
+def test_claims_are_printed_with_numbers(claiming: Claiming) -> None:
+    """Each with its result, its form, its numbers, and what would resolve it where two seeds do not."""
+    done = call(claiming(size=SIZE, head=HEAD))
+    assert done.return_value == 0
+    assert "✓ size: holds: says size" in done.output
+    assert "numbers: base: 0.306 MB of at most 10 MB" in done.output
+    assert "~ head: not resolved: says head" in done.output
+    assert "resolved by: 1 more seed" in done.output
+    assert "2 claims: 1 hold, 0 refuted, 1 not resolved" in done.output
+
+
+@pytest.mark.parametrize(
+    ("expected", "options", "code"),
+    [("holds", ["--check"], 0), ("refuted", ["--check"], 1), (None, ["--check"], 0), ("refuted", [], 0)],
+)
+def test_a_check_fails_where_a_result_is_another(
+    claiming: Claiming, expected: str | None, options: list[str], code: int
+) -> None:
+    """With --check the exit code is 1 if a result is not what the file says; without, it tells only."""
+    done = call(claiming(size=SIZE | {"expected": expected}), *options)
+    assert done.return_value == code
+    assert ("expected: refuted, but the records say: holds" in done.output) == (expected == "refuted")
+
+
+def test_an_experiment_without_claims_says_so(claiming: Claiming) -> None:
+    """Nothing claimed is nothing wrong."""
+    done = call(claiming(), "--check")
+    assert (done.return_value, "the experiment claims nothing" in done.output) == (0, True)
+
+
+def test_wrong_numbers_of_a_text_are_told(tmp_path: Path) -> None:
+    """File, line, what is written and what the records say; exit code 1."""
+    text = tmp_path / "mine.md"
+    text.write_text(f"<!-- numbers: {PUBLISHED} -->\n34.28<!-- = base psnr --> and\n34.29<!-- = base psnr -->\n")
+    done = call("--readme", text)
+    assert done.return_value == 1
+    assert f"{text}:3: 34.29 (base psnr): the records say 34.27" in done.output
+    assert "2 numbers quoted from records, 1 wrong" in done.output
+
+
+def test_what_is_no_run_is_one_line(tmp_path: Path) -> None:
+    """A folder without plan.json is a mistake that the user can mend."""
+    done = call(tmp_path)
+    assert isinstance(done.exception, RecordError)
+    assert "no plan.json here" in str(done.exception)

@@ -1,0 +1,234 @@
+"""Claims are judged by intervals alone, and what would settle the open ones is told."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from reports import ReportError
+from reports.claims import Judged, comparisons, grid, judge, place
+from reports.load import load
+from reports.records import Results
+from reports.stated import claims_from
+from reports.summary import summaries
+
+Run = Callable[..., Path]
+Edit = Callable[..., dict[str, Any]]
+
+NUMBERS = st.integers(-50, 50).map(lambda tenths: tenths / 10)
+ENDS = st.one_of(st.none(), NUMBERS)
+SEEDS = (0, 1, 2, 3, 4)
+ROWS = {"base": None, **{f"heads.{name}": "heads" for name in ("worse", "equal", "better")}}
+OFFSETS = {"heads.worse": -3.0, "heads.better": 3.0}
+
+
+def claim(name: str = "c", expected: str | None = None, **form: Any) -> dict[str, Any]:
+    return {"id": name, "text": "as said", "reading": "as read", "expected": expected, **form}
+
+
+def better(row: str, *rivals: str, by: float | None = 0.0, at_most: float | None = None, metric: str = "psnr") -> dict:
+    return claim(form="better", better=row, worse=list(rivals), metric=metric, by=by, at_most=at_most)
+
+
+def within(gate: str) -> dict[str, Any]:
+    return claim(form="within", row="base", gate=gate)
+
+
+def front(row: str, *rivals: str, cost: str = "macs") -> dict[str, Any]:
+    return claim(form="front", row=row, rivals=list(rivals), cost=cost, metric="psnr")
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[tuple[int, ...], Results]:
+    """Seeds -> the run over them, loaded once for all tests."""
+    return {}
+
+
+@pytest.fixture
+def judged(make_run: Run, loaded: dict[tuple[int, ...], Results]) -> Callable[..., tuple[Judged, ...]]:
+    """A function that judges claims by a run of four rows over some seeds, of which one is better and one worse."""
+
+    def make(*claims: dict[str, Any], seeds: tuple[int, ...] = SEEDS) -> tuple[Judged, ...]:
+        if seeds not in loaded:
+            loaded[seeds] = load(make_run(rows=ROWS, seeds=seeds, images="abcdefgh", offsets=OFFSETS, size=(26, 26)))
+        results = loaded[seeds]
+        plan = replace(results.plan, claims=claims_from(claims, [row.row for row in results.plan.rows]))
+        return judge(replace(results, plan=plan), summaries(results))
+
+    return make
+
+
+@given(NUMBERS, NUMBERS, ENDS, ENDS)
+def test_an_interval_holds_only_inside_and_is_refuted_only_outside(
+    one: float, other: float, above: float | None, at_most: float | None
+) -> None:
+    """A claim holds if no value of the interval contradicts it, is refuted if none agrees, and is open otherwise."""
+    assume(above is None or at_most is None or above < at_most)
+    low, high = sorted((one, other))
+    # What a claim says of a value changes at its ends only: these values, with the ends, tell of the whole interval.
+    ends = [end for end in (above, at_most) if end is not None and low <= end <= high]
+    values = [low, high, *ends, *(min(high, end + 1e-9) for end in ends)]
+    agree = [(above is None or value > above) and (at_most is None or value <= at_most) for value in values]
+    expected = "holds" if all(agree) else "not resolved" if any(agree) else "refuted"
+    assert place(low, high, above, at_most) == expected
+
+
+def test_better_rows_are_told_from_worse_ones(judged: Callable[..., tuple[Judged, ...]]) -> None:
+    """A large difference holds in its direction and is refuted in the other, for a metric where less is better, too."""
+    results = [
+        one.result
+        for one in judged(
+            better("base", "heads.worse"),
+            better("heads.worse", "base"),
+            better("heads.better", "heads.worse", "base"),
+            better("heads.better", "heads.worse", "base", by=5.0),
+            better("base", "identity"),
+            better("identity", "base"),
+            better("heads.worse", "base", metric="harm"),
+            better("heads.worse", "base", by=None, at_most=0.5),
+        )
+    ]
+    assert results == ["holds", "refuted", "holds", "refuted", "holds", "refuted", "holds", "holds"]
+
+
+def test_what_is_open_says_what_would_settle_it(judged: Callable[..., tuple[Judged, ...]]) -> None:
+    """Rows that are equal are not told apart, with their interval, and with seeds, images or the reason in words."""
+    (open_,) = judged(better("heads.equal", "base"))
+    assert open_.result == "not resolved"
+    assert "heads.equal against base: " in open_.numbers and "dB PSNR [−" in open_.numbers
+    assert any(word in open_.resolves for word in ("more seed", "more images", "too near"))
+
+
+def test_equal_rows_are_equivalent_within_a_wide_margin(judged: Callable[..., tuple[Judged, ...]]) -> None:
+    """The same two rows are equivalent within one margin, not within another."""
+    wide, narrow, far = (
+        claim(form="equivalent", rows=[row, "base"], metric="psnr", margin=margin)
+        for row, margin in (("heads.equal", 1.0), ("heads.equal", 0.001), ("heads.worse", 1.0))
+    )
+    assert [one.result for one in judged(wide, narrow, far)] == ["holds", "not resolved", "refuted"]
+
+
+def test_few_seeds_decide_nothing(judged: Callable[..., tuple[Judged, ...]]) -> None:
+    """Over two seeds even a large difference is not resolved, and more seeds are asked for."""
+    (one,) = judged(better("base", "heads.worse"), seeds=(0, 1))
+    assert one.result == "not resolved"
+    assert "seed" in one.numbers and "1 more seed" in one.resolves
+
+
+def test_an_unfinished_row_decides_nothing(make_run: Run, edit: Edit) -> None:
+    """Where a seed is missing, the claim stays open and the missing seed is named."""
+    run = make_run(rows={"base": None, "heads.worse": "heads"}, seeds=SEEDS, offsets=OFFSETS, size=(26, 26))
+    edit(run / "plan.json", claims=[better("base", "heads.worse")])
+    edit(run / "heads.worse/seed3/record.json", status="failed", error="loss is nan")
+    results = load(run)
+    (one,) = judge(results, summaries(results))
+    assert (one.result, one.resolves) == ("not resolved", "finish the other seeds of heads.worse")
+
+
+def test_gates_decide_what_is_within_them(judged: Callable[..., tuple[Judged, ...]]) -> None:
+    """Passed holds; what was not measured, or not surely, stays open with its reason and what to do."""
+    size, v100, here = judged(within("size"), within("latency"), within("latency_here"))
+    assert (size.result, size.resolves) == ("holds", "")
+    assert (v100.result, v100.resolves) == ("not resolved", "measure on V100")
+    assert "no V100 here" in v100.numbers
+    assert (here.result, here.resolves) == ("not resolved", "measure by the full protocol")
+
+
+def test_a_failed_gate_refutes(make_run: Run, edit: Edit) -> None:
+    """One seed whose gate fails refutes the claim."""
+    run = make_run()
+    gate = {"name": "size", "limit": 10, "measured": 11, "unit": "bytes", "result": "failed", "protocol": {}}
+    edit(run / "plan.json", claims=[within("size")])
+    edit(run / "base/seed1/record.json", gates=[gate])
+    results = load(run)
+    assert judge(results, summaries(results))[0].result == "refuted"
+
+
+def test_the_front_is_left_by_a_cheaper_and_better_rival_only(judged: Callable[..., tuple[Judged, ...]]) -> None:
+    """All networks here cost the same multiply-adds: a better rival refutes, a worse one does not."""
+    beaten, unbeaten, open_ = judged(
+        front("base", "heads.worse", "heads.better"), front("base", "heads.worse"), front("base", "heads.equal")
+    )
+    assert [beaten.result, unbeaten.result, open_.result] == ["refuted", "holds", "not resolved"]
+    assert "costs 0.123 against 0.123 GMACs" in beaten.numbers
+
+
+def test_a_dearer_rival_may_be_better(make_run: Run, edit: Edit) -> None:
+    """A rival whose latency lies wholly above the row's does not refute its place; one measured unsteadily may."""
+    run = make_run(rows={"base": None, "heads.better": "heads"}, seeds=SEEDS, offsets=OFFSETS, size=(26, 26))
+    edit(run / "plan.json", claims=[front("base", "heads.better", cost="latency_here")])
+
+    def result(measured: float, **protocol: Any) -> str:
+        gate = {
+            "name": "latency_here",
+            "quantity": "latency",
+            "measured": measured,
+            "unit": "ms",
+            "result": "inconclusive",
+        }
+        for seed in SEEDS:
+            edit(run / f"heads.better/seed{seed}/record.json", gates=[{**gate, "protocol": protocol}])
+            edit(run / f"base/seed{seed}/record.json", gates=[{**gate, "measured": 30.0, "protocol": {}}])
+        results = load(run)
+        return judge(results, summaries(results))[0].result
+
+    assert result(40.0) == "holds"
+    assert result(40.0, spread=0.5) == "not resolved"
+    assert result(40.0, unsteady=["busy"]) == "not resolved"
+    assert result(20.0) == "refuted"
+
+
+def test_intervals_hold_for_all_claims_at_once(judged: Callable[..., tuple[Judged, ...]]) -> None:
+    """Every different pair of rows and metric counts once, whichever way round; more of them widen the intervals."""
+    one = judged(better("base", "heads.worse"))
+    many = judged(
+        better("base", "heads.worse"),
+        better("heads.worse", "base"),
+        better("base", "heads.equal", "heads.better"),
+        better("base", "heads.worse", metric="ssim"),
+        within("size"),
+    )
+    assert comparisons([judged_.claim for judged_ in many]) == 4
+    assert one[0].numbers != many[0].numbers
+
+
+def test_the_grid_has_a_line_a_claim(judged: Callable[..., tuple[Judged, ...]]) -> None:
+    """Text, reading, form, numbers and result of each; a result that is not the expected one says so."""
+    as_expected = better("base", "heads.worse") | {"id": "a", "expected": "holds"}
+    changed = better("base", "heads.worse") | {"id": "b", "expected": "refuted"}
+    found = judged(as_expected, changed)
+    assert [one.is_as_expected for one in found] == [True, False]
+    shown = grid(found)
+    assert shown is not None
+    assert [column.key for column in shown.columns] == [
+        "id",
+        "text",
+        "reading",
+        "form",
+        "numbers",
+        "result",
+        "resolves",
+    ]
+    assert shown.lines[0][5].text == "✓ holds"
+    assert shown.lines[1][5].text == "✓ holds (the experiment file says: refuted)"
+    assert grid(()) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (claim(form="best"), "form 'best'"),
+        (better("base", "heads.gone"), "is about row 'heads.gone', which the plan lacks"),
+        ({"id": "c", "text": "x"}, "has no 'form'"),
+    ],
+)
+def test_a_plan_with_other_claims_is_told(make_run: Run, edit: Edit, wrong: dict[str, Any], message: str) -> None:
+    """What this version cannot read in plan.json is one line, not a crash."""
+    run = make_run()
+    edit(run / "plan.json", claims=[wrong])
+    with pytest.raises(ReportError, match=message):
+        load(run)

@@ -1,0 +1,25 @@
+"""The numbers in this project's own texts are those of the records that it publishes."""
+
+from pathlib import Path
+
+from reports.quotes import check
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_readme_quotes_its_records_rightly() -> None:
+    """Every marked number of the README is what its record says, rounded as written; both published runs are quoted."""
+    quoted, mistakes = check(ROOT / "README.md")
+    assert [f"README.md:{one.quote.line}: {one.quote.written}: {one.message}" for one in mistakes] == []
+    assert quoted >= 55  # four columns of nine rows, the table of heads and losses, and those in sentences
+
+
+def test_a_changed_number_is_found(tmp_path: Path) -> None:
+    """One digit changed in the README is told with its line."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    line = next(number for number, words in enumerate(text.splitlines(), 1) if "| 34.66 |" in words)
+    changed = text.replace("| 34.66 |", "| 34.76 |").replace("numbers: reports/", f"numbers: {ROOT}/reports/")
+    (tmp_path / "README.md").write_text(changed, encoding="utf-8")
+    (mistake,) = check(tmp_path / "README.md")[1]
+    assert (mistake.quote.line, mistake.quote.written) == (line, "34.76")
+    assert mistake.message.startswith("the records say 34.66")
