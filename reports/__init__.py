@@ -8,7 +8,9 @@ images) and imports nothing of the harness, so any record can be reported on any
     tables, costs, provenance    numbers -> Grids: columns, cells, captions
     figures, examples            numbers -> drawings and pictures
     page        everything a report says, in the order it says it
-    html, markdown, csvfile      the same page in three forms
+    html, markdown               the same page in two forms; latex, csvfile: a grid in two others
+    search_page, measure_page    the same for a search and a measurement, of the same parts
+    watch       the report of a run that still goes on
 
 The same records give the same bytes: nothing here asks for the time, the host or a random number.
 """
@@ -20,18 +22,24 @@ class ReportError(ValueError):
     """The folder cannot be reported on; the message says what was read and what is expected."""
 
 
-def write(run: Path) -> Path:
-    """Write the report of a run folder into `run/report`.
+def write(source: Path) -> Path:
+    """Write the report of a run or a search into its folder `report`, that of a measurement into a folder beside it.
 
-    Writes index.html (self-contained), report.md, tables/*.csv and figures/*.svg|png. Rows that failed, were rejected
-    or have no readable record are shown with the reason.
+    Writes index.html (self-contained), report.md, tables/*.csv|tex and figures/*.svg|png. Rows that failed, were
+    rejected or have no readable record are shown with the reason.
 
-    Returns: the path of index.html. Raises: `ReportError` where `run` is no run folder or cannot be written to.
+    Args: source: the folder of a run or of a search, or the file of `python -m benchmark measure --json`.
+
+    Returns: the path of index.html. Raises: `ReportError` where it is none of the three or cannot be written to.
     """
     # Late, so that naming the error or this function costs no pandas and no matplotlib.
-    from reports import files, load, page
+    from reports import files, load, measure_page, page, search_page
 
-    return files.save(page.build(load.load(run)), run / "report")
+    if source.is_file():
+        return files.save(measure_page.build(source), source.with_name(f"{source.stem}_report"))
+    if search_page.is_search(source):
+        return files.save(search_page.build(source), source / "report")
+    return files.save(page.build(load.load(source)), source / "report")
 
 
 def first_examples(run: Path) -> tuple[str, ...]:

@@ -17,8 +17,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib.transforms import Bbox
 from matplotlib.typing import RcKeyType
 
@@ -85,12 +87,17 @@ def style() -> Generator[None]:
 def render(figure: Figure, name: str, caption: str, alt: str) -> Drawing:
     """The figure as bytes. Call within `style()`."""
     svg, png = io.BytesIO(), io.BytesIO()
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once is enough for both files
-    # Without date, creator and type, nothing in the file depends on when and with which version it was made.
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    figure.savefig(png, format="png", dpi=_PNG_DPI, metadata={"Software": None})
+    layout = figure.get_layout_engine()
+    if layout is not None:  # laid out once is enough for both files
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    # Straight to the canvas: `savefig` would draw everything once more beforehand, to no end after the layout.
+    # Without date, creator and type, nothing in the file depends on when and with which version it was made.
+    unstamped = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    FigureCanvasSVG(figure).print_svg(svg, metadata=unstamped)
+    figure.dpi = _PNG_DPI
+    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
     return Drawing(name, caption, alt, svg.getvalue(), png.getvalue(), width, height)
 
 
@@ -99,6 +106,13 @@ def canvas(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def logarithmic_x(axes: Axes) -> None:
+    """A logarithmic axis whose marks are plain numbers: powers would need formulas, which names may not be read as."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def label_points(axes: Axes, points: Sequence[tuple[float, float, float, str]]) -> None:

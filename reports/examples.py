@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,12 @@ from reports.summary import BASE, IDENTITY, Summary, by_image, complete, image_s
 from reports.text import number, printable, with_unit
 
 BUDGET_BYTES = 8_000_000
-"""Most that the pictures of one page may take, as data URIs."""
+"""Most that the pictures of one page may take, as data URIs; examples beyond it are linked."""
 _FIRST = ("worst", "median", "best")
 _OTHER_ROWS = 2
 _SHOWN_SIDE = 320
+_COMPARED_SIDE = 640
+"""Longest side, px, of the images that lie one above the other."""
 _SHEET_SIDE = 176
 
 
@@ -36,10 +39,12 @@ class Column:
     label: str
     value: str
     """The primary metric of this version, with its unit; empty for the target."""
+    compared: str
+    """For laying it over another version: larger, without frame."""
     whole: str
     detail: str
     error: str
-    """Data URIs."""
+    """Data URIs, all four."""
     maps: tuple[tuple[str, str], ...] = ()
     """Name and data URI of each map that was predicted; for the target, of each true one."""
 
@@ -62,11 +67,29 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A file of the run, as the page's folder sees it."""
+
+    label: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Linked:
+    """An example whose pictures the page has no room for."""
+
+    image: str
+    why: str
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True)
 class Examples:
     """The examples, and what is to be said about them."""
 
     shown: tuple[Example, ...]
     notes: tuple[str, ...]
+    linked: tuple[Linked, ...] = ()
 
     @property
     def has_maps(self) -> bool:
@@ -82,8 +105,11 @@ class _Version:
     maps: Mapping[str, pictures.Image]
 
 
-def examples(rows: dict[str, Summary], results: Results, primary: Metric) -> Examples:
-    """Worst, median and best test images of the base row (of the best row where base has none), at most six."""
+def examples(rows: dict[str, Summary], results: Results, primary: Metric, budget_bytes: int = BUDGET_BYTES) -> Examples:
+    """Worst, median and best test images of the base row (of the best row where base has none), at most six.
+
+    Args: budget_bytes: most that all pictures may take; examples beyond it are linked.
+    """
     order = ranked([row for row in rows.values() if not row.is_floor], primary)
     leader = _leader(order)
     if leader is None:
@@ -92,7 +118,8 @@ def examples(rows: dict[str, Summary], results: Results, primary: Metric) -> Exa
     others = [row for row in complete(order) if row.row != leader.row][:_OTHER_ROWS]
     notes: list[str] = []
     shown: list[Example] = []
-    left = BUDGET_BYTES
+    linked: list[Linked] = []
+    left = budget_bytes
     for why, image in chosen(by_image(scores, leader.row, leader.seeds[0]), primary):
         try:
             example = _example(
@@ -101,12 +128,13 @@ def examples(rows: dict[str, Summary], results: Results, primary: Metric) -> Exa
         except (OSError, ValueError) as error:
             notes.append(f"{printable(image)} ({why}) is not shown: {_reason(error, results.folder)}.")
             continue
-        left -= sum(_bytes(column) for column in example.columns)
-        if left < 0:
-            notes.append(f"{printable(image)} ({why}) and the following are not shown: the page would grow too large.")
-            break
+        size = sum(_bytes(column) for column in example.columns)
+        if size > left:
+            linked.append(_linked(image, why, [leader, *others]))
+            continue
+        left -= size
         shown.append(example)
-    return Examples(tuple(shown), tuple(notes))
+    return Examples(tuple(shown), tuple(notes), tuple(linked))
 
 
 def first_examples(results: Results) -> tuple[str, ...]:
@@ -125,7 +153,22 @@ def _leader(order: Sequence[Summary]) -> Summary | None:
 
 
 def _bytes(column: Column) -> int:
-    return sum(map(len, (column.whole, column.detail, column.error, *(uri for _, uri in column.maps))))
+    pictures_of = (column.compared, column.whole, column.detail, column.error, *(uri for _, uri in column.maps))
+    return sum(map(len, pictures_of))
+
+
+def _linked(image: str, why: str, rows: Sequence[Summary]) -> Linked:
+    """The files of an example; the page lies in a folder of the run."""
+    restored = [(row.row, f"{_place(row)}/images") for row in rows]
+    places = [("degraded", "pairs/degraded"), *restored, ("target", "pairs/target")]
+    links = tuple(Link(printable(label), quote(f"../{place}/{image}.png")) for label, place in places)
+    return Linked(printable(image), why, links)
+
+
+def _place(row: Summary) -> str:
+    """The folder, inside the run, of the first finished seed of a row."""
+    seed = row.seeds[0]
+    return row.row if seed is None else f"{row.row}/seed{seed}"
 
 
 def chosen(values: dict[str, float], primary: Metric) -> list[tuple[str, str]]:
@@ -151,8 +194,7 @@ def _example(
     untouched = by_image(scores, IDENTITY, None).get(image)
     versions = [_Version("degraded", _value(untouched, primary), degraded, {})]
     for row in rows:
-        seed = row.seeds[0]
-        place = row.row if seed is None else f"{row.row}/seed{seed}"
+        seed, place = row.seeds[0], _place(row)
         pixels = pictures.read(_inside(folder, f"{place}/images", image))
         value = _value(by_image(scores, row.row, seed).get(image), primary)
         versions.append(_Version(row.row, value, pixels, _maps(folder, f"{place}/maps", image)))
@@ -205,8 +247,9 @@ def _assembled(name: str, image: str, why: str, versions: Sequence[_Version], tr
             Column(
                 version.label,
                 version.value,
+                _data_uri(version.pixels, _COMPARED_SIDE),
                 *(pictures.data_uri(one, exact=place > 0) for place, one in enumerate(column)),
-                maps=tuple((name, _data_uri(one)) for name, one in version.maps.items()),
+                maps=tuple((name, _data_uri(one, _SHOWN_SIDE)) for name, one in version.maps.items()),
             )
             for version, column in zip((*versions, true), pixels, strict=True)
         ),
@@ -214,8 +257,8 @@ def _assembled(name: str, image: str, why: str, versions: Sequence[_Version], tr
     )
 
 
-def _data_uri(picture: pictures.Image) -> str:
-    return pictures.data_uri(pictures.shrunk(picture, _SHOWN_SIDE), exact=False)
+def _data_uri(picture: pictures.Image, most: int) -> str:
+    return pictures.data_uri(pictures.shrunk(picture, most), exact=False)
 
 
 def _inside(folder: Path, place: str, image: str) -> Path:

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from reports.drawing import COLOURS, INK, MARKERS, QUIET, canvas, label_points
+from reports.drawing import COLOURS, INK, MARKERS, QUIET, canvas, label_points, logarithmic_x
 from reports.metrics import Metric
-from reports.summary import BASE, Difference, Summary, latency
+from reports.summary import BASE, Summary, latency
 from reports.text import megabytes, printable, with_unit
 
 _CURVE_POINTS = 120
@@ -87,34 +87,6 @@ def _is_beaten(point: Point, found: Sequence[Point], primary: Metric) -> bool:
     )
 
 
-def difference_dots(found: Sequence[Difference], primary: Metric, margin: float) -> Figure:
-    """One line a row, one dot a seed; the bar is the mean, the shaded band is too small to matter."""
-    figure = canvas(8.2, 1.15 + 0.42 * len(found))
-    axes = figure.add_subplot()
-    if margin:
-        axes.axvspan(-margin, margin, color="#eef1f5", zorder=0)
-    axes.axvline(0, color=QUIET, linewidth=1)
-    for line, one in enumerate(found):
-        values = list(one.by_seed.values())
-        offsets = [
-            0.26 * (index / max(len(values) - 1, 1) - 0.5) if len(values) > 1 else 0.0 for index in range(len(values))
-        ]
-        axes.plot([one.mean, one.mean], [line - 0.3, line + 0.3], color=INK, linewidth=2.2, solid_capstyle="butt")
-        axes.plot(
-            values,
-            [line + offset for offset in offsets],
-            linestyle="none",
-            marker="o",
-            markersize=6.5,
-            markerfacecolor=COLOURS[0],
-            markeredgecolor="white",
-            markeredgewidth=0.8,
-        )
-    _row_axis(axes, [one.row for one in found])
-    axes.set_xlabel(with_bracketed_unit(f"{primary.label} minus that of base", primary.unit))
-    return figure
-
-
 def stage_gains(rows: Sequence[Summary], primary: Metric) -> Figure | None:
     """Validation metric after each stage, one line a row, mean over seeds; None where no stage was validated."""
     traces = {row.row: trace for row in rows if (trace := _stage_trace(row, primary.name))}
@@ -179,8 +151,11 @@ def thinned(curve: pd.DataFrame, most: int) -> tuple[list[float], list[float]]:
     """Step and value of a curve; above `most` points, the means of `most` runs of neighbours, about equally long."""
     lines = curve[["step", "value"]].to_numpy(dtype=float)
     lines = lines[lines[:, 0].argsort(kind="stable")]
-    runs = np.array_split(lines, min(most, len(lines))) if len(lines) else []
-    return [float(run[:, 0].mean()) for run in runs], [float(run[:, 1].mean()) for run in runs]
+    if not len(lines):
+        return [], []
+    starts = np.linspace(0, len(lines), min(most, len(lines)), endpoint=False).astype(int)
+    means = np.add.reduceat(lines, starts) / np.diff(starts, append=len(lines))[:, None]
+    return means[:, 0].tolist(), means[:, 1].tolist()
 
 
 def with_bracketed_unit(label: str, unit: str) -> str:
@@ -197,7 +172,7 @@ def _limits_of_axes(axes: Axes, found: Sequence[Point]) -> None:
     """Room around the rows for labels; a logarithmic axis where latencies differ by more than 20 times."""
     times, qualities = [point.latency_ms for point in found], [point.quality for point in found]
     if max(times) > 20 * min(times) > 0:
-        axes.set_xscale("log")
+        logarithmic_x(axes)
         axes.set_xlim(min(times) / 1.6, max(times) * 2.2)
     else:
         axes.set_xlim(0, max(times) * 1.22)

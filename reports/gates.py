@@ -81,20 +81,25 @@ def conditions(gate: Gate) -> str:
 
 def grid(rows: Sequence[Summary]) -> Grid | None:
     """Every gate of every row with what was measured and how; None where there are no gates."""
-    lines = tuple(_line(row, gate) for row in rows for gate in row.gates)
+    return grid_of([(row.row, gate) for row in rows for gate in row.gates])
+
+
+def grid_of(found: Sequence[tuple[str, Gate]]) -> Grid | None:
+    """The same from the name of a row, or of a network, with each of its gates."""
+    lines = tuple(_line(row, gate) for row, gate in found)
     if not lines:
         return None
     return Grid("gates", "Gates, row by row: what was measured, the limit, and how.", _COLUMNS, lines)
 
 
-def _line(row: Summary, gate: Gate) -> tuple[Cell, ...]:
+def _line(row: str, gate: Gate) -> tuple[Cell, ...]:
     estimate = f"; estimate: {_estimate(gate.estimate)}" if gate.estimate is not None else ""
     runs = f", {gate.protocol['runs']} runs" if _is_count(gate.protocol.get("runs")) else ""
     measured = "; ".join((conditions(gate) + runs, *doubts(gate)))
     how = (measured if gate.measured is not None else reason(gate)) + estimate
     result = gate.result.replace("_", " ")
     return (
-        plain(row.row),
+        plain(row),
         plain(gate.name),
         Cell(gate.measured, quantity(gate.measured, gate.unit)),
         Cell(gate.limit, bound(gate.limit, gate.unit)),

@@ -49,6 +49,8 @@ class Cell:
     best: bool = False
     hint: str = ""
     marks: tuple[Mark, ...] = ()
+    second: bool = False
+    """Next to the best of its column."""
 
 
 Line = tuple[Cell, ...]

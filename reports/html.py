@@ -14,12 +14,22 @@ from markupsafe import Markup, escape
 from reports.drawing import Drawing
 from reports.grid import on_page
 from reports.page import Page
+from reports.plain_page import PlainPage
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(page: Page) -> str:
-    """The page as HTML."""
+    """The page of a run as HTML."""
+    return _environment().get_template("index.html.j2").render(page=page)
+
+
+def render_plain(page: PlainPage) -> str:
+    """A page of sections as HTML."""
+    return _environment().get_template("plain_page.html.j2").render(page=page)
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -30,7 +40,7 @@ def render(page: Page) -> str:
     )
     filters: dict[str, Any] = environment.filters
     filters.update(on_page=on_page, svg_uri=_svg_uri, breakable=_breakable)
-    return environment.get_template("index.html.j2").render(page=page)
+    return environment
 
 
 def _breakable(name: str) -> Markup:

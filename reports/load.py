@@ -4,17 +4,16 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from reports import ReportError
+from reports.progress import MISSING
 from reports.records import SCHEMA, Json, Plan, PlanRow, Problem, Record, Results, plan_from, record_from
 
 _SCORE_TYPES = {"split": "str", "image": "str", "metric": "str", "value": "float64"}
@@ -57,16 +56,34 @@ def load(run: Path) -> Results:
         notes=(*score_notes, *curve_notes, *_disagreements(records, scores)),
         scores=scores,
         curves=curves.loc[curves["name"] == "loss"].reset_index(drop=True),
-        experiment_yaml=_text_or_nothing(run / "experiment.yaml"),
+        experiment_yaml=text_or_nothing(run / "experiment.yaml"),
     )
+
+
+def trial_records(folder: Path, numbers: Iterable[int]) -> tuple[tuple[Record, ...], tuple[str, ...]]:
+    """The records of the trials of a search, and a note for each that cannot be read.
+
+    A trial that failed before it was trained has none: that is nothing odd.
+    """
+    found: list[Record] = []
+    notes: list[str] = []
+    for number in numbers:
+        for path in sorted((folder / f"trial.{number}").glob("seed*/record.json")):
+            try:
+                found.append(record_from(_json(path)))
+            except _UnreadableError as error:
+                notes.append(f"Trial {number}: record.json {error}.")
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                notes.append(f"Trial {number}: record.json {_form(error)}.")
+    return tuple(found), tuple(notes)
 
 
 def _plan(run: Path) -> Plan:
     path = run / "plan.json"
     if not path.is_file():
         raise ReportError(
-            f"{run}: no plan.json here; a report is made from the folder of a run (runs/<experiment>), "
-            "as `python -m benchmark run` writes it"
+            f"{run}: no plan.json here; a report is made from the folder of a run or a search (runs/<experiment>), "
+            "as `python -m benchmark run` writes it, or from the file that `measure --json` wrote"
         )
     try:
         return plan_from(_json(path))
@@ -112,7 +129,7 @@ def _form(error: Exception) -> str:
 def _record_or_problem(place: _Place) -> Record | Problem:
     path = place.folder / "record.json"
     if not path.exists():
-        return Problem(place.row, place.seed, "missing", "no record.json: not run yet, or stopped on the way")
+        return Problem(place.row, place.seed, MISSING, "no record.json: not run yet, or stopped on the way")
     try:
         record = record_from(_json(path))
     except _UnreadableError as error:
@@ -211,19 +228,18 @@ def _disagreements(records: tuple[Record, ...], scores: pd.DataFrame) -> list[st
 
 def _means(scores: pd.DataFrame) -> dict[tuple[str, int | None, str, str], float]:
     """(row, seed, split, metric) -> mean over the images."""
-    seeds = [None if pd.isna(seed) else int(seed) for seed in scores["seed"]]
-    values: dict[tuple[str, int | None, str, str], list[float]] = defaultdict(list)
-    keys = zip(scores["row"], seeds, scores["split"], scores["metric"], strict=True)
-    for key, value in zip(keys, scores["value"], strict=True):
-        values[key].append(value)
-    return {key: fmean(found) for key, found in values.items()}
+    of_images: Any = scores.groupby([*_KEYS, "split", "metric"], dropna=False, as_index=False)["value"].mean()
+    seeds = [None if pd.isna(seed) else int(seed) for seed in of_images["seed"]]
+    keys = zip(of_images["row"], seeds, of_images["split"], of_images["metric"], strict=True)
+    return dict(zip(keys, of_images["value"], strict=True))
 
 
 def _label(place: _Place) -> str:
     return place.row if place.seed is None else f"{place.row}, seed {place.seed}"
 
 
-def _text_or_nothing(path: Path) -> str:
+def text_or_nothing(path: Path) -> str:
+    """The text of a file; empty where there is none."""
     try:
         return path.read_text(encoding="utf-8", errors="backslashreplace")
     except OSError:

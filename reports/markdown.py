@@ -15,6 +15,7 @@ from reports.drawing import Drawing
 from reports.examples import Example
 from reports.grid import Cell, Grid, Line, on_page
 from reports.page import Page
+from reports.plain_page import PlainPage
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
@@ -26,7 +27,16 @@ class Ready(str):
 
 
 def render(page: Page, names: Mapping[str, str]) -> str:
-    """The page as Markdown. `names`: file names (without suffix) of figures and example sheets."""
+    """The page of a run as Markdown. `names`: file names (without suffix) of figures and example sheets."""
+    return _environment(names).get_template("report.md.j2").render(page=page)
+
+
+def render_plain(page: PlainPage, names: Mapping[str, str]) -> str:
+    """A page of sections as Markdown. `names`: file names (without suffix) of figures."""
+    return _environment(names).get_template("plain_page.md.j2").render(page=page)
+
+
+def _environment(names: Mapping[str, str]) -> Environment:
     # What a template prints is escaped unless a filter made it `Ready`: forgetting a filter shows, but does no harm.
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -46,17 +56,17 @@ def render(page: Page, names: Mapping[str, str]) -> str:
 
     filters: dict[str, Any] = environment.filters
     filters.update(table=table, fenced=fenced, html_text=html_text, figure=figure, sheet=sheet)
-    return environment.get_template("report.md.j2").render(page=page)
+    return environment
 
 
 def escape(text: str) -> str:
     """Text as Markdown shows it letter by letter, on one line, also inside a table."""
-    line = " ".join(text.split())
-    for letter, entity in _ENTITIES.items():
+    line = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    for letter, entity in _ENTITIES.items():  # last, as their own signs must not be escaped
         line = line.replace(letter, entity)
     # The entities in addresses keep GitHub from making links of them; the last one keeps a line from opening a list.
-    line = _SPECIAL.sub(r"\\\1", line).replace("://", "&#58;//").replace("www.", "www&#46;")
-    return re.sub(r"^(\d*)([-+=.)])(?=\s|$)", r"\1\\\2", line)
+    line = line.replace("://", "&#58;//").replace("www.", "www&#46;")
+    return re.sub(r"^(\d*)([-+=.)])(?=[-=\s]|$)", r"\1\\\2", line)
 
 
 def html_text(text: str) -> Ready:

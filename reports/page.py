@@ -3,17 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports import costs, differences, figures, gates, metrics, provenance, tables, text
+from reports import claims, costs, coverage, differences, figures, gates, metrics, provenance, tables, text
 from reports.answer import Answer, answer
+from reports.degradation import degradation
+from reports.differences import Compared
 from reports.drawing import Drawing, render, style
 from reports.examples import Examples, examples
+from reports.forest import forest
+from reports.front import Front, front
 from reports.grid import Grid
+from reports.image_differences import ImageDifferences, image_differences
 from reports.metrics import Metric
+from reports.outlook import outlook
+from reports.progress import still_to_come
 from reports.records import Results
+from reports.severity import by_severity
 from reports.summary import (
     BASE,
-    Difference,
     Summary,
+    complete,
     curves_of,
     image_count,
     ranked,
@@ -72,17 +80,35 @@ class Page:
     experiment_yaml: str
     glossary: tuple[Metric, ...]
     csv_only: tuple[Grid, ...]
+    front: Front | None = None
+    """The same as `quality_latency`, as a figure of links for the page."""
+    image_differences: tuple[ImageDifferences, ...] = ()
+    severity: Grid | None = None
+    degradation: Grid | None = None
+    outlook: tuple[str, ...] = ()
+    """What would change the verdict."""
+    claims: Grid | None = None
+    appendix: tuple[Grid, ...] = ()
+    partial: str = ""
+    """What is still to come; empty where every planned record is there."""
+    reload_seconds: int = 0
+    """How often a browser loads the page anew while the run goes on; 0: never."""
 
     @property
     def grids(self) -> tuple[Grid, ...]:
         """Every grid that goes into a CSV file."""
-        fixed = (self.ranking, self.all_metrics, self.gates, self.cost, self.problems, self.provenance)
-        return (*(grid for grid in fixed if grid), *(one.grid for one in self.comparisons), *self.csv_only)
+        fixed = (
+            self.ranking, self.all_metrics, self.gates, self.cost, self.problems, self.provenance, self.severity,
+            self.degradation, self.claims,
+        )  # fmt: skip
+        compared = (one.grid for one in self.comparisons)
+        return (*(grid for grid in fixed if grid), *compared, *self.csv_only, *self.appendix)
 
     @property
     def drawings(self) -> tuple[Drawing, ...]:
         """Every figure."""
-        found = (self.quality_latency, self.stage_gains, *(one.drawing for one in (*self.comparisons, *self.training)))
+        repeated = (one.drawing for one in (*self.comparisons, *self.training, *self.image_differences))
+        found = (self.quality_latency, self.stage_gains, *repeated)
         return tuple(drawing for drawing in found if drawing)
 
 
@@ -93,15 +119,20 @@ def build(results: Results) -> Page:
     trained = ranked([row for row in rows.values() if not row.is_floor], primary)
     finished = any(row.finished for row in rows.values())
     found = costs.all_costs(list(rows.values()))
+    drawn = figures.points(trained, primary)
+    floors = [row for row in rows.values() if row.is_floor]
     with style():
         quality_latency, without_latency = _quality_latency(trained, list(rows.values()), primary)
-        comparisons = _comparisons(rows, results, primary)
+        compared = differences.compared(rows, results, primary)
+        comparisons = _comparisons(compared, primary, results.plan.margin)
         gains = _stage_gains(trained, primary)
         training = tuple(_training(row, results) for row in _by_plan(rows) if row.attempts)
+        by_image = image_differences(_first(trained), rows, results, primary)
     return Page(
         title=text.printable(results.plan.experiment),
+        partial=still_to_come(results),
         facts=_facts(results, rows),
-        answer=answer(rows, results.problems, primary, image_count(results)),
+        answer=answer(rows, results, primary),
         reading=differences.reading(len(results.plan.seeds), primary, results.plan.margin),
         ranking=tables.ranking(list(rows.values()), primary) if finished else None,
         all_metrics=tables.all_metrics(list(rows.values()), primary) if finished else None,
@@ -123,7 +154,20 @@ def build(results: Results) -> Page:
         experiment_yaml=results.experiment_yaml,
         glossary=_glossary(rows, primary),
         csv_only=(costs.all_stages(_by_plan(rows)),) if training else (),
+        front=front(drawn, trained, floors, primary) if drawn else None,
+        image_differences=by_image,
+        severity=by_severity(list(rows.values()), results, primary),
+        degradation=degradation(results),
+        outlook=outlook(compared, primary, results.plan.margin),
+        claims=claims.grid(claims.judge(results, rows)),
+        appendix=tuple(grid for grid in (coverage.appendix(),) if grid),
     )
+
+
+def _first(trained: Sequence[Summary]) -> Summary | None:
+    """The best row that fails no gate, of those with as many seeds as any; the best at all where every row fails."""
+    peers = complete(trained)
+    return next((row for row in peers if not row.failed_gates), peers[0] if peers else None)
 
 
 def _by_plan(rows: dict[str, Summary]) -> list[Summary]:
@@ -169,21 +213,19 @@ def _quality_latency(
     return drawing, f"Without latency here, so not shown: {text.listing(lacking)}." if lacking else ""
 
 
-def _comparisons(rows: dict[str, Summary], results: Results, primary: Metric) -> tuple[Comparison, ...]:
-    return tuple(
-        Comparison(one.table, one.grid, _dots(one.table, one.found, primary, results.plan.margin))
-        for one in differences.compared(rows, results, primary)
-    )
+def _comparisons(compared: Sequence[Compared], primary: Metric, margin: float) -> tuple[Comparison, ...]:
+    return tuple(Comparison(one.table, one.grid, _dots(one, primary, margin)) for one in compared)
 
 
-def _dots(table: str, found: Sequence[Difference], primary: Metric, margin: float) -> Drawing:
-    name = text.printable(table)
+def _dots(one: Compared, primary: Metric, margin: float) -> Drawing:
+    name = text.printable(one.table)
     band = " The shaded band is what the experiment counts as too small to matter." if margin else ""
     return render(
-        figures.difference_dots(found, primary, margin),
-        f"differences_{table}",
-        f"Table {name}: {primary.label} minus that of base. A dot is a seed, the bar their mean.{band}",
-        f"Dot plot of the differences in table {name}; the numbers are in the table beside it.",
+        forest(one.found, one.verdicts, primary, margin, BASE),
+        f"differences_{one.table}",
+        f"Table {name}: {primary.label} minus that of base. A square is the mean, hollow where there is no word; the "
+        f"line is its interval, a dot is a seed.{band}",
+        f"Forest plot of the differences in table {name}; the numbers are in the table beside it.",
     )
 
 

@@ -5,7 +5,7 @@ from typing import cast
 
 from reports import text
 from reports.grid import Cell, Column, Grid, plain
-from reports.records import Json, Record, Results
+from reports.records import Json, Results
 from reports.summary import Summary
 
 _FIELDS = {
@@ -24,11 +24,15 @@ _FIELDS = {
 
 def grid(results: Results) -> Grid:
     """One line a fact; a fact in which the records differ lists every value with how many records have it."""
-    records = results.records
-    facts = {label: _counted([_field(record, name) for record in records]) for name, label in _FIELDS.items()}
-    facts |= {"versions": _counted([_versions(record) for record in records])}
-    facts |= {"seeds": ", ".join(map(str, results.plan.seeds)), "started": _period(records)}
-    lines = tuple((plain(name), plain(value)) for name, value in facts.items() if value)
+    return facts([record.provenance for record in results.records], results.plan.seeds)
+
+
+def facts(found: Sequence[Json], seeds: Sequence[int] = ()) -> Grid:
+    """The same from the provenance of each record; seeds are left out where there are none."""
+    values = {label: _counted([_field(one, name) for one in found]) for name, label in _FIELDS.items()}
+    values |= {"versions": _counted([_versions(one) for one in found])}
+    values |= {"seeds": ", ".join(map(str, seeds)), "started": _period(found)}
+    lines = tuple((plain(name), plain(value)) for name, value in values.items() if value)
     columns = (Column("fact", "fact", numeric=False, heads_row=True), Column("value", "value", numeric=False))
     return Grid("provenance", "Provenance of the records.", columns, lines)
 
@@ -53,15 +57,15 @@ def citations(rows: Sequence[Summary]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entry.strip() for row in rows if row.model for entry in row.model.citations))
 
 
-def _field(record: Record, name: str) -> str:
-    value = record.provenance.get(name)
+def _field(provenance: Json, name: str) -> str:
+    value = provenance.get(name)
     shown = "" if value is None else str(value)
-    dirty = name == "commit" and shown and record.provenance.get("dirty")
+    dirty = name == "commit" and shown and provenance.get("dirty")
     return f"{shown} with uncommitted changes" if dirty else shown
 
 
-def _versions(record: Record) -> str:
-    versions = record.provenance.get("versions")
+def _versions(provenance: Json) -> str:
+    versions = provenance.get("versions")
     if not isinstance(versions, dict):
         return ""
     return ", ".join(f"{name} {version}" for name, version in cast(Json, versions).items())
@@ -75,8 +79,8 @@ def _counted(values: Sequence[str]) -> str:
     return "; ".join(f"{value} ({text.count(present.count(value), 'record')})" for value in different)
 
 
-def _period(records: Sequence[Record]) -> str:
-    started = sorted(str(record.provenance["started"]) for record in records if record.provenance.get("started"))
+def _period(found: Sequence[Json]) -> str:
+    started = sorted(str(one["started"]) for one in found if one.get("started"))
     if not started:
         return ""
     return started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}"

@@ -129,7 +129,7 @@ def difference(row: Summary, reference: Summary, metric: Metric, scores: pd.Data
     Args: scores: `image_scores` of the metric, for the share of images improved; None leaves that out.
     """
     of_row, of_reference = row.by_seed(metric.name), reference.by_seed(metric.name)
-    pairs = _seed_pairs(of_row, of_reference)
+    pairs = seed_pairs(of_row, of_reference)
     if not pairs:
         return None
     gains = [] if scores is None else _gains(row, reference, metric, scores, list(pairs.values()))
@@ -210,7 +210,7 @@ def _over_seeds(gates: Sequence[Gate]) -> Gate:
     return replace(worst, measured=median(measured) if measured else None)
 
 
-def _seed_pairs(
+def seed_pairs(
     row: Mapping[int | None, float], reference: Mapping[int | None, float]
 ) -> dict[int | None, tuple[int | None, int | None]]:
     """Seed shown -> (seed of the row, seed of the reference)."""

@@ -1,6 +1,7 @@
 """The tables of scores: the ranking, and all metrics of all rows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from reports import costs, gates, text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
@@ -59,15 +60,24 @@ def metric_names(rows: Sequence[Summary], primary: Metric) -> list[str]:
     return ordered(names | {primary.name}, primary.name)
 
 
-def _best(trained: Sequence[Summary], shown: Sequence[Metric]) -> dict[str, float]:
-    """Metric -> the value to set in bold: the best of rows with equally many finished seeds, where they differ."""
+@dataclass(frozen=True)
+class _Top:
+    """The best value of a metric and the next to it; None where no other differs."""
+
+    best: float
+    second: float | None
+
+
+def _best(trained: Sequence[Summary], shown: Sequence[Metric]) -> dict[str, _Top]:
+    """Metric -> the values to set off: the best two of rows with equally many finished seeds, where they differ."""
     peers = complete(trained)
-    best: dict[str, float] = {}
+    found: dict[str, _Top] = {}
     for one in shown if len(peers) > 1 else ():
-        values = [value for value in (row.mean(one.name) for row in peers) if value is not None]
-        if len(set(values)) > 1:
-            best[one.name] = min(values, key=one.badness)
-    return best if len(peers) > 1 else {}
+        values = {value for value in (row.mean(one.name) for row in peers) if value is not None}
+        if len(values) > 1:
+            best, second, *_ = sorted(values, key=one.badness)
+            found[one.name] = _Top(best, second if len(peers) > 2 else None)
+    return found
 
 
 def _ranking_columns(shown: Sequence[Metric], primary: Metric) -> tuple[Column, ...]:
@@ -84,9 +94,9 @@ def _ranking_columns(shown: Sequence[Metric], primary: Metric) -> tuple[Column, 
         *metrics[1:],
         Column("params", "params", hint="Number of parameters."),
         Column("macs", "MACs", "G", hint="Multiply-adds of convolutions and matrix products."),
-        Column("trained_seconds", "trained", hint="Time of the stages this row trained, all seeds together."),
-        Column("trained_steps", "steps trained", hint="All seeds together."),
-        Column("reused_steps", "steps reused", hint="Steps whose weights came from the stage store."),
+        Column("trained_seconds", "trained", hint="Time of the stages this row trained, all seeds.", csv_only=True),
+        Column("trained_steps", "steps trained", hint="All seeds together.", csv_only=True),
+        Column("reused_steps", "steps reused", hint="Steps whose weights came from the stage store.", csv_only=True),
     )
 
 
@@ -100,7 +110,7 @@ def _spread_column(one: Metric, csv_only: bool) -> Column:
 
 
 def _ranking_line(
-    place: int | None, row: Summary, shown: Sequence[Metric], primary: Metric, best: dict[str, float]
+    place: int | None, row: Summary, shown: Sequence[Metric], primary: Metric, best: dict[str, _Top]
 ) -> Line:
     metrics = [_metric_cell(row, one, best) for one in shown]
     return (
@@ -123,10 +133,11 @@ def _seeds_cell(row: Summary) -> Cell:
     return Cell(done, str(done) if done == row.planned else f"{done} of {row.planned}")
 
 
-def _metric_cell(row: Summary, one: Metric, best: dict[str, float]) -> Cell:
+def _metric_cell(row: Summary, one: Metric, best: dict[str, _Top]) -> Cell:
     mean = row.mean(one.name)
-    is_best = not row.is_floor and mean is not None and best.get(one.name) == mean
-    return Cell(mean, text.number(mean, one.decimals), best=is_best)
+    top = None if row.is_floor or mean is None else best.get(one.name)
+    shown = Cell(mean, text.number(mean, one.decimals))
+    return replace(shown, best=mean == top.best, second=mean == top.second) if top else shown
 
 
 def _spread_cell(row: Summary, one: Metric) -> Cell:
@@ -180,6 +191,6 @@ def _ranking_notes(trained: Sequence[Summary]) -> list[str]:
     return notes
 
 
-def _metrics_line(row: Summary, shown: Sequence[Metric], best: dict[str, float]) -> Line:
+def _metrics_line(row: Summary, shown: Sequence[Metric], best: dict[str, _Top]) -> Line:
     cells = [cell for one in shown for cell in (_metric_cell(row, one, best), _spread_cell(row, one))]
     return (plain(row.row), *cells)

@@ -1,0 +1,70 @@
+"""How fast a large report is written: `make bench`, for comparing two states of the code."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reports import write
+
+ROWS, SEEDS, IMAGES, STEPS = 30, 5, 100, 500
+METRICS = ("psnr", "psnr_spots", "psnr_background", "harm", "score", "ssim", "ms_ssim", "fixed_share", "texture")
+
+
+def test_a_report_of_thirty_rows_five_seeds_and_a_hundred_images(benchmark: Any, tmp_path: Path) -> None:
+    """From records to pages, tables and figures; it should stay below 10 s on two idle cores."""
+    names = ["base", *(f"table{row % 3}.row{row}" for row in range(1, ROWS))]
+    tmp_path.joinpath("plan.json").write_text(json.dumps(_plan(names)))
+    rng = np.random.default_rng(0)
+    for name in names:
+        for seed in range(SEEDS):
+            _write_row(tmp_path / name / f"seed{seed}", name, seed, rng)
+    page = benchmark.pedantic(write, args=(tmp_path,), rounds=2)
+    assert len(list(page.parent.glob("figures/loss_*.svg"))) == ROWS
+
+
+def _plan(names: list[str]) -> dict[str, Any]:
+    rows = [
+        {"row": name, "table": name.split(".")[0] if "." in name else None, "kind": "trained", "seeds": [*range(SEEDS)]}
+        for name in names
+    ]
+    return {
+        "schema": 1,
+        "experiment": "large",
+        "primary": "psnr",
+        "margin": 0.1,
+        "seeds": [*range(SEEDS)],
+        "rows": rows,
+    }
+
+
+def _write_row(folder: Path, name: str, seed: int, rng: np.random.Generator) -> None:
+    folder.mkdir(parents=True)
+    values = rng.normal(30.0, 1.0, (IMAGES, len(METRICS)))
+    images = [("test", f"face_{image:03d}") for image in range(IMAGES)]
+    lines = [(*images[i], metric, values[i, m]) for i in range(IMAGES) for m, metric in enumerate(METRICS)]
+    _csv(folder / "scores.csv", ("split", "image", "metric", "value"), lines)
+    curve = [(stage, step, "loss", rng.normal()) for stage in ("coarse", "psnr") for step in range(1, STEPS + 1)]
+    _csv(folder / "curve.csv", ("stage", "step", "name", "value"), curve)
+    scores = {metric: {"mean": values[:, m].mean(), "std": 1.0, "n": IMAGES} for m, metric in enumerate(METRICS)}
+    (folder / "record.json").write_text(json.dumps(_record(name, seed, scores)))
+
+
+def _record(name: str, seed: int, scores: dict[str, Any]) -> dict[str, Any]:
+    stages = [
+        {"name": stage, "key": f"{stage}-{name}-{seed}", "reused": False, "steps": STEPS, "val": {"psnr": 30.0 + place}}
+        for place, stage in enumerate(("coarse", "psnr"))
+    ]
+    latency = {"name": "latency", "measured": 20.0 + len(name), "limit": 50, "unit": "ms", "result": "passed"}
+    model = {"params": 70_000, "macs": 10**8, "weight_bytes": {"float32": 280_000}}
+    return {
+        "schema": 1, "row": name, "tables": [name.split(".")[0]] if "." in name else [], "seed": seed, "status": "done",
+        "model": model, "gates": [latency], "stages": stages, "scores": {"test": scores}, "provenance": {},
+    }  # fmt: skip
+
+
+def _csv(file: Path, header: tuple[str, ...], lines: list[tuple[Any, ...]]) -> None:
+    with file.open("w", newline="") as handle:
+        csv.writer(handle).writerows([header, *lines])

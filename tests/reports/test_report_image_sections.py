@@ -1,0 +1,158 @@
+"""Severity, image by image, the damage of the data, examples beyond the budget, points of the front."""
+
+import csv
+import re
+from dataclasses import replace
+from itertools import pairwise
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from reports.degradation import degradation, spots_shares
+from reports.drawing import style
+from reports.examples import examples
+from reports.figures import points
+from reports.front import HEIGHT, WIDTH, front
+from reports.image_differences import image_differences, mean_gains
+from reports.load import load
+from reports.metrics import metric
+from reports.severity import by_severity, thirds
+from reports.summary import ranked, summaries
+
+PSNR = metric("psnr")
+MANY = tuple(f"i{place}" for place in range(9))
+
+
+def read(run):
+    results = load(run)
+    return results, summaries(results)
+
+
+@given(st.dictionaries(st.text(min_size=1), st.floats(20, 60), min_size=6, max_size=50))
+def test_thirds_share_out_every_image_once_from_mild_to_severe(untouched):
+    """Parts differ by at most one image; no image of a part is more damaged than one of the next."""
+    parts = thirds(untouched, PSNR)
+    assert sorted(image for part in parts for image in part) == sorted(untouched)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    for milder, worse in pairwise(parts):
+        assert min(untouched[image] for image in milder) >= max(untouched[image] for image in worse)
+
+
+def test_few_images_are_not_sorted_by_severity(make_run):
+    """Four images give no thirds, and the section is left out."""
+    results, rows = read(make_run())
+    assert by_severity(list(rows.values()), results, PSNR) is None
+
+
+def test_severity_averages_to_the_mean_of_the_row(make_run):
+    """The three parts of nine images are of one size, so their mean is the row's."""
+    results, rows = read(make_run(images=MANY))
+    grid = by_severity(list(rows.values()), results, PSNR)
+    for line in (*grid.lines, *grid.apart):
+        assert np.mean([cell.value for cell in line[1:]]) == pytest.approx(rows[line[0].value].mean("psnr"))
+    untouched = [cell.value for cell in grid.apart[0][1:]]
+    assert untouched == sorted(untouched, reverse=True)
+
+
+def test_gains_of_images_average_to_the_gain_of_the_row(make_run):
+    """Mean over seeds, then over images; against a floor row too."""
+    results, rows = read(make_run(images=MANY))
+    for reference in ("base", "identity"):
+        gains = mean_gains(rows["heads.residual"], rows[reference], results, PSNR)
+        assert set(gains) == set(MANY)
+        expected = rows["heads.residual"].mean("psnr") - rows[reference].mean("psnr")
+        assert np.mean(list(gains.values())) == pytest.approx(expected)
+
+
+def test_the_images_helped_least_and_most_are_named(make_run):
+    """As the sorted bars show them; a leader is not held against itself."""
+    results, rows = read(make_run(images=MANY, offsets={"heads.residual": 1.0}))
+    with style():
+        against_base, against_nothing = image_differences(rows["heads.residual"], rows, results, PSNR)
+        (alone,) = image_differences(rows["base"], rows, results, PSNR)
+    gains = mean_gains(rows["heads.residual"], rows["base"], results, PSNR)
+    assert min(gains, key=gains.get) in against_base.sentences[1]
+    assert max(gains, key=gains.get) in against_base.sentences[2]
+    assert f"on {sum(gain > 0 for gain in gains.values())} of 9" in against_base.sentences[0]
+    assert "identity" in against_nothing.sentences[0] and "identity" in alone.sentences[0]
+
+
+def test_the_area_of_spots_follows_from_three_psnr(make_run):
+    """Errors made with known areas give these areas back; an image without error tells nothing."""
+    run = make_run(images=("a", "b", "c"))
+    areas = {"a": 0.02, "b": 0.25}
+    lines = []
+    for image, area in areas.items():
+        errors = {"psnr_spots": 400.0, "psnr_background": 2.0, "psnr": 400.0 * area + 2.0 * (1 - area)}
+        lines += [("test", image, name, 10 * np.log10(255**2 / error)) for name, error in errors.items()]
+    lines += [("test", "c", name, 100.0) for name in ("psnr", "psnr_spots", "psnr_background")]
+    with (run / "identity" / "scores.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("split", "image", "metric", "value"), *lines])
+    results = load(run)
+    assert spots_shares(results) == pytest.approx(sorted(areas.values()))
+    last = degradation(results).lines[-1]
+    assert last[0].text == "area of the spots" and last[2].value == pytest.approx(2.0) and last[-1].value == 2
+
+
+def test_without_a_scored_identity_nothing_is_said_of_the_data(make_run):
+    """No row of doing nothing, no analysis."""
+    assert degradation(load(make_run(floors=()))) is None
+
+
+def test_examples_beyond_the_budget_are_linked_to_files_that_are_there(make_run):
+    """The pictures stay below the budget; the rest leads to the run's own files."""
+    run = make_run(images=("a b", "100%", "c#d", "e", "f", "g"))
+    results, rows = read(run)
+    all_of_them = examples(rows, results, PSNR)
+    sizes = [sum(len(uri) for c in one.columns for uri in (c.compared, c.whole, c.detail, c.error))
+             for one in all_of_them.shown]  # fmt: skip
+    few = examples(rows, results, PSNR, budget_bytes=max(sizes) + min(sizes) // 2)
+    assert len(all_of_them.shown) == 6 and all_of_them.linked == ()
+    assert len(few.shown) == 1 and len(few.linked) == 5
+    for link in (link for one in few.linked for link in one.links):
+        assert re.fullmatch(r"\.\./[\w./%-]+", link.href)
+        with Image.open(run / unquote(link.href).removeprefix("../")) as image:
+            assert image.size == (96, 72)
+
+
+def test_points_stand_where_their_numbers_say(make_run):
+    """Inside the plane; faster is further left, better is higher; larger files have larger areas."""
+    _, rows = read(make_run())
+    trained = ranked([row for row in rows.values() if not row.is_floor], PSNR)
+    found = points(trained, PSNR)
+    picture = front(found, trained, [rows["identity"]], PSNR)
+    spots = {spot.row: spot for spot in picture.spots}
+    left, top, right, bottom = picture.plane
+    for one in found:
+        spot = spots[one.row.row]
+        assert left <= spot.x <= right and top <= spot.y <= bottom
+        assert trained[spot.rank - 1].row == one.row.row
+        for other in found:
+            assert (one.latency_ms < other.latency_ms) == (spot.x < spots[other.row.row].x)
+            assert (one.quality > other.quality) == (spot.y < spots[other.row.row].y)
+    areas = [spots[one.row.row].radius ** 2 / one.weight_bytes for one in found]
+    assert max(areas) == pytest.approx(min(areas), rel=0.03)
+    assert 0 < right <= WIDTH and bottom <= HEIGHT
+
+
+@given(st.lists(st.tuples(st.floats(1e-3, 1e5), st.floats(-50, 100)), min_size=1, max_size=8))
+def test_any_numbers_give_a_picture_with_ticks(shared_points, numbers):
+    """Equal points, one point, latencies of any span."""
+    trained, point = shared_points
+    found = [replace(point, latency_ms=time, quality=quality) for time, quality in numbers]
+    picture = front(found, trained, [], PSNR)
+    left, top, right, bottom = picture.plane
+    assert all(left <= spot.x <= right and top <= spot.y <= bottom for spot in picture.spots)
+    assert len(picture.x_ticks) >= 2 and len(picture.y_ticks) >= 2
+
+
+@pytest.fixture(scope="module")
+def shared_points(written):
+    """The ranked rows of a run and one of its points."""
+    _, rows = read(written.parent)
+    trained = ranked([row for row in rows.values() if not row.is_floor], PSNR)
+    return trained, points(trained, PSNR)[0]

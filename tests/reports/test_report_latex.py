@@ -1,0 +1,98 @@
+"""LaTeX tables: nothing in a name is a command, best and second are set off, and TeX takes them all."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports import latex
+from reports.grid import Cell, Column, Grid
+
+COMMANDS = re.compile(r"\\(?:text[a-z]+|ldots|times|cdot|pm|leq|geq|mu|checkmark)(?:\{\})?|\\[{}$&#%_]")
+DOCUMENT = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\usepackage{booktabs,amssymb,textcomp}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+def grid_of(*cells, caption="c", notes=()):
+    return Grid(
+        "a_b", caption, (Column("row", "row", numeric=False), Column("psnr", "PSNR", "dB")), (cells,), (), notes
+    )
+
+
+@given(st.text())
+def test_escaped_text_has_no_active_letter(text):
+    """After our own commands are taken out, no letter is left that TeX would act on; braces are balanced."""
+    escaped = latex.escape(text)
+    left = COMMANDS.sub("", escaped)
+    assert not re.search(r"[\\$&#%_^~]", left.replace("$$", ""))
+    assert left.count("{") == left.count("}") and "\n" not in escaped
+
+
+@given(st.text(alphabet=st.characters(codec="latin-1", categories=["L", "N"])))
+def test_ordinary_letters_stay_as_they_are_or_are_named(text):
+    """Letters of western languages pass or stand as a code point, never as nothing."""
+    assert all(latex.escape(letter) for letter in text)
+
+
+def test_best_is_bold_and_second_is_underlined():
+    """And only they; an absent value is a dash."""
+    grid = Grid(
+        "t",
+        "c",
+        (Column("x", "x"), Column("y", "y"), Column("z", "z"), Column("v", "v")),
+        ((Cell(3, "3.0", best=True), Cell(2, "2.0", second=True), Cell(1, "1.0"), Cell(None, "–")),),
+    )
+    text = latex.render(grid)
+    assert r"\textbf{3.0} & \underline{2.0} & 1.0 & -- \\" in text
+    assert text.count(r"\textbf") == text.count(r"\underline") == 1
+
+
+def test_columns_of_the_csv_file_alone_are_left_out():
+    """What is not on the page is not in the paper."""
+    columns = (Column("a", "a"), Column("b", "b", csv_only=True))
+    text = latex.render(Grid("t", "c", columns, ((Cell(1, "1"), Cell(2, "2")),)))
+    assert r"\begin{tabular}{@{}r@{}}" in text and "2" not in text
+
+
+def test_the_report_has_best_and_second_of_its_ranking(written):
+    """With three rows, the primary metric has one of each, in bold and underlined."""
+    text = (written / "tables" / "ranking.tex").read_text()
+    lines = [line for line in text.splitlines() if line.endswith(r"\\")]
+    cells = [line.removesuffix(r"\\").split(" & ") for line in lines]
+    column = [line[2].strip() for line in cells[1:4]]
+    assert [
+        bool(re.match(start, cell)) for start, cell in zip((r"\\textbf", r"\\underline", r"\d"), column, strict=True)
+    ]
+    assert column[0].startswith(r"\textbf{") and column[1].startswith(r"\underline{") and column[2][0].isdigit()
+    assert r"\midrule" in text and "toprule" in text and "Underlined" in text
+
+
+def test_every_table_that_is_shown_has_its_tex_file(written):
+    """Only what has no text at all (all stages, seed by seed) is for the CSV file alone."""
+    names = {suffix: {path.stem for path in (written / "tables").glob(f"*.{suffix}")} for suffix in ("csv", "tex")}
+    assert names["tex"] < names["csv"] and names["csv"] - names["tex"] == {"stages"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (Debian: texlive-latex-recommended)")
+def test_tex_compiles_all_tables_of_a_report_with_hostile_names(hostile, tmp_path):
+    """pdflatex ends without any error, whatever rows, images and reasons are called."""
+    tables = [path.read_text() for path in sorted((hostile / "tables").glob("*.tex"))]
+    everything = "".join(map(chr, [*range(32, 0x250), 0x2026, 0x2713, 0x6F22, 0x1F600]))
+    tables.append(
+        latex.render(grid_of(Cell(everything, everything), Cell(1, "1"), caption=everything, notes=(everything,)))
+    )
+    (tmp_path / "all.tex").write_text(DOCUMENT % "\n\\clearpage\n".join(tables), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=100)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-1500:]
+    assert len(tables) > 6 and (tmp_path / "all.pdf").stat().st_size > 5000

@@ -1,0 +1,90 @@
+"""`report --watch`: the page follows the run, says what is still to come, and ends current."""
+
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from benchmark.cli.report import command
+from reports import ReportError, write
+from reports.load import load
+from reports.progress import still_to_come
+from reports.watch import watch
+
+ROWS = {"base": None, "heads.a": "heads"}
+
+
+@pytest.fixture
+def going_on(make_run, tmp_path):
+    """A run of which heads.a has no record yet, and a function that brings one."""
+    run = make_run(rows=ROWS)
+    kept = tmp_path / "kept"
+    shutil.move(run / "heads.a", kept)
+
+    def bring(seed):
+        shutil.copytree(kept / f"seed{seed}", run / "heads.a" / f"seed{seed}")
+
+    return run, bring
+
+
+@pytest.mark.slow
+def test_the_page_follows_the_run_and_ends_when_all_is_there(going_on):
+    """It is written once at first, then once for each change and not when nothing changed; the last one is final."""
+    run, bring = going_on
+    looks = iter([lambda: None, lambda: bring(0), lambda: None, lambda: bring(1)])
+    updates, pages = [], []
+    for update in watch(run, 7, wait=lambda _: next(looks)()):
+        updates.append(update)
+        pages.append(update.page.read_text())
+    assert [update.there for update in updates] == [3, 4, 5] and {update.planned for update in updates} == {5}
+    assert updates[1].new == ("heads.a/seed0/curve.csv", "heads.a/seed0/record.json")
+    assert ['http-equiv="refresh" content="7"' in page for page in pages] == [True, True, False]
+    assert "still to come: heads.a (seeds 0, 1)" in pages[0] and "heads.a (seed 1)" in pages[1]
+    assert "still to come" not in pages[2]
+    watched = {path.name: path.read_bytes() for path in (run / "report").rglob("*") if path.is_file()}
+    write(run)
+    assert watched == {path.name: path.read_bytes() for path in (run / "report").rglob("*") if path.is_file()}
+
+
+def test_an_interrupt_leaves_a_page_that_does_not_reload(going_on):
+    """It still says that it is partial."""
+    run, _ = going_on
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(watch(run, 5, wait=interrupted))
+    page = (run / "report" / "index.html").read_text()
+    assert "refresh" not in page and "still to come" in page
+    assert "**Partial:** 3 of 5 records are there" in (run / "report" / "report.md").read_text()
+
+
+def test_what_is_to_come_names_rows_and_counts_the_rest(make_run):
+    """Failed rows have a record and are not awaited; of many rows only the first are named."""
+    run = make_run(
+        rows={"base": None} | {f"heads.{i}": "heads" for i in range(12)}, seeds=(0,), floors=(), images=("a",)
+    )
+    for i in range(12):
+        shutil.rmtree(run / f"heads.{i}")
+    text = still_to_come(load(run))
+    assert text.startswith("1 of 13 records are there; still to come: heads.0 (seed 0), heads.1 (seed 0)")
+    assert text.endswith("and 4 more rows.")
+
+
+def test_a_failed_row_is_not_awaited(make_run, edit):
+    """Its record is there, so the run is complete."""
+    run = make_run(rows=ROWS, seeds=(0,))
+    edit(run / "heads.a" / "seed0" / "record.json", status="failed", error={"message": "x"}, scores={})
+    assert [update.is_complete for update in watch(run, 5)] == [True]
+
+
+def test_the_command_watches_a_finished_run_once_and_refuses_what_is_no_run(make_run, tmp_path):
+    """A line with the page and the counts; a search or a file cannot be watched."""
+    run = make_run(rows={"base": None}, seeds=(0,))
+    done = CliRunner().invoke(command, [str(run), "--watch"])
+    assert done.exit_code == 0 and "2 of 2 records" in done.output
+    refused = CliRunner().invoke(command, [str(tmp_path), "--watch"])
+    assert refused.exit_code != 0 and "--watch is for the folder of a run" in str(refused.exception)
+    with pytest.raises(ReportError, match=r"no plan\.json"):
+        next(watch(tmp_path / "nowhere", 1))
