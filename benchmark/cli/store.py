@@ -39,7 +39,10 @@ def list_stages(folder: Path) -> None:
 @command.command("verify")
 @_folder
 def verify(folder: Path) -> int:
-    """Read all weights; exit code 1 if any stage is damaged. The next run trains such a stage again."""
+    """Read all weights to the last byte; exit code 1 if any stage is damaged.
+
+    Delete the folder of such a stage, and the next run trains it again.
+    """
     from benchmark.execution.inventory import damage, inventory
 
     stages = inventory(folder)
@@ -56,8 +59,8 @@ def verify(folder: Path) -> int:
 @click.option(
     "--older-than", "older_than_days", type=click.FloatRange(min=0), metavar="DAYS", help="Unchanged so long."
 )
-@click.option("--unused", is_flag=True, help="Named by no plan in the folder above the store.")
-@click.option("--experiment", metavar="NAME", help="Named by the plan of this run folder and by no other.")
+@click.option("--unused", is_flag=True, help="Named by no run folder beside the store.")
+@click.option("--experiment", metavar="NAME", help="Named by this run folder and by no other.")
 @click.option(
     "--down-to", "down_to_mb", type=click.FloatRange(min=0), metavar="MB", help="The oldest, until so much is left."
 )
@@ -97,7 +100,7 @@ def _line(stage: "StoredStage") -> str:
     from benchmark.cli.display import duration
 
     training = f"{stage.steps} steps in {duration(stage.seconds)}" if stage.state == "finished" else "-"
-    whose = ", ".join(stage.experiments) or "no plan here"
+    whose = ", ".join(stage.experiments) or "no run here"
     return (
         f"{stage.key[:8]}  {stage.state:10s}  {stage.name or '-':12s}  {training:28s}  "
         f"{stage.size_bytes / 1e6:9.2f} MB  {stage.age_days:6.1f} days  {whose}"

@@ -1,18 +1,20 @@
 """What lies in a stage store: how much, how old, for whom, and whether it is sound; and how to make room."""
 
+import re
 import shutil
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from benchmark.errors import RecordError
 from benchmark.execution.store import StageStore
 from benchmark.files import read_json
 
 _DAY_SECONDS = 86_400
+_KEY = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class StoredStage:
     age_days: float
     """Since its files last changed."""
     experiments: tuple[str, ...]
-    """The run folders beside the store whose plan names it."""
+    """The run folders beside the store whose plan or records name it."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,11 @@ class Choice:
 
 
 def inventory(root: Path) -> list[StoredStage]:
-    """All stages below a store's folder, oldest first. Raises RecordError if there is no such folder."""
-    if not root.is_dir():
+    """All stages below a store's folder, oldest first. Raises RecordError if it is no store."""
+    if not root.is_dir() or not _is_store(root):
         raise RecordError(f"{root}: no stage store here; `run` makes one beside its run folders (runs/.stages)")
     store, named = StageStore(root), _experiments_by_key(root.parent)
-    found = [_stored(store, folder.name, named) for folder in root.iterdir() if folder.is_dir()]
+    found = [_stored(store, folder.name, named) for folder in root.iterdir() if _KEY.fullmatch(folder.name)]
     return sorted(found, key=lambda stage: (-stage.age_days, stage.key))
 
 
@@ -93,6 +95,11 @@ def remove(root: Path, stage: StoredStage) -> bool:
         return is_ours
 
 
+def _is_store(root: Path) -> bool:
+    """Whether a folder holds nothing but stages: deleting in any other would delete results."""
+    return all(entry.name == ".leases" or _KEY.fullmatch(entry.name) for entry in root.iterdir())
+
+
 def _stored(store: StageStore, key: str, named: Mapping[str, tuple[str, ...]]) -> StoredStage:
     files = [file for file in store.folder(key).iterdir() if file.is_file()]
     result = store.finished(key)
@@ -111,14 +118,23 @@ def _stored(store: StageStore, key: str, named: Mapping[str, tuple[str, ...]]) -
 
 
 def _experiments_by_key(runs: Path) -> dict[str, tuple[str, ...]]:
-    """Stage key -> names of the run folders whose plan.json names it."""
-    named: defaultdict[str, list[str]] = defaultdict(list)
-    for file in sorted(runs.glob("*/plan.json")):
-        plan = read_json(file)
-        rows = plan.get("rows", []) if isinstance(plan, dict) else []
-        for key in {key for row in rows for stage in row.get("stages", []) for key in stage["keys"].values()}:
-            named[key].append(file.parent.name)
-    return {key: tuple(folders) for key, folders in named.items()}
+    """Stage key -> names of the run folders whose plan or records name it; a search has records alone."""
+    named: defaultdict[str, set[str]] = defaultdict(set)
+    for file in runs.glob("*/plan.json"):
+        for row in _entries(read_json(file), "rows"):
+            for stage in _entries(row, "stages"):
+                for key in stage.get("keys", {}).values():
+                    named[key].add(file.parent.name)
+    for file in runs.glob("*/*/seed*/record.json"):
+        for stage in _entries(read_json(file), "stages"):
+            named[stage.get("key", "")].add(file.parents[2].name)
+    return {key: tuple(sorted(folders)) for key, folders in named.items()}
+
+
+def _entries(data: Any, name: str) -> list[dict[str, Any]]:
+    """The mappings in a list of a parsed file; none where it has another form."""
+    found = data.get(name) if isinstance(data, dict) else None
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
 def _matches(stage: StoredStage, choice: Choice) -> bool:

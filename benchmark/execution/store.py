@@ -5,11 +5,11 @@ holds its lease, so that several commands may share a store and every stage is t
 """
 
 import fcntl
-import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from torch import Tensor
 
@@ -50,7 +50,10 @@ class StageStore:
             return None
         if not is_intact(self._weights_file(key)):
             return None
-        return StageResult(**meta)
+        try:
+            return StageResult(**meta)
+        except TypeError:  # of another form
+            return None
 
     def weights(self, key: str) -> dict[str, Tensor]:
         return read_weights(self._weights_file(key))
@@ -66,16 +69,15 @@ class StageStore:
 
     @contextmanager
     def lease(self, key: str) -> Generator[bool]:
-        """The right to train a stage: whether it is ours, or another process has it.
+        """The right to train or to delete a stage: whether it is ours, or another process has it.
 
-        It is a lock on the stage's folder, which the system takes back however the process ends.
+        It is a lock on a file of its own, which stays when the stage is deleted: who waits at a file that is gone would
+        get a lock that keeps nobody out. The system takes the lock back however the process ends.
         """
-        self.folder(key).mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.folder(key), os.O_RDONLY)
-        try:
+        file = self.root / ".leases" / key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as handle:
             yield _locked(handle)
-        finally:
-            os.close(handle)
 
     def publish(self, result: StageResult, restorer: Restorer, curve: Sequence[CurveRow]) -> None:
         """Store a finished stage; from the last line on, it is there for all."""
@@ -93,7 +95,7 @@ class StageStore:
         return self.root / key
 
 
-def _locked(handle: int) -> bool:
+def _locked(handle: IO[bytes]) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

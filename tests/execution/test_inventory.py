@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,8 +41,21 @@ def test_the_inventory_tells_state_steps_and_whose_it_is(store: StageStore) -> N
     assert {key: stage.state for key, stage in found.items()} == {"a": "finished", "b": "damaged", "c": "unfinished"}
     assert (found["a"].name, found["a"].steps, found["a"].experiments) == ("coarse", 3, ("mine",))
     assert found["b"].experiments == () and found["c"].size_bytes == len(b"half a state")
-    with pytest.raises(RecordError, match="no stage store here"):
-        inventory(store.root / "nothing")
+    for folder in (store.root / "nothing", store.root.parent):  # run folders must never be taken for stages
+        with pytest.raises(RecordError, match="no stage store here"):
+            inventory(folder)
+
+
+def test_stages_of_a_search_are_in_use(store: StageStore) -> None:
+    """A search writes records and no plan; files of another form say nothing and stop nothing."""
+    record = store.root.parent / "search/trial.0/seed0/record.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"stages": [{"name": "coarse", "key": "b" * 32}]}))
+    (store.root.parent / "mine/plan.json").write_text('{"rows": [1, {"stages": {}}]}')
+    (store.folder("a" * 32) / "meta.json").write_text('{"schema": 1, "other": 2}')
+    found = by_name(store)
+    assert found["b"].experiments == ("search",) and found["a"].experiments == ()
+    assert found["a"].state == "damaged"
 
 
 def test_damage_is_found_to_the_last_byte(store: StageStore) -> None:
@@ -99,3 +113,14 @@ def test_a_lease_is_one_process_s_and_ends_with_it(store: StageStore) -> None:
     with store.lease(key) as is_ours:
         assert is_ours
     assert remove(store.root, stage) and not store.folder(key).exists()
+
+
+def test_a_lease_outlives_the_folder(store: StageStore) -> None:
+    """Who has the lease keeps it when the stage is deleted and made again meanwhile."""
+    key = "a" * 32
+    with store.lease(key) as is_ours:
+        assert is_ours
+        shutil.rmtree(store.folder(key))
+        store.state_file(key)
+        with store.lease(key) as is_also_ours:
+            assert not is_also_ours
