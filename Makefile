@@ -8,8 +8,10 @@ TORCH ?=
 PIP_ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
-# One thread a test process: on few cores, threads of many small tests only get into each other's way.
+# One thread a test process: on few cores, threads of many small tests only get into each other's way. Two processes, the
+# tests of a file in one of them: more would not fit into small machines.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .PHONY: quickstart test test-quick test-slow bench lint types clean
 
@@ -19,10 +21,10 @@ quickstart: .venv/installed
 test: lint types test-quick
 
 test-quick: .venv/installed-test
-	$(PYTEST)
+	$(PYTEST) $(SIDE_BY_SIDE)
 
 test-slow: .venv/installed-test
-	$(PYTEST) -m slow --durations=12
+	$(PYTEST) $(SIDE_BY_SIDE) -m slow --durations=12
 
 bench: .venv/installed-test
 	$(PYTEST) tests/benchmarks --benchmark-only -m ''

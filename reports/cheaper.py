@@ -56,6 +56,9 @@ def _macs(row: Summary, rival: Summary) -> Costs:
     if own is None or other is None:
         return Costs("open", "multiply-adds not counted", "run both rows")
     shown = f"{text.giga(other)} against {text.giga(own)} GMACs"
+    shapes = [one.model.macs_shape for one in (row, rival) if one.model]
+    if len(set(shapes)) > 1:
+        return Costs("open", f"{shown}, of images of other sizes", "count both for one size")
     return Costs("cheaper" if other <= own else "dearer", shown, "")
 
 
@@ -67,13 +70,18 @@ def _latency(row: Summary, rival: Summary, name: str) -> Costs:
             return Costs("open", f"{name} unknown: {why}", how_to_measure(gate))
     assert own is not None and other is not None
     shown = f"{gates.quantity(other.measured, other.unit)} against {gates.quantity(own.measured, own.unit)}"
+    if gates.conditions(own) != gates.conditions(other):
+        return Costs("open", f"{shown}, measured under other conditions", "measure both under the same conditions")
     for gate in (own, other):
         if gate.protocol.get("unsteady"):
             return Costs("open", f"{shown}, measured unsteadily", how_to_measure(gate))
     (own_low, own_high), (low, high) = _range(own), _range(other)
     if low > own_high:
         return Costs("dearer", shown, "")
-    return Costs("cheaper", shown, "") if high <= own_low else Costs("open", shown, how_to_measure(other))
+    if high <= own_low:
+        return Costs("cheaper", shown, "")
+    longer = "measure longer: the two cannot be told apart"
+    return Costs("open", shown, longer if own.interval and other.interval else "measure by the full protocol")
 
 
 def _range(gate: Gate) -> tuple[float, float]:

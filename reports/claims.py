@@ -5,7 +5,7 @@ them, is refuted if the whole interval lies outside, and is not resolved otherwi
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from reports import gates, metrics, text
@@ -176,7 +176,7 @@ def _findings(form: Form, rows: Mapping[str, Summary], gains: Gains) -> tuple[Fi
         case Better():
             return tuple(_gain(pair, pair.rival, gains, form.by, form.at_most) for pair in _pairs(form))
         case Equivalent():
-            return tuple(_gain(pair, pair.rival, gains, -form.margin, form.margin) for pair in _pairs(form))
+            return tuple(_apart(pair, gains, form.margin) for pair in _pairs(form))
         case Within():
             return (_within(rows[form.row], form.gate),)
         case Front():
@@ -184,8 +184,11 @@ def _findings(form: Form, rows: Mapping[str, Summary], gains: Gains) -> tuple[Fi
 
 
 def _gain(pair: Pair, subject: str, gains: Gains, above: float | None, at_most: float | None) -> Finding:
+    return _placed(pair, subject, gains(pair.row, pair.rival, metrics.metric(pair.metric)), above, at_most)
+
+
+def _placed(pair: Pair, subject: str, gain: Gain | Unknown, above: float | None, at_most: float | None) -> Finding:
     metric = metrics.metric(pair.metric)
-    gain = gains(pair.row, pair.rival, metric)
     if isinstance(gain, Unknown):
         return Finding(subject, "not resolved", f"{pair.row} against {pair.rival}: {gain.reason}", gain.resolves)
     numbers = _numbers(pair, gain, metric)
@@ -193,6 +196,15 @@ def _gain(pair: Pair, subject: str, gains: Gains, above: float | None, at_most: 
         return Finding(subject, "not resolved", f"{numbers} ({gain.doubt})", gain.resolves)
     result = place(gain.low, gain.high, above, at_most)
     return Finding(subject, result, numbers, _more(gain, above, at_most) if result == "not resolved" else "")
+
+
+def _apart(pair: Pair, gains: Gains, margin: float) -> Finding:
+    """Two rows whose difference, in whichever direction is better, keeps to a margin."""
+    metric = metrics.metric(pair.metric)
+    gain = gains(pair.row, pair.rival, metric)
+    if isinstance(gain, Gain) and metric.better == "near 1":
+        gain = replace(gain, low=gain.difference[0], high=gain.difference[1], mean=sum(gain.difference) / 2)
+    return _placed(pair, pair.rival, gain, -margin, margin)
 
 
 def _numbers(pair: Pair, gain: Gain, metric: Metric) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from reports import text
 from reports.metrics import Metric
 from reports.records import Results
 from reports.statistics import FEWEST_SEEDS
-from reports.summary import Summary
+from reports.summary import BASE, Summary
 from reports.verdicts import Verdict, contrast
 
 
@@ -18,6 +19,8 @@ class Gain:
     mean: float
     low: float
     high: float
+    difference: tuple[float, float]
+    """The interval of the plain difference, row minus rival: for a metric that is best near 1, something else."""
     seeds: int
     seeds_to_reach: Callable[[float], int | None]
     """Half-width of the interval -> seeds that make it so narrow; None where no number of seeds does."""
@@ -65,11 +68,14 @@ def _gain(
         return again.gain.seeds_needed if again.gain else None
 
     # A floor row has no seeds, hence no word; its interval counts the seeds of the other row.
-    doubt = "" if any(one.is_floor for one in pair) else verdict.reason
+    reason = "" if any(one.is_floor for one in pair) else verdict.reason
+    doubt = next((f"not all seeds of {one.row} have finished" for one in pair if _lacks_seeds(one)), reason)
+    raw = sorted((sign * verdict.estimate.low, sign * verdict.estimate.high)) if verdict.estimate else (low, high)
     return Gain(
         mean=sign * verdict.gain.difference,
         low=low,
         high=high,
+        difference=(raw[0], raw[1]),
         seeds=verdict.gain.seeds,
         seeds_to_reach=seeds_to_reach,
         doubt=doubt,
@@ -87,7 +93,13 @@ def _verdict(
 
 def _what_gives_an_interval(pair: tuple[Summary, Summary]) -> str:
     for one in pair:
-        if len(one.finished) < one.planned:
+        if _lacks_seeds(one):
             return f"finish the other seeds of {one.row}"
     seeds = min((len(one.finished) for one in pair if not one.is_floor), default=0)
-    return f"{FEWEST_SEEDS - seeds} more seeds" if seeds < FEWEST_SEEDS else "more seeds, or more rows like these"
+    if seeds < FEWEST_SEEDS:
+        return text.count(FEWEST_SEEDS - seeds, "more seed")
+    return "more seeds, or more rows like these" if BASE in [one.row for one in pair] else "more seeds"
+
+
+def _lacks_seeds(row: Summary) -> bool:
+    return len(row.finished) < row.planned

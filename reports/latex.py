@@ -13,7 +13,8 @@ _SPECIAL = {
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "'": r"\textquotesingle{}", "`": r"\textasciigrave{}",
     "[": "{[}", "]": "{]}", "-": "{-}", "*": "{*}",
     "−": "$-$", "–": "--", "—": "---", "×": r"$\times$", "·": r"$\cdot$", "±": r"$\pm$", "≤": r"$\leq$",
-    "≥": r"$\geq$", "✓": r"$\checkmark$", "✗": r"$\times$", "…": r"\ldots{}", "µ": r"$\mu$", "μ": r"$\mu$",
+    "≥": r"$\geq$", "✓": r"$\checkmark$", "✗": r"$\times$", "…": r"\ldots{}", "Δ": r"$\Delta$",
+    "µ": r"$\mu$", "μ": r"$\mu$",
 }  # fmt: skip
 """Ligatures and brackets are kept apart, too: `--` stays two hyphens, and a `[` after a line's end is no length."""
 

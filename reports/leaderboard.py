@@ -61,7 +61,8 @@ def leaderboard(folder: Path, metric: str | None = None, *, keeping_gates: bool 
         _demand_known(metric, found.values())
     for name, results in found.items():
         by = metrics.metric(metric or results.plan.primary)
-        lines += left_out.unranked(merged({name: results}), by, keeping_gates=keeping_gates)
+        own = left_out.unranked(results, by, keeping_gates=keeping_gates)
+        lines += [replace(line, row=row_name(name, line.row)) for line in own]
     out = {line.row for line in lines}
     boards = [board for group in _groups(found, metric) if (board := _board(group, out))]
     boards.sort(key=lambda board: -len(board.ranking.lines))

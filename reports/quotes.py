@@ -6,8 +6,9 @@ the marks below it quote. A mark after a number says what it is:
     <!-- numbers: reports/published/quickstart -->
     The head is worth 1.04 dB<!-- = base - heads.direct_rgb psnr -->, at 0.31 MB<!-- = base MB -->.
 
-A whole table is quoted by naming its columns after the folder, the row being the first `code` of a line; `-` is a
-column that is not quoted:
+`base psnr in FOLDER` quotes another run than the one
+named above. A whole table is quoted by naming its columns after the folder, the row being the first `code` of a line;
+`-` is a column that is not quoted:
 
     <!-- numbers: reports/published/quickstart | row psnr - seconds -->
     | row | PSNR, dB | | training, s |
@@ -26,13 +27,13 @@ from statistics import fmean
 from typing import TypeVar
 
 from reports import ReportError, load, metrics
-from reports.claims import judge
+from reports.claims import SIGNS, judge
 from reports.costs import cost
 from reports.gains import Unknown, gains_of
 from reports.records import Results
 from reports.summary import Summary, difference, image_count, summaries
 
-_NUMBER = r"[+\-−]?\d[\d,]*(?:\.\d+)?"
+_NUMBER = r"(?:(?<![\d.])[+\-−])?\d[\d,]*(?:\.\d+)?"
 _MARK = re.compile(rf"(?P<number>{_NUMBER})?(?P<unit>[^\d|<>]{{0,24}})<!-- = (?P<what>[^>]*?) -->")
 _SCOPE = re.compile(r"<!-- numbers: (?P<folder>[^|>]+?)(?: \| (?P<columns>[^>]*?))? -->")
 _HALF = 0.5 + 1e-9
@@ -122,7 +123,8 @@ def find(text: str) -> Iterator[Quote]:
         if is_table and not is_code:
             yield from _of_table(number, line, folder, columns)
         for mark in () if is_code else _MARK.finditer(line):
-            yield Quote(number, mark["number"] or "", folder, mark["what"])
+            what, _, elsewhere = mark["what"].partition(" in ")
+            yield Quote(number, mark["number"] or "", elsewhere.strip() or folder, what)
 
 
 def _of_table(number: int, line: str, folder: str, columns: tuple[str, ...]) -> Iterator[Quote]:
@@ -180,6 +182,8 @@ def _value(words: list[str], run: _Run) -> float:
             return image_count(run.results)
         case ["claims", result]:
             wanted = result.replace("unresolved", "not resolved")
+            if wanted not in SIGNS:
+                raise _UnknownError(f"claims {result!r}: write claims holds, refuted or unresolved")
             return sum(one.result == wanted for one in judge(run.results, run.rows))
         case [row, "-", other, metric, "low" | "high" as end]:
             return _interval_end(row, other, metric, end, run)
@@ -196,6 +200,8 @@ def _value(words: list[str], run: _Run) -> float:
 def _interval_end(row: str, other: str, metric: str, end: str, run: _Run) -> float:
     for name in (row, other):
         _row(name, run)  # an unknown one is told
+    if row == other:
+        raise _UnknownError(f"{row} - {other}: a row has no difference to itself")
     gain = gains_of(run.results, run.rows, comparisons=1)(row, other, metrics.metric(metric))
     if isinstance(gain, Unknown):
         raise _UnknownError(f"{row} - {other} {metric} has no interval: {gain.reason}")

@@ -207,7 +207,9 @@ def _over_seeds(gates: Sequence[Gate]) -> Gate:
     """One gate for all seeds of a row. A result this version does not know counts as the worst."""
     worst = min(gates, key=lambda gate: _WORST_FIRST.index(gate.result) if gate.result in _WORST_FIRST else -1)
     measured = [gate.measured for gate in gates if gate.measured is not None]
-    return replace(worst, measured=median(measured) if measured else None)
+    intervals = [gate.interval for gate in gates if gate.interval]
+    whole = (min(low for low, _ in intervals), max(high for _, high in intervals)) if intervals else None
+    return replace(worst, measured=median(measured) if measured else None, interval=whole)
 
 
 def seed_pairs(

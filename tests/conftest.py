@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[1]
+
+settings.register_profile("shared machine", deadline=None)  # how long an example takes says more of the machine
+settings.load_profile("shared machine")
 
 # A shell in the background starts its commands deaf to Ctrl-C, and what these tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

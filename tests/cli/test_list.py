@@ -59,7 +59,7 @@ def test_without_a_kind_all_names_are_listed() -> None:
         ("heads", "formula: J = K*I + D + I"),
         ("heads", "gain_channels=3 (or 1), gain_resolution='full' (or 'low'), pool=16"),
         ("losses", "window_size=11"),
-        ("sources", "degraded=needed"),
+        ("sources", "sources=needed, weights=None"),
         ("augmentations", "horizontal_flip"),
         ("metrics", "8-bit levels; lower is better"),
         ("presets", "lesions_median=160"),

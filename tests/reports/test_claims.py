@@ -122,11 +122,27 @@ def test_few_seeds_decide_nothing(judged: Callable[..., tuple[Judged, ...]]) -> 
 def test_an_unfinished_row_decides_nothing(make_run: Run, edit: Edit) -> None:
     """Where a seed is missing, the claim stays open and the missing seed is named."""
     run = make_run(rows={"base": None, "heads.worse": "heads"}, seeds=SEEDS, offsets=OFFSETS, size=(26, 26))
-    edit(run / "plan.json", claims=[better("base", "heads.worse")])
+    edit(run / "plan.json", claims=[better("base", "heads.worse"), better("heads.worse", "identity", by=-9.0)])
     edit(run / "heads.worse/seed3/record.json", status="failed", error="loss is nan")
     results = load(run)
-    (one,) = judge(results, summaries(results))
-    assert (one.result, one.resolves) == ("not resolved", "finish the other seeds of heads.worse")
+    for one in judge(results, summaries(results)):  # also against a row that has no seeds
+        assert (one.result, one.resolves) == ("not resolved", "finish the other seeds of heads.worse")
+
+
+def test_rows_on_both_sides_of_the_best_value_are_not_equivalent(make_run: Run) -> None:
+    """A metric that is best near 1: 0.9 and 1.1 are as good, but they differ by 0.2."""
+    rows = {"base": None, "heads.rough": "heads"}
+    run = make_run(rows=rows, seeds=SEEDS, images="abcdefgh", size=(26, 26))
+    for row, value in (("base", 0.9), ("heads.rough", 1.1)):
+        for seed in SEEDS:
+            file = run / row / f"seed{seed}/scores.csv"
+            images = "".join(f"test,{name},texture,{value + 0.001 * seed}\n" for name in "abcdefgh")
+            file.write_text(f"{file.read_text()}{images}")
+    form = claim(form="equivalent", rows=["heads.rough", "base"], metric="texture", margin=0.05)
+    results = load(run)
+    plan = replace(results.plan, claims=claims_from([form], list(rows)))
+    (one,) = judge(replace(results, plan=plan), summaries(results))
+    assert one.result == "refuted"
 
 
 def test_gates_decide_what_is_within_them(judged: Callable[..., tuple[Judged, ...]]) -> None:

@@ -63,6 +63,7 @@ def test_rows_that_cannot_be_ranked_are_listed_with_the_reason(make_run, edit, t
     assert values(found.unranked, "what") == {
         "one/t.failed": "failed", "one/t.rejected": "rejected", "one/t.half": "incomplete"
     }  # fmt: skip
+    assert values(found.unranked, "folder")["one/t.half"] == str(run / "t.half")
     reasons = values(found.unranked, "reason")
     assert reasons["one/t.half"].startswith("1 of 2 seeds finished; seed 1 missing: no record.json")
     assert "seed 0 failed: loss is nan" in reasons["one/t.failed"]

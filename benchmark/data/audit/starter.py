@@ -85,7 +85,7 @@ def safe_name(name: str) -> str:
 
 _TEMPLATE = """\
 # Written by `data check`. Steps are few: enough to see that all works; raise them for an answer that holds.
-name: {name}
+name: "{name}"
 data:
 {sources}
 model:
