@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
+from reports.claims import judge
+from reports.load import load
 from reports.quotes import check
+from reports.summary import summaries
 
 ROOT = Path(__file__).parents[1]
 
@@ -12,6 +17,15 @@ def test_the_readme_quotes_its_records_rightly() -> None:
     quoted, mistakes = check(ROOT / "README.md")
     assert [f"README.md:{one.quote.line}: {one.quote.written}: {one.message}" for one in mistakes] == []
     assert quoted >= 55  # four columns of nine rows, the table of heads and losses, and those in sentences
+
+
+@pytest.mark.parametrize("name", ["seed_claims", "seed_claims_contest"])
+def test_published_claims_come_out_as_their_experiment_expects(name: str) -> None:
+    """What an experiment marks as holding or refuted is so by its published records, and something is marked."""
+    results = load(ROOT / "reports/published" / name)
+    judged = [one for one in judge(results, summaries(results)) if one.claim.expected]
+    assert len(judged) >= 3
+    assert [one.claim.id for one in judged if one.result != one.claim.expected] == []
 
 
 def test_a_changed_number_is_found(tmp_path: Path) -> None:
