@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reports import gates, text
 from reports.metrics import Metric
 from reports.records import Problem, Results
-from reports.summary import BASE, IDENTITY, Summary, complete, difference, image_count, ranked
+from reports.summary import BASE, IDENTITY, Summary, complete, difference, image_count, latency, ranked
 from reports.verdicts import MEANINGS, Verdict, contrast
 
 _MOST_NAMES = 4
@@ -30,9 +30,11 @@ def answer(rows: dict[str, Summary], results: Results, primary: Metric) -> Answe
     if not keeping:
         return Answer("", _no_leader(order, peers, primary), _open_points(rows, results.problems))
     leader = keeping[0]
+    verdict, comparisons = _verdict(leader, keeping, rows, results, primary)
     over = f"{text.count(len(leader.finished), 'seed')} and {text.count(image_count(results), 'test image')}"
-    lead = f"{_under(order)} {_shown(leader, primary)}{_against(leader, keeping, rows, primary)} (mean over {over})."
-    lead += _how_sure(leader, keeping, rows, results, primary)
+    lead = f"{_under(order, verdict)} {_shown(leader, primary)}{_against(leader, keeping, rows, primary)}"
+    lead += f" (mean over {over}).{_how_sure(leader, verdict, comparisons, results, primary)}"
+    lead += _faster(leader, keeping, primary, results.plan.margin)
     better = [row for row in peers[: peers.index(leader)] if row.failed_gates]
     if better:
         lead += f" {_names(better)} would score better but {'fails' if len(better) == 1 else 'fail'} a gate."
@@ -48,9 +50,12 @@ def _no_leader(order: Sequence[Summary], peers: Sequence[Summary], primary: Metr
     return "The finished rows lack the primary metric." if order else "No row has finished yet."
 
 
-def _under(order: Sequence[Summary]) -> str:
-    gated = any(row.gates for row in order)
-    return "leads among the rows that fail no gate, with" if gated else "leads, with"
+def _under(order: Sequence[Summary], verdict: Verdict | None) -> str:
+    """How the leader is introduced: as leading only where its lead is sure."""
+    among = " among the rows that fail no gate" if any(row.gates for row in order) else ""
+    if verdict and verdict.word in ("gain", "negligible gain"):
+        return f"leads{among}, with"
+    return f"has the highest mean{among}, but no row is proven best:"
 
 
 def _shown(row: Summary, primary: Metric) -> str:
@@ -83,18 +88,41 @@ def _compared(leader: Summary, other: Summary | None, name: str, primary: Metric
     return f"{text.with_unit(shown, primary.unit)} {'better' if found.gain > 0 else 'worse'} than {name}"
 
 
-def _how_sure(
+def _verdict(
     leader: Summary, keeping: Sequence[Summary], rows: dict[str, Summary], results: Results, primary: Metric
-) -> str:
-    """Interval and word of the lead. The leader was chosen among many, so the interval holds for all of them."""
-    other = _references(leader, keeping, rows)[0][0]
-    if other is None or difference(leader, other, primary, scores=None) is None:
-        return ""
-    if len(leader.finished) == 1:
-        return " With one seed the order may be chance."
+) -> tuple[Verdict | None, int]:
+    """The lead, and for how many rows its interval holds: all of them, since the leader was chosen among many."""
     comparisons = max(sum(not row.is_floor for row in rows.values()) - 1, 1)
-    verdict = contrast(results, rows, leader.row, other.row, primary, comparisons)
+    other = _references(leader, keeping, rows)[0][0]
+    if other is None or difference(leader, other, primary, scores=None) is None or len(leader.finished) == 1:
+        return None, comparisons
+    return contrast(results, rows, leader.row, other.row, primary, comparisons), comparisons
+
+
+def _how_sure(leader: Summary, verdict: Verdict | None, comparisons: int, results: Results, primary: Metric) -> str:
+    if verdict is None:
+        return " With one seed the order may be chance." if len(leader.finished) == 1 else ""
     return _read(verdict, comparisons, primary, results.plan.margin)
+
+
+def _faster(leader: Summary, keeping: Sequence[Summary], primary: Metric, margin: float) -> str:
+    """The fastest row whose mean is within the margin of the leader's: under a budget, the one to look at."""
+    near = [row for row in keeping if _behind(row, leader, primary) <= margin]
+    timed = [(gate.measured, row) for row in near if (gate := latency(row)) and gate.measured is not None]
+    if not timed or not margin:
+        return ""
+    fastest, row = min(timed, key=lambda one: one[0])
+    if row.row == leader.row:
+        return ""
+    within = text.with_unit(f"{margin:g}", primary.unit)
+    return (
+        f" Fastest here of the {text.count(len(near), 'row')} within {within} of its mean: {text.printable(row.row)}, "
+        f"{text.significant(fastest)} ms, {_shown(row, primary)}."
+    )
+
+
+def _behind(row: Summary, leader: Summary, primary: Metric) -> float:
+    return primary.gain(leader.mean(primary.name) or 0.0, row.mean(primary.name) or 0.0)
 
 
 def _read(verdict: Verdict, comparisons: int, primary: Metric, margin: float) -> str:
@@ -102,7 +130,7 @@ def _read(verdict: Verdict, comparisons: int, primary: Metric, margin: float) ->
     if gain is None:
         return f" How sure that is cannot be told: {verdict.reason}."
     low, high = (text.signed(end, primary.difference_decimals) for end in (gain.low, gain.high))
-    shared = f" (wide enough for all {comparisons} rows)" if comparisons > 1 else ""
+    shared = f" (that holds for all {comparisons} comparisons)" if comparisons > 1 else ""
     interval = f" The 95 % interval of that lead{shared} is {text.with_unit(f'{low} to {high}', primary.unit)}"
     if verdict.word is None:
         undecided = ", so treat the lead as undecided" if gain.low <= 0 else ""
@@ -110,7 +138,8 @@ def _read(verdict: Verdict, comparisons: int, primary: Metric, margin: float) ->
     said = f"{interval}: {verdict.word}, {MEANINGS[verdict.word]}."
     if verdict.word != "inconclusive" or not margin:
         return said
-    needed = "more images, not more seeds" if gain.seeds_needed is None else f"{gain.seeds_needed} seeds in all"
+    more = gain.seeds_needed and gain.seeds_needed - gain.seeds
+    needed = f"{text.count(more, 'more seed')} ({gain.seeds_needed} in all)" if more else "more images, not more seeds"
     return f"{said} To resolve {text.with_unit(f'{margin:g}', primary.unit)} takes {needed}."
 
 

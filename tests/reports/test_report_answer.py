@@ -68,12 +68,33 @@ def test_a_clear_lead_of_five_seeds_is_a_gain(make_run):
     """The word stands behind the interval, with what it means."""
     found = answer_of(make_run(seeds=range(5), offsets={"heads.residual": 3.0}))
     assert ": gain, surely better." in found.lead and "undecided" not in found.lead
+    assert found.lead.startswith("leads among the rows that fail no gate, with ")
 
 
 def test_an_open_lead_says_what_would_resolve_it(make_run):
     """Equal rows of five seeds are inconclusive at a margin of 0.1 dB, and more seeds or images are asked for."""
     found = answer_of(make_run(seeds=range(5)))
     assert "inconclusive, this run cannot tell. To resolve 0.1 dB takes " in found.lead
+    assert "but no row is proven best" in found.lead
+
+
+def test_the_fastest_of_rows_as_good_is_named(make_run, edit):
+    """Under a budget a row within the margin of the best and faster is the one to look at; a worse one is not."""
+    run = make_run(offsets={"heads.residual": 0.6, "heads.direct_rgb": -3.0})
+    for row, measured in (("base", 20.0), ("heads.residual", 40.0), ("heads.direct_rgb", 10.0)):
+        for seed in (0, 1):
+            path = run / row / f"seed{seed}" / "record.json"
+            gates = json.loads(path.read_text())["gates"]
+            edit(
+                path,
+                gates=[{**gate, "measured": measured} if gate["name"] == "latency_here" else gate for gate in gates],
+            )
+    edit(run / "plan.json", margin=0.5)
+    found = answer_of(run)
+    assert found.leader == "heads.residual"
+    assert "Fastest here of the 2 rows within 0.5 dB of its mean: base, 20.0 ms" in found.lead
+    edit(run / "plan.json", margin=0.01)
+    assert "Fastest here" not in answer_of(run).lead
 
 
 def test_one_seed_gives_no_certainty(make_run):
