@@ -131,7 +131,11 @@ def _columns(against: _Against) -> tuple[Column, ...]:
         Column("high", "high", unit, csv_only=True),
         Column("word", "word", numeric=False, hint="What the interval says of the row."),
         Column("resolution", "resolution", unit, hint="Half the interval's width."),
-        Column("seeds_needed", "seeds needed", hint="For a resolution of what matters, with these images."),
+        Column(
+            "seeds_needed",
+            "seeds in all",
+            hint="What would resolve the smallest difference that matters, with these images.",
+        ),
         Column("improved_share", "images improved", "%", hint="Share of (seed, image) pairs better than in base."),
         *(Column(f"{name}_difference_seed{seed}", f"seed {seed}", unit, csv_only=True) for seed in against.seeds),
         Column(f"{name}_difference_spread", "spread over seeds", unit, csv_only=True),
@@ -182,8 +186,8 @@ def _verdict_cells(verdict: Verdict | None, decimals: int) -> Line:
 
 
 def _seeds_needed(verdict: Verdict | None) -> Cell:
-    """Only where there is a word: elsewhere the reason tells what is missing."""
-    if verdict is None or verdict.word is None or verdict.estimate is None:
+    """Only where the word leaves something open; without a word the reason tells what is missing."""
+    if verdict is None or verdict.word not in ("inconclusive", "no gain") or verdict.estimate is None:
         return Cell(None, text.ABSENT)
     needed = verdict.estimate.seeds_needed
     if needed is None:

@@ -179,7 +179,7 @@ def _ranking_notes(trained: Sequence[Summary]) -> list[str]:
     notes: list[str] = []
     peers = complete(trained)
     if len(peers) > 1:
-        notes.append(f"Bold: best of the rows with {text.count(len(peers[0].finished), 'finished seed')}.")
+        notes.append(f"Bold and tinted: best of the rows with {text.count(len(peers[0].finished), 'finished seed')}.")
     if any(row.gates for row in trained):
         notes.append(gates.LEGEND)
     protocols = sorted({gates.conditions(gate) for gate in map(latency, trained) if gate})

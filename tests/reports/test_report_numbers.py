@@ -224,7 +224,10 @@ def test_differences_stand_with_interval_word_and_what_is_needed(make_run):
     line = lines_of(grid)["heads.residual"]
     assert found is not None
     assert (line["low"], line["high"], line["resolution"]) == (found.low, found.high, found.resolution)
-    assert line["word"] == "gain" and line["seeds_needed"] == (found.seeds_needed or "more images")
+    assert line["word"] == "gain" and line["seeds_needed"] is None  # nothing is left open
+    other = verdicts(results, summaries(results), "heads", metric("psnr"))["heads.direct_rgb"]
+    assert other.word == "inconclusive" and other.estimate is not None
+    assert lines_of(grid)["heads.direct_rgb"]["seeds_needed"] == (other.estimate.seeds_needed or "more images")
     assert "psnr_difference_seed0" not in [column.key for column in on_page(grid).columns]
     assert lines_of(grid)["identity"]["word"] is None
     two = differences_of(make_run("two", seeds=(0, 1)))["heads"]
