@@ -5,9 +5,16 @@ images) and imports nothing of the harness, so any record can be reported on any
 
     load        files -> Results: what finished, what did not and why
     summary     Results -> one Summary a row: means over seeds, cost, gates; differences to the base row
-    tables, costs, provenance    numbers -> Grids: columns, cells, captions
-    figures, examples            numbers -> drawings and pictures
+    statistics, seednoise        scores of seeds x images -> intervals; simulated, coverage: do they hold?
+    branches, verdicts           Results -> intervals and words, row by row
+    stated, gains, cheaper, claims    what an experiment states -> holds, refuted, not resolved
+    quotes      numbers in a Markdown file, held against records
+    tables, differences, costs, severity, degradation, provenance    numbers -> Grids: columns, cells, captions
+    figures, forest, front, examples, image_differences              numbers -> drawings and pictures
+    answer, outlook              the sentences on the first screen, and what would change them
     page        everything a report says, in the order it says it
+    merged, compare, opposed, leaderboard, compare_page    several runs in one table
+    audit       the page of `data check`
     html, markdown               the same page in two forms; latex, csvfile: a grid in two others
     search_page, measure_page    the same for a search and a measurement, of the same parts
     watch       the report of a run that still goes on
