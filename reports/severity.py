@@ -1,7 +1,7 @@
 """Results by severity: the test images in thirds, by how far the degraded image is from its target.
 
-Records hold no label of severity, so the score of doing nothing stands for it: it is measured in the same way on any
-data, and is the same for every row.
+Records hold no label of severity, so the PSNR of doing nothing stands for it: it is measured in the same way on any
+data, and is the same for every row. Other metrics would not do: doing nothing harms nothing, whatever the damage.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,23 +9,24 @@ from statistics import fmean
 
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
-from reports.metrics import Metric
+from reports.metrics import Metric, metric
 from reports.records import Results
 from reports.summary import IDENTITY, Summary, by_image, image_scores, ranked
 
+_PSNR = metric("psnr")
 _NAMES = ("mild", "medium", "severe")
 _FEWEST_IMAGES = 6
 """Below two images a third, a mean over a third says nothing."""
 
 
-def thirds(untouched: Mapping[str, float], primary: Metric) -> tuple[tuple[str, ...], ...]:
+def thirds(untouched: Mapping[str, float]) -> tuple[tuple[str, ...], ...]:
     """The images from mild to severe in three parts of about equal size; empty below six images.
 
-    Args: untouched: image -> value of the degraded image against its target.
+    Args: untouched: image -> PSNR of the degraded image against its target.
     """
     if len(untouched) < _FEWEST_IMAGES:
         return ()
-    order = sorted(untouched, key=lambda image: (primary.badness(untouched[image]), image))
+    order = sorted(untouched, key=lambda image: (-untouched[image], image))
     cuts = [round(part * len(order) / 3) for part in range(4)]
     return tuple(tuple(order[cuts[part] : cuts[part + 1]]) for part in range(3))
 
@@ -33,8 +34,8 @@ def thirds(untouched: Mapping[str, float], primary: Metric) -> tuple[tuple[str, 
 def by_severity(rows: Sequence[Summary], results: Results, primary: Metric) -> Grid | None:
     """The primary metric of every finished row on each third; None where doing nothing was not scored on six images."""
     scores = image_scores(results, primary.name)
-    untouched = by_image(scores, IDENTITY, None)
-    parts = thirds(untouched, primary)
+    untouched = by_image(image_scores(results, _PSNR.name), IDENTITY, None)
+    parts = thirds(untouched)
     if not parts:
         return None
     trained = ranked([row for row in rows if not row.is_floor], primary)
@@ -43,11 +44,11 @@ def by_severity(rows: Sequence[Summary], results: Results, primary: Metric) -> G
     return Grid(
         name="severity",
         caption=f"{primary.label} by severity of the damage, mean over images and seeds.",
-        columns=(ROW_COLUMN, *(_columns(parts, untouched, primary))),
+        columns=(ROW_COLUMN, *_columns(parts, untouched, primary)),
         lines=tuple(_line(row, values[row.row], parts, primary) for row in trained),
         apart=tuple(_line(row, values[row.row], parts, primary) for row in floors),
         notes=(
-            f"Severity is told by {primary.label} of the degraded image itself (row {IDENTITY}): the test images in "
+            f"Severity is told by {_PSNR.label} of the degraded image itself (row {IDENTITY}): the test images in "
             "three parts of about equal size.",
         ),
         sortable=True,
@@ -58,8 +59,8 @@ def _columns(parts: Sequence[Sequence[str]], untouched: Mapping[str, float], pri
     columns: list[Column] = []
     for name, part in zip(_NAMES, parts, strict=True):
         ends = sorted(untouched[image] for image in part)
-        between = f"{text.number(ends[0], primary.decimals)} to {text.number(ends[-1], primary.decimals)}"
-        hint = f"{text.count(len(part), 'image')}; untouched {text.with_unit(between, primary.unit)}"
+        between = f"{text.number(ends[0], _PSNR.decimals)} to {text.number(ends[-1], _PSNR.decimals)}"
+        hint = f"{text.count(len(part), 'image')}; untouched {text.with_unit(between, _PSNR.unit)}"
         columns.append(Column(f"{primary.name}_{name}", name, primary.unit, hint=hint))
     return tuple(columns)
 

@@ -44,6 +44,7 @@ def watch(run: Path, every_seconds: float, wait: Callable[[float], object] = tim
     try:
         while True:
             if (now := state(run)) != before:
+                is_live = True  # before the page is: an interrupt may come while it is written
                 update = _written(run, max(1, round(every_seconds)), _new(before, now))
                 before, is_live = now, not update.is_complete
                 yield update

@@ -71,6 +71,7 @@ def _show_claims(folder: Path) -> bool:
 
 def _lines(one: "Judged") -> list[str]:
     from reports.claims import SIGNS
+    from reports.text import printable
 
     about = {
         "read as": one.claim.reading,
@@ -79,8 +80,8 @@ def _lines(one: "Judged") -> list[str]:
         "resolved by": one.resolves,
         "expected": "" if one.is_as_expected else f"{one.claim.expected}, but the records say: {one.result}",
     }
-    told = [f"    {name}: {words}" for name, words in about.items() if words]
-    return [f"{SIGNS[one.result]} {one.claim.id}: {one.result}: {one.claim.text}", *told]
+    told = [f"    {name}: {printable(words)}" for name, words in about.items() if words]
+    return [f"{SIGNS[one.result]} {printable(one.claim.id)}: {one.result}: {printable(one.claim.text)}", *told]
 
 
 def _count(judged: "Sequence[Judged]") -> str:

@@ -128,8 +128,8 @@ def _cached_pairs(
 
 def _publish(temporary: Path, folder: Path) -> None:
     try:
-        (temporary / room.ALIVE).unlink()
         temporary.rename(folder)
+        (folder / room.ALIVE).unlink()  # last: of a build killed before, this file tells that nobody is at it any more
     except OSError:
         if not (folder / "index.json").is_file():  # else another process was faster: its cache is as good
             raise

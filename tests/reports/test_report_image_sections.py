@@ -35,7 +35,7 @@ def read(run):
 @given(st.dictionaries(st.text(min_size=1), st.floats(20, 60), min_size=6, max_size=50))
 def test_thirds_share_out_every_image_once_from_mild_to_severe(untouched):
     """Parts differ by at most one image; no image of a part is more damaged than one of the next."""
-    parts = thirds(untouched, PSNR)
+    parts = thirds(untouched)
     assert sorted(image for part in parts for image in part) == sorted(untouched)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
     for milder, worse in pairwise(parts):
@@ -56,6 +56,13 @@ def test_severity_averages_to_the_mean_of_the_row(make_run):
         assert np.mean([cell.value for cell in line[1:]]) == pytest.approx(rows[line[0].value].mean("psnr"))
     untouched = [cell.value for cell in grid.apart[0][1:]]
     assert untouched == sorted(untouched, reverse=True)
+
+
+def test_severity_is_that_of_the_damage_whatever_the_primary_metric(make_run):
+    """Doing nothing harms nothing: by harm, the thirds would follow the images' names."""
+    results, rows = read(make_run(images=MANY))
+    by_psnr, by_harm = (by_severity(list(rows.values()), results, metric(name)) for name in ("psnr", "harm"))
+    assert [column.hint for column in by_harm.columns] == [column.hint for column in by_psnr.columns]
 
 
 def test_gains_of_images_average_to_the_gain_of_the_row(make_run):

@@ -124,8 +124,9 @@ def _of_sets(pairs: Sequence[Measures]) -> dict[str, tuple[Case, ...]]:
 
 def _jpeg_cases(pairs: Sequence[Measures]) -> list[Case]:
     """Targets saved as JPEG, and those that were once."""
-    saved = [pair for pair in pairs if pair.headers and pair.headers[1].format == "JPEG"]
-    grids = [pair for pair in pairs if pair.block_grid and pair not in saved]
+    is_saved = [bool(pair.headers) and pair.headers[1].format == "JPEG" for pair in pairs]
+    saved = [pair for pair, is_one in zip(pairs, is_saved, strict=True) if is_one]
+    grids = [pair for pair, is_one in zip(pairs, is_saved, strict=True) if pair.block_grid and not is_one]
     files = [Case(label(pair), "saved as JPEG") for pair in saved]
     return files + [Case(label(pair), "its pixels step at every 8th row and column") for pair in grids]
 

@@ -49,7 +49,8 @@ def _groups(pairs: Sequence[Measures]) -> list[tuple[int, ...]]:
 def link(splits: Splits, pairs: Sequence[PairFiles], output: Path) -> None:
     """Lay `output/pairs/SPLIT/ROLE/NAME` anew: links, or copies where the file system has none. Raises OSError."""
     files = {pair.name: pair for pair in pairs}
-    shutil.rmtree(output / LINKS_FOLDER, ignore_errors=True)
+    if (output / LINKS_FOLDER).exists():
+        shutil.rmtree(output / LINKS_FOLDER)
     for part, names in splits.items():
         for name in names:
             for role, file in (("degraded", files[name].degraded), ("target", files[name].target)):
@@ -61,6 +62,7 @@ def _link(file: Path, place: Path) -> None:
     try:
         place.symlink_to(file)
     except (OSError, NotImplementedError):
+        place.unlink(missing_ok=True)  # through a link that is left, a copy would write into the user's image
         shutil.copy2(file, place)
 
 
