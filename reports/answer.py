@@ -32,7 +32,7 @@ def answer(rows: dict[str, Summary], results: Results, primary: Metric) -> Answe
     leader = keeping[0]
     verdict, comparisons = _verdict(leader, keeping, rows, results, primary)
     over = f"{text.count(len(leader.finished), 'seed')} and {text.count(image_count(results), 'test image')}"
-    lead = f"{_under(order, verdict)} {_shown(leader, primary)}{_against(leader, keeping, rows, primary)}"
+    lead = f"{_under(order, verdict, primary)} {_shown(leader, primary)}{_against(leader, keeping, rows, primary)}"
     lead += f" (mean over {over}).{_how_sure(leader, verdict, comparisons, results, primary)}"
     lead += _faster(leader, keeping, primary, results.plan.margin)
     better = [row for row in peers[: peers.index(leader)] if row.failed_gates]
@@ -50,12 +50,14 @@ def _no_leader(order: Sequence[Summary], peers: Sequence[Summary], primary: Metr
     return "The finished rows lack the primary metric." if order else "No row has finished yet."
 
 
-def _under(order: Sequence[Summary], verdict: Verdict | None) -> str:
+def _under(order: Sequence[Summary], verdict: Verdict | None, primary: Metric) -> str:
     """How the leader is introduced: as leading only where its lead is sure."""
     among = " among the rows that fail no gate" if any(row.gates for row in order) else ""
     if verdict and verdict.word in ("gain", "negligible gain"):
         return f"leads{among}, with"
-    return f"has the highest mean{among}, but no row is proven best:"
+    best = {"higher": "highest", "lower": "lowest", "near 1": "best"}[primary.better]
+    unproven = ", though no row is proven best" if len(order) > 1 else ""
+    return f"has the {best} mean{among}{unproven}, with"
 
 
 def _shown(row: Summary, primary: Metric) -> str:
@@ -131,15 +133,18 @@ def _read(verdict: Verdict, comparisons: int, primary: Metric, margin: float) ->
         return f" How sure that is cannot be told: {verdict.reason}."
     low, high = (text.signed(end, primary.difference_decimals) for end in (gain.low, gain.high))
     shared = f" (that holds for all {comparisons} comparisons)" if comparisons > 1 else ""
-    interval = f" The 95 % interval of that lead{shared} is {text.with_unit(f'{low} to {high}', primary.unit)}"
+    interval = f" The 95 % interval of that difference{shared} is {text.with_unit(f'{low} to {high}', primary.unit)}"
     if verdict.word is None:
         undecided = ", so treat the lead as undecided" if gain.low <= 0 else ""
         return f"{interval}; it gets no word ({verdict.reason}){undecided}."
     said = f"{interval}: {verdict.word}, {MEANINGS[verdict.word]}."
     if verdict.word != "inconclusive" or not margin:
         return said
-    more = gain.seeds_needed and gain.seeds_needed - gain.seeds
-    needed = f"{text.count(more, 'more seed')} ({gain.seeds_needed} in all)" if more else "more images, not more seeds"
+    if gain.seeds_needed == gain.seeds:  # so narrow already: only the truth's nearness to the margin is in the way
+        return said
+    needed = "more images, not more seeds"
+    if gain.seeds_needed is not None:
+        needed = f"{text.count(gain.seeds_needed - gain.seeds, 'more seed')} ({gain.seeds_needed} in all)"
     return f"{said} To resolve {text.with_unit(f'{margin:g}', primary.unit)} takes {needed}."
 
 

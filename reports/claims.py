@@ -24,13 +24,14 @@ SIGNS: Mapping[Result, str] = {"holds": "✓", "refuted": "✗", "not resolved":
 _TOO_NEAR = 0.1
 """Of the half-width: where seeds do not help, nothing affordable tells an estimate from an end so near."""
 
+# On the page the reading stands in the cell of the words, and the form is its hint.
 _COLUMNS = (
     Column("id", "claim", numeric=False, heads_row=True),
-    Column("text", "in words", numeric=False),
-    Column("reading", "read as", numeric=False),
-    Column("form", "form", numeric=False, hint="What is compared with what; the records decide this, not the words."),
-    Column("numbers", "numbers", numeric=False, hint="95 % intervals, wide enough to hold for all claims at once."),
+    Column("text", "in words", numeric=False, hint="What is claimed, and as what the records are asked it."),
+    Column("reading", "read as", numeric=False, csv_only=True),
+    Column("form", "form", numeric=False, csv_only=True),
     Column("result", "result", numeric=False),
+    Column("numbers", "numbers", numeric=False, hint="95 % intervals, wide enough to hold for all claims at once."),
     Column("resolves", "what would resolve it", numeric=False),
 )
 
@@ -113,13 +114,18 @@ def _line(one: Judged) -> tuple[Cell, ...]:
     changed = "" if one.is_as_expected else f" (the experiment file says: {one.claim.expected})"
     return (
         plain(one.claim.id),
-        plain(one.claim.text),
+        Cell(one.claim.text, text.printable(_stated(one.claim)), hint=text.printable(f"judged: {one.form}")),
         plain(one.claim.reading),
         plain(one.form),
-        plain(one.numbers),
         Cell(one.result, f"{SIGNS[one.result]} {one.result}{changed}"),
+        plain(one.numbers),
         plain(one.resolves),
     )
+
+
+def _stated(claim: Claim) -> str:
+    """A claim in its words, with its reading where it has one."""
+    return f"{claim.text} Read as: {claim.reading}" if claim.reading else claim.text
 
 
 def _judged(claim: Claim, rows: Mapping[str, Summary], gains: Gains) -> Judged:
@@ -195,7 +201,13 @@ def _placed(pair: Pair, subject: str, gain: Gain | Unknown, above: float | None,
     if gain.doubt:
         return Finding(subject, "not resolved", f"{numbers} ({gain.doubt})", gain.resolves)
     result = place(gain.low, gain.high, above, at_most)
-    return Finding(subject, result, numbers, _more(gain, above, at_most) if result == "not resolved" else "")
+    harm = " (may even harm)" if _may_harm(gain, above, at_most) else ""
+    return Finding(subject, result, numbers + harm, _more(gain, above, at_most) if result == "not resolved" else "")
+
+
+def _may_harm(gain: Gain, above: float | None, at_most: float | None) -> bool:
+    """Whether what is claimed to bring no more than `at_most` may take away more than that, too."""
+    return above is None and at_most is not None and at_most > 0 and gain.low < -at_most
 
 
 def _apart(pair: Pair, gains: Gains, margin: float) -> Finding:

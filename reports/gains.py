@@ -98,7 +98,12 @@ def _what_gives_an_interval(pair: tuple[Summary, Summary]) -> str:
     seeds = min((len(one.finished) for one in pair if not one.is_floor), default=0)
     if seeds < FEWEST_SEEDS:
         return text.count(FEWEST_SEEDS - seeds, "more seed")
-    return "more seeds, or more rows like these" if BASE in [one.row for one in pair] else "more seeds"
+    return "more seeds, or more rows like these" if _pools_noise(pair) else "more seeds"
+
+
+def _pools_noise(pair: tuple[Summary, Summary]) -> bool:
+    """Whether other rows of a table tell of the seed noise, too: those against base only."""
+    return BASE in [one.row for one in pair] and not any(one.is_floor for one in pair)
 
 
 def _lacks_seeds(row: Summary) -> bool:

@@ -198,10 +198,7 @@ def _value(words: list[str], run: _Run) -> float:
 
 
 def _interval_end(row: str, other: str, metric: str, end: str, run: _Run) -> float:
-    for name in (row, other):
-        _row(name, run)  # an unknown one is told
-    if row == other:
-        raise _UnknownError(f"{row} - {other}: a row has no difference to itself")
+    _pair(row, other, run)  # an unknown one is told
     gain = gains_of(run.results, run.rows, comparisons=1)(row, other, metrics.metric(metric))
     if isinstance(gain, Unknown):
         raise _UnknownError(f"{row} - {other} {metric} has no interval: {gain.reason}")
@@ -209,8 +206,14 @@ def _interval_end(row: str, other: str, metric: str, end: str, run: _Run) -> flo
 
 
 def _differences(row: str, other: str, metric: str, run: _Run) -> list[float]:
-    found = difference(_row(row, run), _row(other, run), metrics.metric(metric), None)
+    found = difference(*_pair(row, other, run), metrics.metric(metric), None)
     return list(found.by_seed.values()) if found else []
+
+
+def _pair(row: str, other: str, run: _Run) -> tuple[Summary, Summary]:
+    if row == other:
+        raise _UnknownError(f"{row} - {other}: a row has no difference to itself")
+    return _row(row, run), _row(other, run)
 
 
 def _over_seeds(values: list[float], end: list[str], what: str) -> float:

@@ -20,11 +20,11 @@ _FEWEST_IMAGES = 6
 
 
 def thirds(untouched: Mapping[str, float]) -> tuple[tuple[str, ...], ...]:
-    """The images from mild to severe in three parts of about equal size; empty below six images.
+    """The images from mild to severe in three parts of about equal size; empty below six images, or if all are equal.
 
     Args: untouched: image -> PSNR of the degraded image against its target.
     """
-    if len(untouched) < _FEWEST_IMAGES:
+    if len(untouched) < _FEWEST_IMAGES or len(set(untouched.values())) == 1:
         return ()
     order = sorted(untouched, key=lambda image: (-untouched[image], image))
     cuts = [round(part * len(order) / 3) for part in range(4)]
@@ -32,7 +32,7 @@ def thirds(untouched: Mapping[str, float]) -> tuple[tuple[str, ...], ...]:
 
 
 def by_severity(rows: Sequence[Summary], results: Results, primary: Metric) -> Grid | None:
-    """The primary metric of every finished row on each third; None where doing nothing was not scored on six images."""
+    """The primary metric of every finished row on each third; None where there are no thirds."""
     scores = image_scores(results, primary.name)
     untouched = by_image(image_scores(results, _PSNR.name), IDENTITY, None)
     parts = thirds(untouched)
@@ -43,7 +43,7 @@ def by_severity(rows: Sequence[Summary], results: Results, primary: Metric) -> G
     values = {row.row: [by_image(scores, row.row, seed) for seed in row.seeds] for row in (*trained, *floors)}
     return Grid(
         name="severity",
-        caption=f"{primary.label} by severity of the damage, mean over images and seeds.",
+        caption=f"{primary.label} by severity of the damage ({_PSNR.label} untouched), mean over images and seeds.",
         columns=(ROW_COLUMN, *_columns(parts, untouched, primary)),
         lines=tuple(_line(row, values[row.row], parts, primary) for row in trained),
         apart=tuple(_line(row, values[row.row], parts, primary) for row in floors),
@@ -60,7 +60,7 @@ def _columns(parts: Sequence[Sequence[str]], untouched: Mapping[str, float], pri
     for name, part in zip(_NAMES, parts, strict=True):
         ends = sorted(untouched[image] for image in part)
         between = f"{text.number(ends[0], _PSNR.decimals)} to {text.number(ends[-1], _PSNR.decimals)}"
-        hint = f"{text.count(len(part), 'image')}; untouched {text.with_unit(between, _PSNR.unit)}"
+        hint = f"{text.count(len(part), 'image')}; untouched {text.with_unit(between, _PSNR.unit)} {_PSNR.label}"
         columns.append(Column(f"{primary.name}_{name}", name, primary.unit, hint=hint))
     return tuple(columns)
 

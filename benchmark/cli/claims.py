@@ -95,11 +95,12 @@ def _count(judged: "Sequence[Judged]") -> str:
 def _show_quotes(text: Path) -> bool:
     """Print the wrong numbers of a text. Returns: whether there are none."""
     from reports.quotes import check
+    from reports.text import printable
 
     quoted, mistakes = check(text)
     for mistake in mistakes:
         quote = mistake.quote
         written = f"{quote.written} " if quote.written else ""
-        click.echo(f"{text}:{quote.line}: {written}({quote.what}): {mistake.message}")
+        click.echo(printable(f"{text}:{quote.line}: {written}({quote.what}): {mistake.message}"))
     click.echo(f"{text}: {quoted} numbers quoted from records, {len(mistakes)} wrong")
     return not mistakes

@@ -78,6 +78,13 @@ def test_wrong_numbers_of_a_text_are_told(tmp_path: Path) -> None:
     assert "2 numbers quoted from records, 1 wrong" in done.output
 
 
+def test_text_of_a_run_cannot_steer_the_terminal(claiming: Claiming) -> None:
+    """Control characters in plan.json are shown as such, not obeyed."""
+    done = call(claiming(size=SIZE | {"text": "\x1b[2Jgone", "reading": "\x1b]0;title\x07", "expected": "\x1b[31m"}))
+    assert done.exit_code == 0 and "[2Jgone" in done.output
+    assert "\x1b" not in done.output and "\x07" not in done.output
+
+
 def test_what_is_no_run_is_one_line(tmp_path: Path) -> None:
     """A folder without plan.json is a mistake that the user can mend."""
     done = call(tmp_path)

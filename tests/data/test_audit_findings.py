@@ -1,11 +1,13 @@
 """From measures to findings: files, levels, splits; and the experiment made of what is left."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image, ImageCms
 
 from benchmark.data import Source
@@ -13,7 +15,7 @@ from benchmark.data.audit import Finding
 from benchmark.data.audit.files import match
 from benchmark.data.audit.findings import find_all
 from benchmark.data.audit.measure import Measures, measure_files, measure_sources
-from benchmark.data.audit.starter import safe_name, split
+from benchmark.data.audit.starter import experiment, link, safe_name, split
 from benchmark.data.render import write_pairs
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
@@ -140,3 +142,50 @@ def test_names_of_experiments_are_plain() -> None:
         "data",
         "a.b-c",
     ]
+
+
+@pytest.mark.parametrize("name", ["2024", "null", "1e5", "true", "2024-01-02", "faces"])
+def test_a_folder_may_be_called_like_a_number(name: str) -> None:
+    """The experiment's name is text, whatever YAML would take the bare word for."""
+    text = experiment(name, {"train": ["a"], "val": ["b"], "test": ["c"]}, 96)
+    assert yaml.safe_load(text)["name"] == name
+
+
+def test_old_links_are_not_followed(folder: Path, tmp_path: Path) -> None:
+    """Where links that are there cannot be cleared away, nothing is laid and the user's images stay as they are."""
+    pairs = match(folder / "degraded", folder / "target").pairs
+    first, second = pairs[:2]
+    elsewhere, output = tmp_path / "elsewhere", tmp_path / "output"
+    (elsewhere / "test/target").mkdir(parents=True)
+    output.mkdir()
+    (output / "pairs").symlink_to(elsewhere)  # what stands behind a link is not cleared away
+    (elsewhere / f"test/target/{first.name}.png").symlink_to(second.target)
+    before = {path: path.read_bytes() for path in (first.target, second.target)}
+    with pytest.raises(OSError, match="symbolic link"):
+        link({"test": [first.name]}, pairs, output)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@dataclass(frozen=True, eq=False)
+class Alone(Measures):
+    """Measures that must not be compared."""
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("each pair is compared with the others: that takes hours for a large set")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_jpeg_is_told_without_comparing_all_pairs(folder: Path) -> None:
+    """What is known of a pair alone takes no look at the others."""
+    for file in (folder / "target").glob("*.png"):
+        Image.open(file).save(file.with_suffix(".jpg"), quality=60)
+        file.unlink()
+    pairs = match(folder / "degraded", folder / "target").pairs
+    measured = [one for one in map(partial(measure_files, pairs), range(len(pairs))) if isinstance(one, Measures)]
+    alone = [
+        Alone(**{field.name: getattr(replace(one, block_grid=True), field.name) for field in fields(one)})
+        for one in measured
+    ]
+    (jpeg,) = [finding for finding in find_all(alone, None) if finding.check == "jpeg"]
+    assert [case.detail for case in jpeg.cases] == ["saved as JPEG"] * len(pairs)

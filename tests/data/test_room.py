@@ -112,6 +112,22 @@ def test_kill_9_leaves_no_cache_and_no_litter(pairs: Path, tmp_path: Path) -> No
     assert len(list(root.iterdir())) == 2
 
 
+def test_a_build_is_marked_until_it_is_a_cache(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at any moment before, it can be told from one that lives; afterwards no mark is left."""
+    rename, marked = Path.rename, []
+
+    def watched(path: Path, target: Path) -> Path:
+        if path.is_dir():
+            marked.append((path / room.ALIVE).is_file())
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    assert finish(PairedFolders(pairs / "val/degraded", pairs / "val/target"), tmp_path / "cache") == 2
+    assert marked == [True]
+    (cache,) = (tmp_path / "cache").iterdir()
+    assert sorted(file.name for file in cache.iterdir()) == ["images.npy", "index.json", "maps.npy"]
+
+
 def test_two_processes_build_one_cache(pairs: Path, tmp_path: Path) -> None:
     """Both finish, one cache is there, and it is whole."""
     folder, root = pairs / "train", tmp_path / "cache"

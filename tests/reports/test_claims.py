@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from reports import ReportError
 from reports.claims import Judged, comparisons, grid, judge, place
+from reports.gains import gains_of
+from reports.grid import on_page
 from reports.load import load
+from reports.metrics import metric
 from reports.records import Results
 from reports.stated import claims_from
 from reports.summary import summaries
@@ -116,7 +119,8 @@ def test_few_seeds_decide_nothing(judged: Callable[..., tuple[Judged, ...]]) -> 
     """Over two seeds even a large difference is not resolved, and more seeds are asked for."""
     (one,) = judged(better("base", "heads.worse"), seeds=(0, 1))
     assert one.result == "not resolved"
-    assert "seed" in one.numbers and "1 more seed" in one.resolves
+    assert "seed" in one.numbers
+    assert one.resolves == "1 more seed"
 
 
 def test_an_unfinished_row_decides_nothing(make_run: Run, edit: Edit) -> None:
@@ -198,6 +202,71 @@ def test_a_dearer_rival_may_be_better(make_run: Run, edit: Edit) -> None:
     assert result(20.0) == "refuted"
 
 
+def test_latencies_of_other_conditions_are_not_compared(make_run: Run, edit: Edit) -> None:
+    """Fewer milliseconds on another machine, or of a smaller image, make no network cheaper."""
+    rows = {"base": None, "heads.better": "heads"}
+    run = make_run(rows=rows, seeds=SEEDS, offsets=OFFSETS, size=(26, 26))
+    edit(run / "plan.json", claims=[front("base", "heads.better", cost="latency_here")])
+    here = {"device": "AMD EPYC", "image": [256, 256], "runtime": "eager"}
+
+    def judged_at(**other: Any) -> Judged:
+        for row, measured, protocol in (("base", 30.0, here), ("heads.better", 20.0, here | other)):
+            gate = {"name": "latency_here", "quantity": "latency", "measured": measured, "unit": "ms"}
+            gate |= {"result": "inconclusive", "protocol": protocol}
+            for seed in SEEDS:
+                edit(run / f"{row}/seed{seed}/record.json", gates=[gate])
+        results = load(run)
+        return judge(results, summaries(results))[0]
+
+    assert judged_at().result == "refuted"
+    for other in ({"device": "V100"}, {"image": [128, 128]}, {"runtime": "onnx"}):
+        open_ = judged_at(**other)
+        assert (open_.result, open_.resolves) == ("not resolved", "measure both under the same conditions")
+        assert "measured under other conditions" in open_.numbers
+
+
+def test_multiply_adds_of_other_sizes_are_not_compared(make_run: Run, edit: Edit) -> None:
+    """A quarter of the pixels takes a quarter of the work: that makes no network cheaper."""
+    run = make_run(rows={"base": None, "heads.better": "heads"}, seeds=SEEDS, offsets=OFFSETS, size=(26, 26))
+    edit(run / "plan.json", claims=[front("base", "heads.better")])
+    for seed in SEEDS:
+        record = run / f"heads.better/seed{seed}/record.json"
+        model = edit(record)["model"]
+        edit(record, model=model | {"macs": model["macs"] // 4, "macs_shape": [1, 3, 128, 128]})
+    results = load(run)
+    (one,) = judge(results, summaries(results))
+    assert (one.result, one.resolves) == ("not resolved", "count both for one size")
+
+
+def test_the_interval_of_a_latency_spans_those_of_all_seeds(make_run: Run, edit: Edit) -> None:
+    """One seed measured surely slower, one surely faster: the two rows are not told apart, and no limit is blamed."""
+    rows = {"base": None, "heads.better": "heads"}
+    run = make_run(rows=rows, seeds=SEEDS, offsets=OFFSETS, size=(26, 26))
+    edit(run / "plan.json", claims=[front("base", "heads.better", cost="latency_here")])
+    for row, measured in (("base", (30.0,) * 5), ("heads.better", (20.0, 20.0, 20.0, 20.0, 40.0))):
+        for seed, median in enumerate(measured):
+            gate = {"name": "latency_here", "quantity": "latency", "measured": median, "unit": "ms"}
+            gate |= {"result": "passed", "protocol": {}, "interval": [median - 1, median + 1]}
+            edit(run / f"{row}/seed{seed}/record.json", gates=[gate])
+    results = load(run)
+    found = summaries(results)
+    (gate,) = [one for one in found["heads.better"].gates if one.name == "latency_here"]
+    assert (gate.measured, gate.interval) == (20.0, (19.0, 41.0))
+    (one,) = judge(results, found)
+    assert (one.result, one.resolves) == ("not resolved", "measure longer: the two cannot be told apart")
+
+
+def test_rows_like_these_help_only_where_noise_is_pooled(make_run: Run) -> None:
+    """Other rows of a table tell of the noise of those against base, not of two rows against each other."""
+    run = make_run(rows=ROWS, seeds=SEEDS[:3], images="abcdefgh", offsets=OFFSETS, size=(26, 26))
+    results = load(run)
+    rows = summaries(results)
+    rows = {name: replace(row, tables=(f"{name}_table",)) for name, row in rows.items()}  # no row is like another
+    gain = gains_of(results, rows, comparisons=1)
+    found = [gain("heads.worse", rival, metric("psnr")) for rival in ("base", "heads.equal")]
+    assert [one.resolves for one in found] == ["more seeds, or more rows like these", "more seeds"]
+
+
 def test_intervals_hold_for_all_claims_at_once(judged: Callable[..., tuple[Judged, ...]]) -> None:
     """Every different pair of rows and metric counts once, whichever way round; more of them widen the intervals."""
     one = judged(better("base", "heads.worse"))
@@ -225,13 +294,36 @@ def test_the_grid_has_a_line_a_claim(judged: Callable[..., tuple[Judged, ...]]) 
         "text",
         "reading",
         "form",
-        "numbers",
         "result",
+        "numbers",
         "resolves",
     ]
-    assert shown.lines[0][5].text == "✓ holds"
-    assert shown.lines[1][5].text == "✓ holds (the experiment file says: refuted)"
+    assert shown.lines[0][4].text == "✓ holds"
+    assert shown.lines[1][4].text == "✓ holds (the experiment file says: refuted)"
     assert grid(()) is None
+
+
+def test_the_page_shows_a_claim_with_its_reading_in_one_cell(judged: Callable[..., tuple[Judged, ...]]) -> None:
+    """Reading and form have no column there; the CSV file keeps each by itself."""
+    full = grid(judged(better("base", "heads.worse")))
+    assert full is not None
+    page = on_page(full)
+    assert [column.key for column in page.columns] == ["id", "text", "result", "numbers", "resolves"]
+    claimed = page.lines[0][1]
+    assert (claimed.value, claimed.text) == ("as said", "as said Read as: as read")
+    assert claimed.hint == "judged: base better than heads.worse in PSNR by more than 0 dB"
+    assert [cell.value for cell in full.lines[0][2:4]] == ["as read", claimed.hint.removeprefix("judged: ")]
+
+
+def test_what_brings_nothing_may_even_harm(judged: Callable[..., tuple[Judged, ...]]) -> None:
+    """Where only a gain is bounded, numbers that reach as far below zero say so; a bound from below settles it."""
+    harms, equal, bounded = judged(
+        better("heads.worse", "base", by=None, at_most=0.5),
+        better("heads.equal", "base", by=None, at_most=5.0),
+        better("heads.worse", "base", by=-9.0, at_most=0.5),
+    )
+    assert [one.result for one in (harms, equal, bounded)] == ["holds", "holds", "holds"]
+    assert [one.numbers.endswith("(may even harm)") for one in (harms, equal, bounded)] == [True, False, False]
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_right_numbers_are_right(text: Callable[[str], tuple[int, list[str]]]) -
         ("1<!-- numbers: nowhere -->2<!-- = base psnr -->", "no plan.json here"),
         ("0.1<!-- = base - heads.rgb psnr low -->", "2: 0.1 "),
         ("0.1<!-- = base - base psnr low -->", "a row has no difference to itself"),
+        ("0.1<!-- = base - base psnr -->", "a row has no difference to itself"),
         ("0<!-- = claims hold -->", "write claims holds, refuted or unresolved"),
         ("33-34.6<!-- = base psnr -->", "2: 34.6 the records say 34.500"),
         ("34.5<!-- = base psnr in elsewhere -->", "no plan.json here"),

@@ -60,7 +60,7 @@ def test_when_no_row_keeps_the_gates_none_leads(make_run, edit):
 def test_a_lead_of_two_seeds_has_an_interval_but_no_word(make_run):
     """A lead between equal rows is called undecided, with the reason why there is no word."""
     found = answer_of(make_run(rows={"base": None, "heads.a": "heads"}))
-    assert "The 95 % interval of that lead is −" in found.lead
+    assert "The 95 % interval of that difference is −" in found.lead
     assert "2 seeds; words need 3" in found.lead and "undecided" in found.lead
 
 
@@ -75,7 +75,7 @@ def test_an_open_lead_says_what_would_resolve_it(make_run):
     """Equal rows of five seeds are inconclusive at a margin of 0.1 dB, and more seeds or images are asked for."""
     found = answer_of(make_run(seeds=range(5)))
     assert "inconclusive, this run cannot tell. To resolve 0.1 dB takes " in found.lead
-    assert "but no row is proven best" in found.lead
+    assert "though no row is proven best" in found.lead
 
 
 def test_the_fastest_of_rows_as_good_is_named(make_run, edit):

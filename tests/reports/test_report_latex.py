@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reports import latex
 from reports.grid import Cell, Column, Grid
 
-COMMANDS = re.compile(r"\\(?:text[a-z]+|ldots|times|cdot|pm|leq|geq|mu|checkmark)(?:\{\})?|\\[{}$&#%_]")
+COMMANDS = re.compile(r"\\(?:text[a-z]+|ldots|times|cdot|pm|leq|geq|mu|Delta|checkmark)(?:\{\})?|\\[{}$&#%_]")
 DOCUMENT = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
@@ -80,6 +80,13 @@ def test_every_table_that_is_shown_has_its_tex_file(written):
     """Only what has no text at all (all stages, seed by seed) is for the CSV file alone."""
     names = {suffix: {path.stem for path in (written / "tables").glob(f"*.{suffix}")} for suffix in ("csv", "tex")}
     assert names["tex"] < names["csv"] and names["csv"] - names["tex"] == {"stages"}
+
+
+def test_the_tables_of_a_report_are_set_in_full(written):
+    """Every letter of an ordinary report is one that LaTeX knows, the Δ of differences too."""
+    tables = {path.name: path.read_text() for path in (written / "tables").glob("*.tex")}
+    assert any(r"$\Delta$" in table for table in tables.values())
+    assert [name for name, table in tables.items() if "{[}U+" in table] == []
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmark.cli.report import command
-from reports import ReportError, write
+from reports import ReportError, files, write
 from reports.load import load
 from reports.progress import still_to_come
 from reports.watch import watch
@@ -58,6 +58,23 @@ def test_an_interrupt_leaves_a_page_that_does_not_reload(going_on):
     page = (run / "report" / "index.html").read_text()
     assert "refresh" not in page and "still to come" in page
     assert "**Partial:** 3 of 5 records are there" in (run / "report" / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_an_interrupt_of_the_first_writing_leaves_a_page_that_does_not_reload(going_on, monkeypatch):
+    """The page is there, but its writer has not yet said so when the interrupt comes."""
+    run, _ = going_on
+    save = files.save
+
+    def interrupted(*arguments):
+        monkeypatch.undo()
+        assert 'content="5"' in save(*arguments).read_text()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(watch(run, 5))
+    assert "refresh" not in (run / "report" / "index.html").read_text()
 
 
 def test_what_is_to_come_names_rows_and_counts_the_rest(make_run):
