@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -101,9 +101,12 @@ def render(figure: Figure, name: str, caption: str, alt: str) -> Drawing:
     return Drawing(name, caption, alt, svg.getvalue(), png.getvalue(), width, height)
 
 
-def canvas(width: float, height: float) -> Figure:
-    """An empty figure of so many inches, with its own canvas and no place in pyplot's list."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def canvas(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    """An empty figure of so many inches, with its own canvas and no place in pyplot's list.
+
+    `layout`: by "constrained", panels find their places by what stands around them; it takes longer than drawing them.
+    """
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

@@ -128,7 +128,9 @@ def loss_curves(curves: pd.DataFrame, stages: Sequence[tuple[str, str]]) -> Figu
         return None
     columns = min(len(present), 4)
     lines = -(-len(present) // columns)
-    figure = canvas(8.2, 0.45 + 2.05 * lines)
+    height = 0.45 + 2.05 * lines
+    figure = canvas(8.2, height, layout=None)  # every row has this figure, and finding a layout takes long
+    figure.subplots_adjust(left=0.085, right=0.985, bottom=0.5 / height, top=1 - 0.6 / height, wspace=0.32, hspace=0.55)
     seeds = sorted(curves["seed"].dropna().unique().tolist())
     for index, (name, heading) in enumerate(present):
         axes = figure.add_subplot(lines, columns, index + 1)
@@ -143,7 +145,7 @@ def loss_curves(curves: pd.DataFrame, stages: Sequence[tuple[str, str]]) -> Figu
         axes.set_xlabel("step")
     figure.axes[0].set_ylabel("loss")
     if len(seeds) > 1:
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=min(len(seeds), 6))
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="upper right", ncols=min(len(seeds), 6))
     return figure
 
 
