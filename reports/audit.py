@@ -4,12 +4,7 @@ audit           the file, the words and the tables
 audit_figures   the figures
 """
 
-# jinja2 leaves the type of its filters open.
-# pyright: reportUnknownMemberType=false
-
-import base64
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +12,12 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
-from reports import ReportError, audit_figures, text
+from reports import ReportError, audit_figures, html, text
 from reports.audit_figures import Audited
 from reports.drawing import Drawing, style
-from reports.grid import Cell, Column, Grid, Line, on_page, plain
+from reports.grid import Cell, Column, Grid, Line, plain
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _MOST_LINES = 300
 """More lines than this nobody reads; all of them are in audit.json."""
 
@@ -62,7 +54,7 @@ def write(folder: Path) -> Path:
         raise ReportError(f"{file}: not the record of an audit ({error!r}); run `data check` again") from None
     target = folder / "index.html"
     try:
-        target.write_text(_render(page), encoding="utf-8", errors="backslashreplace")
+        target.write_text(html.fill("audit.html.j2", page), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ReportError(f"{target}: the page cannot be written ({error})") from error
     return target
@@ -193,26 +185,3 @@ def _pair_line(pair: Audited) -> Line:
     )
     words = (plain(pair.name), plain(pair.split or text.ABSENT), plain(f"{pair.width} × {pair.height}"))
     return (*words, *(Cell(value, text.number(value, decimals)) for value, decimals in numbers))
-
-
-def _render(page: AuditPage) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    filters: dict[str, Any] = environment.filters
-    filters.update(on_page=on_page, svg_uri=_svg_uri, breakable=_breakable)
-    return environment.get_template("audit.html.j2").render(page=page)
-
-
-def _breakable(name: str) -> Markup:
-    """An escaped name that may break after a full stop, a slash or an underscore."""
-    return Markup(re.sub(r"([._/])(?=\w)", r"\1<wbr>", str(escape(name))))
-
-
-def _svg_uri(drawing: Drawing) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(drawing.svg).decode('ascii')}"

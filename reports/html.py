@@ -21,15 +21,16 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def render(page: Page) -> str:
     """The page of a run as HTML."""
-    return _environment().get_template("index.html.j2").render(page=page)
+    return fill("index.html.j2", page)
 
 
 def render_plain(page: PlainPage) -> str:
     """A page of sections as HTML."""
-    return _environment().get_template("plain_page.html.j2").render(page=page)
+    return fill("plain_page.html.j2", page)
 
 
-def _environment() -> Environment:
+def fill(template: str, page: object) -> str:
+    """A template of ours with a page of its kind; what the page says is escaped."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -40,12 +41,12 @@ def _environment() -> Environment:
     )
     filters: dict[str, Any] = environment.filters
     filters.update(on_page=on_page, svg_uri=_svg_uri, breakable=_breakable)
-    return environment
+    return environment.get_template(template).render(page=page)
 
 
 def _breakable(name: str) -> Markup:
-    """An escaped name that may break after a full stop or an underscore, as in `backbones.restormer_lite`."""
-    return Markup(re.sub(r"([._])(?=\w)", r"\1<wbr>", str(escape(name))))
+    """An escaped name that may break after a full stop, a slash or an underscore, as in `backbones.restormer_lite`."""
+    return Markup(re.sub(r"([._/])(?=\w)", r"\1<wbr>", str(escape(name))))
 
 
 def _svg_uri(drawing: Drawing) -> str:

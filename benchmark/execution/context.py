@@ -75,9 +75,15 @@ def cache_sources(
             identity = settings_id(settings)
             if identity not in ready:
                 ready[identity] = yield from _cache(split, sources[identity], registry)
-    for row in experiment.rows:
-        check_contents(row.name, {split: ready[settings_id(row.config["data"][split])] for split in splits})
+    _check_contents(experiment, ready, splits)
     return ready
+
+
+def _check_contents(experiment: Experiment, ready: Mapping[str, Source], splits: Sequence[str]) -> None:
+    """Once for all rows on the same data, in the name of the first of them."""
+    rows = {tuple(settings_id(row.config["data"][split]) for split in splits): row for row in reversed(experiment.rows)}
+    for identities, row in rows.items():
+        check_contents(row.name, {split: ready[one] for split, one in zip(splits, identities, strict=True)})
 
 
 def _cache(split: str, source: Source, registry: Registry) -> Generator[Event, None, Source]:
