@@ -90,12 +90,20 @@ def score_image(
     return {name: value for name, value in values.items() if value is not None}
 
 
+def psnr(restored: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
+    """The metric `psnr` alone, for where the others are not wanted. Raises DataError as `score_image` does."""
+    _check(restored, target)
+    found = _psnr(_distance(restored, target), np.ones(target.shape[:2], np.bool_))
+    return PSNR_CAP_DB if found is None else found
+
+
 def _check(*images: NDArray[np.uint8]) -> None:
     found = [f"{image.dtype} {' x '.join(map(str, image.shape))}" for image in images]
     alike = len(set(found)) == 1
     if not (alike and images[0].dtype == np.uint8 and images[0].ndim == 3 and images[0].shape[2] == 3):
         raise DataError(
-            "restored, degraded and target must be uint8 H x W x 3 of one size, not (in this order) " + ", ".join(found)
+            "restored, degraded and target must be uint8 H x W x 3 of one size, not (of those compared, in this order) "
+            + ", ".join(found)
         )
 
 

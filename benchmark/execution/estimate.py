@@ -8,9 +8,9 @@ import torch
 from benchmark.execution.context import Context
 from benchmark.execution.local import worker_count
 from benchmark.experiment.plan import Plan, PlannedStage, Run, settings_id
-from benchmark.experiment.schema import Stage
+from benchmark.experiment.stage import Stage
 from benchmark.model import Restorer, build
-from benchmark.training.fit import lay_out, make_optimizer
+from benchmark.training.learner import lay_out, make_learner
 
 _MOST_PIXELS = 8 * 128 * 128
 """Batches with more pixels than this are timed at one smaller and scaled up, so that an estimate takes seconds."""
@@ -51,11 +51,11 @@ def _seconds_per_pixel(restorer: Restorer, stage: Stage, device: torch.device) -
     side = stage.patch if batch * stage.patch**2 <= _MOST_PIXELS else 128
     memory_format = lay_out(restorer.train(), stage)
     image = torch.rand(batch, 3, side, side, device=device).contiguous(memory_format=memory_format)
-    optimizer = make_optimizer(restorer, stage)
+    optimizer = make_learner(restorer, stage, device).optimizer
     times: list[float] = []
     for _ in range(_STEPS + 1):
         start = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=stage.precision == "bfloat16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=stage.precision in ("bfloat16", "float16")):
             restored = restorer(image).image
         optimizer.zero_grad(set_to_none=True)
         (restored.float() - image).abs().mean().backward()

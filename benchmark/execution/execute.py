@@ -20,15 +20,21 @@ from benchmark.execution.records import Record, is_finished, write_pairs
 from benchmark.execution.rows import Measured, measure_model, run_floor
 from benchmark.execution.supervision import check_supervision
 from benchmark.experiment.plan import Environment, Floor, Plan, Run, network_id, settings_id
-from benchmark.experiment.schema import Stage
+from benchmark.experiment.stage import Stage
 from benchmark.files import write_json, write_text
 from benchmark.model import build
 from benchmark.training import ENGINE_VERSION
 from benchmark.training.objective import make_objective
 
+_BFLOAT16_CAPABILITY = 8
+"""Compute capability from which a GPU has bfloat16 in hardware."""
+
 
 def environment(device: torch.device) -> Environment:
-    return Environment(ENGINE_VERSION, device.type, torch.__version__)
+    if device.type == "cpu":
+        return Environment(ENGINE_VERSION, device.type, torch.__version__)
+    precision = "bfloat16" if torch.cuda.get_device_capability(device)[0] >= _BFLOAT16_CAPABILITY else "float32"
+    return Environment(ENGINE_VERSION, device.type, torch.__version__, precision, compile=True)
 
 
 def check(plan: Plan, context: Context, *, replace: bool) -> list[Run | Floor]:

@@ -39,6 +39,9 @@ class Task:
     """A trial of a search: every gate it fails rejects it, and test is not read."""
 
 
+_GRACE_SECONDS = 60.0
+"""For a step of training and for storing its state, when the command is interrupted."""
+
 Group = tuple[Task, ...]
 Take = Callable[[], Group | None]
 """Gives the next group, or None if there is none for now; asked again after whatever happens while others run."""
@@ -135,9 +138,7 @@ class _Pool:
                         busy.remove(worker)
                         busy += self._go_on(worker, waiting)
         finally:
-            for worker in busy:
-                worker.process.terminate()
-                worker.process.join()
+            _end([worker.process for worker in busy])
 
     def _next(self, waiting: list[Group]) -> Group | None:
         return waiting.pop(0) if waiting else self.take()
@@ -190,6 +191,19 @@ class _Pool:
         return _Worker(process, ours, group)
 
 
+def _end(processes: Sequence[BaseProcess]) -> None:
+    """Ask the processes to stop; those that train store their state first. Whoever takes too long is killed."""
+    try:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(_GRACE_SECONDS)
+    finally:  # also if the user has no patience
+        for process in processes:
+            process.kill()
+            process.join()
+
+
 def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
     """The workers that have something to say, or have died; waits until there is one."""
     ready = wait([worker.connection for worker in busy])
@@ -205,4 +219,6 @@ def _work(connection: Connection, experiment: str, context: Context, threads: in
             for event in run_group(group, experiment, context):
                 connection.send(event)
     except (EOFError, OSError):  # nobody listens any more
+        return
+    except KeyboardInterrupt:  # asked to stop; the state of what was trained is stored
         return

@@ -1,31 +1,41 @@
 """One stage of a row: from the store, or trained and stored."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import replace
+from math import isfinite
+from typing import Any
 
+import numpy as np
+
+from benchmark.data import Source
 from benchmark.data.open import make_augmentations
 from benchmark.data.passes import PassSampler
 from benchmark.data.sampling import Sampler
-from benchmark.evaluation.evaluate import Summary, evaluate, summarise
+from benchmark.evaluation.evaluate import Summary, evaluate, mean_psnr, summarise
 from benchmark.execution.context import Context
 from benchmark.execution.events import Event, StageAwaited, StageFinished, StageProgress, StageReused
 from benchmark.execution.store import StageResult
 from benchmark.experiment.plan import PlannedStage, Run
-from benchmark.experiment.schema import Stage
+from benchmark.experiment.stage import Stage
 from benchmark.gates.memory import peak_memory_bytes, reset_peak_memory
 from benchmark.model import Restorer, build, restore_image
 from benchmark.model.build import architecture
-from benchmark.training.fit import Progress, fit, make_optimizer
+from benchmark.training.fit import Progress, fit
+from benchmark.training.learner import Learner, make_learner
+from benchmark.training.looks import late_step, look_steps
 from benchmark.training.objective import make_objective
-from benchmark.training.state import CurveRow, Reached, load_state, save_state
+from benchmark.training.state import Best, CurveRow, Reached, load_state, save_state
+from benchmark.training.stopping import noted_signals
 
 _SAVE_SECONDS = 30.0
 """How much work an interruption can cost at most, besides the steps of one report."""
 
-
 _WAIT_SECONDS = 1.0
 """Between two looks at a stage that another process trains."""
+
+_LOOK = "val.psnr"
+"""Name in the curve of what a look at val finds."""
 
 
 def obtain_stage(
@@ -52,32 +62,38 @@ def _train_stage(
 ) -> Generator[Event, None, StageResult]:
     """Train one stage from the stored weights of the stage before it (the key `parent`; None: from initial weights).
 
-    Looks at val at the end and stores the result. An interrupted stage goes on from its last stored state.
+    Looks at val at the end and stores the result. An interrupted stage goes on from its last stored state; Ctrl-C and
+    SIGTERM store one after the step that is computed.
     """
     stage = Stage.model_validate(planned.settings)
     device = context.machine.device
-    restorer = network(run, parent, context)
-    optimizer = make_optimizer(restorer, stage)
+    learner = make_learner(network(run, parent, context), stage, device)
     state_file = context.store.state_file(planned.key)
-    reached = load_state(state_file, restorer, optimizer)
-    curve, seconds, started = list(reached.curve), reached.seconds, time.perf_counter()
-    left_out = reached.left_out
-    saved_at = started
+    reached = load_state(state_file, learner)
+    saved_at = started = time.perf_counter() - reached.seconds
     reset_peak_memory(device)
 
     objective = make_objective(planned.name, stage, context.registry)
     sampler = make_sampler(run, planned.name, stage, context)
-    for progress in fit(restorer, optimizer, objective, sampler, stage, device, reached.step, left_out):
-        curve += _curve_rows(progress)
-        left_out = progress.left_out
-        now = time.perf_counter()
-        if now - saved_at > _SAVE_SECONDS:
-            reached = Reached(progress.step, seconds + now - started, curve, left_out)
-            save_state(state_file, restorer, optimizer, reached)
-            saved_at = now
-        yield StageProgress(run.folder, planned.key, progress)
+    looks = look_steps(stage)
+    with noted_signals() as is_stopping:
+        for progress in fit(learner, objective, sampler, stage, device, reached.step, reached.left_out, is_stopping):
+            reached = _went_on(reached, progress, time.perf_counter() - started)
+            if progress.step in looks:
+                reached = _looked(reached, run, stage, learner, context)
+            if is_stopping() or time.perf_counter() - saved_at > _SAVE_SECONDS:
+                save_state(state_file, learner, reached)
+                saved_at = time.perf_counter()
+            if is_stopping():
+                raise KeyboardInterrupt
+            yield StageProgress(run.folder, planned.key, progress)
+    if is_stopping():  # it came while the last report was looked at
+        save_state(state_file, learner, reached)
+        raise KeyboardInterrupt
 
-    seconds += time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    _carry(stage, learner, reached.best)
+    val = look_at_val(run, learner.restorer, context)
     result = StageResult(
         name=planned.name,
         key=planned.key,
@@ -85,13 +101,47 @@ def _train_stage(
         seconds=seconds,
         images_per_second=stage.steps * stage.batch / seconds,
         peak_memory_bytes=peak_memory_bytes(device),
-        val=look_at_val(run, restorer, context),
+        val=val,
         val_fingerprint=context.source(run.config, "val").fingerprint,
-        steps_left_out=len(left_out),
+        steps_left_out=len(reached.left_out),
+        late_gain_psnr=_late_gain(stage, reached, val["psnr"]["mean"]),
+        identity_psnr=mean_psnr(np.asarray, context.source(run.config, "val")),
     )
-    context.store.publish(result, restorer, curve)
+    context.store.publish(result, learner.restorer, reached.curve)
     yield StageFinished(run.folder, result)
     return result
+
+
+def _went_on(reached: Reached, progress: Progress, seconds: float) -> Reached:
+    curve = [*reached.curve, *_curve_rows(progress)]
+    return replace(reached, step=progress.step, seconds=seconds, curve=curve, left_out=progress.left_out)
+
+
+def _looked(reached: Reached, run: Run, stage: Stage, learner: Learner, context: Context) -> Reached:
+    """With the PSNR on val, of the running average where there is one; its weights, if wanted and the best so far."""
+    weights = learner.averaged()
+    restorer = _in_eval(run, weights, context)
+    psnr = mean_psnr(lambda image: restore_image(restorer, image, context.machine.device), _val(run, context))
+    reached = replace(reached, curve=[*reached.curve, (reached.step, _LOOK, psnr)])
+    if stage.carry != "best" or (reached.best is not None and reached.best.psnr >= psnr):
+        return reached
+    copied = {name: value.detach().cpu().clone() for name, value in weights.items()}
+    return replace(reached, best=Best(psnr, copied))
+
+
+def _carry(stage: Stage, learner: Learner, best: Best | None) -> None:
+    """Put the weights that the stage yields into the network."""
+    if stage.carry == "ema":
+        learner.restorer.load_state_dict(learner.averaged())
+    elif stage.carry == "best" and best is not None:
+        learner.restorer.load_state_dict(best.weights)
+
+
+def _late_gain(stage: Stage, reached: Reached, at_end: float) -> float | None:
+    """What the last fifth of the stage added to the PSNR on val."""
+    looks = {step: value for step, name, value in reached.curve if name == _LOOK}
+    late = late_step(stage)
+    return None if late is None else looks.get(stage.steps, at_end) - looks[late]
 
 
 def _on_val_of(run: Run, result: StageResult, context: Context) -> StageResult:
@@ -100,7 +150,13 @@ def _on_val_of(run: Run, result: StageResult, context: Context) -> StageResult:
     if result.val_fingerprint == fingerprint:
         return result
     trained = network(run, result.key, context)
-    return replace(result, val=look_at_val(run, trained, context), val_fingerprint=fingerprint)
+    return replace(
+        result,
+        val=look_at_val(run, trained, context),
+        val_fingerprint=fingerprint,
+        late_gain_psnr=None,  # nobody looked at these images on the way
+        identity_psnr=mean_psnr(np.asarray, _val(run, context)),
+    )
 
 
 def network(run: Run, key: str | None, context: Context) -> Restorer:
@@ -124,11 +180,19 @@ def make_sampler(run: Run, name: str, stage: Stage, context: Context) -> Sampler
 
 def look_at_val(run: Run, trained: Restorer, context: Context) -> dict[str, Summary]:
     """Scores of weights on the val images of a run."""
-    restorer = network(run, None, context).eval()
-    restorer.load_state_dict(trained.state_dict())
-    device = context.machine.device
-    scored = evaluate(lambda image: restore_image(restorer, image, device), context.source(run.config, "val"))
+    restorer, device = _in_eval(run, trained.state_dict(), context), context.machine.device
+    scored = evaluate(lambda image: restore_image(restorer, image, device), _val(run, context))
     return summarise(image.metrics for image in scored)
+
+
+def _in_eval(run: Run, weights: Mapping[str, Any], context: Context) -> Restorer:
+    restorer = network(run, None, context).eval()
+    restorer.load_state_dict(weights)
+    return restorer
+
+
+def _val(run: Run, context: Context) -> Source:
+    return context.source(run.config, "val")
 
 
 def _curve_rows(progress: Progress) -> list[CurveRow]:
@@ -139,4 +203,4 @@ def _curve_rows(progress: Progress) -> list[CurveRow]:
         "gradient_norm": progress.gradient_norm,
         "images_per_second": progress.images_per_second,
     }
-    return [(progress.step, name, value) for name, value in values.items()]
+    return [(progress.step, name, value) for name, value in values.items() if isfinite(value)]

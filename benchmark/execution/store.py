@@ -37,6 +37,10 @@ class StageResult:
     """Of the images that `val` is about: they are no part of the key, so another experiment may have others."""
     steps_left_out: int = 0
     """Of `steps`, those taken back because loss or gradient were not finite."""
+    late_gain_psnr: float | None = None
+    """dB that the last fifth of the steps added on val; None: not looked at. Much means that more steps would help."""
+    identity_psnr: float | None = None
+    """Of the degraded val images as they are: weights that stay below it do harm."""
 
 
 @dataclass(frozen=True)

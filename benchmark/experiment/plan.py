@@ -12,17 +12,23 @@ from typing import Any
 
 from benchmark.experiment.load import FLOORS, Experiment, Row
 from benchmark.experiment.resolve import Resolved
+from benchmark.experiment.stage import Precision
 from benchmark.experiment.weights import without_file
 from benchmark.registry import Registry
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What besides the recipe decides the numbers: engine version, device type and torch version."""
+    """What besides the recipe decides the numbers: engine version, device type and torch version.
+
+    And what `auto` in a stage's settings means on this device.
+    """
 
     engine: int
     device: str
     torch: str
+    precision: Precision = "float32"
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ class _Planner:
     registry: Registry
 
     def run(self, row: Row, seed: int) -> Run:
-        config, model = row.config, row.config["model"]
+        config, model = self._without_auto(row.config), row.config["model"]
         digests = {kind: self.registry.digest(kind, model[kind]["name"]) for kind in ("backbone", "head")}
         # Initial weights are drawn on the CPU, so the device is no part of the model's key.
         model_key = hash_of([without_file(model), digests, seed, self.environment.engine, self.environment.torch])
@@ -147,6 +153,17 @@ class _Planner:
         train = self._fingerprint(config, "train")
         return Floor(name, config, self._config_hash([name, train], {**config, "gates": {}}))
 
+    def _without_auto(self, config: Resolved) -> Resolved:
+        """The settings with what this device makes of `auto`: the record and the key have what was really used."""
+        chosen = {"precision": self.environment.precision, "compile": self.environment.compile}
+        order: list[str] = config["protocol"]["order"]
+        stages = {name: config["protocol"][name] for name in order}
+        resolved = {
+            name: stage | {key: value for key, value in chosen.items() if stage[key] == "auto"}
+            for name, stage in stages.items()
+        }
+        return {**config, "protocol": {"order": order, **resolved}}
+
     def _stage(self, parent: str, name: str, config: Resolved) -> PlannedStage:
         settings = config["protocol"][name]
         digests = {
@@ -155,7 +172,10 @@ class _Planner:
         }
         env = self.environment
         train = self._fingerprint(config, "train")
-        key = hash_of([parent, name, settings, digests, train, env.engine, env.device, env.torch])
+        parts = [parent, name, settings, digests, train, env.engine, env.device, env.torch]
+        # Only where val decides which weights are kept is it among what the weights depend on.
+        seen = [self._fingerprint(config, "val")] if settings["carry"] == "best" else []
+        key = hash_of([*parts, *seen])
         return PlannedStage(name, key, settings)
 
     def _config_hash(self, keys: Any, config: Resolved) -> str:

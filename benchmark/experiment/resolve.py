@@ -12,7 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from benchmark.errors import CheckpointError, ComponentError, ExperimentError, suggestion
 from benchmark.experiment.document import Document, Path_
-from benchmark.experiment.schema import Model, RowSettings, Settings, SourceSpec, Stage, fields_at
+from benchmark.experiment.schema import Model, RowSettings, SourceSpec, fields_at
+from benchmark.experiment.settings import Settings
+from benchmark.experiment.stage import Stage
 from benchmark.experiment.weights import resolve_weights
 from benchmark.registry import Registry
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 from benchmark.experiment.claims import AnyClaim
 from benchmark.experiment.settings import Metric, Report, Settings
+from benchmark.experiment.stage import Side, Stage
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Side = Annotated[int, Field(ge=1, le=100_000)]
 Runtime = Literal["eager", "channels_last", "compiled", "onnxruntime", "openvino", "cuda_graph", "tensorrt"]
 
 
@@ -50,53 +50,6 @@ class Model(Settings):
     weights: str | None = Field(
         default=None,
         description="a published checkpoint of the backbone, or the folder of a trained row: what training starts from",
-    )
-
-
-class LossTerm(BaseModel):
-    """`l1: 1.0` or `ms_ssim: {weight: 1.0, window_size: 5}`; keys besides the weight are options of the loss."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    weight: float = Field(default=1.0, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_number(cls, value: Any) -> Any:
-        return {"weight": value} if isinstance(value, int | float) else value
-
-
-class Optimizer(Settings):
-    """AdamW (Loshchilov & Hutter 2019); weight decay off by default as in restoration training."""
-
-    name: Literal["adamw"] = "adamw"
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: PositiveFloat = 1e-8
-    weight_decay: float = Field(default=0.0, ge=0)
-
-
-class Schedule(Settings):
-    """Learning rate as a pure function of the step: linear warm-up, then cosine to `final_share` of it, or constant."""
-
-    name: Literal["cosine", "constant"] = "cosine"
-    warmup_steps: int = Field(default=0, ge=0)
-    final_share: float = Field(default=0.01, ge=0, le=1)
-
-
-class Stage(Settings):
-    steps: PositiveInt
-    batch: PositiveInt = 8
-    patch: Side = Field(description="side of the square patches in pixels")
-    lr: PositiveFloat
-    loss: dict[str, LossTerm] = Field(min_length=1)
-    augment: dict[str, dict[str, Any]] = Field(default={})
-    optimizer: Optimizer = Optimizer()
-    schedule: Schedule = Schedule()
-    clip_norm: PositiveFloat | None = Field(
-        default=None, description="gradients are scaled down to this norm; null: never"
-    )
-    precision: Literal["float32", "bfloat16"] = "float32"
-    memory_format: Literal["channels_last", "contiguous"] = Field(
-        default="channels_last", description="layout of weights and feature maps; channels_last is the faster one"
     )
 
 

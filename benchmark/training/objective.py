@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from benchmark.errors import ExperimentError
-from benchmark.experiment.schema import Stage
+from benchmark.experiment.stage import Stage
 from benchmark.registry import Registry
 from heads import Restoration
 from losses import Batch, Loss
@@ -21,6 +21,8 @@ class Term:
 @dataclass(frozen=True)
 class Objective:
     terms: tuple[Term, ...]
+    auxiliary_weight: float = 1.0
+    """Of the losses of each auxiliary image, beside those of the full image."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -30,14 +32,15 @@ class Objective:
     def __call__(self, restoration: Restoration, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and each loss of the full image before its weight, by name. Call it outside autocast.
 
-        The sum has the same weighted losses once more for every auxiliary image, as in MIMO-UNet (Cho et al., ICCV
-        2021, section 3), where they apply to it: losses of maps and losses that need larger sides are left out.
+        The sum has the same weighted losses once more, times `auxiliary_weight`, for every auxiliary image (with 1 as
+        in MIMO-UNet: Cho et al., ICCV 2021, section 3), where they apply to it: losses of maps and losses that need
+        larger sides are left out.
         """
         in_full = Restoration(restoration.image.float(), {k: v.float() for k, v in restoration.maps.items()})
         parts = {term.name: term.loss(in_full, batch) for term in self.terms}
         total = sum((term.weight * parts[term.name] for term in self.terms), start=batch.degraded.new_zeros(()))
-        for image in restoration.auxiliary:
-            total = total + self._of_auxiliary(image.float(), batch)
+        for image in restoration.auxiliary if self.auxiliary_weight else ():
+            total = total + self.auxiliary_weight * self._of_auxiliary(image.float(), batch)
         return total, {name: part.detach() for name, part in parts.items()}
 
     def _of_auxiliary(self, image: Tensor, batch: Batch) -> Tensor:
@@ -69,4 +72,4 @@ def make_objective(name: str, stage: Stage, registry: Registry) -> Objective:
                 f"patch is {stage.patch}; raise `patch` or change the loss's options"
             )
         terms.append(Term(loss_name, term.weight, loss))
-    return Objective(tuple(terms))
+    return Objective(tuple(terms), stage.auxiliary_weight)

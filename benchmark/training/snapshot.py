@@ -1,27 +1,18 @@
-"""Weights, buffers and optimiser as they were at a step, to go back to."""
+"""Everything that training changes as it was at a step, to go back to."""
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
-from torch.optim import Optimizer
+from benchmark.training.learner import Learner
 
-from benchmark.model import Restorer
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Copies on the same device: as much memory as the weights and what the optimiser keeps of them."""
-
-    restorer: dict[str, Any]
-    optimizer: dict[str, Any]
+Snapshot = dict[str, Any]
+"""Copies on the same device: as much memory as the weights, what the optimiser keeps of them, and the average."""
 
 
-def take(restorer: Restorer, optimizer: Optimizer) -> Snapshot:
-    return Snapshot(copy.deepcopy(restorer.state_dict()), copy.deepcopy(optimizer.state_dict()))
+def take(learner: Learner) -> Snapshot:
+    return copy.deepcopy(learner.state())
 
 
-def put_back(snapshot: Snapshot, restorer: Restorer, optimizer: Optimizer) -> None:
+def put_back(snapshot: Snapshot, learner: Learner) -> None:
     """In place; the snapshot stays as it is."""
-    restorer.load_state_dict(snapshot.restorer)
-    optimizer.load_state_dict(copy.deepcopy(snapshot.optimizer))
+    learner.load(snapshot)

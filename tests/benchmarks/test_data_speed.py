@@ -18,11 +18,11 @@ from benchmark.data.cache import cached
 from benchmark.data.sampling import Sampler
 from benchmark.data.sources.noise import Noise
 from benchmark.data.sources.paired_folders import PairedFolders
-from benchmark.experiment.schema import Stage
+from benchmark.experiment.stage import Stage
 from benchmark.model import build
 from benchmark.registry import Registry
 from benchmark.training.batches import HostBatch, host_batches, to_device
-from benchmark.training.fit import make_optimizer
+from benchmark.training.learner import make_optimizer
 from benchmark.training.objective import make_objective
 
 SIDE_PX, PATCH_PX, PAIRS, STEPS = 1024, 480, 6, 4

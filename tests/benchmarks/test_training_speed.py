@@ -8,11 +8,12 @@ import torch
 
 from benchmark.data.sampling import Sampler
 from benchmark.data.sources.paired_folders import PairedFolders
-from benchmark.experiment.schema import Stage
+from benchmark.experiment.stage import Stage
 from benchmark.model import build
 from benchmark.registry import Registry
 from benchmark.training.batches import batch_at
-from benchmark.training.fit import fit, make_optimizer
+from benchmark.training.fit import fit
+from benchmark.training.learner import make_learner
 from benchmark.training.objective import make_objective
 
 STEPS = 10
@@ -32,7 +33,7 @@ def test_ten_training_steps(benchmark: Any, sampler: Sampler, name: str) -> None
     objective, cpu = make_objective("coarse", stage, Registry()), torch.device("cpu")
 
     def train() -> None:
-        list(fit(restorer, make_optimizer(restorer, stage), objective, sampler, stage, cpu))
+        list(fit(make_learner(restorer, stage, cpu), objective, sampler, stage, cpu))
 
     benchmark.pedantic(train, rounds=5, warmup_rounds=1)
 

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from benchmark.data.sampling import Sampler
 from benchmark.data.sources.paired_folders import PairedFolders
-from benchmark.experiment.schema import Stage
+from benchmark.experiment.stage import Stage
 from benchmark.model import build
 from benchmark.registry import Registry
-from benchmark.training.fit import fit, make_optimizer
+from benchmark.training.fit import fit
+from benchmark.training.learner import make_learner
 from benchmark.training.objective import Objective, Term, make_objective
 from heads import Restoration
 from losses import SPOT_THRESHOLD, Batch, Loss
@@ -140,7 +141,8 @@ def test_a_step_trains_the_smaller_outputs(pairs: Path, precision: str) -> None:
     net = build(MODEL)
     before = {name: value.clone() for name, value in net.backbone.named_parameters() if name.startswith("outputs")}
     objective_of_stage = make_objective("coarse", stage, Registry())
-    list(fit(net, make_optimizer(net, stage), objective_of_stage, sampler, stage, torch.device("cpu")))
+    cpu = torch.device("cpu")
+    list(fit(make_learner(net, stage, cpu), objective_of_stage, sampler, stage, cpu))
     after = dict(net.backbone.named_parameters())
     assert len(before) == 4
     assert all((value != after[name]).all() for name, value in before.items())

@@ -1,0 +1,130 @@
+"""A stage in the experiment file: which settings it has, their ranges and their defaults."""
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from benchmark.experiment.settings import Settings
+
+Side = Annotated[int, Field(ge=1, le=100_000)]
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+class LossTerm(BaseModel):
+    """`l1: 1.0` or `ms_ssim: {weight: 1.0, window_size: 5}`; keys besides the weight are options of the loss."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    weight: float = Field(default=1.0, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, value: Any) -> Any:
+        return {"weight": value} if isinstance(value, int | float) else value
+
+
+class Optimizer(BaseModel):
+    """AdamW (Loshchilov & Hutter 2019), or any optimiser of timm by its name there, with its options beside it.
+
+    Weight decay is off by default as in restoration training, and where it is on it is on all weights.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    name: str = "adamw"
+    betas: tuple[float, ...] | None = Field(default=None, description="null: the optimiser's own, adamw: 0.9, 0.999")
+    eps: PositiveFloat | None = Field(default=None, description="null: the optimiser's own, adamw: 1e-8")
+    weight_decay: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, value: Any) -> Any:
+        """What AdamW takes belongs into the resolved settings; an `eps` of null is as good as none."""
+        if not isinstance(value, dict) or value.get("name", "adamw") != "adamw":
+            return value
+        given = {key: setting for key, setting in value.items() if setting is not None}
+        return {"betas": (0.9, 0.999), "eps": 1e-8, **given}
+
+
+class Schedule(Settings):
+    """Learning rate as a pure function of the step: linear warm-up, then by name from `lr` down to `final_share` of it.
+
+    `step` multiplies by `factor` at each of `milestones` and knows no final share; `constant` stays.
+    """
+
+    name: Literal["cosine", "linear", "polynomial", "exponential", "step", "constant"] = "cosine"
+    warmup_steps: int = Field(default=0, ge=0)
+    final_share: float = Field(default=0.01, ge=0, le=1)
+    power: PositiveFloat = Field(default=2.0, description="of polynomial")
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.5, 0.75), description="of step: as shares of the stage"
+    )
+    factor: float = Field(default=0.1, gt=0, lt=1, description="of step: what the rate is multiplied by")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.name == "exponential" and self.final_share == 0:
+            raise ValueError("an exponential schedule never reaches 0; give final_share above 0")
+        return self
+
+
+class Average(Settings):
+    """Running average of weights and of buffers, such as the statistics of BatchNorm (timm's ModelEmaV3)."""
+
+    decay: float = Field(default=0.999, ge=0, lt=1)
+    warmup: bool = Field(default=True, description="begin with a smaller decay, so that initial weights are forgotten")
+
+
+class Stage(Settings):
+    steps: PositiveInt = Field(description="optimiser steps; `images` may be given in their place")
+    batch: PositiveInt = Field(default=8, description="patches of a step, all devices and accumulated parts together")
+    patch: Side = Field(description="side of the square patches in pixels")
+    lr: PositiveFloat
+    loss: dict[str, LossTerm] = Field(min_length=1)
+    auxiliary_weight: float = Field(
+        default=1.0, ge=0, description="deep supervision: weight of the losses of a multi-output network's other images"
+    )
+    augment: dict[str, dict[str, Any]] = Field(default={})
+    optimizer: Optimizer = Optimizer.model_validate({})
+    schedule: Schedule = Schedule()
+    clip_norm: PositiveFloat | None = Field(
+        default=None, description="gradients are scaled down to this norm; null: never"
+    )
+    accumulate: PositiveInt = Field(default=1, description="parts a batch is split into, one after the other in memory")
+    ema: Average | None = Field(default=None, description="running average of the weights; null: none")
+    frozen_norm: float = Field(
+        default=0.0, ge=0, le=1, description="last share of the steps with the statistics of BatchNorm frozen"
+    )
+    carry: Literal["last", "ema", "best"] = Field(
+        default="last", description="what is stored, tested and trained on; best: highest PSNR of all looks at val"
+    )
+    validate_every: PositiveInt | None = Field(
+        default=None, description="steps between two looks at val; null: at four fifths of the stage and at its end"
+    )
+    precision: Literal["auto", Precision] = Field(
+        default="auto", description="of the network; losses are float32. auto: bfloat16 on a GPU that has it"
+    )
+    memory_format: Literal["channels_last", "contiguous"] = Field(
+        default="channels_last", description="layout of weights and feature maps; channels_last is the faster one"
+    )
+    compile: Literal["auto"] | bool = Field(default="auto", description="torch.compile; auto: on a GPU")
+    images: PositiveInt | None = Field(default=None, exclude=True, description="in place of steps: steps * batch")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_from_images(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("images") is None:
+            return value
+        images, batch = value["images"], value.get("batch", cls.model_fields["batch"].default)
+        if value.get("steps") is not None:
+            raise ValueError("give steps or images, not both; null deletes the one from a file below")
+        if not isinstance(images, int | float) or not isinstance(batch, int) or images < 1 or batch < 1:
+            return value  # told by the checks of the fields
+        return {**value, "steps": math.ceil(images / batch), "images": None}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch {self.batch} cannot be split into accumulate = {self.accumulate} equal parts")
+        if self.carry == "ema" and self.ema is None:
+            raise ValueError("carry: ema needs an average; give `ema: {}`")
+        return self
