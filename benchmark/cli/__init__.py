@@ -1,6 +1,7 @@
 """The command line: one file a command. No torch before a command needs it.
 
-Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 130 interrupted (Ctrl-C or SIGTERM).
+Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 85 `run` or `search` was interrupted (Ctrl-C
+or SIGTERM) and goes on when it is started again, 130 another command was.
 """
 
 import os
@@ -12,6 +13,7 @@ from typing import NoReturn
 
 import click
 
+from benchmark.cli.interrupted import EXIT_RESUME, ToBeResumed
 from benchmark.cli.lazy import LazyGroup
 from benchmark.errors import BenchmarkError
 
@@ -48,7 +50,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: turns errors the user can mend into one line and exit code 2."""
-    interrupted = False
+    interrupted: int | None = None
     sys.unraisablehook = _interrupt_again
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: workers end, what is finished is stored
     try:
@@ -61,12 +63,12 @@ def main() -> None:
         error.show()
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         click.echo("interrupted; what is finished is stored, the same command goes on from there", err=True)
-        interrupted = True
+        interrupted = EXIT_RESUME if isinstance(error, ToBeResumed) else 130
     # Outside the handler: only now are the interrupted generators closed, and with them the workers they started.
-    if interrupted:
-        _exit_now(130)
+    if interrupted is not None:
+        _exit_now(interrupted)
     sys.exit(2)
 
 

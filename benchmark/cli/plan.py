@@ -46,8 +46,21 @@ def show_plan(prepared: "Prepared", *, replace: bool) -> None:
     click.echo(f"steps: {plan.steps_without_sharing} in all rows, {shared} ({share:.0%}) saved by shared stages")
     click.echo(f"to train now: {len(estimates)} stages, {to_train} steps, about {duration(sum(estimates.values()))}")
     click.echo(f"(from 2 measured steps of each network on {context.machine.device_name}; evaluation is not in it)")
-    for line in advice(plan, sum(estimates.values())):
+    for line in [*_tuning_lines(prepared), *advice(plan, sum(estimates.values()))]:
         click.echo(line)
+
+
+def _tuning_lines(prepared: "Prepared") -> list[str]:
+    from benchmark.execution.tuning import unfinished
+
+    if prepared.tries is None:
+        return []
+    steps = sum(stage.steps for stage in prepared.tries.stages.values())
+    todo = unfinished(prepared.tries, prepared.context, replace=True)
+    return [
+        f"before it tuning: {len(todo)} of {len(prepared.tries.runs)} candidates to try, {steps} steps in all; "
+        "until then rows stand here as they are written"
+    ]
 
 
 def advice(plan: "Plan", seconds: float) -> list[str]:

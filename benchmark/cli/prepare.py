@@ -1,7 +1,7 @@
 """From the options of a command to a plan: what `run` and `plan` have in common."""
 
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from benchmark.cli.options import Selection, command_line, matching_rows
@@ -10,6 +10,7 @@ from benchmark.execution.events import Event
 from benchmark.execution.execute import environment, output_folder
 from benchmark.execution.machine import prepare_machine
 from benchmark.execution.store import StageStore
+from benchmark.execution.tuning import tries_plan, tuned
 from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.plan import Plan, make_plan, select
 from benchmark.registry import Registry
@@ -17,11 +18,16 @@ from benchmark.registry import Registry
 
 @dataclass(frozen=True)
 class Prepared:
-    """`plan`: what was asked for; `whole`: all rows of the experiment, which a report is to show."""
+    """`plan`: what was asked for; `whole`: all rows of the experiment, which a report is to show.
+
+    Of an experiment with tuning `tries` is the plan of all its candidates, and `asked` the experiment as written.
+    """
 
     plan: Plan
     whole: Plan
     context: Context
+    asked: Experiment
+    tries: Plan | None = None
 
     def with_cached_data(self) -> Generator[Event, None, "Prepared"]:
         """The same with all images decoded or rendered; yields the progress of it."""
@@ -34,14 +40,22 @@ def prepare(selection: Selection) -> Prepared:
     registry = Registry(selection.plugins)
     experiment = _with_seeds(load(selection.file, registry, selection.sets), selection.seeds)
     machine = prepare_machine(selection.device)
-    sources = open_sources(experiment, registry)
-    fingerprints = {identity: source.fingerprint for identity, source in sources.items()}
-    whole = make_plan(experiment, fingerprints, environment(machine.device), registry)
-    plan = select(whole, matching_rows(selection.rows, [row.name for row in experiment.rows]), selection.seeds)
     output = output_folder(experiment.name, selection.output)
     store = StageStore(output.parent / ".stages")
-    context = Context(output, store, machine, registry, command_line(), sources)
-    return Prepared(plan, whole, context)
+    context = Context(output, store, machine, registry, command_line(), open_sources(experiment, registry))
+    rows = matching_rows(selection.rows, [row.name for row in experiment.rows])
+    tries = tries_plan(experiment, experiment.tuning, rows, context) if experiment.tuning else None
+    return lay_out(experiment, tries, rows, selection.seeds, context)
+
+
+def lay_out(
+    experiment: Experiment, tries: Plan | None, rows: Sequence[str], seeds: Sequence[int], context: Context
+) -> Prepared:
+    """The plan of the experiment with its rows tuned as far as their tries have come to an end."""
+    fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
+    ready = tuned(experiment, tries, context) if tries else experiment
+    whole = make_plan(ready, fingerprints, environment(context.machine.device), context.registry)
+    return Prepared(select(whole, rows, seeds), whole, context, experiment, tries)
 
 
 def _with_seeds(experiment: Experiment, seeds: tuple[int, ...]) -> Experiment:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from benchmark.cli.interrupted import to_be_resumed
 from benchmark.cli.options import Selection, selection_options
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
@@ -37,11 +38,12 @@ def command(dry_run: bool, **options: Any) -> int:
     from benchmark.cli.prepare import prepare
 
     selection = Selection(**options)
-    prepared = prepare(selection)
-    if dry_run:
-        show_plan(prepared, replace=selection.replace)
-        return 0
-    return _run(prepared, replace=selection.replace)
+    with to_be_resumed():
+        prepared = prepare(selection)
+        if dry_run:
+            show_plan(prepared, replace=selection.replace)
+            return 0
+        return _run(prepared, replace=selection.replace)
 
 
 def _run(prepared: "Prepared", *, replace: bool) -> int:
@@ -53,6 +55,8 @@ def _run(prepared: "Prepared", *, replace: bool) -> int:
     from reports import first_examples, write
 
     started = time.perf_counter()
+    if prepared.tries:
+        prepared = _tune(prepared, prepared.tries, replace=replace)
     plan, context = prepared.plan, prepared.context
     todo = check(plan, context, replace=replace)
     estimates = estimate_seconds(plan, context) if todo else {}
@@ -67,6 +71,29 @@ def _run(prepared: "Prepared", *, replace: bool) -> int:
     click.echo(_outcome(plan, records, time.perf_counter() - started), err=True)
     click.echo(f"report: {page}")
     return 1 if any(record.status == "failed" for record in records) else 0
+
+
+def _tune(prepared: "Prepared", tries: "Plan", *, replace: bool) -> "Prepared":
+    """Try the candidates of all rows, then lay out the plan anew with the best of each."""
+    from benchmark.cli.display import Display, duration
+    from benchmark.cli.prepare import lay_out
+    from benchmark.execution.estimate import estimate_seconds
+    from benchmark.execution.execute import check
+    from benchmark.execution.tuning import run_tries, unfinished, write_tuning
+
+    context, plan = prepared.context, prepared.plan
+    check(tries, context, replace=replace)
+    todo = unfinished(tries, context, replace=replace)
+    estimates = estimate_seconds(tries, context) if todo else {}
+    about = f", about {duration(sum(estimates.values()))}" if todo else ""
+    click.echo(f"{plan.experiment.name}: tuning: {len(todo)} of {len(tries.runs)} candidates to try{about}", err=True)
+    if todo:
+        with Display(estimates) as display:
+            cached = _shown(display, prepared.with_cached_data()).context
+            _shown(display, run_tries(tries, cached, todo, estimates))
+    write_tuning(prepared.asked, tries, context)
+    rows, seeds = list(dict.fromkeys(run.row for run in plan.runs)), sorted({run.seed for run in plan.runs})
+    return lay_out(prepared.asked, tries, rows, seeds, context)
 
 
 def _shown(display: "Display", events: "Generator[Event, None, Result]") -> Result:

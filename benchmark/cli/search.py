@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli.interrupted import to_be_resumed
 from benchmark.cli.options import Selection, experiment_options
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
@@ -50,8 +51,9 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
       python -m benchmark search experiments/quick_search.yaml --trials 30
       python -m benchmark run runs/quick_search/best.yaml
     """
-    setup = _setup(Selection(rows=(), seeds=(), **options), trials, workers, storage)
-    return _search(setup, replace=options["replace"])
+    with to_be_resumed():
+        setup = _setup(Selection(rows=(), seeds=(), **options), trials, workers, storage)
+        return _search(setup, replace=options["replace"])
 
 
 def _setup(selection: Selection, trials: int | None, workers: int | None, storage: Path | None) -> "Setup":

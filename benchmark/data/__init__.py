@@ -8,10 +8,12 @@ in [0, 1] units, with K the gain and D the spots, before rounding to 8 bits.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,22 @@ class Pair:
 
     def rearranged(self, move: Callable[[NDArray[Any]], NDArray[Any]]) -> "Pair":
         """The pair with the pixels of images and maps moved alike; `move` maps `H W 3` to `H' W' 3`."""
-        images = [np.ascontiguousarray(move(image)) for image in (self.degraded, self.target)]
-        maps = [None if values is None else np.ascontiguousarray(move(values)) for values in (self.gain, self.spots)]
+        images = [_contiguous(move(image)) for image in (self.degraded, self.target)]
+        maps = [None if values is None else _contiguous(move(values)) for values in (self.gain, self.spots)]
         return Pair(self.name, images[0], images[1], maps[0], maps[1])
+
+
+def _contiguous(pixels: NDArray[_Value]) -> NDArray[_Value]:
+    """The same values `H W C` row by row in memory; the array itself where they lie so already."""
+    channel_bytes = pixels.itemsize
+    if pixels.strides[1:] == (pixels.shape[2] * channel_bytes, channel_bytes):
+        return np.ascontiguousarray(pixels)  # whole rows at a time
+    packed = np.empty(pixels.shape, pixels.dtype)
+    # Of mirrored or turned pixels numpy copies runs of three values, and starting a run costs more than the run: one
+    # channel at a time the runs are as long as a row, and the copy five times as fast.
+    for channel in range(pixels.shape[2]):
+        packed[..., channel] = pixels[..., channel]
+    return packed
 
 
 class Source(ABC):

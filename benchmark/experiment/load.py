@@ -13,6 +13,7 @@ from benchmark.experiment.merge import override_all, override_from_text, read_wi
 from benchmark.experiment.resolve import Resolved, resolve, validate
 from benchmark.experiment.schema import ExperimentFile
 from benchmark.experiment.space import Search, read_search
+from benchmark.experiment.tuning import Tuning, read_tuning
 from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry
 
@@ -43,6 +44,7 @@ class Experiment:
     claims: tuple[Stated, ...]
     search: Search | None
     document: Document
+    tuning: Tuning | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -71,6 +73,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment
         claims=read_claims(document, checked.claims, _configs(rows), checked.report),
         search=read_search(document, checked, base.config, registry),
         document=document,
+        tuning=read_tuning(document, checked, [row.name for row in rows], registry),
     )
 
 

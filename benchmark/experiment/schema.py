@@ -197,6 +197,15 @@ class SearchSettings(Settings):
     seed: Seed | None = Field(default=None, description="the seed trials train with; null: the first of seeds")
 
 
+class TuningSettings(Settings):
+    """Overrides, e.g. learning rates, of which each row takes those that suit it best, by what it reaches on val."""
+
+    candidates: dict[str, dict[str, Any]] = Field(min_length=2, description="name -> {dotted path: value}")
+    rows: list[str] = Field(default=["*"], min_length=1, description="which rows, by name or pattern")
+    metric: Metric | None = Field(default=None, description="what they are compared by; null: report.primary")
+    seed: Seed | None = Field(default=None, description="the seed they are tried with; null: the first of seeds")
+
+
 class ExperimentFile(RowSettings):
     """A whole experiment file."""
 
@@ -213,6 +222,7 @@ class ExperimentFile(RowSettings):
         default=[], description="statements about rows; the report says which hold, which are refuted, which stay open"
     )
     search: SearchSettings | None = None
+    tuning: TuningSettings | None = None
 
 
 def fields_at(path: tuple[str | int, ...]) -> list[str]:

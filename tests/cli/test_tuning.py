@@ -1,0 +1,65 @@
+"""Tuning as a user meets it: candidates are tried on val, and each row runs with its best."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from benchmark.cli import cli
+
+TUNING = """
+tuning:
+  candidates:
+    tiny: {protocol.coarse.lr: 1e-9}
+    sane: {protocol.coarse.lr: 1e-3}
+    wild: {protocol.coarse.lr: 1e3}
+tables:
+"""
+
+
+def call(*arguments: object) -> str:
+    done = CliRunner().invoke(cli, [*map(str, arguments)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def tuned(edited: Callable[[str, str], Path]) -> Path:
+    return edited("\ntables:\n", TUNING)
+
+
+def test_each_row_runs_with_its_best_candidate(edited: Callable[[str, str], Path], tmp_path: Path) -> None:
+    """The one that reached most on val, with the seed of tuning; what its try trained is not trained again."""
+    file, output = tuned(edited), tmp_path / "runs/small"
+    said = call("run", file, "--output", output)
+    told = json.loads((output / "tuning.json").read_text())
+    assert {row["row"] for row in told["rows"]} == {"base", "heads.direct_rgb", "stages.stage_1"}
+    for row in told["rows"]:
+        reached = {one["candidate"]: one["value"] for one in row["tries"]}
+        assert list(reached) == ["tiny", "sane", "wild"]
+        assert row["chosen"] != "wild"
+        assert reached[row["chosen"]] == max(value for value in reached.values() if value is not None)
+        record = json.loads((output / row["row"] / "seed0/record.json").read_text())
+        rates = {"tiny": 1e-9, "sane": 1e-3, "wild": 1e3}
+        assert record["config"]["protocol"]["coarse"]["lr"] == rates[row["chosen"]]
+        assert record["stages"][0]["reused"]
+        assert record["scores"].keys() == {"test"}
+        tried = json.loads((output / f"tuning/{row['row']}={row['chosen']}/seed0/record.json").read_text())
+        assert tried["scores"].keys() == {"val"}
+    assert "9 of 9 candidates to try" in said
+
+    again = call("run", file, "--output", output)
+    assert "0 of 9 candidates to try" in again and "0 steps to train" in again
+
+
+def test_plan_tells_what_tuning_will_do(edited: Callable[[str, str], Path], tmp_path: Path) -> None:
+    """Before anything was tried, rows stand as they are written, and the plan says so."""
+    said = call("plan", tuned(edited), "--output", tmp_path / "runs/small")
+    assert "9 of 9 candidates to try" in said and "as they are written" in said
+
+
+def test_rows_of_tuning_must_exist(edited: Callable[[str, str], Path]) -> None:
+    """A pattern that fits no row is a mistake of the file."""
+    file = edited("\ntables:\n", TUNING.replace("tuning:\n", "tuning:\n  rows: [backbone.*]\n"))
+    done = CliRunner().invoke(cli, ["plan", str(file)])
+    assert "tuning.rows: 'backbone.*' fits no row; rows are base, " in str(done.exception)
