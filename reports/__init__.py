@@ -9,6 +9,7 @@ images) and imports nothing of the harness, so any record can be reported on any
     branches, verdicts           Results -> intervals and words, row by row
     stated, gains, cheaper, claims    what an experiment states -> holds, refuted, not resolved
     quotes      numbers in a Markdown file, held against records
+    learning, tuned              were rows trained long enough, and with settings that suit them?
     tables, differences, costs, severity, degradation, provenance    numbers -> Grids: columns, cells, captions
     figures, forest, front, examples, image_differences              numbers -> drawings and pictures
     answer, outlook              the sentences on the first screen, and what would change them

@@ -15,6 +15,7 @@ import pandas as pd
 from reports import ReportError
 from reports.progress import MISSING
 from reports.records import SCHEMA, Json, Plan, PlanRow, Problem, Record, Results, plan_from, record_from
+from reports.tuned import Tuned, tuned_from
 
 _SCORE_TYPES = {"split": "str", "image": "str", "metric": "str", "value": "float64"}
 _CURVE_TYPES = {"stage": "str", "step": "float64", "name": "str", "value": "float64"}
@@ -76,6 +77,14 @@ def trial_records(folder: Path, numbers: Iterable[int]) -> tuple[tuple[Record, .
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 notes.append(f"Trial {number}: record.json {_form(error)}.")
     return tuple(found), tuple(notes)
+
+
+def tuning_of(run: Path) -> Tuned | None:
+    """What tuning found before the run; None where there was none, or its file is not readable."""
+    try:
+        return tuned_from(_json(run / "tuning.json"))
+    except (_UnreadableError, KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def _plan(run: Path) -> Plan:

@@ -3,7 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports import claims, costs, coverage, differences, figures, gates, metrics, provenance, tables, text
+from reports import (
+    claims,
+    costs,
+    coverage,
+    differences,
+    figures,
+    gates,
+    learning,
+    metrics,
+    provenance,
+    tables,
+    text,
+    tuned,
+)
 from reports.answer import Answer, answer
 from reports.degradation import degradation
 from reports.differences import Compared
@@ -13,6 +26,7 @@ from reports.forest import forest
 from reports.front import Front, front
 from reports.grid import Grid
 from reports.image_differences import ImageDifferences, image_differences
+from reports.load import tuning_of
 from reports.metrics import Metric
 from reports.outlook import outlook
 from reports.progress import still_to_come
@@ -85,6 +99,8 @@ class Page:
     image_differences: tuple[ImageDifferences, ...] = ()
     severity: Grid | None = None
     degradation: Grid | None = None
+    learning: Grid | None = None
+    tuning: Grid | None = None
     outlook: tuple[str, ...] = ()
     """What would change the verdict."""
     claims: Grid | None = None
@@ -99,7 +115,7 @@ class Page:
         """Every grid that goes into a CSV file."""
         fixed = (
             self.ranking, self.all_metrics, self.gates, self.cost, self.problems, self.provenance, self.severity,
-            self.degradation, self.claims,
+            self.degradation, self.claims, self.learning, self.tuning,
         )  # fmt: skip
         compared = (one.grid for one in self.comparisons)
         return (*(grid for grid in fixed if grid), *compared, *self.csv_only, *self.appendix)
@@ -158,7 +174,12 @@ def build(results: Results) -> Page:
         image_differences=by_image,
         severity=by_severity(list(rows.values()), results, primary),
         degradation=degradation(results),
-        outlook=outlook(compared, primary, results.plan.margin),
+        learning=learning.learning(trained, primary, results.plan.margin),
+        tuning=tuned.tuning(tuning_of(results.folder)),
+        outlook=(
+            *outlook(compared, primary, results.plan.margin),
+            *learning.too_short(trained, primary, results.plan.margin),
+        ),
         claims=claims.grid(claims.judge(results, rows)),
         appendix=tuple(grid for grid in (coverage.appendix(),) if grid),
     )

@@ -70,6 +70,10 @@ class Stage:
     images_per_second: float | None
     peak_memory_bytes: float | None
     val: Mapping[str, float]
+    late_gain_psnr: float | None = None
+    """dB that the last fifth of its steps added on val."""
+    identity_psnr: float | None = None
+    """Of the degraded val images as they are."""
 
 
 @dataclass(frozen=True)
@@ -266,6 +270,8 @@ def _stage(data: Json) -> Stage:
         images_per_second=_real(data.get("images_per_second")),
         peak_memory_bytes=_real(data.get("peak_memory_bytes")),
         val=_numbers(_mapping(data.get("val"))),
+        late_gain_psnr=_real(data.get("late_gain_psnr")),
+        identity_psnr=_real(data.get("identity_psnr")),
     )
 
 

@@ -21,8 +21,9 @@ Result = TypeVar("Result")
 
 @click.command("run")
 @selection_options
+@click.option("--tensorboard", is_flag=True, help="Write losses, rates and norms for TensorBoard, too.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop; the same as `plan`.")
-def command(dry_run: bool, **options: Any) -> int:
+def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
     """Train, test and compare the rows of the experiment in FILE, then write the report.
 
     What is finished is never run again: stop it whenever you like, the same command goes on.
@@ -33,6 +34,7 @@ def command(dry_run: bool, **options: Any) -> int:
       python -m benchmark run experiments/quickstart.yaml --rows base --rows 'heads.*' --seeds 0
       python -m benchmark run my.yaml --set protocol.coarse.lr=1e-4 --output runs/my_lower_lr
       python -m benchmark run my.yaml --plugin path/to/my_net.py
+      python -m benchmark run my.yaml --tensorboard       # then: tensorboard --logdir runs
     """
     from benchmark.cli.plan import show_plan
     from benchmark.cli.prepare import prepare
@@ -43,12 +45,13 @@ def command(dry_run: bool, **options: Any) -> int:
         if dry_run:
             show_plan(prepared, replace=selection.replace)
             return 0
-        return _run(prepared, replace=selection.replace)
+        return _run(prepared, replace=selection.replace, tensorboard=tensorboard)
 
 
-def _run(prepared: "Prepared", *, replace: bool) -> int:
+def _run(prepared: "Prepared", *, replace: bool, tensorboard: bool) -> int:
     from benchmark.cli.display import Display
     from benchmark.cli.plan import advice
+    from benchmark.cli.tensorboard import with_scalars
     from benchmark.execution.estimate import estimate_seconds
     from benchmark.execution.execute import check, execute, write_plan
     from benchmark.execution.map_pictures import write_map_pictures
@@ -65,7 +68,8 @@ def _run(prepared: "Prepared", *, replace: bool) -> int:
     with Display(estimates) as display:
         if todo:
             context = _shown(display, prepared.with_cached_data()).context
-        records = _shown(display, execute(plan, context, todo, estimates))
+        events = execute(plan, context, todo, estimates)
+        records = _shown(display, with_scalars(events, context.output / "tensorboard") if tensorboard else events)
     write_map_pictures(prepared.whole, first_examples(context.output), context)
     page = write(context.output)
     click.echo(_outcome(plan, records, time.perf_counter() - started), err=True)

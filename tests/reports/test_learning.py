@@ -1,0 +1,97 @@
+"""Rows that were trained too short, do harm, or were tuned: what the report says of them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reports import learning, metrics
+from reports.load import load, tuning_of
+from reports.page import build
+from reports.summary import summaries
+from reports.tuned import tuning
+
+PSNR = metrics.metric("psnr")
+
+
+@pytest.fixture
+def with_stages(make_run: Callable[..., Path]) -> Callable[..., Path]:
+    """Function: late gain and PSNR over identity of every record's last stage -> the run's folder."""
+
+    def write(late_gain: float | None, over_identity: float) -> Path:
+        run = make_run()
+        for file in run.glob("*/seed*/record.json"):
+            record = json.loads(file.read_text())
+            for stage in record["stages"]:
+                stage["val"]["psnr"] = 30 + over_identity
+                stage |= {"late_gain_psnr": late_gain, "identity_psnr": 30.0}
+            file.write_text(json.dumps(record))
+        return run
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("late_gain", "over", "margin", "readings"),
+    [
+        (0.5, 2.0, 0.2, {"still learning"}),
+        (0.15, 2.0, 0.2, {""}),
+        (0.15, 2.0, 0.0, {"still learning"}),
+        (0.0, -0.5, 0.2, {"below doing nothing"}),
+        (0.5, -0.5, 0.2, {"below doing nothing, still learning"}),
+        (None, 1.0, 0.2, {""}),
+    ],
+)
+def test_rows_are_read_by_their_last_fifth_and_by_identity(
+    with_stages: Callable[..., Path], late_gain: float | None, over: float, margin: float, readings: set[str]
+) -> None:
+    """A gain beyond what matters is learning that was cut off; less than the degraded images have is harm."""
+    rows = list(summaries(load(with_stages(late_gain, over))).values())
+    grid = learning.learning(rows, PSNR, margin)
+    assert grid is not None
+    assert {line[4].text for line in grid.lines} == readings
+    said = " ".join(learning.too_short(rows, PSNR, margin))
+    assert ("Still learning" in said) == any("learning" in reading for reading in readings)
+    assert ("worse than doing nothing" in said) == any("nothing" in reading for reading in readings)
+
+
+def test_old_records_tell_nothing(make_run: Callable[..., Path]) -> None:
+    """Without the fields there is no table and no sentence."""
+    page = build(load(make_run()))
+    assert page.learning is None and page.tuning is None
+    assert not any("Still learning" in line for line in page.outlook)
+
+
+TUNING = {
+    "schema": 1,
+    "metric": "psnr",
+    "seed": 0,
+    "rows": [
+        {"row": "base", "chosen": "middle", "tries": [{"candidate": "low", "value": 30.0},
+         {"candidate": "middle", "value": 31.0}, {"candidate": "high", "value": None}]},
+        {"row": "<b>", "chosen": "low", "tries": [{"candidate": "low", "value": 30.5},
+         {"candidate": "middle", "value": 30.0}, {"candidate": "high", "value": 29.0}]},
+    ],
+}  # fmt: skip
+
+
+def test_candidates_stand_with_what_they_reached(make_run: Callable[..., Path]) -> None:
+    """The chosen one is marked; one that diverged has no number; a best at the edge is pointed out."""
+    run = make_run()
+    (run / "tuning.json").write_text(json.dumps(TUNING))
+    grid = tuning(tuning_of(run))
+    assert grid is not None
+    assert [[cell.best for cell in line[1:]] for line in grid.lines] == [[False, True, False], [True, False, False]]
+    assert grid.lines[0][3].value is None
+    assert "The best of <b> is the first or the last candidate" in " ".join(grid.notes)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"schema": 1}', '{"schema": 1, "metric": "psnr", "seed": 0, "rows": [3]}']
+)
+def test_an_odd_tuning_file_is_left_out(make_run: Callable[..., Path], content: str) -> None:
+    """It costs its table, not the report."""
+    run = make_run()
+    (run / "tuning.json").write_text(content)
+    assert tuning_of(run) is None
