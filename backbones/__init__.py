@@ -52,6 +52,8 @@ class Published:
     head_scale: float = 1.0
     """Factor of the last convolution's weights and bias between the authors' output and ours, in units of the
     backbone's `input_range`; -1 where the authors subtract what the network predicts."""
+    head_mix: tuple[tuple[float, ...], ...] = ()
+    """Where one factor does not do: each channel of our last convolution, in units of [0, 1], as a sum of theirs."""
 
 
 class Backbone(nn.Module, ABC):

@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Published
-from backbones._folding import affine_before, difference_of_halves, has_affine, split_affine
+from backbones._depthwise import DepthwiseConv2d
+from backbones._folding import affine_before, has_affine, split_affine
 from backbones._layers import ChannelLayerNorm, check_depths, check_positive
+from backbones._selective_kernel import SelectiveKernel
 
 NORM_EPS = 1e-5
 
@@ -151,9 +153,7 @@ class _Block(nn.Module):
             nn.BatchNorm2d(channels, NORM_EPS) if norm == "batch" else ChannelLayerNorm(channels, NORM_EPS)
         )
         self.value = nn.Conv2d(channels, channels, 1)
-        self.depthwise = nn.Conv2d(
-            channels, channels, kernel_size, padding=kernel_size // 2, groups=channels, padding_mode=padding
-        )
+        self.depthwise = DepthwiseConv2d(channels, kernel_size, padding)
         self.gate = _gate(gate, channels)
         self.project = nn.Conv2d(channels, channels, 1)
         for module in self.modules():
@@ -184,41 +184,6 @@ class _Block(nn.Module):
         return block
 
 
-class _SelectiveKernel(nn.Module):
-    """Per-channel blend of two inputs, chosen from their pooled sum (paper, "SK fusion").
-
-    A softmax over two logits is a sigmoid of their difference, so the blend is a linear interpolation: neither
-    concatenation nor stack. `select` keeps both rows of logits, the decoder's first.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        hidden = max(channels // 8, 4)
-        self.squeeze = nn.Conv2d(channels, hidden, 1, bias=False)
-        self.select = nn.Conv2d(hidden, 2 * channels, 1, bias=False)
-
-    def forward(self, features: Tensor, skipped: Tensor) -> Tensor:
-        pooled = features.mean((2, 3), keepdim=True) + skipped.mean((2, 3), keepdim=True)
-        of_features, of_skipped = self.select(F.relu(self.squeeze(pooled))).chunk(2, dim=1)
-        return torch.lerp(skipped, features, torch.sigmoid(of_features - of_skipped))
-
-    def folded(self) -> nn.Module:
-        """With the difference of the two rows precomputed."""
-        return _FoldedSelectiveKernel(self)
-
-
-class _FoldedSelectiveKernel(nn.Module):
-    def __init__(self, fusion: _SelectiveKernel) -> None:
-        super().__init__()
-        self.squeeze = copy.deepcopy(fusion.squeeze)
-        self.difference = difference_of_halves(fusion.select)
-
-    def forward(self, features: Tensor, skipped: Tensor) -> Tensor:
-        pooled = features.mean((2, 3), keepdim=True) + skipped.mean((2, 3), keepdim=True)
-        weight = torch.sigmoid(self.difference(F.relu(self.squeeze(pooled))))
-        return torch.lerp(skipped, features, weight)
-
-
 class _Concatenation(nn.Module):
     """1x1 convolution of both inputs, the decoder's first."""
 
@@ -237,7 +202,7 @@ class _Sum(nn.Module):
 
 def _fusion(name: str, channels: int) -> nn.Module:
     if name == "selective_kernel":
-        return _SelectiveKernel(channels)
+        return SelectiveKernel(channels)
     return _Concatenation(channels) if name == "concatenation" else _Sum()
 
 

@@ -22,7 +22,7 @@ def _renames(official: Collection[str]) -> Renames:
     for net in range(2):
         ours = f"backbone.networks.{net}"
         found += [
-            (rf"conv_0{net + 1}\.(\w+)", rf"{ours}.stem.\1"),
+            (rf"conv_0{net + 1}\.(\w+)", rf"backbone.stems.{net}.\1"),
             (rf"down_path_{net + 1}\.(\d+)\.downsample\.(\w+)", rf"{ours}.downs.\1.\2"),
             (rf"down_path_{net + 1}\.(\d+)\.csff_enc\.(\w+)", r"backbone.from_encoder.\1.\2"),
             (rf"down_path_{net + 1}\.(\d+)\.csff_dec\.(\w+)", r"backbone.from_decoder.\1.\2"),
@@ -92,6 +92,7 @@ class HINet(Backbone):
             raise ValueError(f"hinet: depth is {depth}; a U-Net has at least 2 levels")
         channels = [width << level for level in range(depth)]
 
+        self.stems = nn.ModuleList(nn.Conv2d(3, width, 3, padding=1) for _ in range(2))
         self.networks = nn.ModuleList(_UNet(channels, normalised) for _ in range(2))
         self.from_encoder = nn.ModuleList(nn.Conv2d(size, size, 3, padding=1) for size in channels[:-1])
         self.from_decoder = nn.ModuleList(nn.Conv2d(size, size, 3, padding=1) for size in channels[:-1])
@@ -104,8 +105,7 @@ class HINet(Backbone):
 
     def forward(self, image: Tensor) -> Tensor | Features:
         """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
-        first, second = self.networks
-        encoded, decoded = first(first.stem(image), None)
+        encoded, decoded = self.networks[0](self.stems[0](image), None)
         features, restored = self.supervised(decoded[0], image)
         passed = [
             from_encoder(of_encoder) + from_decoder(of_decoder)
@@ -113,8 +113,8 @@ class HINet(Backbone):
                 self.from_encoder, encoded, self.from_decoder, decoded, strict=True
             )
         ]
-        joined = self.join(torch.cat((second.stem(image), features), dim=1))
-        _, decoded = second(joined, passed)
+        joined = self.join(torch.cat((self.stems[1](image), features), dim=1))
+        _, decoded = self.networks[1](joined, passed)
         return Features(decoded[0], (restored,)) if self.training else decoded[0]
 
 
@@ -124,7 +124,6 @@ class _UNet(nn.Module):
     def __init__(self, channels: Sequence[int], normalised: tuple[int, int]) -> None:
         super().__init__()
         finer, first, last = channels[:-1], *normalised
-        self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             _Block(channels[max(level - 1, 0)], size, is_normalised=first <= level <= last)
             for level, size in enumerate(channels)

@@ -75,8 +75,8 @@ def fit(weights: Mapping[str, Tensor], restorer: Restorer) -> tuple[dict[str, Te
     else:
         official = _official_names(weights, published)
         low, high = restorer.backbone.input_range
-        factor = published.head_scale / (high - low)
-        found = {name: _scaled(name, weights[key], factor) for name, key in official.items()}
+        mix = published.head_mix or published.head_scale / (high - low)
+        found = {name: _in_our_units(name, weights[key], mix) for name, key in official.items()}
         found |= {name: torch.zeros(wanted[name]) for name in published.zeros if name in wanted and name not in found}
     shaped = {name: _shaped(tensor, wanted.get(name)) for name, tensor in found.items()}
     misfit = Misfit(
@@ -109,9 +109,15 @@ def _renamed(key: str, renames: Iterable[tuple[str, str]]) -> str:
     return key
 
 
-def _scaled(name: str, tensor: Tensor, factor: float) -> Tensor:
+def _in_our_units(name: str, tensor: Tensor, mix: float | tuple[tuple[float, ...], ...]) -> Tensor:
     """The head's convolution works in [0, 1] units here, in those of the backbone's input there."""
-    return tensor * factor if name.startswith("head.") else tensor
+    if not name.startswith("head."):
+        return tensor
+    if isinstance(mix, float):
+        return tensor * mix
+    rows = torch.tensor(mix, dtype=tensor.dtype)
+    # One of another number of channels stays as it is: that it does not fit is told with its name.
+    return torch.tensordot(rows, tensor, dims=1) if len(tensor) == rows.shape[1] else tensor
 
 
 def _shaped(tensor: Tensor, wanted: torch.Size | None) -> Tensor:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmark.data import Pair, Source
 from benchmark.data.cache import CachedSource, cached
+from benchmark.data.composite import CompositeSource
 from benchmark.data.sources.multiple import Multiple, _counts
 from benchmark.errors import DataError
 from benchmark.experiment.schema import SourceSpec
@@ -100,3 +102,39 @@ def test_a_pair_outside_is_told() -> None:
     for index in (-1, 4):
         with pytest.raises(DataError, match="there are 4, from 0"):
             mix(64, 72).read(index)
+
+
+class Fresh(CompositeSource):
+    """Two flat pairs whose degraded level is drawn anew in each pass."""
+
+    origin = "a test"
+    parts: tuple[Source, ...] = ()
+    fingerprint = "fresh"
+
+    def __init__(self, drawn: int = 0) -> None:
+        self.drawn = drawn
+
+    def __len__(self) -> int:
+        return 2
+
+    def read(self, index: int) -> Pair:
+        rng = np.random.default_rng([index, self.drawn])
+        return Pair(f"p{index}", rng.integers(0, 256, (4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8))
+
+    def with_parts(self, parts: Any) -> Source:
+        return self
+
+    def in_pass(self, seed: int, stage: str, turn: int) -> Source:
+        return Fresh(int.from_bytes(f"{seed} {stage} {turn}".encode()))
+
+
+def test_repetitions_in_a_pass_draw_damage_anew() -> None:
+    """The same image twice in a pass has other spots, the same ones each time it is read, and others a pass later."""
+    source = mix(64, 72, weights=[3, 1]).with_parts([Fresh(), Fresh()])
+
+    def drawn(turn: int, index: int) -> bytes:
+        return source.in_pass(0, "coarse", turn).read(index).degraded.tobytes()
+
+    levels = [drawn(turn, index) for turn in (0, 1) for index in (0, 2, 4)]
+    assert len(set(levels)) == 6
+    assert levels == [drawn(turn, index) for turn in (0, 1) for index in (0, 2, 4)]

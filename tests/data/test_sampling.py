@@ -145,3 +145,23 @@ def test_generators_of_different_names_are_independent() -> None:
     draws = [generator(*names).integers(2**62) for names in ((1, "a"), ("1", "a"), ("1a",), (1, "a", 0), ("a", 1))]
     assert len(set(draws)) == len(draws)
     assert generator(1, "a").integers(2**62) == draws[0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16])
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, -1]), st.sampled_from([1, -1]), st.integers(0, 3))
+def test_rearranged_pixels_are_those_of_the_view(
+    dtype: type[np.generic], height: int, width: int, down: int, right: int, turns: int
+) -> None:
+    """Whatever mirrors and turns are combined, every value comes along, row by row in memory."""
+
+    def move(values: np.ndarray) -> np.ndarray:
+        return np.rot90(values[::down, ::right], turns)
+
+    image = np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3)
+    maps = None if dtype is np.uint8 else image.astype(np.float16)
+    moved = Pair("one", image, image[::-1], maps, maps).rearranged(move)
+    for before, after in ((image, moved.degraded), (image[::-1], moved.target), (maps, moved.gain)):
+        if before is not None and after is not None:
+            assert after.flags.c_contiguous and after.dtype == before.dtype
+            assert np.array_equal(after, move(before))
+    assert (moved.gain is None) == (maps is None)

@@ -1,0 +1,216 @@
+"""ErasE-UNet: a coarse U-Net that restores at three sizes, and a second U-Net with attention that refines its image."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from backbones import Backbone, Features
+from backbones._conv_norm import start_as_he
+from backbones._layers import check_positive
+
+COARSE_SCALES = 3
+"""Sizes at which the coarse network restores: full, 1/2 and 1/4."""
+SPATIAL_KERNEL = 7
+SQUEEZE = 4
+"""By how much channel attention narrows its channels."""
+
+
+class EraseUNet(Backbone):
+    """Two U-Nets, coarse to fine: the second sees the degraded image and what the first made of it.
+
+    The coarse one adds a correction to the image at full size and, in training, at 1/4 and 1/2. The refining one
+    weights its residual branches by channel and by place, and at its coarsest level relates every pixel to all others.
+    Levels double in channels and halve in size; skip connections are added. In training the coarse images at 1/4, 1/2
+    and full size, in this order, come with the features as auxiliary images. Features are those before the output
+    convolution of the refining network, `width` channels.
+
+    Options:
+        width: channels of both networks at full resolution.
+        levels: how often the size is halved, at least 2.
+        max_width: upper limit on the channels of a level; None for none.
+        depth: residual blocks per stage.
+        attention: what weights the residual branches of the refining network: channels, places, both (mixed) or none.
+        non_local: whether its coarsest level has self-attention.
+        pool: side of the squares of pixels that self-attention averages before it looks at them, at the coarsest level:
+            every pixel asks, only the squares answer, so cost falls by the square of this.
+
+    Raises:
+        ValueError: an option is outside what it allows.
+    """
+
+    citation: ClassVar[str] = """@article{liu2020erasenet,
+  title = {{EraseNet}: End-to-End Text Removal in the Wild},
+  author = {Liu, Chongyu and Liu, Yuliang and Jin, Lianwen and Zhang, Shuaitao and Luo, Canjie and Wang, Yongpan},
+  journal = {IEEE Transactions on Image Processing},
+  volume = {29},
+  pages = {8760--8775},
+  year = {2020}
+}"""
+    origin: ClassVar[str] = (
+        "The family of a solution of the face-retouching contest (dowdyboy/bdpan_face, sixth): the generator of "
+        "EraseNet, a U-Net that refines, a non-local block (arXiv:1711.07971) and mixed attention (channels, then "
+        "places, as in arXiv:1807.06521). Written from this description alone: layout, sizes and starting values are "
+        "our choices, no published weights fit, and there are no discriminator and no mask branch."
+    )
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "small": {"width": 16, "levels": 4, "max_width": 112},
+        "tiny": {"width": 6, "levels": 2, "max_width": 24},
+    }
+    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
+
+    def __init__(
+        self,
+        width: int = 16,
+        levels: int = 4,
+        max_width: int | None = 128,
+        depth: int = 1,
+        attention: Literal["mixed", "channel", "spatial", "none"] = "mixed",
+        non_local: bool = True,
+        pool: int = 4,
+    ) -> None:
+        super().__init__()
+        _check_options(width, levels, max_width, depth, pool)
+        channels = [min(width << level, max_width or width << level) for level in range(levels + 1)]
+
+        self.coarse = _UNet(3, channels, depth, "none", nn.Identity())
+        self.outputs = nn.ModuleList(nn.Conv2d(size, 3, 3, padding=1) for size in channels[:COARSE_SCALES])
+        middle = _NonLocal(channels[-1], pool) if non_local else nn.Identity()
+        self.refinement = _UNet(6, channels, depth, attention, middle)
+        start_as_he(self)
+        for module in self.modules():
+            if isinstance(module, _Block | _NonLocal):
+                _zero(module.last)  # a fresh branch adds nothing, however many there are
+        self.outputs.apply(_zero)  # the first coarse image is the degraded one
+
+        self.out_channels = width
+        self.multiple_of = 2**levels
+        self.min_side = self.multiple_of
+
+    def forward(self, image: Tensor) -> Tensor | Features:
+        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        decoded = self.coarse(image)
+        coarse = image + self.outputs[0](decoded[0])
+        features = self.refinement(torch.cat((image, coarse), dim=1))[0]
+        if not self.training:
+            return features
+        smaller = [self._restore_smaller(image, decoded[scale], scale) for scale in range(1, COARSE_SCALES)]
+        return Features(features, (*reversed(smaller), coarse))
+
+    def _restore_smaller(self, image: Tensor, features: Tensor, scale: int) -> Tensor:
+        return image[..., :: 2**scale, :: 2**scale] + self.outputs[scale](features)
+
+
+class _UNet(nn.Module):
+    """Encoder and decoder of residual blocks; gives the features of every stage of the decoder, the finest first."""
+
+    def __init__(self, in_channels: int, channels: list[int], depth: int, attention: str, middle: nn.Module) -> None:
+        super().__init__()
+
+        def stage(size: int) -> nn.Sequential:
+            return nn.Sequential(*[_Block(size, attention) for _ in range(depth)])
+
+        self.stem = nn.Conv2d(in_channels, channels[0], 3, padding=1)
+        self.encoder = nn.ModuleList(map(stage, channels))
+        self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(channels))
+        self.middle = middle
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairwise(channels))
+        self.decoder = nn.ModuleList(map(stage, channels[:-1]))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        levels = len(self.downs)
+        skipped = [self.encoder[0](self.stem(image))]
+        for level in range(levels):
+            skipped.append(self.encoder[level + 1](self.downs[level](skipped[-1])))
+        decoded = [self.middle(skipped[-1])]
+        for level in reversed(range(levels)):
+            decoded.append(self.decoder[level](self.ups[level](decoded[-1]) + skipped[level]))
+        return decoded[::-1]
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions and what weights their result, beside the identity."""
+
+    def __init__(self, channels: int, attention: str) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.activation = nn.ReLU(inplace=True)
+        self.last = nn.Conv2d(channels, channels, 3, padding=1)
+        self.attention = nn.Sequential(
+            *([_ChannelAttention(channels)] if attention in ("mixed", "channel") else []),
+            *([_SpatialAttention()] if attention in ("mixed", "spatial") else []),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.attention(self.last(self.activation(self.first(features))))
+
+
+class _ChannelAttention(nn.Module):
+    """Every channel times a weight in (0, 1), from the means of all channels over the image."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(channels // SQUEEZE, 1)
+        self.squeeze = nn.Conv2d(channels, hidden, 1)
+        self.excite = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        pooled = features.mean((2, 3), keepdim=True)
+        return features * torch.sigmoid(self.excite(F.relu(self.squeeze(pooled))))
+
+
+class _SpatialAttention(nn.Module):
+    """Every pixel times a weight in (0, 1), from the mean and the largest of the channels around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, SPATIAL_KERNEL, padding=SPATIAL_KERNEL // 2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        seen = torch.cat((features.mean(1, keepdim=True), features.amax(1, keepdim=True)), dim=1)
+        return features * torch.sigmoid(self.conv(seen))
+
+
+class _NonLocal(nn.Module):
+    """Self-attention of every pixel to the means of squares of pixels, beside the identity."""
+
+    def __init__(self, channels: int, pool: int) -> None:
+        super().__init__()
+        inner = max(channels // 2, 1)
+        self.pool = pool
+        self.query = nn.Conv2d(channels, inner, 1)
+        self.key = nn.Conv2d(channels, inner, 1)
+        self.value = nn.Conv2d(channels, inner, 1)
+        self.last = nn.Conv2d(inner, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        height, width = features.shape[-2:]
+        # The last row and column are repeated, so that the squares at the border are whole.
+        whole = F.pad(features, (0, -width % self.pool, 0, -height % self.pool), mode="replicate")
+        squares = F.avg_pool2d(whole, self.pool)
+        query, key, value = (
+            _in_sequence(part) for part in (self.query(features), self.key(squares), self.value(squares))
+        )
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return features + self.last(attended.squeeze(1).transpose(1, 2).unflatten(2, (height, width)))
+
+
+def _zero(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+
+
+def _in_sequence(features: Tensor) -> Tensor:
+    """Features `B C H W` as one head of attention, `B 1 HW C`."""
+    return features.flatten(2).transpose(1, 2).unsqueeze(1)
+
+
+def _check_options(width: int, levels: int, max_width: int | None, depth: int, pool: int) -> None:
+    check_positive("erase_unet", width=width, depth=depth, pool=pool)
+    if levels < COARSE_SCALES - 1:
+        raise ValueError(f"erase_unet: levels is {levels}; it must be at least {COARSE_SCALES - 1}")
+    if max_width is not None and max_width < width:
+        raise ValueError(f"erase_unet: max_width is {max_width}; it must be at least width ({width}), or null")

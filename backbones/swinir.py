@@ -1,0 +1,172 @@
+"""SwinIR: groups of window attention and a convolution, all at full resolution."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from backbones import Backbone, Published
+from backbones._layers import check_positive
+from backbones._windows import WindowAttention, linear
+
+RGB_MEAN = (0.4488, 0.4371, 0.4040)
+"""Of DIV2K; subtracted from the image."""
+
+
+class SwinIR(Backbone):
+    """Residual groups of Swin transformer blocks on features of one convolution (paper, figure 2).
+
+    Every second block shifts its windows by half a window. Features are those before the output convolution, `width`
+    channels.
+
+    Options:
+        width: channels; divisible by all `heads`.
+        depths: blocks in each group.
+        heads: attention heads of the blocks in each group.
+        window: side of the windows in pixels, even; images are padded to multiples of it.
+        expansion: hidden channels of the feed-forward part, as a multiple of `width`.
+
+    Raises:
+        ValueError: an option is outside what it allows.
+    """
+
+    citation: ClassVar[str] = """@inproceedings{liang2021swinir,
+  title = {{SwinIR}: Image Restoration Using {Swin} Transformer},
+  author = {Liang, Jingyun and Cao, Jiezhang and Sun, Guolei and Zhang, Kai and Van Gool, Luc and Timofte, Radu},
+  booktitle = {IEEE/CVF International Conference on Computer Vision Workshops (ICCVW)},
+  year = {2021}
+}"""
+    origin: ClassVar[str] = (
+        "arXiv:2108.10257; reference implementation JingyunLiang/SwinIR@6545850f (Apache-2.0), whose weights of "
+        "denoising fit after renaming; those for JPEG artefacts scale the image by 255 and do not. Size denoise is "
+        "published; light is the trunk of the published light super-resolution at equal size; small and tiny are our "
+        "choices. Stochastic depth in training is left out."
+    )
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "denoise": {"width": 180, "depths": (6,) * 6, "heads": (6,) * 6},
+        "light": {"width": 60, "depths": (6,) * 4, "heads": (6,) * 4},
+        "small": {"width": 36, "depths": (4, 4), "heads": (3, 3)},
+        "tiny": {"width": 16, "depths": (2, 2), "heads": (2, 2), "window": 4},
+    }
+    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
+    published: ClassVar[Published | None] = Published(
+        keys=(
+            (r"conv_first\.(\w+)", r"backbone.stem.\1"),
+            (r"patch_embed\.norm\.(\w+)", r"backbone.first_norm.\1"),
+            (r"layers\.(\d+)\.residual_group\.blocks\.(\d+)\.norm1\.(\w+)", r"backbone.groups.\1.blocks.\2.norm_1.\3"),
+            (r"layers\.(\d+)\.residual_group\.blocks\.(\d+)\.norm2\.(\w+)", r"backbone.groups.\1.blocks.\2.norm_2.\3"),
+            (
+                r"layers\.(\d+)\.residual_group\.blocks\.(\d+)\.attn\.qkv\.(\w+)",
+                r"backbone.groups.\1.blocks.\2.attention.query_key_value.\3",
+            ),
+            (
+                r"layers\.(\d+)\.residual_group\.blocks\.(\d+)\.attn\.proj\.(\w+)",
+                r"backbone.groups.\1.blocks.\2.attention.project.\3",
+            ),
+            (
+                r"layers\.(\d+)\.residual_group\.blocks\.(\d+)\.attn\.relative_position_bias_table",
+                r"backbone.groups.\1.blocks.\2.attention.offset_bias",
+            ),
+            (
+                r"layers\.(\d+)\.residual_group\.blocks\.(\d+)\.mlp\.fc1\.(\w+)",
+                r"backbone.groups.\1.blocks.\2.expand.\3",
+            ),
+            (
+                r"layers\.(\d+)\.residual_group\.blocks\.(\d+)\.mlp\.fc2\.(\w+)",
+                r"backbone.groups.\1.blocks.\2.contract.\3",
+            ),
+            (r"layers\.(\d+)\.conv\.(\w+)", r"backbone.groups.\1.conv.\2"),
+            (r"norm\.(\w+)", r"backbone.last_norm.\1"),
+            (r"conv_after_body\.(\w+)", r"backbone.end.\1"),
+            (r"conv_last\.(\w+)", r"head.conv.\1"),
+        ),
+        head={"name": "residual", "padding": "zeros"},
+        recomputed=(r".*\.attn_mask", r".*\.relative_position_index"),
+    )
+
+    mean: Tensor
+
+    def __init__(
+        self,
+        width: int = 180,
+        depths: tuple[int, ...] = (6,) * 6,
+        heads: tuple[int, ...] = (6,) * 6,
+        window: int = 8,
+        expansion: int = 2,
+    ) -> None:
+        super().__init__()
+        _check_options(width, depths, heads, window, expansion)
+        self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
+        self.first_norm = nn.LayerNorm(width)
+        self.groups = nn.Sequential(
+            *[_Group(width, depth, count, window, expansion) for depth, count in zip(depths, heads, strict=True)]
+        )
+        self.last_norm = nn.LayerNorm(width)
+        self.end = nn.Conv2d(width, width, 3, padding=1)
+
+        self.out_channels = width
+        self.multiple_of = window
+        self.min_side = window
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        # Norms and linear layers work on pixels: with the channels last in memory all permutes below are views.
+        first = self.stem(image - self.mean).contiguous(memory_format=torch.channels_last)
+        pixels = self.groups(self.first_norm(first.permute(0, 2, 3, 1)))
+        return first + self.end(self.last_norm(pixels).permute(0, 3, 1, 2))
+
+
+class _Group(nn.Module):
+    """Blocks and a 3x3 convolution beside the identity, on `B H W C` (residual Swin transformer block)."""
+
+    def __init__(self, width: int, depth: int, heads: int, window: int, expansion: int) -> None:
+        super().__init__()
+        shifts = [window // 2 * (index % 2) for index in range(depth)]
+        self.blocks = nn.Sequential(*[_Block(width, heads, window, shift, expansion) for shift in shifts])
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.conv(self.blocks(features).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class _Block(nn.Module):
+    """Window attention, then a feed-forward part, each normalised before and beside the identity."""
+
+    def __init__(self, width: int, heads: int, window: int, shift: int, expansion: int) -> None:
+        super().__init__()
+        self.norm_1 = nn.LayerNorm(width)
+        self.attention = _Attention(width, heads, window, shift)
+        self.norm_2 = nn.LayerNorm(width)
+        self.expand = linear(width, expansion * width)
+        self.contract = linear(expansion * width, width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = features + self.attention(self.norm_1(features))
+        return features + self.contract(F.gelu(self.expand(self.norm_2(features))))
+
+
+class _Attention(WindowAttention):
+    """Query, key and value from one linear layer."""
+
+    def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
+        super().__init__(channels, heads, window, shift)
+        self.query_key_value = linear(channels, 3 * channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        query, key, value = self.query_key_value(self.moved(features)).chunk(3, dim=-1)
+        return self.moved_back(self.attend(query, key, value))
+
+
+def _check_options(width: int, depths: tuple[int, ...], heads: tuple[int, ...], window: int, expansion: int) -> None:
+    check_positive("swinir", width=width, window=window, expansion=expansion)
+    if len(depths) != len(heads) or not depths or min(*depths, *heads) < 1:
+        raise ValueError(
+            f"swinir: depths is {list(depths)} and heads is {list(heads)}; both need one integer above 0 per group"
+        )
+    if any(width % count for count in heads):
+        raise ValueError(f"swinir: width is {width}; it must be divisible by all heads, {list(heads)}")
+    if window % 2:
+        raise ValueError(f"swinir: window is {window}; it must be even, as every second block shifts by half of it")

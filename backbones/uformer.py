@@ -1,0 +1,219 @@
+"""Uformer: a U-Net of transformer blocks with attention inside windows."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from backbones import Backbone, Published, Renames
+from backbones._layers import check_depths, check_positive
+from backbones._windows import WindowAttention, linear
+
+OFFICIAL_PARTS = {
+    "norm1": "attention_norm",
+    "attn.qkv.to_q": "attention.query",
+    "attn.qkv.to_kv": "attention.key_value",
+    "attn.proj": "attention.project",
+    "attn.relative_position_bias_table": "attention.offset_bias",
+    "modulator.weight": "modulator",
+    "norm2": "feed_forward_norm",
+    "mlp.linear1.0": "feed_forward.expand",
+    "mlp.dwconv.0": "feed_forward.depthwise",
+    "mlp.linear2.0": "feed_forward.project",
+}
+"""What the parts of a block are called in the reference implementation, and here."""
+
+
+def _renames(official: Collection[str]) -> Renames:
+    """The official stages are named by kind and counted in the order in which they run; ours are one list."""
+    levels = sum(re.fullmatch(r"dowsample_\d+\.conv\.0\.weight", key) is not None for key in official)
+    stages = {f"encoderlayer_{i}": i for i in range(levels)} | {"conv": levels}
+    stages |= {f"decoderlayer_{i}": levels + 1 + i for i in range(levels)}
+    return (
+        (r"input_proj\.proj\.0\.(\w+)", r"backbone.stem.0.\1"),
+        (r"output_proj\.proj\.0\.(\w+)", r"head.conv.\1"),
+        (r"dowsample_(\d+)\.conv\.0\.(\w+)", r"backbone.downs.\1.\2"),
+        (r"upsample_(\d+)\.deconv\.0\.(\w+)", r"backbone.ups.\1.\2"),
+        *(
+            (rf"{theirs}\.blocks\.(\d+)\.{re.escape(part)}(|\.\w+)", rf"backbone.stages.{ours}.\1.{name}\2")
+            for theirs, ours in stages.items()
+            for part, name in OFFICIAL_PARTS.items()
+        ),
+    )
+
+
+class Uformer(Backbone):
+    """U-Net of locally-enhanced window transformer blocks (LeWin; paper, section 3 and figure 2).
+
+    Levels double in channels and halve in size; skip connections are concatenated. Features are those before the
+    output convolution, `2 * width` channels. Every second block of a stage shifts its windows by half their side.
+
+    Options:
+        width: channels at full resolution, in the encoder; the decoder has twice as many as the encoder of its level.
+        depths: blocks per stage: encoder levels, middle, decoder levels; its odd length sets the number of levels.
+        heads: attention heads per stage; each divides its stage's channels.
+        window: side of the attention windows in pixels of their level, even.
+        expansion: hidden channels of the feed-forward half, as a multiple of the block's.
+        modulator: whether decoder blocks add a learned value for every position in a window.
+        train_size: side in pixels of the square images the network is made for. Stages that see such an image in one
+            window do not shift, at whatever size they run; the weights are the same either way.
+
+    Raises:
+        ValueError: an option is outside what it allows.
+    """
+
+    citation: ClassVar[str] = """@inproceedings{wang2022uformer,
+  title = {Uformer: A General U-Shaped Transformer for Image Restoration},
+  author = {Wang, Zhendong and Cun, Xiaodong and Bao, Jianmin and Zhou, Wengang and Liu, Jianzhuang and Li, Houqiang},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+  year = {2022}
+}"""
+    origin: ClassVar[str] = (
+        "arXiv:2106.03106; reference implementation ZhendongWang6/Uformer@65fc970a (MIT), whose weights fit after "
+        "renaming and whose output ours equals on squares that need no padding. It takes squares alone, which its "
+        "scripts make by centring the image among zeros; ours takes rectangles, with zeros at the right and bottom. "
+        "Training is without its stochastic depth. Sizes t, s and b are published; small and tiny are our choices."
+    )
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "t": {"width": 16},
+        "s": {"width": 32},
+        "b": {"width": 32, "depths": (1, 2, 8, 8, 2, 8, 8, 2, 1)},
+        "small": {"width": 8, "heads": (1, 1, 2, 4, 8, 8, 4, 2, 1)},
+        "tiny": {"width": 8, "depths": (1, 2, 1, 2, 1), "heads": (1, 1, 2, 2, 1), "window": 4, "expansion": 2},
+    }
+    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "zeros"
+    published: ClassVar[Published | None] = Published(
+        keys=_renames,
+        head={"name": "residual", "padding": "zeros"},
+        recomputed=(r".*\.relative_position_index",),
+    )
+
+    def __init__(
+        self,
+        width: int = 32,
+        depths: tuple[int, ...] = (2,) * 9,
+        heads: tuple[int, ...] = (1, 2, 4, 8, 16, 16, 8, 4, 2),
+        window: int = 8,
+        expansion: int = 4,
+        modulator: bool = True,
+        train_size: int = 128,
+    ) -> None:
+        super().__init__()
+        levels = len(depths) // 2
+        channels = [width << level for level in range(levels + 1)]
+        stage_channels = [*channels, *(2 * size for size in reversed(channels[:-1]))]
+        _check_options(width, depths, window, expansion, train_size)
+        _check_heads(heads, stage_channels)
+
+        def stage(index: int) -> nn.Sequential:
+            level = min(index, 2 * levels - index)
+            shift = window // 2 if train_size >> level > window else 0
+            modulated = modulator and index > levels
+            blocks = (
+                _Block(stage_channels[index], heads[index], window, shift * (i % 2), expansion, modulated)
+                for i in range(depths[index])
+            )
+            return nn.Sequential(*blocks)
+
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.LeakyReLU())
+        self.stages = nn.ModuleList(map(stage, range(len(depths))))
+        self.downs = nn.ModuleList(nn.Conv2d(size, 2 * size, 4, stride=2, padding=1) for size in channels[:-1])
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2)
+            for coarse, fine in zip(stage_channels[levels:-1], reversed(channels[:-1]), strict=True)
+        )
+        self.out_channels = stage_channels[-1]
+        self.multiple_of = window << levels
+        self.min_side = self.multiple_of
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features `B out_channels H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        levels = len(self.downs)
+        # Norms and linear layers work on pixels: with the channels last in memory all permutes below are views.
+        features = self.stem(image).contiguous(memory_format=torch.channels_last)
+        skipped: list[Tensor] = []
+        for level in range(levels):
+            features = self._run(level, features)
+            skipped.append(features)
+            features = self.downs[level](features)
+        features = self._run(levels, features)
+        for step in range(levels):
+            features = torch.cat([self.ups[step](features), skipped.pop()], dim=1)
+            features = self._run(levels + 1 + step, features)
+        return features
+
+    def _run(self, stage: int, features: Tensor) -> Tensor:
+        return self.stages[stage](features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class _Block(nn.Module):
+    """Two residual halves on `B H W C`: attention inside windows, then a feed-forward part that sees 3x3 pixels."""
+
+    def __init__(self, channels: int, heads: int, window: int, shift: int, expansion: int, modulated: bool) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(channels)
+        self.modulator = nn.Parameter(torch.randn(window**2, channels)) if modulated else None
+        self.attention = _WindowAttention(channels, heads, window, shift)
+        self.feed_forward_norm = nn.LayerNorm(channels)
+        self.feed_forward = _FeedForward(channels, expansion * channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = features + self.attention(self.attention_norm(features), self.modulator)
+        return features + self.feed_forward(self.feed_forward_norm(features))
+
+
+class _FeedForward(nn.Module):
+    """Linear layers with a depthwise convolution between them (LeFF; paper, section 3.2)."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.expand = linear(channels, hidden)
+        self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
+        self.project = linear(hidden, channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = F.gelu(self.expand(features)).permute(0, 3, 1, 2)
+        return self.project(F.gelu(self.depthwise(hidden)).permute(0, 2, 3, 1))
+
+
+class _WindowAttention(WindowAttention):
+    """Query from one linear layer, key and value from another; a modulator is added to the pixels of each window."""
+
+    def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
+        super().__init__(channels, heads, window, shift)
+        self.query = linear(channels, channels)
+        self.key_value = linear(channels, 2 * channels)
+
+    def forward(self, features: Tensor, modulator: Tensor | None) -> Tensor:
+        """Features `B H W C` of normalised ones; `modulator`, `window^2 C`, is added to each window."""
+        features = _modulated(self.moved(features), modulator, self.window)
+        key, value = self.key_value(features).chunk(2, dim=-1)
+        return self.moved_back(self.attend(self.query(features), key, value))
+
+
+def _modulated(features: Tensor, modulator: Tensor | None, window: int) -> Tensor:
+    if modulator is None:
+        return features
+    batch, height, width, channels = features.shape
+    cut = features.reshape(batch, height // window, window, width // window, window, channels)
+    return (cut + modulator.view(window, 1, window, channels)).view(features.shape)
+
+
+def _check_options(width: int, depths: tuple[int, ...], window: int, expansion: int, train_size: int) -> None:
+    check_positive("uformer", width=width, window=window, expansion=expansion, train_size=train_size)
+    check_depths("uformer", depths)
+    if window % 2:
+        raise ValueError(f"uformer: window is {window}; it must be even, as blocks shift by half of it")
+
+
+def _check_heads(heads: tuple[int, ...], channels: list[int]) -> None:
+    pairs = zip(heads, channels, strict=False)
+    fits = len(heads) == len(channels) and all(h > 0 and c % h == 0 for h, c in pairs)
+    if not fits:
+        raise ValueError(
+            f"uformer: heads is {list(heads)}; it must hold one integer per stage that divides its channels, which are "
+            f"{channels}"
+        )

@@ -1,0 +1,231 @@
+"""ErasE-UNet: coarse images at three sizes, a refinement that sees the largest, attention as its equations say."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from backbones import Features
+from backbones.erase_unet import EraseUNet
+from benchmark.model import build
+
+SMALL = {"width": 4, "levels": 2, "max_width": 8, "pool": 2}
+
+
+@pytest.fixture
+def backbone(randomise):
+    torch.manual_seed(0)
+    network = EraseUNet(**SMALL)
+    randomise(network)
+    return network
+
+
+def test_erase_unet_refines_the_coarse_image(backbone):
+    """The second network sees the image beside the coarse one, which is the image plus the first one's correction."""
+    image = torch.rand(2, 3, 16, 24)
+    full, half, quarter = backbone.coarse(image)
+    coarse = image + backbone.outputs[0](full)
+    smaller = (image[..., ::4, ::4] + backbone.outputs[2](quarter), image[..., ::2, ::2] + backbone.outputs[1](half))
+    refined = backbone.refinement(torch.cat((image, coarse), 1))[0]
+    features = backbone.train()(image)
+    torch.testing.assert_close(features.tensor, refined)
+    torch.testing.assert_close(features.auxiliary, (*smaller, coarse))
+
+
+def test_erase_unet_levels_are_joined_by_added_skip_connections(backbone):
+    """One of its U-Nets, written out level by level."""
+    net, image = backbone.coarse, torch.rand(1, 3, 8, 12)
+    first = net.encoder[0](net.stem(image))
+    second = net.encoder[1](net.downs[0](first))
+    third = net.encoder[2](net.downs[1](second))
+    middle = net.decoder[0 + 1](net.ups[1](third) + second)
+    fine = net.decoder[0](net.ups[0](middle) + first)
+    torch.testing.assert_close(net(image), [fine, middle, third])
+
+
+def test_auxiliary_images_of_erase_unet_are_for_training(backbone):
+    """In eval mode the features come alone, the same as in training, and the smaller outputs are not computed."""
+    image = torch.rand(1, 3, 16, 24)
+    training = backbone.train()(image)
+    assert isinstance(training, Features)
+    assert [tuple(coarse.shape[2:]) for coarse in training.auxiliary] == [(4, 6), (8, 12), (16, 24)]
+    nn.init.constant_(backbone.outputs[1].weight, float("nan"))
+    assert torch.equal(backbone.eval()(image), training.tensor)
+
+
+def test_fresh_erase_unet_starts_from_the_degraded_image():
+    """Untrained, the coarse images are the degraded one at every s-th pixel, and branches add nothing."""
+    torch.manual_seed(0)
+    backbone, image = EraseUNet(**SMALL), torch.rand(1, 3, 16, 16)
+    features = backbone.train()(image)
+    torch.testing.assert_close(features.auxiliary, (image[..., ::4, ::4], image[..., ::2, ::2], image))
+    block = backbone.refinement.encoder[0][0]
+    assert torch.equal(block(features.tensor), features.tensor)
+
+
+def test_mixed_attention_equals_its_equations(backbone):
+    """First each channel by the means of all, then each pixel by mean and maximum of its channels."""
+    block, features = backbone.refinement.encoder[1][0], torch.randn(2, 8, 10, 6)
+    channel, spatial = block.attention
+    branch = block.last(F.relu(block.first(features)))
+    weights = channel.excite(F.relu(channel.squeeze(branch.mean(3, keepdim=True).mean(2, keepdim=True))))
+    branch = branch / (1 + torch.exp(-weights))
+    pair = torch.stack((branch.mean(1), branch.max(1).values), 1)
+    expected = features + branch / (1 + torch.exp(-spatial.conv(pair)))
+    torch.testing.assert_close(block(features), expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (5, 3), (1, 1)])
+def test_non_local_block_equals_its_equation(backbone, height, width):
+    """Softmax over squares of pixels, those at the border filled with the last row and column, pixel by pixel."""
+    block, features = backbone.refinement.middle, torch.randn(2, 8, height, width)
+    rows, columns = -(-height // 2), -(-width // 2)
+
+    def square(row, column):
+        ys = [min(2 * row + i, height - 1) for i in range(2)]
+        xs = [min(2 * column + i, width - 1) for i in range(2)]
+        return sum(features[:, :, y, x] for y in ys for x in xs) / 4
+
+    squares = torch.stack([square(row, column) for row in range(rows) for column in range(columns)], -1)[..., None]
+    key, value = block.key(squares)[..., 0], block.value(squares)[..., 0]
+    query = block.query(features)
+    expected = features.clone()
+    for row in range(height):
+        for column in range(width):
+            logits = torch.einsum("bc,bcn->bn", query[:, :, row, column], key) / math.sqrt(query.shape[1])
+            answer = torch.einsum("bn,bcn->bc", logits.softmax(-1), value)
+            expected[:, :, row, column] += block.last(answer[..., None, None])[..., 0, 0]
+    torch.testing.assert_close(block(features), expected)
+
+
+def test_erase_unet_sees_the_whole_image_only_with_non_local_attention(randomise):
+    """A change in one corner moves the features in the other one through the self-attention."""
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 128, 128)
+    changed = image.clone()
+    changed[..., :8, :8] = 1 - changed[..., :8, :8]
+    for non_local in (True, False):
+        backbone = EraseUNet(**SMALL, attention="none", non_local=non_local).eval()
+        randomise(backbone)
+        with torch.no_grad():
+            moved = (backbone(image) - backbone(changed))[..., -8:, -8:].abs().max()
+        assert (moved > 0) == non_local
+
+
+def test_erase_unet_cost_grows_little_faster_than_the_image(count_macs):
+    """Size small takes at most 10 GMACs at 256 px, and at 1024 px at most 16.5 times as many."""
+    macs = [count_macs(EraseUNet(**EraseUNet.sizes["small"]), side) for side in (256, 1024)]
+    assert macs[0] < 10e9
+    assert 16 * macs[0] < macs[1] < 16.5 * macs[0]
+
+
+def test_erase_unet_small_fits_ten_megabytes(weight_bytes):
+    """The size made for the size gate stays under 10,000,000 bytes with room for the file's header."""
+    backbone = EraseUNet(**EraseUNet.sizes["small"])
+    assert weight_bytes(backbone) + 128 * len(backbone.state_dict()) < 10_000_000
+
+
+def test_erase_unet_tiny_is_tiny():
+    """The tiny size has 40 to 80 thousand parameters and takes sides that are multiples of 16."""
+    backbone = EraseUNet(**EraseUNet.sizes["tiny"])
+    assert 40_000 <= sum(p.numel() for p in backbone.parameters()) <= 80_000
+    assert 16 % backbone.multiple_of == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 6},
+        {"levels": 3},
+        {"max_width": None},
+        {"depth": 2},
+        {"attention": "channel"},
+        {"attention": "spatial"},
+        {"attention": "none"},
+        {"non_local": False},
+        {"pool": 1},
+    ],
+    ids=str,
+)
+def test_every_erase_unet_option_changes_the_network(differ, change):
+    """Each option changes the parameters or, with equal weights, the output."""
+    assert differ(EraseUNet(**SMALL), EraseUNet(**{**SMALL, **change}))
+
+
+@settings(max_examples=8)
+@given(st.integers(0, 3), st.integers(0, 3), st.booleans())
+def test_erase_unet_takes_every_size_it_claims(rows, columns, training):
+    """From min_side upward, every multiple of multiple_of comes back in its own size."""
+    backbone = EraseUNet(**SMALL).train(training)
+    height = backbone.min_side + rows * backbone.multiple_of
+    width = backbone.min_side + columns * backbone.multiple_of
+    features = backbone(torch.zeros(1, 3, height, width))
+    assert (features.tensor if training else features).shape == (1, 4, height, width)
+
+
+def test_erase_unet_restores_odd_sizes():
+    """Through the restorer, an image of odd sides gives images of its own sides and of what is left at 1/2 and 1/4."""
+    network = build({"backbone": {"name": "erase_unet", **SMALL}, "head": {"name": "degradation"}}).train()
+    restored = network(torch.rand(2, 3, 21, 30))
+    assert restored.image.shape == (2, 3, 21, 30)
+    assert [tuple(coarse.shape[2:]) for coarse in restored.auxiliary] == [(5, 7), (10, 15), (21, 30)]
+
+
+def test_erase_unet_does_not_depend_on_the_memory_layout(backbone):
+    """Channels last gives the features of the default layout."""
+    image = torch.rand(2, 3, 32, 48)
+    expected = backbone.eval()(image)
+    backbone.to(memory_format=torch.channels_last)
+    features = backbone(image.to(memory_format=torch.channels_last))
+    assert features.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_erase_unet_runs_under_autocast(randomise):
+    """Under bfloat16 autocast all gradients are finite and the features lie within 3 % of those in float32."""
+    torch.manual_seed(0)
+    backbone = EraseUNet(**EraseUNet.sizes["tiny"])
+    randomise(backbone)
+    image = torch.rand(1, 3, 32, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = backbone(image)
+    sum(part.float().square().mean() for part in (features.tensor, *features.auxiliary)).backward()
+    exact = backbone.eval()(image)
+    assert (features.tensor.float() - exact).norm() < 0.03 * exact.norm()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in backbone.parameters())
+
+
+def test_erase_unet_says_that_it_is_ours():
+    """The family is named, and that no published weights fit."""
+    assert EraseUNet.published is None
+    assert "bdpan_face" in EraseUNet.origin and "Written from this description" in EraseUNet.origin
+
+
+@pytest.mark.slow
+def test_erase_unet_exports(backbone):
+    """The network exports with free batch and sides, and the export gives the same features."""
+    rows, columns = torch.export.Dim("rows", min=2, max=32), torch.export.Dim("columns", min=2, max=32)
+    shapes = ({0: torch.export.Dim("batch", max=8), 2: 4 * rows, 3: 4 * columns},)
+    exported = torch.export.export(backbone.eval(), (torch.rand(2, 3, 32, 48),), dynamic_shapes=shapes)
+    image = torch.rand(3, 3, 44, 28)
+    torch.testing.assert_close(exported.module()(image), backbone(image))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 0}, "erase_unet: width is 0; it must be above 0"),
+        ({"depth": 0}, "depth is 0; it must be above 0"),
+        ({"pool": 0}, "pool is 0; it must be above 0"),
+        ({"levels": 1}, "erase_unet: levels is 1; it must be at least 2"),
+        ({"max_width": 2}, r"max_width is 2; it must be at least width \(4\), or null"),
+    ],
+)
+def test_erase_unet_says_what_is_allowed(options, message):
+    """An option outside its range is refused, with the value and what would do."""
+    with pytest.raises(ValueError, match=message):
+        EraseUNet(**{**SMALL, **options})

@@ -1,0 +1,197 @@
+"""HINet: equal to the authors' code at both outputs, to its published cost, and every option does something."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backbones import Features
+from backbones.hinet import HINet
+from benchmark.model import build
+from benchmark.model.published import fit
+
+SMALL = {"width": 4, "depth": 3}
+
+
+def restorer(**options):
+    return build({"backbone": {"name": "hinet", **options}, "head": dict(HINet.published.head)})
+
+
+def block(layer, features):
+    """Half instance norm block (figure 3); the first half of the channels is normalised, by population variance."""
+    inner = layer.conv_1(features)
+    if layer.norm is not None:
+        first, second = inner.chunk(2, 1)
+        variance, mean = torch.var_mean(first, (2, 3), correction=0, keepdim=True)
+        scale, shift = (p.view(1, -1, 1, 1) for p in (layer.norm.weight, layer.norm.bias))
+        inner = torch.cat(((first - mean) / (variance + 1e-5).sqrt() * scale + shift, second), 1)
+    inner = layer.conv_2(F.leaky_relu(inner, 0.2))
+    return F.leaky_relu(inner, 0.2) + layer.identity(features)
+
+
+def u_net(net, features, passed=(0, 0)):
+    """U-Net of three levels; what is `passed` is added behind the encoder's blocks."""
+    first = block(net.encoder[0], features) + passed[0]
+    second = block(net.encoder[1], net.downs[0](first)) + passed[1]
+    bottom = block(net.encoder[2], net.downs[1](second))
+    coarse = block(net.decoder[1], torch.cat((net.ups[1](bottom), net.skips[1](second)), 1))
+    fine = block(net.decoder[0], torch.cat((net.ups[0](coarse), net.skips[0](first)), 1))
+    return (first, second), (fine, coarse)
+
+
+@pytest.fixture
+def backbone(randomise):
+    torch.manual_seed(0)
+    network = HINet(**SMALL)
+    randomise(network)
+    return network
+
+
+def test_hinet_gives_the_authors_outputs(load_golden, with_published_weights):
+    """With the authors' weights, the restorer gives their second image and in training their first one beside it."""
+    golden = load_golden("hinet_wf8_d3_hin04")
+    options = {"width": 8, "depth": 3}
+    restored = with_published_weights("hinet", options, golden)(golden.tensors["input"])
+    torch.testing.assert_close(restored, golden.tensors["output"], rtol=1e-5, atol=5e-5)
+    network = restorer(**options)
+    weights, misfit = fit(golden.weights, network)
+    assert not misfit
+    network.load_state_dict(weights)
+    with torch.no_grad():
+        image, _, auxiliary = network.train()(golden.tensors["input"])
+    expected = [golden.tensors["output_0"], golden.tensors["output_1"]]
+    torch.testing.assert_close([*auxiliary, image], expected, rtol=1e-5, atol=5e-5)
+
+
+def test_hinet_equals_its_equations(backbone):
+    """Both networks, the supervised attention and the features passed between them, written out level by level."""
+    net, image = backbone, torch.rand(2, 3, 16, 24)
+    encoded, decoded = u_net(net.networks[0], net.stems[0](image))
+    restored = image + net.supervised.output(decoded[0])
+    gate = torch.sigmoid(net.supervised.gate(restored))
+    wanted = decoded[0] + gate * net.supervised.project(decoded[0])
+    passed = [net.from_encoder[level](encoded[level]) + net.from_decoder[level](decoded[level]) for level in (0, 1)]
+    start = net.join(torch.cat((net.stems[1](image), wanted), 1))
+    _, (features, _) = u_net(net.networks[1], start, passed)
+    outcome = net.train()(image)
+    torch.testing.assert_close(outcome.tensor, features, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(outcome.auxiliary, (restored,), rtol=1e-5, atol=1e-5)
+
+
+def test_hinet_gives_the_first_image_in_training_only(backbone):
+    """In eval mode the features come alone, the same as in training: the statistics are the image's in both."""
+    image = torch.rand(2, 3, 16, 24)
+    training = backbone.train()(image)
+    assert isinstance(training, Features)
+    assert [small.shape for small in training.auxiliary] == [image.shape]
+    assert torch.equal(backbone.eval()(image), training.tensor)
+
+
+@pytest.mark.parametrize(("normalised", "levels"), [((0, 4), [0, 1, 2]), ((1, 2), [1, 2]), ((2, 1), [])])
+def test_hinet_normalises_the_levels_it_is_told(normalised, levels):
+    """In both encoders the blocks from the first to the last level are normalised, in the decoders none is."""
+    for net in HINet(**SMALL, normalised=normalised).networks:
+        assert [level for level, layer in enumerate(net.encoder) if layer.norm is not None] == levels
+        assert all(layer.norm is None for layer in net.decoder)
+
+
+@pytest.mark.parametrize(
+    ("size", "mega_parameters", "giga_macs"),
+    [("sidd", 88.670, 157.60), ("gopro", 88.669, 157.60), ("sidd_half", 22.177, 39.54), ("small", 1.384, 7.71)],
+)
+def test_hinet_has_the_published_cost(count_macs, size, mega_parameters, giga_macs):
+    """Parameters and MACs at 256 px of the whole restorer are those of the authors' code."""
+    with torch.device("meta"):
+        network = restorer(**HINet.sizes[size])
+    assert round(sum(p.numel() for p in network.parameters()) / 1e6, 3) == mega_parameters
+    assert round(count_macs(network, 256) / 1e9, 2) == giga_macs
+
+
+def test_hinet_small_fits_ten_megabytes(weight_bytes):
+    """The size made for the size gate stays under 10,000,000 bytes with room for the file's header."""
+    backbone = HINet(**HINet.sizes["small"])
+    assert weight_bytes(backbone) + 128 * len(backbone.state_dict()) < 10_000_000
+
+
+def test_hinet_tiny_is_tiny():
+    """The tiny size has 40 to 80 thousand parameters and takes sides that are multiples of 16."""
+    backbone = HINet(**HINet.sizes["tiny"])
+    assert 40_000 <= sum(p.numel() for p in backbone.parameters()) <= 80_000
+    assert 16 % backbone.multiple_of == 0
+
+
+@pytest.mark.parametrize("change", [{"width": 6}, {"depth": 2}, {"normalised": (1, 2)}], ids=str)
+def test_every_hinet_option_changes_the_network(differ, change):
+    """Each option changes the parameters or, with equal weights, the output."""
+    assert differ(HINet(**SMALL), HINet(**{**SMALL, **change}))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"width": 5}, "width is 5; it must be even"), ({"width": 0}, "above 0"), ({"depth": 1}, "depth is 1")],
+)
+def test_hinet_refuses_options_outside_what_they_allow(options, said):
+    """The message names the option, its value and what is allowed."""
+    with pytest.raises(ValueError, match=said):
+        HINet(**{**SMALL, **options})
+
+
+def test_gradients_reach_every_hinet_parameter(backbone):
+    """The second image alone trains every parameter: both networks lie on its way."""
+    backbone.train()(torch.rand(2, 3, 16, 16)).tensor.square().mean().backward()
+    assert all(p.grad is not None and p.grad.count_nonzero() for p in backbone.parameters())
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 3), st.integers(0, 3), st.booleans())
+def test_hinet_takes_every_size_it_claims(rows, columns, training):
+    """From min_side upward, every multiple of multiple_of comes back in its own size."""
+    backbone = HINet(width=2, depth=3).train(training)
+    height = backbone.min_side + rows * backbone.multiple_of
+    width = backbone.min_side + columns * backbone.multiple_of
+    features = backbone(torch.zeros(1, 3, height, width))
+    assert (features.tensor if training else features).shape == (1, 2, height, width)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_hinet_restores_odd_sizes(training):
+    """Through the restorer, an image of odd sides is that of its reflection to multiples of 4, cropped."""
+    network = restorer(**SMALL).train(training)
+    image = torch.rand(2, 3, 21, 30)
+    beyond = torch.cat((image, image[..., [28, 27]]), -1)
+    padded = torch.cat((beyond, beyond[..., [19, 18, 17], :]), -2)
+    with torch.no_grad():
+        odd, even = network(image), network(padded)
+    assert torch.equal(odd.image, even.image[..., :21, :30])
+    assert len(odd.auxiliary) == int(training)
+    for first, whole in zip(odd.auxiliary, even.auxiliary, strict=True):
+        assert torch.equal(first, whole[..., :21, :30])
+
+
+def test_hinet_does_not_depend_on_the_memory_layout(backbone):
+    """Channels last gives the features of the default layout."""
+    image = torch.rand(2, 3, 32, 48)
+    expected = backbone.eval()(image)
+    backbone.to(memory_format=torch.channels_last)
+    features = backbone(image.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_hinet_runs_under_autocast():
+    """Under bfloat16 autocast all gradients are finite and the features lie within 5 % of those in float32."""
+    torch.manual_seed(0)
+    backbone = HINet(**HINet.sizes["tiny"])
+    image = torch.rand(1, 3, 32, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = backbone(image)
+    sum(part.float().square().mean() for part in (features.tensor, *features.auxiliary)).backward()
+    exact = backbone.eval()(image)
+    assert (features.tensor.float() - exact).norm() < 0.05 * exact.norm()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in backbone.parameters())
+
+
+def test_hinet_names_its_source():
+    """The paper is cited; the authors' repository and its licence are named."""
+    assert "Chen, Liangyu" in HINet.citation and "2021" in HINet.citation
+    assert "megvii-model/HINet@4e723154 (MIT)" in HINet.origin

@@ -1,0 +1,157 @@
+"""RLFN: equal to the authors' code, to the cost of its published trunks, and every option does something."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from backbones.rlfn import RLFN
+from benchmark.model import build
+
+SMALL = {"width": 6, "depth": 2, "attention_width": 4}
+
+
+def attention(layer, features):
+    """Enhanced spatial attention: unpadded stride 2, maxima over 7 in steps of 3, back to full size by bilinear."""
+    squeezed = layer.squeeze(features)
+    halved = F.conv2d(squeezed, layer.down.weight, layer.down.bias, stride=2, padding=0)
+    maxima = halved.unfold(2, 7, 3).unfold(3, 7, 3).amax((-2, -1))
+    coarse = F.conv2d(maxima, layer.inner.weight, layer.inner.bias, padding=1)
+    spread = F.interpolate(coarse, features.shape[2:], mode="bilinear")
+    return features * torch.sigmoid(layer.excite(spread + layer.past(squeezed)))
+
+
+def block(layer, features):
+    """Three convolutions with leaky ReLU 0.05, the identity, a 1x1 convolution, the attention."""
+    inner = features
+    for conv in layer.convs:
+        inner = F.conv2d(inner, conv.weight, conv.bias, padding=1)
+        inner = torch.where(inner > 0, inner, 0.05 * inner)
+    return attention(layer.attention, layer.project(inner + features))
+
+
+@pytest.fixture
+def backbone(randomise):
+    torch.manual_seed(0)
+    network = RLFN(**SMALL)
+    randomise(network)
+    return network
+
+
+def test_rlfn_gives_the_authors_output(load_golden, with_published_weights):
+    """With the authors' weights from a file, the restorer gives the authors' output at upscale 1."""
+    golden = load_golden("rlfn_f12_x1")
+    restored = with_published_weights("rlfn", {"width": 12}, golden)(golden.tensors["input"])
+    torch.testing.assert_close(restored, golden.tensors["output"], rtol=1e-5, atol=5e-5)
+
+
+@pytest.mark.parametrize("sides", [(32, 40), (17, 23)])
+def test_rlfn_equals_its_equations(backbone, sides):
+    """Stem, blocks with their attention, last convolution and the long skip, written out; odd sides too."""
+    image = torch.rand(2, 3, *sides)
+    first = backbone.stem(image)
+    deep = first
+    for layer in backbone.blocks:
+        deep = block(layer, deep)
+    torch.testing.assert_close(backbone(image), first + backbone.end(deep), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "last", "mega_parameters", "giga_macs"),
+    [("rlfn", 48, 0.544, 33.93), ("rlfn_s", 3, None, 27.9), ("small", 3, None, 27.9)],
+)
+def test_rlfn_has_the_published_cost(count_macs, size, last, mega_parameters, giga_macs):
+    """With the last convolution of the authors' network (48 channels at x4, 3 at x1), the cost at 256 px is theirs."""
+    with torch.device("meta"):
+        backbone = RLFN(**RLFN.sizes[size])
+        network = nn.Sequential(backbone, nn.Conv2d(backbone.out_channels, last, 3, padding=1))
+    if mega_parameters is not None:
+        assert round(sum(p.numel() for p in network.parameters()) / 1e6, 3) == mega_parameters
+    digits = len(str(giga_macs).split(".")[1])
+    assert round(count_macs(network, 256) / 1e9, digits) == giga_macs
+
+
+def test_rlfn_small_fits_ten_megabytes(weight_bytes):
+    """The size made for the size gate stays under 10,000,000 bytes with room for the file's header."""
+    backbone = RLFN(**RLFN.sizes["small"])
+    assert weight_bytes(backbone) + 128 * len(backbone.state_dict()) < 10_000_000
+
+
+def test_rlfn_tiny_is_tiny():
+    """The tiny size has 40 to 80 thousand parameters and takes sides that are multiples of 16."""
+    backbone = RLFN(**RLFN.sizes["tiny"])
+    assert 40_000 <= sum(p.numel() for p in backbone.parameters()) <= 80_000
+    assert 16 % backbone.multiple_of == 0 and backbone.min_side <= 16
+
+
+@pytest.mark.parametrize("change", [{"width": 8}, {"depth": 1}, {"attention_width": 6}], ids=str)
+def test_every_rlfn_option_changes_the_network(differ, change):
+    """Each option changes the parameters or, with equal weights, the output."""
+    assert differ(RLFN(**SMALL), RLFN(**{**SMALL, **change}))
+
+
+@pytest.mark.parametrize("option", ["width", "depth", "attention_width"])
+def test_rlfn_refuses_options_that_are_not_positive(option):
+    """The message names the option, its value and what is allowed."""
+    with pytest.raises(ValueError, match=f"rlfn: {option} is 0; it must be above 0"):
+        RLFN(**{**SMALL, option: 0})
+
+
+def test_gradients_reach_every_rlfn_parameter(backbone):
+    """Every parameter lies on the way to the features."""
+    backbone(torch.rand(2, 3, 24, 24)).square().mean().backward()
+    assert all(p.grad is not None and p.grad.count_nonzero() for p in backbone.parameters())
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 20), st.integers(0, 20))
+def test_rlfn_takes_every_size_it_claims(rows, columns):
+    """From min_side upward every size comes back as it is."""
+    backbone = RLFN(width=2, depth=1, attention_width=2)
+    height, width = backbone.min_side + rows, backbone.min_side + columns
+    assert backbone(torch.zeros(1, 3, height, width)).shape == (1, 2, height, width)
+
+
+def test_rlfn_claims_no_more_than_it_must(backbone):
+    """One pixel less than min_side leaves the attention's pooling no window."""
+    with pytest.raises(RuntimeError, match="small"):
+        backbone(torch.zeros(1, 3, backbone.min_side - 1, 32))
+
+
+@pytest.mark.parametrize("sides", [(9, 40), (31, 45)])
+def test_rlfn_restorer_takes_any_size(sides):
+    """Odd sides, and sides below min_side, come back from the restorer as they are."""
+    network = build({"backbone": {"name": "rlfn", **SMALL}, "head": dict(RLFN.published.head)}).eval()
+    with torch.no_grad():
+        assert network(torch.rand(2, 3, *sides)).image.shape == (2, 3, *sides)
+
+
+def test_rlfn_does_not_depend_on_the_memory_layout(backbone):
+    """Channels last gives the features of the default layout, in channels last."""
+    image = torch.rand(2, 3, 32, 48)
+    expected = backbone(image)
+    backbone.to(memory_format=torch.channels_last)
+    features = backbone(image.to(memory_format=torch.channels_last))
+    assert features.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_rlfn_runs_under_autocast():
+    """Under bfloat16 autocast all gradients are finite and the features lie within 3 % of those in float32."""
+    torch.manual_seed(0)
+    backbone = RLFN(**RLFN.sizes["tiny"])
+    image = torch.rand(1, 3, 32, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = backbone(image)
+    features.float().square().mean().backward()
+    exact = backbone(image)
+    assert (features.float() - exact).norm() < 0.03 * exact.norm()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in backbone.parameters())
+
+
+def test_rlfn_names_its_source():
+    """The paper is cited; the authors' repository and its licence are named."""
+    assert "Kong, Fangyuan" in RLFN.citation and "2022" in RLFN.citation
+    assert "bytedance/RLFN@bccfde91 (Apache-2.0)" in RLFN.origin
