@@ -43,7 +43,7 @@ class RLFN(Backbone):
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "rlfn": {"width": 52},
         "rlfn_s": {"width": 48},
-        "small": {"width": 48},
+        "small": {"width": 24},
         "tiny": {"width": 12},
     }
     pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"

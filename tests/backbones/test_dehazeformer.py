@@ -1,0 +1,152 @@
+"""DehazeFormer: equal to the authors' code, to its published cost, and every option does something."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from backbones.dehazeformer import DehazeFormer, _Block, _RescaleNorm
+from benchmark.model import build
+from benchmark.model.fold import fold
+
+TINY_CASE = {"widths": (8, 16, 24, 16, 8), "depths": (2, 2, 2, 1, 1), "attention": (0.0, 0.5, 1.0, 0.0, 0.0)}
+SMALL = {"widths": (4, 8, 12, 8, 4), "depths": (1, 2, 2, 1, 1), "heads": (1, 2, 3, 1, 1), "window": 4}
+
+
+@pytest.fixture
+def backbone(randomise):
+    torch.manual_seed(0)
+    network = DehazeFormer(**SMALL)
+    randomise(network)
+    return network
+
+
+@pytest.mark.parametrize("case", ["", "_odd"])
+def test_dehazeformer_gives_the_authors_output(load_golden, with_published_weights, case):
+    """With the authors' weights from a file, through head `degradation` with one gain, in its units of [0, 1]."""
+    golden = load_golden("dehazeformer_dwconv_w8")
+    restored = with_published_weights("dehazeformer", TINY_CASE, golden)(golden.tensors[f"input{case}"])
+    torch.testing.assert_close(restored, golden.tensors[f"output{case}"], rtol=1e-5, atol=5e-5)
+
+
+def test_size_t_gives_the_authors_output(load_golden, with_published_weights):
+    """The published size has the official keys, shapes and wiring."""
+    golden = load_golden("full/dehazeformer_t")
+    restored = with_published_weights("dehazeformer", dict(DehazeFormer.sizes["t"]), golden)(golden.tensors["input"])
+    torch.testing.assert_close(restored, golden.tensors["output"], rtol=1e-5, atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "millions", "giga"),
+    [
+        ("t", 0.687, 6.64),
+        pytest.param("s", 1.285, 13.10, marks=pytest.mark.slow),
+        pytest.param("b", 2.518, 25.73, marks=pytest.mark.slow),
+    ],
+)
+def test_dehazeformer_costs_what_is_published(count_macs, size, millions, giga):
+    """Parameters and multiply-adds at 256 px; the few of the biases per offset are in ours, too, whatever the size."""
+    head = dict(DehazeFormer.published.head)
+    network = build({"backbone": {"name": "dehazeformer", **DehazeFormer.sizes[size]}, "head": head})
+    assert sum(parameter.numel() for parameter in network.parameters()) / 1e6 == pytest.approx(millions, abs=6e-4)
+    assert count_macs(network, 256) / 1e9 == pytest.approx(giga, rel=0.01)
+
+
+def test_a_block_equals_its_equations(randomise):
+    """Norm over the image, attention plus convolution, deviation and mean put back, then the feed-forward part."""
+    torch.manual_seed(0)
+    block = _Block(8, 16, 2, 4, 0)
+    randomise(block)
+    features = torch.rand(2, 8, 8, 12)
+    mean = features.mean((1, 2, 3), keepdim=True)
+    deviation = (features.var((1, 2, 3), unbiased=False, keepdim=True) + 1e-5).sqrt()
+    normed = (features - mean) / deviation * block.norm.weight + block.norm.bias
+    value = block.value(normed)
+    query, key = block.query_key(normed).chunk(2, dim=1)
+    attended = torch.zeros_like(value)
+    for top in range(0, 8, 4):
+        for left in range(0, 12, 4):
+            cut = (slice(None), slice(None), slice(top, top + 4), slice(left, left + 4))
+            parts = [part[cut].flatten(2).unflatten(1, (2, 4)).transpose(2, 3) for part in (query, key, value)]
+            scores = parts[0] @ parts[1].transpose(2, 3) / 2 + block.offset_bias()
+            attended[cut] = (scores.softmax(-1) @ parts[2]).transpose(2, 3).flatten(1, 2).unflatten(2, (4, 4))
+    mixed = block.project(block.convolution(value) + attended)
+    expected = features + mixed * block.norm.scale(deviation) + block.norm.shift(mean)
+    expected = expected + block.contract(F.relu(block.expand(expected)))
+    torch.testing.assert_close(block(features), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_shift_moves_the_windows(randomise):
+    """Two pixels side by side see each other through attention if and only if a window holds both."""
+    torch.manual_seed(0)
+    for shift, together in ((0, False), (2, True)):
+        block = _Block(8, 16, 2, 4, shift)
+        features = torch.rand(1, 8, 8, 8, requires_grad=True)
+        triple = torch.cat((features, features, features), dim=1)
+        block._attended(triple)[0, :, 3, 3].sum().backward()
+        assert bool(features.grad[0, :, 4, 4].any()) == together
+
+
+def test_a_fresh_norm_puts_back_what_it_took():
+    """The scale begins near one, the shift near zero."""
+    norm = _RescaleNorm(6)
+    features = 3 + 2 * torch.randn(1, 6, 16, 16)
+    _, scale, shift = norm(features)
+    assert scale.mean().item() == pytest.approx(1, abs=0.2) and shift.abs().max().item() < 0.3
+
+
+def test_folding_changes_nothing(backbone):
+    """The bias of each offset becomes a constant."""
+    restorer = build({"backbone": {"name": "dehazeformer", **SMALL}, "head": {"name": "degradation"}}).eval()
+    restorer.backbone.load_state_dict(backbone.state_dict())
+    folded, image = fold(restorer), torch.rand(1, 3, 37, 41)
+    torch.testing.assert_close(folded(image).image, restorer(image).image)
+    assert not any("offset_bias.hidden" in name for name in folded.state_dict())
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"widths": (8, 8, 12, 8, 8)},
+        {"depths": (1, 2, 4, 1, 1)},
+        {"heads": (1, 4, 3, 1, 1)},
+        {"attention": (0.0, 1.0, 0.75, 0.0, 0.0)},
+        {"expansions": (2.0, 4.0, 2.0, 2.0, 2.0)},
+        {"window": 6},
+    ],
+    ids=str,
+)
+def test_every_option_does_something(differ, option):
+    """Another number of parameters, or another output with the same ones."""
+    assert differ(DehazeFormer(**SMALL), DehazeFormer(**{**SMALL, **option}))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"widths": (4, 8, 12, 8, 6)},
+        {"depths": (1, 1, 1)},
+        {"heads": (3, 2, 3, 1, 1)},
+        {"attention": (0.0, 0.5, 2.0, 0.0, 0.0)},
+        {"expansions": (0.5, 1.0, 1.0, 1.0, 1.0)},
+        {"window": 3},
+        {"window": 0},
+    ],
+    ids=str,
+)
+def test_impossible_options_are_told(options):
+    """With the name of the backbone and of the option."""
+    with pytest.raises(ValueError, match=r"^dehazeformer: "):
+        DehazeFormer(**{**SMALL, **options})
+
+
+def test_gradients_reach_every_parameter(backbone):
+    """But for what the softmax takes out: a bias that is the same for all pairs."""
+    backbone(torch.rand(2, 3, 32, 36)).square().mean().backward()
+    for name, parameter in backbone.named_parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().max() > 0 or name.endswith("offset_bias.output.bias")
+
+
+def test_small_keeps_within_ten_megabytes(weight_bytes):
+    """With a 3x3 head to six channels, as float32."""
+    assert weight_bytes(DehazeFormer(**DehazeFormer.sizes["small"])) < 10_000_000
