@@ -1,6 +1,8 @@
 """How fast the small networks train and patches are read: `make bench`, for comparing two states of the code."""
 
+import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -9,23 +11,19 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from benchmark.data.sampling import Sampler
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.experiment.stage import Stage
 from benchmark.model import build
 from benchmark.registry import Registry
-from benchmark.training.batches import batch_at
+from benchmark.training.batches import batch_at, to_device
 from benchmark.training.fit import fit
 from benchmark.training.learner import make_learner
 from benchmark.training.objective import make_objective
-from losses import Batch
-
-sys.path.append(str(Path(__file__).parent))
-from published_gunet import PublishedGUNet
 
 STEPS, ROUNDS = 10, 5
+STEPS_SCRIPT = Path(__file__).with_name("training_steps.py")
 
 
 @pytest.fixture
@@ -52,61 +50,62 @@ def test_a_batch_of_patches(benchmark: Any, sampler: Sampler) -> None:
     assert benchmark(batch_at, sampler, 1, 8).degraded.shape == (8, 64, 64, 3)
 
 
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_step_of_gunet_t_beside_the_published_one(benchmark: Any, compiled: bool) -> None:
-    """Batch 4, patch 128, float32, one allocator; wants OMP_NUM_THREADS=2 and a quiet machine.
+@pytest.mark.parametrize("kind", ["ours", pytest.param("compiled", marks=pytest.mark.slow)])
+def test_a_step_of_gunet_t_beside_the_published_one(benchmark: Any, kind: str) -> None:
+    """Batch 4, patch 128, float32, each in processes of its own; wants OMP_NUM_THREADS=2 and a quiet machine.
 
     Interleaved A B B A, so that whatever else the machine does falls on both; the ratio of the medians is what counts.
     """
-    degraded, target = torch.rand(2, 4, 3, 128, 128).unbind()
-    published, ours = _published_step(degraded, target), _our_step(degraded, target, compiled)
-    published_ms: list[float] = []
-    ours_ms: list[float] = []
+    times_ms: dict[str, list[float]] = {"published": [], kind: []}
 
     def four() -> None:
-        for step, times_ms in ((published, published_ms), (ours, ours_ms), (ours, ours_ms), (published, published_ms)):
-            started = time.perf_counter()
-            step()
-            times_ms.append(1000 * (time.perf_counter() - started))
+        for one in ("published", kind, kind, "published"):
+            command = [sys.executable, str(STEPS_SCRIPT), one, str(STEPS)]
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+            times_ms[one] += json.loads(done.stdout)
 
-    four()  # compilation and first use
-    published_ms.clear()
-    ours_ms.clear()
     benchmark.pedantic(four, rounds=ROUNDS)
-
-    medians = {"published_ms": statistics.median(published_ms), "ours_ms": statistics.median(ours_ms)}
-    ratio = medians["published_ms"] / medians["ours_ms"]
-    benchmark.extra_info.update(medians, ratio=ratio, threads=torch.get_num_threads(), compiled=compiled)
-
-
-def _published_step(degraded: Tensor, target: Tensor) -> Callable[[], object]:
-    network = PublishedGUNet().train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
-    image, wanted = 2 * degraded - 1, 2 * target - 1
-
-    def step() -> None:
-        optimizer.zero_grad()
-        nn.functional.l1_loss(network(image), wanted).backward()
-        optimizer.step()
-
-    return step
+    published_ms, ours_ms = (statistics.median(times_ms[one]) for one in ("published", kind))
+    medians = {"published_ms": published_ms, "ours_ms": ours_ms}
+    benchmark.extra_info.update(medians, ratio=published_ms / ours_ms, threads=torch.get_num_threads())
 
 
-def _our_step(degraded: Tensor, target: Tensor, compiled: bool) -> Callable[[], object]:
-    size = Registry().find("backbone", "gunet").sizes["t"]
-    restorer = build(
-        {"backbone": {"name": "gunet", **size}, "head": {"name": "residual", "padding": "reflect"}}
-    ).train()
-    stage = Stage.model_validate({"steps": 1, "batch": 4, "patch": 128, "lr": 1e-4, "loss": {"l1": 1.0}})
-    learner = make_learner(restorer, stage, torch.device("cpu"))
+def test_what_the_harness_adds_to_a_bare_loop(benchmark: Any, pairs: Path) -> None:
+    """`fit` beside a plain loop with the same network, losses, patches and optimiser: `extra_info`, in percent.
+
+    The plain loop gets its batches ready made, so what reading them costs counts as the harness's own.
+    """
+    cpu, steps = torch.device("cpu"), 2 * STEPS
+    source = PairedFolders(pairs / "train/degraded", pairs / "train/target")
+    sampler = Sampler(source, 0, "coarse", 64, [])
+    settings = {"steps": steps, "batch": 16, "patch": 64, "lr": 1e-4, "loss": {"l1": 1.0}}
+    stage = Stage.model_validate(settings)
     objective = make_objective("coarse", stage, Registry())
-    last = {"memory_format": torch.channels_last}
-    batch = Batch(degraded.contiguous(**last), target.contiguous(**last), degraded[:, :1], None, None)
-    network: Callable[[Tensor], Any] = torch.compile(restorer) if compiled else restorer
+    size = Registry().find("backbone", "gunet").sizes["t"]
+    model = {"backbone": {"name": "gunet", **size}, "head": {"name": "degradation"}}
+    learners = [make_learner(build(model), stage, cpu) for _ in range(2)]
+    ready = [to_device(batch_at(sampler, step, 16), cpu, torch.channels_last) for step in range(1, steps + 1)]
 
-    def step() -> None:
-        learner.optimizer.zero_grad(set_to_none=True)
-        objective(network(batch.degraded), batch)[0].backward()
-        learner.optimizer.step()
+    def bare() -> None:
+        learner = learners[0]
+        learner.restorer.train()
+        for batch in ready:
+            loss, _ = objective(learner.restorer(batch.degraded), batch)
+            learner.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            learner.optimizer.step()
 
-    return step
+    def harness() -> None:
+        list(fit(learners[1], objective, sampler, stage, cpu))
+
+    times_s: dict[Callable[[], None], list[float]] = {bare: [], harness: []}
+
+    def four() -> None:
+        for loop in (bare, harness, harness, bare):
+            started = time.perf_counter()
+            loop()
+            times_s[loop].append(time.perf_counter() - started)
+
+    benchmark.pedantic(four, rounds=ROUNDS, warmup_rounds=1)
+    bare_s, harness_s = (statistics.median(times_s[loop][2:]) for loop in (bare, harness))
+    benchmark.extra_info.update(bare_s=bare_s, harness_s=harness_s, overhead_percent=100 * (harness_s / bare_s - 1))
