@@ -1,5 +1,7 @@
 """Layers and checks that more than one backbone uses."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,6 +31,15 @@ class ChannelLayerNorm(nn.Module):
         pixels_last = features.permute(0, 2, 3, 1)
         normed = F.layer_norm(pixels_last, self.weight.shape, self.weight, self.bias, self.eps)
         return normed.permute(0, 3, 1, 2)
+
+
+def initialise_xavier(conv: nn.Conv2d, gain: float) -> None:
+    """Truncated normal weights with Xavier's deviation times `gain`, bias zero."""
+    pixels = conv.weight[0, 0].numel()
+    fan_in, fan_out = conv.weight.shape[1] * pixels, conv.weight.shape[0] * pixels
+    nn.init.trunc_normal_(conv.weight, std=gain * math.sqrt(2 / (fan_in + fan_out)))
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
 
 
 def check_positive(backbone: str, **options: int | float) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Published
-from backbones._layers import check_depths, check_positive
+from backbones._layers import check_depths, check_positive, initialise_xavier
 from backbones._selective_kernel import SelectiveKernel
 
 NORM_EPS = 1e-5
@@ -19,6 +19,8 @@ _BLOCK_PARTS = (
     (r"attn\.QK", "query_key"),
     (r"attn\.V", "value"),
     (r"attn\.conv", "convolution"),
+    (r"attn\.conv\.0", "convolution.0"),
+    (r"attn\.conv\.2", "convolution.2"),
     (r"attn\.proj", "project"),
     (r"attn\.attn\.meta\.0", "offset_bias.hidden"),
     (r"attn\.attn\.meta\.2", "offset_bias.output"),
@@ -31,7 +33,7 @@ _BLOCK_PARTS = (
 
 
 class DehazeFormer(Backbone):
-    """U-Net whose blocks mix pixels by windows of attention, by a depthwise convolution, or by both (figure 2).
+    """U-Net whose blocks mix pixels by windows of attention, by a convolution, or by both (figure 2).
 
     Two halvings. The last blocks of a stage have attention, as many as `attention` says. Skip connections are joined by
     a selective kernel, and the decoder's features are added once more. Features are those before the output
@@ -45,6 +47,8 @@ class DehazeFormer(Backbone):
         attention: share of the blocks of each stage that have attention.
         expansions: hidden channels of the feed-forward part of each stage, as a multiple of its width.
         window: side of the windows in pixels, even.
+        convolution: depthwise: one of 5x5 in each block; dense: two of 3x3 with a ReLU between them, which in blocks
+            without attention stand alone.
 
     Raises:
         ValueError: an option is outside what it allows.
@@ -59,13 +63,17 @@ class DehazeFormer(Backbone):
 }"""
     origin: ClassVar[str] = (
         "arXiv:2204.03883; reference implementation IDKiro/DehazeFormer@5af7c34d (MIT), whose weights fit after "
-        "renaming. Sizes t, s and b are published; small is t, which keeps within 10 MB, and tiny is our choice. The "
-        "variants m, d, w and l, which differ in kind, are left out, and so is stochastic depth."
+        "renaming. Sizes t, s, b, d, w, m and l are published; small is t, which keeps within 10 MB, and tiny is our "
+        "choice."
     )
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "t": {"depths": (4, 4, 4, 2, 2), "attention": (0.0, 0.5, 1.0, 0.0, 0.0)},
         "s": {"depths": (8, 8, 8, 4, 4)},
         "b": {"depths": (16, 16, 16, 8, 8)},
+        "d": {"depths": (32, 32, 32, 16, 16)},
+        "w": {"widths": (48, 96, 192, 96, 48), "depths": (16, 16, 16, 8, 8)},
+        "m": {"depths": (12, 12, 12, 6, 6), "convolution": "dense"},
+        "l": {"widths": (48, 96, 192, 96, 48), "depths": (16, 16, 16, 12, 12), "convolution": "dense"},
         "small": {"depths": (4, 4, 4, 2, 2), "attention": (0.0, 0.5, 1.0, 0.0, 0.0)},
         "tiny": {
             "widths": (8, 16, 24, 16, 8),
@@ -106,17 +114,22 @@ class DehazeFormer(Backbone):
         attention: tuple[float, ...] = (0.25, 0.5, 0.75, 0.0, 0.0),
         expansions: tuple[float, ...] = (2.0, 4.0, 4.0, 2.0, 2.0),
         window: int = 8,
+        convolution: Literal["depthwise", "dense"] = "depthwise",
     ) -> None:
         super().__init__()
         _check_options(widths, depths, heads, attention, expansions, window)
 
+        gain = (8 * sum(depths)) ** -0.25
+
         def stage(index: int) -> nn.Sequential:
             width, depth, hidden = widths[index], depths[index], int(widths[index] * expansions[index])
             first = depth - attention[index] * depth  # blocks before it have none
-            blocks = (
-                _Block(width, hidden, heads[index] if at >= first else 0, window, window // 2 * (at % 2))
+            blocks = [
+                _Block(width, hidden, heads[index] if at >= first else 0, window, window // 2 * (at % 2), convolution)
                 for at in range(depth)
-            )
+            ]
+            for block in blocks:
+                block.initialise(gain)
             return nn.Sequential(*blocks)
 
         self.stem = _reflecting(3, widths[0], 3)
@@ -130,7 +143,7 @@ class DehazeFormer(Backbone):
 
         self.out_channels = widths[-1]
         self.multiple_of = 4
-        self.min_side = 4 * window  # a window that reaches over the border is filled by reflection
+        self.min_side = 4 * _smallest_coarse_side(window)
 
     def forward(self, image: Tensor) -> Tensor:
         """Features `B widths[-1] H W` of an image `B 3 H W` in [-1, 1]; H and W multiples of `multiple_of`."""
@@ -150,17 +163,27 @@ class DehazeFormer(Backbone):
 class _Block(nn.Module):
     """Mixing of pixels, then of channels, each beside the identity; what attention normalised is undone behind it."""
 
-    def __init__(self, width: int, hidden: int, heads: int, window: int, shift: int) -> None:
+    def __init__(self, width: int, hidden: int, heads: int, window: int, shift: int, convolution: str) -> None:
         super().__init__()
+        depthwise = convolution == "depthwise"
         self.heads, self.window, self.shift = heads, window, shift
         self.norm = _RescaleNorm(width) if heads else None
-        self.value = nn.Conv2d(width, width, 1)
+        # Dense convolutions without attention stand alone: they mix the channels already.
+        self.value = nn.Conv2d(width, width, 1) if heads or depthwise else nn.Identity()
         self.query_key = nn.Conv2d(width, 2 * width, 1) if heads else None
         self.offset_bias: nn.Module | None = _OffsetBias(window, heads) if heads else None
-        self.convolution = _reflecting(width, width, 5, groups=width)
-        self.project = nn.Conv2d(width, width, 1)
+        self.convolution = _reflecting(width, width, 5, groups=width) if depthwise else _two_dense(width)
+        self.project = nn.Conv2d(width, width, 1) if heads or depthwise else nn.Identity()
         self.expand = nn.Conv2d(width, hidden, 1)
         self.contract = nn.Conv2d(hidden, width, 1)
+
+    def initialise(self, gain: float) -> None:
+        """Published initialisation; query and key without the gain, and the norm keeps its own."""
+        mixers = (self.value, self.convolution, self.project, self.expand, self.contract)
+        for conv in (module for mixer in mixers for module in mixer.modules() if isinstance(module, nn.Conv2d)):
+            initialise_xavier(conv, gain)
+        if self.query_key is not None:
+            initialise_xavier(self.query_key, 1.0)
 
     def forward(self, features: Tensor) -> Tensor:
         if self.norm is None:
@@ -246,6 +269,18 @@ class _Constant(nn.Module):
 def _reflecting(inputs: int, outputs: int, kernel_size: int, groups: int = 1) -> nn.Conv2d:
     padding = kernel_size // 2
     return nn.Conv2d(inputs, outputs, kernel_size, padding=padding, groups=groups, padding_mode="reflect")
+
+
+def _two_dense(width: int) -> nn.Sequential:
+    return nn.Sequential(_reflecting(width, width, 3), nn.ReLU(inplace=True), _reflecting(width, width, 3))
+
+
+def _smallest_coarse_side(window: int) -> int:
+    """Side in pixels the coarsest level needs, as reflection wants more pixels than it adds.
+
+    The convolution adds 2. A shifted window of which half lies before the image lacks 3/2 window - side behind it.
+    """
+    return max(3, 3 * window // 4 + 1)
 
 
 def _windows(features: Tensor, side: int, heads: int) -> tuple[Tensor, ...]:

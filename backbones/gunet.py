@@ -1,7 +1,6 @@
 """gUNet: a U-Net of gated depthwise convolutions, with the options of the "improved gUNet" for retouching."""
 
 import copy
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from backbones import Backbone, Published
 from backbones._depthwise import DepthwiseConv2d
 from backbones._folding import affine_before, has_affine, split_affine
-from backbones._layers import ChannelLayerNorm, check_depths, check_positive
+from backbones._layers import ChannelLayerNorm, check_depths, check_positive, initialise_xavier
 from backbones._selective_kernel import SelectiveKernel
 
 NORM_EPS = 1e-5
@@ -158,7 +157,7 @@ class _Block(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                _initialise(module, gain)
+                initialise_xavier(module, gain)
 
     def forward(self, features: Tensor) -> Tensor:
         normed = self.norm(features)
@@ -211,15 +210,6 @@ def _gate(name: str, channels: int) -> nn.Sequential | None:
         return None
     activation = nn.Sigmoid() if name == "sigmoid" else nn.Hardsigmoid()
     return nn.Sequential(nn.Conv2d(channels, channels, 1), activation)
-
-
-def _initialise(conv: nn.Conv2d, gain: float) -> None:
-    """Published initialisation: truncated normal, Xavier's deviation times `gain`, bias zero."""
-    pixels = conv.weight[0, 0].numel()
-    fan_in, fan_out = conv.weight.shape[1] * pixels, conv.weight.shape[0] * pixels
-    nn.init.trunc_normal_(conv.weight, std=gain * math.sqrt(2 / (fan_in + fan_out)))
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
 
 
 def _smallest_coarse_side(kernel_size: int, padding: str) -> int:

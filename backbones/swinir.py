@@ -47,7 +47,7 @@ class SwinIR(Backbone):
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "denoise": {"width": 180, "depths": (6,) * 6, "heads": (6,) * 6},
         "light": {"width": 60, "depths": (6,) * 4, "heads": (6,) * 4},
-        "small": {"width": 36, "depths": (4, 4), "heads": (3, 3)},
+        "small": {"width": 32, "depths": (2, 2, 2), "heads": (2, 2, 2)},
         "tiny": {"width": 16, "depths": (2, 2), "heads": (2, 2), "window": 4},
     }
     pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"

@@ -22,6 +22,7 @@ from benchmark.execution.events import (
     StageProgress,
     StageReused,
 )
+from benchmark.execution.store import StageResult
 
 _PLAIN_SECONDS = 5.0
 """Plain progress lines come at most this often; what starts or ends a row or a stage comes at once."""
@@ -142,9 +143,18 @@ def _line(event: Event) -> str:
         case StageFinished(result=result):
             psnr = f", val psnr {result.val['psnr']['mean']:.2f} dB" if "psnr" in result.val else ""
             left_out = f" ({result.steps_left_out} left out: not finite)" if result.steps_left_out else ""
-            return f"stage {result.name} done, {result.steps} steps{left_out} in {duration(result.seconds)}{psnr}"
+            took = f"{result.steps} steps{left_out} in {duration(result.seconds)}"
+            return f"stage {result.name} done, {took}{psnr}{_harm(result)}"
         case _:
             return _row_line(event)
+
+
+def _harm(result: StageResult) -> str:
+    """A warning where the weights are worse than doing nothing."""
+    reached, untouched = result.val.get("psnr"), result.identity_psnr
+    if reached is None or untouched is None or reached["mean"] >= untouched:
+        return ""
+    return f"; worse than doing nothing ({untouched:.2f} dB)"
 
 
 def _row_line(event: RowStarted | RowSkipped | GatesChecked | RowFinished) -> str:

@@ -25,6 +25,7 @@ from benchmark.training.fit import Progress, fit
 from benchmark.training.learner import Learner, make_learner
 from benchmark.training.looks import late_step, look_steps
 from benchmark.training.objective import make_objective
+from benchmark.training.repeatable import is_repeatable
 from benchmark.training.state import Best, CurveRow, Reached, load_state, save_state
 from benchmark.training.stopping import noted_signals
 
@@ -76,6 +77,7 @@ def _train_stage(
     objective = make_objective(planned.name, stage, context.registry)
     sampler = make_sampler(run, planned.name, stage, context)
     looks = look_steps(stage)
+    repeats = None if device.type == "cpu" else is_repeatable(learner, objective, sampler, stage, device)
     with noted_signals() as is_stopping:
         for progress in fit(learner, objective, sampler, stage, device, reached.step, reached.left_out, is_stopping):
             reached = _went_on(reached, progress, time.perf_counter() - started)
@@ -106,6 +108,7 @@ def _train_stage(
         steps_left_out=len(reached.left_out),
         late_gain_psnr=_late_gain(stage, reached, val["psnr"]["mean"]),
         identity_psnr=mean_psnr(np.asarray, context.source(run.config, "val")),
+        repeatable=repeats,
     )
     context.store.publish(result, learner.restorer, reached.curve)
     yield StageFinished(run.folder, result)

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from torch import nn
 
 from backbones.swinir import SwinIR
-from benchmark.model import build
 
 SMALL = {"width": 8, "depths": (2, 1), "heads": (2, 1), "window": 4}
 
@@ -17,6 +17,29 @@ def backbone(randomise):
     return network
 
 
+def outside_attention(attention, features):
+    """Window attention pixel by pixel: features `H W C`, with the shift as sets of neighbours."""
+    height, width, _ = features.shape
+    side, shift, heads = attention.window, attention.shift, attention.heads
+    query, key, value = (part.unflatten(-1, (heads, -1)) for part in attention.query_key_value(features).chunk(3, -1))
+    table = attention.offset_bias.view(2 * side - 1, 2 * side - 1, heads)
+    mixed = torch.zeros_like(features)
+
+    def cell(y, x):
+        return (y - shift) // side, (x - shift) // side
+
+    def score(y, x, v, u):
+        product = (query[y, x] * key[v, u]).sum(-1) / query.shape[-1] ** 0.5
+        return product + table[y - v + side - 1, x - u + side - 1]
+
+    for y in range(height):
+        for x in range(width):
+            seen = [(v, u) for v in range(height) for u in range(width) if cell(v, u) == cell(y, x)]
+            shares = torch.stack([score(y, x, *pixel) for pixel in seen]).softmax(0)
+            mixed[y, x] = sum(s[:, None] * value[pixel] for s, pixel in zip(shares, seen, strict=True)).flatten()
+    return attention.project(mixed)
+
+
 @pytest.mark.parametrize("case", ["", "_odd"])
 def test_swinir_gives_the_authors_output(load_golden, with_published_weights, case):
     """With the authors' weights from a file, also of a size that windows do not divide."""
@@ -26,16 +49,51 @@ def test_swinir_gives_the_authors_output(load_golden, with_published_weights, ca
     torch.testing.assert_close(restored, golden.tensors[f"output{case}"], rtol=1e-5, atol=5e-5)
 
 
-@pytest.mark.parametrize(
-    ("size", "millions", "giga"),
-    [("light", 0.905, 68.21), pytest.param("denoise", 11.504, 800.30, marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize(("size", "millions", "giga"), [("light", 0.905, 68.21), ("denoise", 11.504, 800.30)])
 def test_swinir_costs_what_is_published(count_macs, size, millions, giga):
-    """Parameters and multiply-adds at 256 px of the whole restorer, attention products included."""
-    head = {"name": "residual", "padding": "zeros"}
-    network = build({"backbone": {"name": "swinir", **SwinIR.sizes[size]}, "head": head})
+    """Parameters and multiply-adds at 256 px, output convolution and attention products included."""
+    with torch.device("meta"):
+        backbone = SwinIR(**SwinIR.sizes[size])
+        network = nn.Sequential(backbone, nn.Conv2d(backbone.out_channels, 3, 3, padding=1))
     assert sum(parameter.numel() for parameter in network.parameters()) / 1e6 == pytest.approx(millions, abs=5e-4)
     assert count_macs(network, 256) / 1e9 == pytest.approx(giga, abs=5e-3)
+
+
+@pytest.mark.parametrize("block", [0, 1])
+def test_swinir_attention_is_that_of_a_shifted_grid(backbone, block):
+    """Attention equals sums over the pixels of each window; the shift is a grid that the border cuts off."""
+    attention = backbone.groups[0].blocks[block].attention
+    assert attention.shift == 2 * block
+    features = torch.randn(8, 12, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(attention(features[None])[0], outside_attention(attention, features))
+
+
+@pytest.mark.parametrize("sides", [(4, 4), (4, 12), (12, 4)])
+def test_swinir_attends_in_one_row_or_column_of_windows(backbone, sides):
+    """An image as high or as wide as one window, where the last window is also the first."""
+    attention = backbone.groups[0].blocks[1].attention
+    features = torch.randn(*sides, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(attention(features[None])[0], outside_attention(attention, features))
+
+
+def test_swinir_sees_the_image_less_the_mean_of_its_training_data(backbone):
+    """Features of an image are those of a network without the subtraction, of the image less DIV2K's mean colour."""
+    image = torch.rand(1, 3, 8, 8)
+    expected = backbone(image)
+    colour = torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1)
+    backbone.mean.zero_()
+    torch.testing.assert_close(backbone(image - colour), expected)
+
+
+def test_swinir_is_its_first_convolution_plus_what_the_groups_make_of_it(backbone):
+    """With the last convolution at zero, features are those of the first one."""
+    image = torch.rand(2, 3, 8, 12)
+    with torch.no_grad():
+        backbone.end.weight.zero_()
+        backbone.end.bias.zero_()
+        torch.testing.assert_close(backbone(image), backbone.stem(image - backbone.mean))
 
 
 def test_only_weights_are_stored(backbone):
@@ -84,6 +142,35 @@ def test_gradients_reach_every_parameter(backbone):
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in backbone.parameters())
 
 
-def test_small_keeps_within_ten_megabytes(weight_bytes):
-    """With a 3x3 head to six channels, as float32."""
-    assert weight_bytes(SwinIR(**SwinIR.sizes["small"])) < 10_000_000
+def test_swinir_small_keeps_within_ten_megabytes(count_macs, weight_bytes):
+    """With a 3x3 head to six channels, as float32; and within 8 billion multiply-adds at 256 px without it."""
+    backbone = SwinIR(**SwinIR.sizes["small"])
+    assert weight_bytes(backbone) < 10_000_000
+    assert count_macs(backbone, 256) < 8e9
+
+
+def test_swinir_tiny_lies_in_its_band():
+    """At most 60 thousand parameters, and sides of 64 px need no padding."""
+    backbone = SwinIR(**SwinIR.sizes["tiny"])
+    assert 3_000 <= sum(parameter.numel() for parameter in backbone.parameters()) <= 60_000
+    assert 64 % backbone.multiple_of == 0
+
+
+def test_swinir_does_not_depend_on_the_memory_layout(backbone):
+    """Channels last gives the features of the default layout."""
+    image = torch.rand(2, 3, 8, 12)
+    expected = backbone(image)
+    backbone.to(memory_format=torch.channels_last)
+    features = backbone(image.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_swinir_learns_with_every_parameter_under_autocast(backbone):
+    """Under bfloat16 autocast all gradients are there and finite, and the features near those in float32."""
+    image = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = backbone(image)
+    features.float().square().mean().backward()
+    exact = backbone(image)
+    assert (features.float() - exact).norm() < 0.03 * exact.norm()
+    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in backbone.parameters())
