@@ -46,12 +46,14 @@ def does_not_fit(run: Run, context: Context) -> str | None:
     batch, patch = _shape(stage)
     return (
         f"protocol.{stage.name} needs at least {needed / 1e9:.1f} GB (batch {batch} of {patch} x {patch} pixels, "
-        f"{stage.settings['precision']}), this machine has {there / 1e9:.1f} GB; lower batch or patch"
+        f"{stage.settings['precision']}), this machine has {there / 1e9:.1f} GB; "
+        "lower batch or patch, or raise accumulate"
     )
 
 
 def _shape(stage: PlannedStage) -> tuple[int, int]:
-    return int(stage.settings["batch"]), int(stage.settings["patch"])
+    """Patches in memory at one time, and their side."""
+    return int(stage.settings["batch"]) // int(stage.settings["accumulate"]), int(stage.settings["patch"])
 
 
 @lru_cache(maxsize=1024)  # rows and seeds share networks and shapes

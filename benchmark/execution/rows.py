@@ -280,7 +280,7 @@ def _provenance(context: Context, started: datetime, clock: float) -> dict[str, 
 def _error(error: Exception) -> dict[str, Any]:
     where = {"stage": error.stage, "step": error.step} if isinstance(error, DivergedError) else {}
     if isinstance(error, torch.OutOfMemoryError):
-        return {"message": "out of memory; lower batch or patch of the stage", **where}
+        return {"message": "out of memory; lower batch or patch of the stage, or raise accumulate", **where}
     known = isinstance(error, BenchmarkError)
     message = str(error) if known else f"{type(error).__name__}: {error} (traceback in error.txt)"
     return {"message": message, **where}

@@ -78,11 +78,11 @@ def activation_bytes(restorer: Restorer, shape: tuple[int, int, int, int], *, tr
 def training_bytes(restorer: Restorer, batch: int, patch: int, precision: str = "float32") -> int:
     """Bytes a training step needs at least: feature maps, and weights with gradients and moments of AdamW in float32.
 
-    Under bfloat16 autocast some maps stay float32; half of all is what they need at least.
+    Under autocast to half precision some maps stay float32; half of all is what they need at least.
     """
     weights = sum(_bytes(parameter) for parameter in restorer.parameters())
     maps = activation_bytes(restorer, (batch, 3, patch, patch), training=True)
-    return (maps // 2 if precision == "bfloat16" else maps) + _WEIGHT_COPIES * weights
+    return (maps // 2 if precision in ("bfloat16", "float16") else maps) + _WEIGHT_COPIES * weights
 
 
 def _bytes(tensor: Tensor) -> int:
