@@ -24,7 +24,7 @@ from benchmark.model.build import architecture
 from benchmark.training.fit import Progress, fit
 from benchmark.training.learner import Learner, make_learner
 from benchmark.training.looks import late_step, look_steps
-from benchmark.training.objective import make_objective
+from benchmark.training.objective import Objective, make_objective
 from benchmark.training.repeatable import is_repeatable
 from benchmark.training.state import Best, CurveRow, Reached, load_state, save_state
 from benchmark.training.stopping import noted_signals
@@ -63,21 +63,55 @@ def _train_stage(
 ) -> Generator[Event, None, StageResult]:
     """Train one stage from the stored weights of the stage before it (the key `parent`; None: from initial weights).
 
-    Looks at val at the end and stores the result. An interrupted stage goes on from its last stored state; Ctrl-C and
-    SIGTERM store one after the step that is computed.
+    Looks at val at the end and stores the result. An interrupted stage goes on from its last stored state.
     """
     stage = Stage.model_validate(planned.settings)
     device = context.machine.device
     learner = make_learner(network(run, parent, context), stage, device)
+    reset_peak_memory(device)
+    objective = make_objective(planned.name, stage, context.registry)
+    sampler = make_sampler(run, planned.name, stage, context)
+    repeats = None if device.type == "cpu" else is_repeatable(learner, objective, sampler, stage, device)
+    reached = yield from _fit(run, planned, stage, learner, objective, sampler, context)
+
+    _carry(stage, learner, reached.best)
+    val = look_at_val(run, learner.restorer, context)
+    result = StageResult(
+        name=planned.name,
+        key=planned.key,
+        steps=stage.steps,
+        seconds=reached.seconds,
+        images_per_second=stage.steps * stage.batch / reached.seconds,
+        peak_memory_bytes=peak_memory_bytes(device),
+        val=val,
+        val_fingerprint=_val(run, context).fingerprint,
+        steps_left_out=len(reached.left_out),
+        late_gain_psnr=_late_gain(stage, reached, val["psnr"]["mean"]),
+        identity_psnr=mean_psnr(np.asarray, _val(run, context)),
+        repeatable=repeats,
+    )
+    context.store.publish(result, learner.restorer, reached.curve)
+    yield StageFinished(run.folder, result)
+    return result
+
+
+def _fit(
+    run: Run,
+    planned: PlannedStage,
+    stage: Stage,
+    learner: Learner,
+    objective: Objective,
+    sampler: Sampler,
+    context: Context,
+) -> Generator[Event, None, Reached]:
+    """Train from the stored state, if there is one, to the end of the stage; looks at val on the way.
+
+    Stores the state from time to time, and after the step at hand when Ctrl-C or SIGTERM comes.
+    """
     state_file = context.store.state_file(planned.key)
     reached = load_state(state_file, learner)
     saved_at = started = time.perf_counter() - reached.seconds
-    reset_peak_memory(device)
-
-    objective = make_objective(planned.name, stage, context.registry)
-    sampler = make_sampler(run, planned.name, stage, context)
-    looks = look_steps(stage)
-    repeats = None if device.type == "cpu" else is_repeatable(learner, objective, sampler, stage, device)
+    looks, device = look_steps(stage), context.machine.device
     with noted_signals() as is_stopping:
         for progress in fit(learner, objective, sampler, stage, device, reached.step, reached.left_out, is_stopping):
             reached = _went_on(reached, progress, time.perf_counter() - started)
@@ -89,30 +123,10 @@ def _train_stage(
             if is_stopping():
                 raise KeyboardInterrupt
             yield StageProgress(run.folder, planned.key, progress)
-    if is_stopping():  # it came while the last report was looked at
+    if is_stopping():  # it came while the last report was passed on
         save_state(state_file, learner, reached)
         raise KeyboardInterrupt
-
-    seconds = time.perf_counter() - started
-    _carry(stage, learner, reached.best)
-    val = look_at_val(run, learner.restorer, context)
-    result = StageResult(
-        name=planned.name,
-        key=planned.key,
-        steps=stage.steps,
-        seconds=seconds,
-        images_per_second=stage.steps * stage.batch / seconds,
-        peak_memory_bytes=peak_memory_bytes(device),
-        val=val,
-        val_fingerprint=context.source(run.config, "val").fingerprint,
-        steps_left_out=len(reached.left_out),
-        late_gain_psnr=_late_gain(stage, reached, val["psnr"]["mean"]),
-        identity_psnr=mean_psnr(np.asarray, context.source(run.config, "val")),
-        repeatable=repeats,
-    )
-    context.store.publish(result, learner.restorer, reached.curve)
-    yield StageFinished(run.folder, result)
-    return result
+    return reached
 
 
 def _went_on(reached: Reached, progress: Progress, seconds: float) -> Reached:

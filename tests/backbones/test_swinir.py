@@ -49,7 +49,10 @@ def test_swinir_gives_the_authors_output(load_golden, with_published_weights, ca
     torch.testing.assert_close(restored, golden.tensors[f"output{case}"], rtol=1e-5, atol=5e-5)
 
 
-@pytest.mark.parametrize(("size", "millions", "giga"), [("light", 0.905, 68.21), ("denoise", 11.504, 800.30)])
+@pytest.mark.parametrize(
+    ("size", "millions", "giga"),
+    [("light", 0.905, 68.21), pytest.param("denoise", 11.504, 800.30, marks=pytest.mark.slow)],
+)
 def test_swinir_costs_what_is_published(count_macs, size, millions, giga):
     """Parameters and multiply-adds at 256 px, output convolution and attention products included."""
     with torch.device("meta"):

@@ -31,6 +31,7 @@ class _Request:
     patch: int | None
     seed: int
     out: Path
+    statistics: bool
     sets: tuple[str, ...]
     plugins: tuple[Path, ...]
 
@@ -46,6 +47,7 @@ class _Request:
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of places and augmentations.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("pairs.png"), show_default=True)
+@click.option("--statistics", is_flag=True, help="Print how strongly the whole images are damaged, too.")
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override any setting of the experiment.")
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")
 def command(**options: Any) -> None:
@@ -53,12 +55,14 @@ def command(**options: Any) -> None:
 
     From top to bottom: degraded, target, the largest difference of a channel, the spots as the metrics count them; with
     --augment the same of the augmented patch below. (An augmentation that chooses the crop cuts its own patch.)
+    --statistics prints PSNR, share of pixels off by more than 30 of 255 levels, number and radius of their regions.
 
     \b
     Examples:
       python -m benchmark data show experiments/quickstart.yaml --split val
       python -m benchmark data show experiments/quickstart.yaml --augment 'mask_shift: {probability: 1}' --out shift.png
       python -m benchmark data show --source 'synthetic_faces: {preset: heavy}' --augment flip --augment jpeg
+      python -m benchmark data show --source 'synthetic_faces: {size: 1024}' --count 12 --statistics
     """
     from benchmark.data.open import make_augmentations
     from benchmark.files import write_bytes
@@ -74,6 +78,15 @@ def command(**options: Any) -> None:
     after = _patches(first, augmentations, side, request.seed) if augmentations else []
     write_bytes(request.out, png(_sheet(before, after)))
     click.echo(f"{request.out}: patches of {side} pixels, from left to right {', '.join(pair.name for pair in before)}")
+    if request.statistics:
+        _print_statistics(first.pairs)
+
+
+def _print_statistics(pairs: Sequence[Pair]) -> None:
+    from benchmark.data.audit.statistics import statistics, summary
+
+    for line in summary([statistics(pair) for pair in pairs]):
+        click.echo(line)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
     registration    one pair -> the shift between its images, and whether they show the same picture
     jpeg            one target -> whether its pixels have the 8 x 8 grid of JPEG
     degradation     one pair -> histogram, severe share and energy, gain and offset, regions
+    statistics      one pair -> the few numbers that two sources are compared by; all pairs -> them as text
     duplicates      all targets -> groups of equal and of nearly equal ones
     levels, swapped all pairs -> those that differ from the rest: files, PSNR, direction of the damage
     measure         one pair, decoded once -> its measures, or why it cannot be used

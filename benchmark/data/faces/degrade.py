@@ -19,6 +19,7 @@ from benchmark.data.faces.portrait import Portrait
 from benchmark.data.faces.presets import Preset
 
 _PORES_MM = 1.0  # what is finer is lost where the skin is stretched
+_LENS_BLUR_PX = 0.35  # pigment is seen through a lens, too; without it the finest specks break up into pixels
 _BUMP_CONTRAST = 0.55
 _PUS_OPACITY = 0.65
 
@@ -75,7 +76,8 @@ def _apply(rng: np.random.Generator, linear: Field, pigments: Pigments, brightne
     """Damaged skin in linear light, planes `3 H W`; `mm` is a millimetre in pixels."""
     poreless = np.stack([blur(plane, _PORES_MM * mm) for plane in linear])
     shape = pigments.bumps.shape
-    absorbed = np.exp(-pigments.density(mottling(rng, (shape[0], shape[1]))))
+    density = pigments.density(mottling(rng, (shape[0], shape[1]), mm))
+    absorbed = np.exp(-np.stack([gaussian(plane, _LENS_BLUR_PX) for plane in density]))
     skin = over(linear, poreless, pigments.stretched) * absorbed * _bump_shading(rng, pigments.bumps)
     pus = _PUS_OPACITY * _pus_light(linear, brightness) + (1 - _PUS_OPACITY) * skin
     return over(skin, pus, pigments.pus)

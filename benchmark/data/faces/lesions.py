@@ -17,12 +17,13 @@ from benchmark.data.faces.portrait import Portrait
 from benchmark.data.faces.presets import Preset
 
 Span = tuple[float, float]
-Kind = Literal["papule", "pustule", "comedo", "mark", "freckle", "mole", "nodule", "scar", "speck"]
+Kind = Literal["papule", "pustule", "comedo", "mark", "freckle", "mole", "nodule", "scar", "speck", "scratch"]
 
 _FULL_FACE_MM2 = 17000.0
 _MOST_LESIONS = 420
 _REGION_MM, _REGION_STRENGTH = 18.0, 0.7  # some regions of a face have more lesions than others
 _BARE = 0.5  # skin from here on can carry a lesion
+_SCRATCHES = 0.06  # share of a rash that are fine strokes, like hairs
 _MIX_SHAPE = 1.2  # of the gamma distribution that gives each face its own mix
 
 
@@ -32,7 +33,8 @@ class LesionType:
 
     `share` is its weight among single lesions (guided by the annotation counts of acne-instance-seg-pre, tuned by eye).
     The radius in mm is log-normal. `melanin` and `haemoglobin` are ranges of the peak optical density; `softness` is
-    that of the edge, `halo` the share of redness around the body, `relief` the height of the bump (negative is a pit).
+    that of the edge, `halo` the share of redness around the body, `relief` the height of the bump (negative is a pit),
+    `aspect` the range of width over length.
     `dense` pigment is eumelanin, almost black; `stretched` skin loses its pores; `pus` has a pale core.
     """
 
@@ -44,22 +46,24 @@ class LesionType:
     softness: float
     halo: float
     relief: float
+    aspect: Span = (0.72, 1.0)
     dense: bool = False
     stretched: bool = False
     pus: bool = False
 
 
 LESIONS: dict[Kind, LesionType] = {
-    "papule": LesionType(0.31, 1.25, 0.38, (0.00, 0.06), (0.35, 0.80), 0.30, 0.45, 0.9, stretched=True),
+    "papule": LesionType(0.31, 1.25, 0.38, (0.02, 0.10), (0.30, 0.65), 0.30, 0.45, 0.9, stretched=True),
     "pustule": LesionType(0.07, 1.35, 0.30, (0.00, 0.05), (0.40, 0.85), 0.25, 0.55, 1.2, stretched=True, pus=True),
     "comedo": LesionType(0.10, 0.60, 0.30, (0.25, 0.70), (0.00, 0.10), 0.22, 0.05, -0.4, dense=True),
-    "mark": LesionType(0.28, 1.70, 0.45, (0.08, 0.28), (0.14, 0.42), 0.55, 0.30, 0.0),
+    "mark": LesionType(0.28, 1.70, 0.45, (0.08, 0.28), (0.10, 0.34), 0.55, 0.30, 0.0),
     "freckle": LesionType(0.14, 0.75, 0.40, (0.12, 0.34), (0.00, 0.05), 0.40, 0.05, 0.0),
     "mole": LesionType(0.03, 1.10, 0.45, (0.45, 1.10), (0.05, 0.25), 0.18, 0.08, 0.5, dense=True),
     "nodule": LesionType(0.03, 2.80, 0.30, (0.00, 0.06), (0.35, 0.70), 0.45, 0.60, 1.0, stretched=True),
     "scar": LesionType(0.04, 1.20, 0.40, (-0.05, 0.08), (0.00, 0.10), 0.35, 0.10, -1.4),
-    # Member of a rash; never drawn alone.
-    "speck": LesionType(0.00, 0.46, 0.42, (0.10, 0.50), (0.25, 0.80), 0.35, 0.35, -0.3, dense=True),
+    # Members of a rash; never drawn alone.
+    "speck": LesionType(0.00, 0.68, 0.45, (0.05, 0.30), (0.05, 0.30), 0.25, 0.35, -0.3, (0.35, 1.0), dense=True),
+    "scratch": LesionType(0.00, 2.20, 0.40, (0.20, 0.45), (0.20, 0.60), 0.35, 0.10, 0.0, (0.06, 0.12), dense=True),
 }
 
 
@@ -75,7 +79,7 @@ class Lesion:
 
 @dataclass(frozen=True)
 class Rash:
-    """Reddened skin with specks and short strokes that share a direction: centre and radius in pixels."""
+    """Reddened skin with specks and scratches that share a direction: centre and radius in pixels."""
 
     x: int
     y: int
@@ -149,10 +153,15 @@ def _rash(rng: np.random.Generator, ground: _Ground, mm: float) -> Rash:
     x, y = ground.centre(rng)
     radius = float(np.clip(rng.lognormal(math.log(8.5), 0.45), 3, 18)) * mm
     aspect, direction = rng.uniform(0.35, 1), rng.uniform(0, np.pi)
-    offsets = rng.normal(0, 0.5 * radius, (rng.integers(8, 40), 2)) * (1, aspect)
+    offsets = rng.normal(0, 0.5 * radius, (rng.integers(6, 30), 2)) * (1, aspect)
     cos, sin = np.cos(direction), np.sin(direction)
     places = (np.array([x, y]) + offsets @ np.array([[cos, sin], [-sin, cos]])).astype(int)
-    specks = tuple(Lesion("speck", int(px), int(py), direction) for px, py in places if _is_bare(ground.skin, px, py))
+    kinds: list[Kind] = ["scratch" if scratched else "speck" for scratched in rng.random(len(places)) < _SCRATCHES]
+    specks = tuple(
+        Lesion(kind, int(px), int(py), direction)
+        for kind, (px, py) in zip(kinds, places, strict=True)
+        if _is_bare(ground.skin, px, py)
+    )
     return Rash(x, y, radius, specks)
 
 

@@ -1,6 +1,5 @@
 """Draws a plan of lesions as maps of optical density, relief and texture."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,13 +12,15 @@ from benchmark.data.faces.lesions import LESIONS, Lesion, LesionType, Patch, Pla
 from benchmark.data.faces.presets import Preset
 
 _RADIUS_LIMITS_MM = (0.3, 6.5)
+_DEPTH_LIMITS = (0.4, 1.3)  # large lesions of a kind are darker
 _REACH = 3.2  # radii of a lesion that are drawn
 _EDGE = 0.85  # radii at which the body is half as dense
 _HALO = 1.9  # radii
 _HALO_END = float(np.exp(-((_REACH / _HALO) ** 2)))  # subtracted, or the edge of the window would show
 _RASH_SPREAD, _DIFFUSE_REACH = 1.1, 2.6  # standard widths, of rash radii; and how many of them are drawn
 _STRETCH, _PUS = 0.6, 0.75  # share of pores lost; opacity of the core
-_MOTTLING = 0.18  # lesion pigment is not even
+_MOTTLING_MM, _FINEST_MOTTLING_PX = 0.25, 0.8  # finest detail of pigment that is uneven
+_MOTTLING = 0.18  # its standard deviation
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,14 @@ class Visibility:
 
 @dataclass(frozen=True)
 class _Stamp:
-    """A lesion in its window: distance from the centre in radii of the (irregular) contour, and bare skin."""
+    """A lesion in its window: distance from the centre in radii of the (irregular) contour, and bare skin.
+
+    `depth` multiplies the density: it is above 1 if the lesion is large for its kind.
+    """
 
     window: Window
     radius_px: float
+    depth: float
     distance: Field
     skin: Field
 
@@ -87,9 +92,10 @@ def draw_pigments(
     return maps
 
 
-def mottling(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Unevenness of pigment around 1."""
-    return 1 + _MOTTLING * bandpass(rng, shape, 0.8, 2.2)
+def mottling(rng: np.random.Generator, shape: tuple[int, int], mm: float) -> Field:
+    """Unevenness of pigment around 1; `mm` is a millimetre in pixels."""
+    fine_px = max(_FINEST_MOTTLING_PX, _MOTTLING_MM * mm)
+    return 1 + _MOTTLING * bandpass(rng, shape, fine_px, 2.75 * fine_px)
 
 
 def _all_lesions(plan: Plan) -> Iterable[Lesion]:
@@ -109,22 +115,25 @@ def _around(shape: tuple[int, ...], x: int, y: int, reach_px: float) -> tuple[Wi
 
 def _stamp(rng: np.random.Generator, lesion: Lesion, skin: Field, mm: float, radius_scale: float) -> _Stamp:
     kind = LESIONS[lesion.kind]
-    drawn_mm = rng.lognormal(math.log(kind.radius_mm), kind.radius_sigma) * radius_scale
-    radius = float(np.clip(drawn_mm, *_RADIUS_LIMITS_MM)) * mm
+    size = rng.lognormal(0, kind.radius_sigma)
+    radius = float(np.clip(size * kind.radius_mm * radius_scale, *_RADIUS_LIMITS_MM)) * mm
     aspect, direction = _elongation(rng, lesion)
     window, dx, dy = _around(skin.shape, lesion.x, lesion.y, _REACH * radius + 2)
     dx, dy = dx - rng.uniform(-0.5, 0.5), dy - rng.uniform(-0.5, 0.5)
     cos, sin = float(np.cos(direction)), float(np.sin(direction))
     along, across = dx * cos + dy * sin, (dy * cos - dx * sin) / aspect
     contour = radius * _contour(rng, np.arctan2(across, along))
-    return _Stamp(window, radius, np.sqrt(along**2 + across**2) / contour, skin[window])
+    return _Stamp(
+        window, radius, float(np.clip(size, *_DEPTH_LIMITS)), np.sqrt(along**2 + across**2) / contour, skin[window]
+    )
 
 
 def _elongation(rng: np.random.Generator, lesion: Lesion) -> tuple[float, float]:
-    """Width over length, and the direction of the length: roundish alone, a stroke in a rash."""
+    """Width over length, and the direction of the length; in a rash they lie about alike."""
+    aspect = rng.uniform(*LESIONS[lesion.kind].aspect)
     if lesion.direction is None:
-        return rng.uniform(0.72, 1.0), rng.uniform(0, np.pi)
-    return rng.uniform(0.22, 1.0), lesion.direction + rng.normal(0, 0.5)
+        return aspect, rng.uniform(0, np.pi)
+    return aspect, lesion.direction + rng.normal(0, 0.5)
 
 
 def _contour(rng: np.random.Generator, angle: Field) -> Field:
@@ -136,7 +145,7 @@ def _contour(rng: np.random.Generator, angle: Field) -> Field:
 def _add_lesion(
     rng: np.random.Generator, maps: Pigments, kind: LesionType, stamp: _Stamp, density_scale: float, shows: Visibility
 ) -> None:
-    scale = density_scale * rng.uniform(0.55, 1.15)
+    scale = density_scale * rng.uniform(0.55, 1.15) * stamp.depth
     own_scale = min(scale, 1.0) if kind.dense and kind.share else scale  # moles and comedones are dark enough
     at, distance, skin = stamp.window, stamp.distance, stamp.skin
     body = sigmoid((_EDGE - distance) / (0.55 * kind.softness))
