@@ -54,6 +54,18 @@ def test_pairs_of_an_experiment(experiment_file: Path) -> None:
         assert set(np.unique(spots)) == {0, 255} and (spots[levels > 30] == 255).all()
 
 
+def test_statistics_are_of_whole_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --statistics the numbers are printed, whatever patch is drawn; without it they are not."""
+    arguments = ("--source", "synthetic_faces: {preset: severe, size: 96}", "--count", 2, "--out", tmp_path / "a.png")
+    show(*arguments, "--patch", 16, "--statistics")
+    small = capsys.readouterr().out.splitlines()
+    show(*arguments, "--statistics")
+    assert small[1:] == capsys.readouterr().out.splitlines()[1:]
+    assert small[1].endswith("of 2 pairs") and small[3].startswith("PSNR without spots") and " dB [" in small[3]
+    show(*arguments)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
 def test_after_stands_below_before(source: str, tmp_path: Path) -> None:
     """Options in YAML act; what is not augmented is the same above and below."""
     file = tmp_path / "sheet.png"

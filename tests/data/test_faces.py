@@ -115,14 +115,16 @@ def test_face_without_skin_gets_no_spots():
 
 
 def test_lesions_are_planned_on_skin(portrait):
-    """Every lesion's centre is a pixel of bare skin, and every kind but specks occurs alone."""
-    kinds = set()
+    """Every lesion's centre is a pixel of bare skin; specks and scratches make rashes, other kinds occur alone."""
+    kinds, of_rashes = set(), set()
     for seed in range(10):
         plan = plan_damage(np.random.default_rng(seed), portrait, PRESETS["severe"])
         specks = [speck for rash in plan.rashes for speck in rash.specks]
         assert all(portrait.skin[lesion.y, lesion.x] > 0.4 for lesion in [*plan.lesions, *specks])
         kinds |= {lesion.kind for lesion in plan.lesions}
-    assert kinds == set(LESIONS) - {"speck"}
+        of_rashes |= {speck.kind for speck in specks}
+    assert of_rashes == {"speck", "scratch"}
+    assert kinds == set(LESIONS) - of_rashes
 
 
 @given(seed=st.integers(0, 2**32), top=st.floats(-2, 2), left=st.floats(-2, 2), reach=st.floats(0.05, 1))
