@@ -75,16 +75,16 @@ def test_what_the_harness_adds_to_a_bare_loop(benchmark: Any, pairs: Path) -> No
 
     The plain loop gets its batches ready made, so what reading them costs counts as the harness's own.
     """
-    cpu, steps = torch.device("cpu"), 2 * STEPS
+    cpu, steps = torch.device("cpu"), 2 * STEPS  # two reports
     source = PairedFolders(pairs / "train/degraded", pairs / "train/target")
     sampler = Sampler(source, 0, "coarse", 64, [])
-    settings = {"steps": steps, "batch": 16, "patch": 64, "lr": 1e-4, "loss": {"l1": 1.0}}
+    settings = {"steps": steps, "batch": 4, "patch": 64, "lr": 1e-4, "loss": {"l1": 1.0}}
     stage = Stage.model_validate(settings)
     objective = make_objective("coarse", stage, Registry())
     size = Registry().find("backbone", "gunet").sizes["t"]
     model = {"backbone": {"name": "gunet", **size}, "head": {"name": "degradation"}}
     learners = [make_learner(build(model), stage, cpu) for _ in range(2)]
-    ready = [to_device(batch_at(sampler, step, 16), cpu, torch.channels_last) for step in range(1, steps + 1)]
+    ready = [to_device(batch_at(sampler, step, 4), cpu, torch.channels_last) for step in range(1, steps + 1)]
 
     def bare() -> None:
         learner = learners[0]

@@ -76,9 +76,9 @@ def test_the_first_trial_is_the_base_row(set_up: SetUp) -> None:
     setup = set_up()
     search(setup)
     record = read_json(setup.context.output / "trial.0/seed0/record.json")
-    assert record["config"] == setup.experiment.rows[0].config
     file = setup.context.output.parent.parent / "small.yaml"
     plan = prepare(Selection(file, None, ("base",), (), (), "cpu", (), replace=False)).plan
+    assert record["config"] == plan.runs[0].config
     assert [stage.key for stage in plan.runs[0].stages] == [stage["key"] for stage in record["stages"]]
 
 
@@ -204,7 +204,7 @@ def test_the_best_is_an_experiment_that_runs(
     assert (plan.experiment.name, plan.experiment.seeds) == ("small_best", (0, 3))
     config = read_json(setup.context.output / f"trial.{best.number}/seed0/record.json")["config"]
     assert [row.name for row in plan.experiment.rows] == ["base", "search.default"]
-    assert plan.experiment.rows[0].config == config
+    assert plan.runs[0].config == config
     assert plan.experiment.rows[1].config == setup.experiment.rows[0].config
     stored = {
         run.seed: [setup.context.store.finished(stage.key) is not None for stage in run.stages] for run in plan.runs
