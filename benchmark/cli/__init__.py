@@ -65,7 +65,7 @@ def main() -> None:
         sys.exit(done.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
         click.echo("interrupted; what is finished is stored, the same command goes on from there", err=True)
-        interrupted = EXIT_RESUME if isinstance(error, ToBeResumed) else 130
+        interrupted = EXIT_RESUME if isinstance(error.__cause__, ToBeResumed) else 130  # click wraps it
     # Outside the handler: only now are the interrupted generators closed, and with them the workers they started.
     if interrupted is not None:
         _exit_now(interrupted)

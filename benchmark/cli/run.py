@@ -36,11 +36,11 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
       python -m benchmark run my.yaml --plugin path/to/my_net.py
       python -m benchmark run my.yaml --tensorboard       # then: tensorboard --logdir runs
     """
-    from benchmark.cli.plan import show_plan
-    from benchmark.cli.prepare import prepare
-
     selection = Selection(**options)
     with to_be_resumed():
+        from benchmark.cli.plan import show_plan
+        from benchmark.cli.prepare import prepare
+
         prepared = prepare(selection)
         if dry_run:
             show_plan(prepared, replace=selection.replace)

@@ -135,8 +135,8 @@ def _went_on(reached: Reached, progress: Progress, seconds: float) -> Reached:
 
 
 def _looked(reached: Reached, run: Run, stage: Stage, learner: Learner, context: Context) -> Reached:
-    """With the PSNR on val, of the running average where there is one; its weights, if wanted and the best so far."""
-    weights = learner.averaged()
+    """With the PSNR on val of what the stage would yield now; its weights, if wanted and the best so far."""
+    weights = learner.restorer.state_dict() if stage.carry == "last" else learner.averaged()
     restorer = _in_eval(run, weights, context)
     psnr = mean_psnr(lambda image: restore_image(restorer, image, context.machine.device), _val(run, context))
     reached = replace(reached, curve=[*reached.curve, (reached.step, _LOOK, psnr)])
@@ -203,7 +203,7 @@ def look_at_val(run: Run, trained: Restorer, context: Context) -> dict[str, Summ
 
 
 def _in_eval(run: Run, weights: Mapping[str, Any], context: Context) -> Restorer:
-    restorer = network(run, None, context).eval()
+    restorer = build(architecture(run.config["model"]), run.seed, context.registry).to(context.machine.device).eval()
     restorer.load_state_dict(weights)
     return restorer
 

@@ -11,7 +11,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def noted_signals() -> Generator[Callable[[], bool]]:
-    """Inside, Ctrl-C and SIGTERM are noted, and the function says whether one came; a second one ends at once.
+    """Inside, Ctrl-C and SIGTERM are noted, and the function says whether one came; a second Ctrl-C ends at once.
+
+    A second SIGTERM does not: a scheduler sends one to every process, and the parent sends one to each worker.
 
     Signals that are ignored stay so. Outside the main thread, where no handler may be set, it always says no.
     """
@@ -21,7 +23,7 @@ def noted_signals() -> Generator[Callable[[], bool]]:
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        if came.is_set():
+        if came.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         came.set()
 
