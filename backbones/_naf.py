@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -44,10 +44,28 @@ def make_renames(official: Collection[str], parts: Mapping[str, str]) -> Renames
         (r"downs\.(\d+)\.(\w+)", r"backbone.downs.\1.\2"),
         *((rf"ups\.{i}\.0\.(\w+)", rf"backbone.ups.{levels - 1 - i}.0.\1") for i in range(levels)),
         *(
-            (rf"{re.escape(theirs)}\.(\d+)\.{re.escape(part)}(|\.\w+)", rf"backbone.stages.{ours}.\1.{name}\2")
+            (
+                rf"{re.escape(theirs)}\.(\d+)\.{re.escape(part)}((?:\.\d)?(?:\.\w+)?)",
+                rf"backbone.stages.{ours}.\1.{name}\2",
+            )
             for theirs, ours in stages.items()
             for part, name in parts.items()
         ),
+    )
+
+
+def make_downs(channels: Sequence[int]) -> nn.ModuleList:
+    """What halves the size and doubles the channels, one for each level but the coarsest, the finest first.
+
+    `channels`: of all levels, the finest first.
+    """
+    return nn.ModuleList(nn.Conv2d(size, 2 * size, 2, stride=2) for size in channels[:-1])
+
+
+def make_ups(channels: Sequence[int]) -> nn.ModuleList:
+    """What takes each of `make_downs` back, in the same order."""
+    return nn.ModuleList(
+        nn.Sequential(nn.Conv2d(2 * size, 4 * size, 1, bias=False), nn.PixelShuffle(2)) for size in channels[:-1]
     )
 
 
@@ -131,8 +149,13 @@ class SimpleGate(nn.Module):
     """The product of both halves of the channels."""
 
     def forward(self, features: Tensor) -> Tensor:
-        first, second = features.chunk(2, dim=1)
-        return first * second
+        return product_of_halves(features)
+
+
+def product_of_halves(features: Tensor) -> Tensor:
+    """One half of the channels times the other: `B 2C H W` to `B C H W`."""
+    first, second = features.chunk(2, dim=1)
+    return first * second
 
 
 def _attention(kind: str, channels: int) -> nn.Module:

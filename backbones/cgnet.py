@@ -12,7 +12,17 @@ from torch import Tensor, nn
 from backbones import Backbone, Published
 from backbones._folding import affine_before, scale_after, split_affine
 from backbones._layers import ChannelLayerNorm, check_depths, check_positive
-from backbones._naf import NAF_PARTS, NORM_EPS, NafBlock, SimpleGate, add_scaled, make_renames, run_through
+from backbones._naf import (
+    NAF_PARTS,
+    NORM_EPS,
+    NafBlock,
+    SimpleGate,
+    add_scaled,
+    make_downs,
+    make_renames,
+    make_ups,
+    run_through,
+)
 
 CASCADES = {2: ((3, 2), (3, 3)), 3: ((3, 2), (3, 3), (5, 4))}
 """Kernel size and stride of the convolutions of a cascade, by how many there are; none is padded."""
@@ -85,10 +95,7 @@ class CGNet(Backbone):
 
         self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.stages = nn.ModuleList(map(stage, range(len(depths))))
-        self.downs = nn.ModuleList(nn.Conv2d(size, 2 * size, 2, stride=2) for size in channels[:-1])
-        self.ups = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(2 * size, 4 * size, 1, bias=False), nn.PixelShuffle(2)) for size in channels[:-1]
-        )
+        self.downs, self.ups = make_downs(channels), make_ups(channels)
 
         self.out_channels = width
         self.multiple_of = 2**levels

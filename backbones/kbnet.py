@@ -1,19 +1,19 @@
 """KBNet: a U-Net whose blocks convolve every pixel with its own mixture of learned kernels."""
 
 import copy
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from backbones import Backbone, Published, Renames
+from backbones import Backbone, Published
 from backbones._folding import affine_before, scale_after, split_affine
 from backbones._kernel_basis import GROUP, KernelBasis
 from backbones._layers import ChannelLayerNorm, check_depths, check_positive
+from backbones._naf import NORM_EPS, add_scaled, make_downs, make_renames, make_ups, product_of_halves, run_through
 
-NORM_EPS = 1e-6
 GATE_START = 1e-2
 COEFFICIENT_CHANNELS = 32
 """Most channels that the first convolution for the coefficients gives."""
@@ -39,27 +39,6 @@ OFFICIAL_PARTS = {
     "gamma": "gamma",
 }
 """What the parts of a block are called in the reference implementation, and here."""
-
-
-def _renames(official: Collection[str]) -> Renames:
-    """The official names count the decoder from the coarsest level; ours count stages, and `ups` by level."""
-    levels = sum(re.fullmatch(r"downs\.\d+\.weight", key) is not None for key in official)
-    stages = {f"encoders.{level}": level for level in range(levels)}
-    stages |= {"middle_blks": levels} | {f"decoders.{level}": levels + 1 + level for level in range(levels)}
-    return (
-        (r"intro\.(\w+)", r"backbone.stem.\1"),
-        (r"ending\.(\w+)", r"head.conv.\1"),
-        (r"downs\.(\d+)\.(\w+)", r"backbone.downs.\1.\2"),
-        *((rf"ups\.{i}\.0\.(\w+)", rf"backbone.ups.{levels - 1 - i}.0.\1") for i in range(levels)),
-        *(
-            (
-                rf"{re.escape(theirs)}\.(\d+)\.{re.escape(part)}((?:\.\d)?(?:\.\w+)?)",
-                rf"backbone.stages.{ours}.\1.{name}\2",
-            )
-            for theirs, ours in stages.items()
-            for part, name in OFFICIAL_PARTS.items()
-        ),
-    )
 
 
 class KBNet(Backbone):
@@ -98,7 +77,9 @@ class KBNet(Backbone):
         "tiny": {"width": 4, "depths": (1, 1, 1, 1, 1)},
     }
     pad_mode: ClassVar[Literal["reflect", "zeros"]] = "zeros"
-    published: ClassVar[Published | None] = Published(keys=_renames, head={"name": "residual", "padding": "zeros"})
+    published: ClassVar[Published | None] = Published(
+        keys=partial(make_renames, parts=OFFICIAL_PARTS), head={"name": "residual", "padding": "zeros"}
+    )
 
     def __init__(
         self,
@@ -119,10 +100,7 @@ class KBNet(Backbone):
 
         self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.stages = nn.ModuleList(map(stage, depths, [*range(levels + 1), *reversed(range(levels))]))
-        self.downs = nn.ModuleList(nn.Conv2d(size, 2 * size, 2, stride=2) for size in channels[:-1])
-        self.ups = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(2 * size, 4 * size, 1, bias=False), nn.PixelShuffle(2)) for size in channels[:-1]
-        )
+        self.downs, self.ups = make_downs(channels), make_ups(channels)
 
         self.out_channels = width
         self.multiple_of = 2**levels
@@ -130,19 +108,7 @@ class KBNet(Backbone):
 
     def forward(self, image: Tensor) -> Tensor:
         """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
-        levels = len(self.downs)
-        # The norms work on pixels: in any other layout each would copy its input.
-        features = self.stem(image).contiguous(memory_format=torch.channels_last)
-        skipped: list[Tensor] = []
-        for level in range(levels):
-            features = self.stages[level](features)
-            skipped.append(features)
-            features = self.downs[level](features)
-        features = self.stages[levels](features)
-        for level in reversed(range(levels)):
-            features = self.ups[level](features) + skipped[level]
-            features = self.stages[2 * levels - level](features)
-        return features
+        return run_through(self.stem(image), self.stages, self.downs, self.ups)
 
 
 class _Block(nn.Module):
@@ -174,9 +140,9 @@ class _Block(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         mixed = self.spatial_project(self._spatial(self.spatial_norm(features)))
-        features = _add_scaled(features, mixed, self.beta)
-        mixed = self.channel_project(_gated(self.channel_expand(self.channel_norm(features))))
-        return _add_scaled(features, mixed, self.gamma)
+        features = add_scaled(features, mixed, self.beta)
+        mixed = self.channel_project(product_of_halves(self.channel_expand(self.channel_norm(features))))
+        return add_scaled(features, mixed, self.gamma)
 
     def folded(self) -> nn.Module:
         """With every scale in the weights before it, and the second norm's in the 1x1 convolution behind it.
@@ -199,11 +165,11 @@ class _Block(nn.Module):
         attention = self.attention(normed.mean((2, 3), keepdim=True))
         expanded = self.expand(normed)
         based = self.basis(expanded, self._coefficients(normed))
-        return _add_scaled(expanded, based, self.basis_scale) * self.local(normed) * attention
+        return add_scaled(expanded, based, self.basis_scale) * self.local(normed) * attention
 
     def _coefficients(self, normed: Tensor) -> Tensor:
-        spatial = self.coefficient_expand(_gated(self.coefficient_spatial(normed)))
-        return _add_scaled(self.coefficient_direct(normed), spatial, self.coefficient_scale)
+        spatial = self.coefficient_expand(product_of_halves(self.coefficient_spatial(normed)))
+        return add_scaled(self.coefficient_direct(normed), spatial, self.coefficient_scale)
 
 
 def _gate(channels: int) -> nn.Parameter:
@@ -214,16 +180,6 @@ def _local(kind: str, channels: int) -> nn.Conv2d:
     if kind == "depthwise":
         return nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
     return nn.Conv2d(channels, channels, 5, padding=2, groups=channels // GROUP)
-
-
-def _gated(features: Tensor) -> Tensor:
-    """The product of both halves of the channels."""
-    first, second = features.chunk(2, dim=1)
-    return first * second
-
-
-def _add_scaled(features: Tensor, residual: Tensor, scale: Tensor | None) -> Tensor:
-    return features + residual if scale is None else torch.addcmul(features, residual, scale)
 
 
 def _check_options(width: int, depths: tuple[int, ...], bases: int, expansion: float) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from backbones import Backbone, Published
 from backbones._layers import check_depths, check_positive
 from backbones._local_mean import window_side
-from backbones._naf import NAF_PARTS, NafBlock, make_renames, run_through
+from backbones._naf import NAF_PARTS, NafBlock, make_downs, make_renames, make_ups, run_through
 
 GOPRO, SIDD = (1, 1, 1, 28, 1, 1, 1, 1, 1), (2, 2, 4, 8, 12, 2, 2, 2, 2)
 
@@ -82,10 +82,7 @@ class NAFNet(Backbone):
 
         self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.stages = nn.ModuleList(map(stage, depths, [*range(levels + 1), *reversed(range(levels))]))
-        self.downs = nn.ModuleList(nn.Conv2d(size, 2 * size, 2, stride=2) for size in channels[:-1])
-        self.ups = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(2 * size, 4 * size, 1, bias=False), nn.PixelShuffle(2)) for size in channels[:-1]
-        )
+        self.downs, self.ups = make_downs(channels), make_ups(channels)
 
         self.out_channels = width
         self.multiple_of = 2**levels

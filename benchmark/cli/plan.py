@@ -51,15 +51,16 @@ def show_plan(prepared: "Prepared", *, replace: bool) -> None:
 
 
 def _tuning_lines(prepared: "Prepared") -> list[str]:
-    from benchmark.execution.tuning import unfinished
+    from benchmark.execution.tuning import tries_of, unfinished
 
     if prepared.tries is None:
         return []
-    steps = sum(stage.steps for stage in prepared.tries.stages.values())
-    todo = unfinished(prepared.tries, prepared.context, replace=True)
+    tries = tries_of(prepared.rows, prepared.tries, prepared.asked)
+    todo = unfinished(tries, prepared.context, replace=True)
+    steps = sum({stage.key: stage.steps for run in todo for stage in run.stages}.values())
     return [
-        f"before it tuning: {len(todo)} of {len(prepared.tries.runs)} candidates to try, {steps} steps in all; "
-        "until then rows stand here as they are written"
+        f"before it tuning: {len(todo)} of {len(tries)} candidates to try, {steps} steps; "
+        "rows whose candidates are to be tried stand here as they are written"
     ]
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from benchmark.cli.options import Selection, command_line, matching_rows
 from benchmark.execution.context import Context, cache_sources, open_sources
 from benchmark.execution.events import Event
-from benchmark.execution.execute import environment, output_folder
+from benchmark.execution.execute import output_folder, plan_of
 from benchmark.execution.machine import prepare_machine
 from benchmark.execution.store import StageStore
 from benchmark.execution.tuning import tries_plan, tuned
 from benchmark.experiment.load import Experiment, load
-from benchmark.experiment.plan import Plan, make_plan, select
+from benchmark.experiment.plan import Plan, select
 from benchmark.registry import Registry
 
 
@@ -29,6 +29,11 @@ class Prepared:
     asked: Experiment
     tries: Plan | None = None
 
+    @property
+    def rows(self) -> list[str]:
+        """Names of the rows that were asked for."""
+        return list(dict.fromkeys(run.row for run in self.plan.runs))
+
     def with_cached_data(self) -> Generator[Event, None, "Prepared"]:
         """The same with all images decoded or rendered; yields the progress of it."""
         sources = yield from cache_sources(self.plan.experiment, self.context.sources, self.context.registry)
@@ -44,7 +49,7 @@ def prepare(selection: Selection) -> Prepared:
     store = StageStore(output.parent / ".stages")
     context = Context(output, store, machine, registry, command_line(), open_sources(experiment, registry))
     rows = matching_rows(selection.rows, [row.name for row in experiment.rows])
-    tries = tries_plan(experiment, experiment.tuning, rows, context) if experiment.tuning else None
+    tries = tries_plan(experiment, experiment.tuning, context) if experiment.tuning else None
     return lay_out(experiment, tries, rows, selection.seeds, context)
 
 
@@ -52,9 +57,7 @@ def lay_out(
     experiment: Experiment, tries: Plan | None, rows: Sequence[str], seeds: Sequence[int], context: Context
 ) -> Prepared:
     """The plan of the experiment with its rows tuned as far as their tries have come to an end."""
-    fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
-    ready = tuned(experiment, tries, context) if tries else experiment
-    whole = make_plan(ready, fingerprints, environment(context.machine.device), context.registry)
+    whole = plan_of(tuned(experiment, tries, context) if tries else experiment, context)
     return Prepared(select(whole, rows, seeds), whole, context, experiment, tries)
 
 

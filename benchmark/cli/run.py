@@ -1,5 +1,6 @@
 """`run`: plan, gates, stages, evaluation, records, report."""
 
+import dataclasses
 import time
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -83,21 +84,23 @@ def _tune(prepared: "Prepared", tries: "Plan", *, replace: bool) -> "Prepared":
     from benchmark.cli.prepare import lay_out
     from benchmark.execution.estimate import estimate_seconds
     from benchmark.execution.execute import check
-    from benchmark.execution.tuning import run_tries, unfinished, write_tuning
+    from benchmark.execution.tuning import run_tries, tries_of, unfinished, write_tuning
 
-    context, plan = prepared.context, prepared.plan
-    check(tries, context, replace=replace)
-    todo = unfinished(tries, context, replace=replace)
-    estimates = estimate_seconds(tries, context) if todo else {}
+    context = prepared.context
+    of_rows = tries_of(prepared.rows, tries, prepared.asked)
+    todo = unfinished(of_rows, context, replace=replace)
+    asked = dataclasses.replace(tries, runs=tuple(todo))
+    check(asked, context, replace=replace)
+    estimates = estimate_seconds(asked, context) if todo else {}
     about = f", about {duration(sum(estimates.values()))}" if todo else ""
-    click.echo(f"{plan.experiment.name}: tuning: {len(todo)} of {len(tries.runs)} candidates to try{about}", err=True)
+    click.echo(f"{prepared.asked.name}: tuning: {len(todo)} of {len(of_rows)} candidates to try{about}", err=True)
     if todo:
         with Display(estimates) as display:
             cached = _shown(display, prepared.with_cached_data()).context
-            _shown(display, run_tries(tries, cached, todo, estimates))
+            records = _shown(display, run_tries(tries, cached, todo, estimates))
+        click.echo("".join(f"{line}\n" for line in _failures(records)), err=True, nl=False)
     write_tuning(prepared.asked, tries, context)
-    rows, seeds = list(dict.fromkeys(run.row for run in plan.runs)), sorted({run.seed for run in plan.runs})
-    return lay_out(prepared.asked, tries, rows, seeds, context)
+    return lay_out(prepared.asked, tries, prepared.rows, sorted({run.seed for run in prepared.plan.runs}), context)
 
 
 def _shown(display: "Display", events: "Generator[Event, None, Result]") -> Result:
@@ -127,8 +130,13 @@ def _outcome(plan: "Plan", records: "Sequence[Record]", seconds: float) -> str:
     from benchmark.cli.display import duration
 
     trained = sum(stage["steps"] for record in records for stage in record.stages if not stage["reused"])
-    lines = [f"{plan.experiment.name}: {len(records)} rows run, {trained} steps trained, {duration(seconds)} in all"]
-    for record in records:
-        if record.status == "failed":
-            lines.append(f"failed: {record.row} seed {record.seed}: {(record.error or {})['message']}")
-    return "\n".join(lines)
+    head = f"{plan.experiment.name}: {len(records)} rows run, {trained} steps trained, {duration(seconds)} in all"
+    return "\n".join([head, *_failures(records)])
+
+
+def _failures(records: "Sequence[Record]") -> list[str]:
+    return [
+        f"failed: {record.row} seed {record.seed}: {(record.error or {})['message']}"
+        for record in records
+        if record.status == "failed"
+    ]

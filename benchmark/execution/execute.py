@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
 from benchmark.data import Source
 from benchmark.data.open import make_augmentations
@@ -19,11 +20,13 @@ from benchmark.execution.memory import does_not_fit
 from benchmark.execution.records import Record, is_finished, write_pairs
 from benchmark.execution.rows import Measured, measure_model, run_floor
 from benchmark.execution.supervision import check_supervision
-from benchmark.experiment.plan import Environment, Floor, Plan, Run, network_id, settings_id
+from benchmark.experiment.load import Experiment
+from benchmark.experiment.plan import Environment, Floor, Plan, Run, make_plan, network_id, settings_id
 from benchmark.experiment.stage import Stage
 from benchmark.files import write_json, write_text
 from benchmark.model import build
 from benchmark.training import ENGINE_VERSION
+from benchmark.training.learner import make_optimizer
 from benchmark.training.objective import make_objective
 
 _BFLOAT16_CAPABILITY = 8
@@ -37,11 +40,19 @@ def environment(device: torch.device) -> Environment:
     return Environment(ENGINE_VERSION, device.type, torch.__version__, precision, compile=True)
 
 
+def plan_of(experiment: Experiment, context: Context) -> Plan:
+    """The plan of an experiment with the data, the components and the machine of a context."""
+    fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
+    return make_plan(experiment, fingerprints, environment(context.machine.device), context.registry)
+
+
 def check(plan: Plan, context: Context, *, replace: bool) -> list[Run | Floor]:
     """What remains to be run. Raises BenchmarkError where the plan cannot work, before anything is trained."""
     for run in plan.runs:
         for stage in run.stages:
-            make_objective(stage.name, Stage.model_validate(stage.settings), context.registry)
+            settings = Stage.model_validate(stage.settings)
+            make_objective(stage.name, settings, context.registry)
+            make_optimizer([nn.Parameter(torch.zeros(1, 1))], settings)
             make_augmentations(stage.settings["augment"], context.registry)
     for run in {run.row: run for run in plan.runs}.values():  # of all seeds, one
         check_supervision(run, context)
@@ -68,30 +79,39 @@ def execute(
     if todo:
         check_patches(plan, context)
         write_pairs(context.output / "pairs", context.source(plan.floors[0].config, "test"))
-    groups = yield from _measured_groups([planned for planned in todo if isinstance(planned, Run)], context)
-    groups.sort(key=lambda group: (group[0].run.seed, -_seconds(group, estimates)))
+    groups = yield from measured_groups([planned for planned in todo if isinstance(planned, Run)], context, estimates)
+    floors = [planned for planned in todo if isinstance(planned, Floor)]
+    return (yield from with_records(_run_all(plan, context, floors, groups)))
+
+
+def _run_all(plan: Plan, context: Context, floors: Sequence[Floor], groups: Sequence[Group]) -> Iterator[Event]:
+    name = plan.experiment.name
+    for floor in floors:
+        yield from run_floor(floor, name, context)
+    yield from run_groups(groups, name, context, worker_count(plan, context))
+
+
+def with_records(events: Iterator[Event]) -> Generator[Event, None, list[Record]]:
+    """Pass events on; returns the records of the rows that ended."""
     records: list[Record] = []
-    for event in _run_all(plan, context, todo, groups):
+    for event in events:
         if isinstance(event, RowFinished):
             records.append(event.record)
         yield event
     return records
 
 
-def _run_all(plan: Plan, context: Context, todo: Sequence[Run | Floor], groups: Sequence[Group]) -> Iterator[Event]:
-    name = plan.experiment.name
-    for planned in todo:
-        if isinstance(planned, Floor):
-            yield from run_floor(planned, name, context)
-    yield from run_groups(groups, name, context, worker_count(plan, context))
-
-
 def _seconds(group: Group, estimates: Mapping[str, float]) -> float:
     return sum(estimates.get(key, 0.0) for key in {stage.key for task in group for stage in task.run.stages})
 
 
-def _measured_groups(runs: Sequence[Run], context: Context) -> Generator[Event, None, list[Group]]:
-    """The groups of rows, with cost and gates of each network, measured once for all rows and seeds that have it."""
+def measured_groups(
+    runs: Sequence[Run], context: Context, estimates: Mapping[str, float], *, is_trial: bool = False
+) -> Generator[Event, None, list[Group]]:
+    """The groups of rows, the longest of a seed first.
+
+    With cost and gates of each network, measured once for all rows and seeds that have it.
+    """
     measured: dict[str, Measured | str] = {}
     tasks: dict[str, Task] = {}
     total = len({network_id(run.config) for run in runs})
@@ -100,8 +120,9 @@ def _measured_groups(runs: Sequence[Run], context: Context) -> Generator[Event, 
         if network not in measured:
             measured[network] = measure_model(run, context)
             yield NetworkMeasured(run.folder, len(measured), total)
-        tasks[run.folder] = Task(run, measured[network], does_not_fit(run, context))
-    return [tuple(tasks[run.folder] for run in group) for group in group_runs(runs)]
+        tasks[run.folder] = Task(run, measured[network], does_not_fit(run, context), is_trial)
+    groups = [tuple(tasks[run.folder] for run in group) for group in group_runs(runs)]
+    return sorted(groups, key=lambda group: (group[0].run.seed, -_seconds(group, estimates)))
 
 
 def check_patches(plan: Plan, context: Context) -> None:

@@ -60,7 +60,8 @@ def is_finished(folder: Path, planned: Run | Floor, *, replace: bool) -> bool:
     if replace:
         return False
     raise RecordError(
-        f"{folder}: holds a finished record of another configuration (settings, data, code or torch changed); "
+        f"{folder}: holds a finished record of another configuration (settings, data, code, torch or the choice of "
+        "tuning changed); "
         "choose another --output, or --replace to run it again"
     )
 

@@ -137,7 +137,7 @@ def _went_on(reached: Reached, progress: Progress, seconds: float) -> Reached:
 def _looked(reached: Reached, run: Run, stage: Stage, learner: Learner, context: Context) -> Reached:
     """With the PSNR on val of what the stage would yield now; its weights, if wanted and the best so far."""
     weights = learner.restorer.state_dict() if stage.carry == "last" else learner.averaged()
-    restorer = _in_eval(run, weights, context)
+    restorer = _with_weights(run, weights, context).eval()
     psnr = mean_psnr(lambda image: restore_image(restorer, image, context.machine.device), _val(run, context))
     reached = replace(reached, curve=[*reached.curve, (reached.step, _LOOK, psnr)])
     if stage.carry != "best" or (reached.best is not None and reached.best.psnr >= psnr):
@@ -163,7 +163,7 @@ def _late_gain(stage: Stage, reached: Reached, at_end: float) -> float | None:
 
 def _on_val_of(run: Run, result: StageResult, context: Context) -> StageResult:
     """A stored stage's result on the val images of this run, which are not those of whoever trained it by nature."""
-    fingerprint = context.source(run.config, "val").fingerprint
+    fingerprint = _val(run, context).fingerprint
     if result.val_fingerprint == fingerprint:
         return result
     trained = network(run, result.key, context)
@@ -184,9 +184,7 @@ def network(run: Run, key: str | None, context: Context) -> Restorer:
     """
     if key is None:
         return build(run.config["model"], run.seed, context.registry).to(context.machine.device)
-    restorer = build(architecture(run.config["model"]), run.seed, context.registry)
-    restorer.load_state_dict(context.store.weights(key))
-    return restorer.to(context.machine.device)
+    return _with_weights(run, context.store.weights(key), context)
 
 
 def make_sampler(run: Run, name: str, stage: Stage, context: Context) -> Sampler:
@@ -197,15 +195,15 @@ def make_sampler(run: Run, name: str, stage: Stage, context: Context) -> Sampler
 
 def look_at_val(run: Run, trained: Restorer, context: Context) -> dict[str, Summary]:
     """Scores of weights on the val images of a run."""
-    restorer, device = _in_eval(run, trained.state_dict(), context), context.machine.device
+    restorer, device = _with_weights(run, trained.state_dict(), context).eval(), context.machine.device
     scored = evaluate(lambda image: restore_image(restorer, image, device), _val(run, context))
     return summarise(image.metrics for image in scored)
 
 
-def _in_eval(run: Run, weights: Mapping[str, Any], context: Context) -> Restorer:
-    restorer = build(architecture(run.config["model"]), run.seed, context.registry).to(context.machine.device).eval()
+def _with_weights(run: Run, weights: Mapping[str, Any], context: Context) -> Restorer:
+    restorer = build(architecture(run.config["model"]), run.seed, context.registry)
     restorer.load_state_dict(weights)
-    return restorer
+    return restorer.to(context.machine.device)
 
 
 def _val(run: Run, context: Context) -> Source:

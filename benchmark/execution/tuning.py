@@ -9,18 +9,16 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.metrics import METRICS
 from benchmark.execution.context import Context
-from benchmark.execution.events import Event, RowSkipped
-from benchmark.execution.execute import check_patches, environment
-from benchmark.execution.local import Group, Task, group_runs, run_groups, worker_count
-from benchmark.execution.memory import does_not_fit
-from benchmark.execution.records import is_finished
-from benchmark.execution.rows import measure_model
+from benchmark.execution.events import Event
+from benchmark.execution.execute import check_patches, measured_groups, plan_of, with_records
+from benchmark.execution.local import run_groups, worker_count
+from benchmark.execution.records import Record, is_finished
 from benchmark.experiment.load import Experiment, Row
-from benchmark.experiment.plan import Plan, Run, make_plan
+from benchmark.experiment.plan import Plan, Run
 from benchmark.experiment.tuning import Tuning
 from benchmark.files import read_json, write_json
+from reports.metrics import metric as facts
 
 FOLDER = "tuning"
 
@@ -33,24 +31,29 @@ class Try:
     value: float | None
 
 
-def tries_plan(experiment: Experiment, tuning: Tuning, rows: Sequence[str], context: Context) -> Plan:
-    """The candidates of these rows as rows of a plan. They are not judged by gates: that is for the rows themselves."""
+def tries_plan(experiment: Experiment, tuning: Tuning, context: Context) -> Plan:
+    """The candidates of all rows as rows of a plan. They are not judged by gates: that is for the rows themselves."""
     tries = tuple(
         Row(_name(row, candidate), FOLDER, {**config, "gates": {}})
         for row, candidates in tuning.candidates.items()
-        if row in rows
         for candidate, config in candidates.items()
     )
-    fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
     asked = dataclasses.replace(experiment, rows=tries, seeds=(tuning.seed,), claims=(), tuning=None)
-    return make_plan(asked, fingerprints, environment(context.machine.device), context.registry)
+    return plan_of(asked, context)
 
 
-def unfinished(plan: Plan, context: Context, *, replace: bool) -> list[Run]:
+def tries_of(rows: Sequence[str], tries: Plan, experiment: Experiment) -> list[Run]:
+    """The tries of these rows."""
+    candidates = experiment.tuning.candidates if experiment.tuning else {}
+    names = {_name(row, candidate) for row in rows for candidate in candidates.get(row, ())}
+    return [run for run in tries.runs if run.row in names]
+
+
+def unfinished(tries: Sequence[Run], context: Context, *, replace: bool) -> list[Run]:
     """The tries that have yet to come to an end. One that diverged has: it would diverge again."""
     return [
         run
-        for run in plan.runs
+        for run in tries
         if not is_finished(context.output / run.folder, run, replace=replace) and not _diverged(run, context)
     ]
 
@@ -62,16 +65,14 @@ def _diverged(run: Run, context: Context) -> bool:
     return record.get("status") == "failed" and "step" in (record.get("error") or {})
 
 
-def run_tries(plan: Plan, context: Context, todo: Sequence[Run], estimates: Mapping[str, float]) -> Generator[Event]:
-    """Run those of the tries that are to do, the longest first; `estimates`: seconds of stages by key."""
-    yield from (RowSkipped(run.folder) for run in plan.runs if run not in todo)
+def run_tries(
+    plan: Plan, context: Context, todo: Sequence[Run], estimates: Mapping[str, float]
+) -> Generator[Event, None, list[Record]]:
+    """Run these of the tries, the longest first; `estimates`: seconds of stages by key. Returns their records."""
     check_patches(plan, context)
-    groups: list[Group] = [
-        tuple(Task(run, measure_model(run, context), does_not_fit(run, context), is_trial=True) for run in group)
-        for group in group_runs(todo)
-    ]
-    groups.sort(key=lambda group: -sum(estimates.get(stage.key, 0.0) for task in group for stage in task.run.stages))
-    yield from run_groups(groups, plan.experiment.name, context, worker_count(plan, context))
+    groups = yield from measured_groups(todo, context, estimates, is_trial=True)
+    events = run_groups(groups, plan.experiment.name, context, worker_count(plan, context))
+    return (yield from with_records(events))
 
 
 def tuned(experiment: Experiment, tries: Plan, context: Context) -> Experiment:
@@ -100,7 +101,7 @@ def _as_tuned(row: Row, candidate: str | None, tuning: Tuning) -> Row:
 
 
 def _tries(tries: Plan, experiment: Experiment, context: Context) -> dict[str, list[Try]]:
-    """By tuned row, its candidates in the order of the file, as far as they are in this plan."""
+    """By tuned row, its candidates in the order of the file."""
     runs = {run.row: run for run in tries.runs}
     tuning = experiment.tuning
     if tuning is None:
@@ -108,7 +109,6 @@ def _tries(tries: Plan, experiment: Experiment, context: Context) -> dict[str, l
     return {
         row: [Try(name, _reached(runs[_name(row, name)], tuning.metric, context)) for name in candidates]
         for row, candidates in tuning.candidates.items()
-        if _name(row, next(iter(candidates))) in runs
     }
 
 
@@ -127,17 +127,7 @@ def _reached(run: Run, metric: str, context: Context) -> float | None:
 def _best(tries: Sequence[Try], metric: str) -> str | None:
     """The candidate that reached most, of equals the first; None if none has come to an end."""
     values = {one.candidate: one.value for one in tries if one.value is not None}
-    return max(values, key=lambda name: _merit(metric, values[name]), default=None)
-
-
-def _merit(metric: str, value: float) -> float:
-    match METRICS[metric].direction:
-        case "higher":
-            return value
-        case "lower":
-            return -value
-        case "near_one":
-            return -abs(value - 1)
+    return min(values, key=lambda name: facts(metric).badness(values[name]), default=None)
 
 
 def _name(row: str, candidate: str) -> str:

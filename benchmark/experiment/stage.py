@@ -127,4 +127,6 @@ class Stage(Settings):
             raise ValueError(f"batch {self.batch} cannot be split into accumulate = {self.accumulate} equal parts")
         if self.carry == "ema" and self.ema is None:
             raise ValueError("carry: ema needs an average; give `ema: {}`")
+        if self.carry == "last" and self.ema is not None:
+            raise ValueError("nothing would use the average; give carry: ema or best, or ema: null")
         return self

@@ -8,13 +8,13 @@ import optuna
 
 from benchmark.errors import BenchmarkError, ExperimentError
 from benchmark.execution.context import Context
-from benchmark.execution.execute import environment
+from benchmark.execution.execute import plan_of
 from benchmark.execution.local import Group, Task, broken_stage
 from benchmark.execution.memory import does_not_fit
 from benchmark.execution.records import Record
 from benchmark.execution.rows import Measured, describe, measure_model
 from benchmark.experiment.load import Experiment, Row
-from benchmark.experiment.plan import Plan, Run, make_plan, network_id
+from benchmark.experiment.plan import Plan, Run, network_id
 from benchmark.experiment.resolve import resolve
 from benchmark.experiment.space import Search, with_values
 from benchmark.gates.verdict import Verdict
@@ -37,8 +37,7 @@ class Planner:
         config = resolve(with_values(self.experiment.document, self.search, values), self.context.registry)
         row = Row(f"{TABLE}.{number}", TABLE, config)
         experiment = dataclasses.replace(self.experiment, rows=(row,), seeds=(self.search.seed,))
-        fingerprints = {identity: source.fingerprint for identity, source in self.context.sources.items()}
-        return make_plan(experiment, fingerprints, environment(self.context.machine.device), self.context.registry)
+        return plan_of(experiment, self.context)
 
 
 @dataclass(frozen=True)

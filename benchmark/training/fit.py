@@ -1,6 +1,5 @@
 """The training loop: one stage, step by step."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -109,8 +108,8 @@ def fit(
         interval.append((step, host_batch))
         measured.append(train_step(step, host_batch))
         if step % REPORT_STEPS == 0 or step == stage.steps or step in looks or is_stopping():
-            done_steps = len(interval)
-            while measured and (bad := _first_bad(values := torch.stack(measured).cpu())) is not None:
+            done_steps, values = len(interval), torch.stack(measured).cpu()
+            while (bad := _first_bad(values)) is not None:
                 bad_step, bad_batch = interval[bad]
                 if bad_step - 1 in left_out or len(left_out) == MOST_LEFT_OUT:
                     raise _diverged(bad_step, bad_batch, values[bad], left_out, sampler.stage)
@@ -118,9 +117,10 @@ def fit(
                 del interval[bad]
                 left_out = (*left_out, bad_step)
                 measured = [train_step(*again) for again in interval]
+                values = torch.stack(measured).cpu() if measured else values[:0]
             _check_scale(learner, sampler.stage, step)
             seconds = time.perf_counter() - started
-            mean = torch.stack(measured).cpu().mean(0).tolist() if measured else [math.nan] * (2 + len(objective.names))
+            mean = values.mean(0).tolist()  # NaN where nothing is left
             yield Progress(
                 stage=sampler.stage,
                 step=step,

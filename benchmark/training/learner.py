@@ -68,13 +68,16 @@ def make_learner(restorer: Restorer, stage: Stage, device: torch.device) -> Lear
     lay_out(restorer, stage)
     average = _Average(restorer, stage.ema.decay, warmup=stage.ema.warmup) if stage.ema else None
     scaler = GradScaler(device.type, enabled=stage.precision == "float16")
-    return Learner(restorer, make_optimizer(restorer, stage), scaler, average)
-
-
-def make_optimizer(restorer: Restorer, stage: Stage) -> Optimizer:
-    """AdamW of torch, fused into one pass over the weights, or another of timm. Weight decay is on all weights."""
-    settings = stage.optimizer
     weights = [parameter for parameter in restorer.parameters() if parameter.requires_grad]
+    return Learner(restorer, make_optimizer(weights, stage), scaler, average)
+
+
+def make_optimizer(weights: list[nn.Parameter], stage: Stage) -> Optimizer:
+    """AdamW of torch, fused into one pass over the weights, or another of timm. Weight decay is on all weights.
+
+    Raises ExperimentError where timm has no such optimiser or it has no such option.
+    """
+    settings = stage.optimizer
     given: dict[str, Any] = {"betas": settings.betas, "eps": settings.eps, **(settings.model_extra or {})}
     options = {name: value for name, value in given.items() if value is not None}
     try:

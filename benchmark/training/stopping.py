@@ -35,4 +35,5 @@ def noted_signals() -> Generator[Callable[[], bool]]:
         yield came.is_set
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # None: set by other means than Python, which alone could set it again
+                signal.signal(number, handler)

@@ -63,3 +63,23 @@ def test_rows_of_tuning_must_exist(edited: Callable[[str, str], Path]) -> None:
     file = edited("\ntables:\n", TUNING.replace("tuning:\n", "tuning:\n  rows: [backbone.*]\n"))
     done = CliRunner().invoke(cli, ["plan", str(file)])
     assert "tuning.rows: 'backbone.*' fits no row; rows are base, " in str(done.exception)
+
+
+def test_rows_run_one_by_one_keep_what_was_tried(edited: Callable[[str, str], Path], tmp_path: Path) -> None:
+    """A later `run --rows` tries its own rows alone; choices and plans of the others stay as they were."""
+    file, output = tuned(edited), tmp_path / "runs/small"
+
+    def asked(row: str) -> str:
+        return call("run", file, "--output", output, "--rows", row, "--seeds", "0")
+
+    def chosen() -> dict[str, str | None]:
+        return {row["row"]: row["chosen"] for row in json.loads((output / "tuning.json").read_text())["rows"]}
+
+    assert "3 of 3 candidates to try" in asked("base")
+    first = chosen()
+    assert first["base"] and not first["heads.direct_rgb"]
+    assert "failed: tuning/heads.direct_rgb=wild seed 0: " in (said := asked("heads.direct_rgb")), said
+    assert chosen()["base"] == first["base"] and chosen()["heads.direct_rgb"]
+    rows = {row["row"]: row for row in json.loads((output / "plan.json").read_text())["rows"]}
+    record = json.loads((output / "base/seed0/record.json").read_text())
+    assert rows["base"]["config_hashes"]["0"] == record["config_hash"]

@@ -36,7 +36,16 @@ def test_two_equal_steps_are_compared(pairs: Path, kind: type[Objective], expect
     """The CPU repeats itself, a loss with chance in it does not; either way the learner is left as it was."""
     cpu = torch.device("cpu")
     stage = Stage.model_validate(
-        {"steps": 9, "batch": 2, "patch": 32, "lr": 1e-2, "loss": {"l1": 1.0}, "ema": {}, "optimizer": {"name": "sgd"}}
+        {
+            "steps": 9,
+            "batch": 2,
+            "patch": 32,
+            "lr": 1e-2,
+            "loss": {"l1": 1.0},
+            "ema": {},
+            "carry": "ema",
+            "optimizer": {"name": "sgd"},
+        }
     )
     sampler = Sampler(PairedFolders(pairs / "train/degraded", pairs / "train/target"), 3, "coarse", 32, [])
     learner = make_learner(build(MODEL), stage, cpu)

@@ -50,13 +50,13 @@ def analyse(degraded: NDArray[np.uint8], target: NDArray[np.uint8]) -> Degradati
     largest = np.abs(difference).max(-1)
     fits = [_affine(degraded[..., channel], target[..., channel], ~severe) for channel in range(3)]
     return Degradation(
-        psnr_db=10 * log10(_PEAK**2 * degraded.size / total) if total else inf,
+        psnr_db=psnr_db(total / degraded.size),
         histogram=tuple(np.bincount(largest.ravel(), minlength=_PEAK + 1).tolist()),
         severe_share=float(severe.mean()),
         severe_energy=of_severe / total if total else None,
         gain=(fits[0][0], fits[1][0], fits[2][0]),
         offset=(fits[0][1], fits[1][1], fits[2][1]),
-        regions=_regions(severe),
+        regions=_by_area(region_areas(severe)),
         damage=_mean_damage(difference, severe),
     )
 
@@ -70,10 +70,19 @@ def _affine(degraded: NDArray[np.uint8], target: NDArray[np.uint8], where: NDArr
     return gain, float(after.mean() - gain * before.mean())
 
 
-def _regions(severe: NDArray[np.bool_]) -> tuple[int, ...]:
-    found: Any = label(severe, np.ones((3, 3)))
-    areas = np.bincount(found[0].ravel())[1:]
+def _by_area(areas: NDArray[np.int64]) -> tuple[int, ...]:
     return tuple(np.bincount(np.log2(areas).astype(int)).tolist()) if len(areas) else ()
+
+
+def region_areas(severe: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Pixels of each connected region (8 neighbours) of a mask `H W`."""
+    found: Any = label(severe, np.ones((3, 3)))
+    return np.bincount(found[0].ravel())[1:]
+
+
+def psnr_db(square: float) -> float:
+    """PSNR of a mean squared difference in 8-bit levels; infinite for none."""
+    return 10 * log10(_PEAK**2 / square) if square else inf
 
 
 def _mean_damage(difference: NDArray[np.int16], severe: NDArray[np.bool_]) -> Channels | None:

@@ -3,18 +3,15 @@
 They are those the presets of the synthetic faces were fitted to, and can be held against pictures of one's own.
 """
 
-# scipy ships no types:
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, log10, pi
-from typing import Any, Final
+from math import isfinite, pi
+from typing import Final
 
 import numpy as np
-from scipy.ndimage import label
 
 from benchmark.data import Pair
+from benchmark.data.audit.degradation import psnr_db, region_areas
 from benchmark.data.spots import over_threshold
 
 _FAINT_LEVELS = 4  # a pixel that a spot changes by less is background
@@ -48,12 +45,11 @@ def statistics(pair: Pair) -> Statistics:
     """The statistics of a pair."""
     severe = over_threshold(pair.degraded, pair.target)
     squares = np.square(pair.degraded.astype(np.int16) - pair.target, dtype=np.int32)
-    found: Any = label(severe, np.ones((3, 3)))
-    areas = np.bincount(found[0].ravel())[1:]
+    areas = region_areas(severe)
     background = squares[:0] if pair.spots is None else squares[np.abs(pair.spots).max(-1) < _FAINT_LEVELS / 255]
     return Statistics(
-        psnr_db=_psnr_db(float(squares.mean())),
-        background_db=_psnr_db(float(background.mean())) if len(background) else None,
+        psnr_db=psnr_db(float(squares.mean())),
+        background_db=psnr_db(float(background.mean())) if len(background) else None,
         over_30_percent=100 * float(severe.mean()),
         regions=len(areas),
         radius_px=float(np.median(np.sqrt(areas / pi))) if len(areas) else None,
@@ -72,7 +68,3 @@ def _spread(values: Iterable[float | None], digits: int, unit: str) -> str:
         return "-"
     low, median, high = np.percentile(known, (5, 50, 95))
     return f"{median:.{digits}f} {unit}".rstrip() + f" [{low:.{digits}f} to {high:.{digits}f}]"
-
-
-def _psnr_db(square: float) -> float:
-    return 10 * log10(255**2 / square) if square else inf
