@@ -25,7 +25,7 @@ class Lips:
 
 def choose_lip_colour(rng: np.random.Generator) -> Field:
     """Optical density (3,) that the lips add to the skin; the last part is their sheen."""
-    return rng.uniform(0.65, 1.2) * HAEMOGLOBIN + rng.uniform(0, 0.10) * MELANIN - rng.uniform(0.15, 0.28)
+    return rng.uniform(0.65, 1.2) * HAEMOGLOBIN + rng.uniform(0, 0.10) * MELANIN - rng.uniform(0.08, 0.18)
 
 
 def shape_lips(rng: np.random.Generator, frame: Frame, shape: FaceShape) -> Lips:
@@ -33,15 +33,16 @@ def shape_lips(rng: np.random.Generator, frame: Frame, shape: FaceShape) -> Lips
     window = frame.window(0, shape.mouth_v, shape.mouth_width + 0.08, 2.3 * shape.lower_lip + 0.05)
     part = frame.crop(window)
     ends = sigmoid((shape.mouth_width - np.abs(part.u)) / 0.012)
-    cover = sigmoid((1 - _distance_from_seam(part, shape)) / 0.14) * ends
+    cover = sigmoid((1 - _distance_from_seam(part, shape)) / 0.09) * ends
     return Lips(window, gaussian(cover, 0.9 + 0.004 * part.face_px), _grooves(rng, part))
 
 
 def _distance_from_seam(part: Frame, s: FaceShape) -> Field:
     """1 at the border of the lips."""
     across = part.u / s.mouth_width
-    taper = 1 - across**2
-    bow = 0.35 * np.cos(across * 2 * np.pi * 0.9) * (np.abs(across) < 0.45) - 0.12 * np.exp(-((part.u / 0.03) ** 2))
+    taper = np.clip(1 - np.abs(across) ** 2.4, 0, None)
+    peaks = np.exp(-(((np.abs(across) - 0.20) / 0.13) ** 2))
+    bow = 0.22 * peaks - 0.10 * np.exp(-((across / 0.08) ** 2))
     down = part.v - seam_height(part, s)
     upper = -down / np.maximum(s.upper_lip * taper * (1 + bow), 1e-3)
     return np.where(down < 0, upper, down / np.maximum(s.lower_lip * taper, 1e-3))
@@ -70,8 +71,9 @@ def moisten_lips(specular: Field, surface: Surface, lips: Lips) -> Field:
 
 def openings(frame: Frame, s: FaceShape) -> Layer:
     """The dark of the nostrils and of the line between the lips, over the whole frame."""
-    nostril = Bump(0.5 * s.nose_width, s.nose_v + 0.060, 0.048, 0.020, 0.85)
-    dark = np.clip(bump_field(frame, both_sides(nostril)), 0, 1)
+    inner = Bump(0.46 * s.nose_width, s.nose_v + 0.066, 0.040, 0.021, 1.0)
+    outer = Bump(0.72 * s.nose_width, s.nose_v + 0.052, 0.044, 0.018, 0.7)
+    dark = np.clip(bump_field(frame, both_sides(inner, outer)), 0, 1)
     window = frame.window(0, s.mouth_v, s.mouth_width + 0.15, 0.08)
     dark[window] += 0.7 * mouth_seam(frame.crop(window), s, 0.011, 0.97 * s.mouth_width)
     return Layer((slice(None), slice(None)), flat(_INSIDE), np.clip(dark, 0, 0.93))

@@ -75,7 +75,7 @@ def _hills(s: FaceShape) -> Iterator[Bump]:
         Bump(s.eye_u, s.eye_v - 0.02, 0.25, 0.14, -0.14),  # socket
         Bump(s.eye_u, s.eye_v, 0.15, 0.09, 0.085),  # eyeball
         Bump(0.60, 0.10, 0.26, 0.20, 0.09),  # cheek bone
-        Bump(s.nose_width * 0.92, s.nose_v, 0.080, 0.075, 0.115),  # wing of the nose
+        Bump(s.nose_width * 0.92, s.nose_v + 0.005, 0.074, 0.070, 0.130),  # wing of the nose
         Bump(s.mouth_width + 0.03, s.mouth_v + 0.01, 0.05, 0.05, -0.035),  # corner of the mouth
     )
     yield Bump(0, s.nose_v - 0.02, 0.12, 0.10, 0.13)  # tip of the nose
@@ -117,7 +117,7 @@ def _nostril_groove(f: Frame, s: FaceShape, side: int) -> Field:
     du, dv = f.u - side * s.nose_width * 0.80, (f.v - s.nose_v) / 1.05
     ring = np.exp(-(((np.sqrt(du * du + dv * dv) - 0.125) / 0.022) ** 2))
     outer = sigmoid((side * f.u - s.nose_width * 0.85) / 0.02) * sigmoid((s.nose_v + 0.06 - f.v) / 0.03)
-    return -0.018 * ring * outer
+    return -0.022 * ring * outer
 
 
 def _smile_line(f: Frame, s: FaceShape, side: int) -> Field:
