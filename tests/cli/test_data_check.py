@@ -1,6 +1,7 @@
 """`data check` as a user meets it: the whole command line on real folders."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,18 @@ def test_the_data_of_an_experiment(call: Call, experiment_file: Path) -> None:
     code, out, _ = call("data", "check", experiment_file, "--output", "audit")
     assert code == 1 and "the same target in two splits (3)" in out
     assert "val: picture_00 = test: picture_00: pixel by pixel" in out
+
+
+def test_files_of_an_experiment_are_looked_at(call: Call, experiment_file: Path, pairs: Path, tmp_path: Path) -> None:
+    """What its files say of themselves is told as for two folders: here a JPEG among the targets."""
+    shutil.copytree(pairs, tmp_path / "own")
+    experiment_file.write_text(experiment_file.read_text().replace(str(pairs), "own"))
+    file = tmp_path / "own/train/target/picture_01.png"
+    Image.open(file).save(file.with_suffix(".jpg"), quality=95)
+    file.unlink()
+    _, out, _ = call("data", "check", experiment_file, "--output", "audit")
+    assert "train: picture_01: saved as JPEG" in out
+    assert "train: picture_01: target: JPEG RGB of 8 bits" in out
 
 
 def test_mistakes_are_told_in_one_line(call: Call, faces: Path, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final, Literal
+from pathlib import Path
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from benchmark.data import Pair, Source
 from benchmark.data.audit.degradation import Degradation, analyse
@@ -47,6 +48,15 @@ class Unusable:
 Measured = Measures | Unusable
 
 
+@runtime_checkable
+class HasPairFiles(Protocol):
+    """A source whose pairs are two image files each."""
+
+    def pair_files(self, index: int) -> tuple[Path, Path]:
+        """The files of pair number `index`: degraded and target."""
+        ...
+
+
 def label(one: Measured) -> str:
     """The name as it is shown: with its split, where there are splits."""
     return f"{one.split}: {one.name}" if one.split else one.name
@@ -57,22 +67,28 @@ def measure_files(pairs: Sequence[PairFiles], index: int) -> Measured:
     files = pairs[index]
     try:
         degraded, target = read_image(files.degraded), read_image(files.target)
-        headers = read_header(files.degraded), read_header(files.target)
+        headers = _headers(files.degraded, files.target)
     except (DataError, OSError, SyntaxError, ValueError) as error:
         return Unusable(files.name, "", "unreadable", str(error))
     return _measure(Pair(files.name, degraded, target), "", headers)
 
 
 def measure_sources(sources: Sequence[tuple[str, Source]], index: int) -> Measured:
-    """Pair number `index` of the splits of an experiment, one after the other."""
+    """Pair number `index` of the splits of an experiment, one after the other; with headers where it is two files."""
     ends = list(accumulate(len(source) for _, source in sources))
     place = bisect_right(ends, index)
     split, source = sources[place]
     number = index - (ends[place] - len(source))
     try:
-        return _measure(source.read(number), split, None)
+        pair = source.read(number)
+        headers = _headers(*source.pair_files(number)) if isinstance(source, HasPairFiles) else None
+        return _measure(pair, split, headers)
     except DataError as error:
         return Unusable(f"number {number}", split, "unreadable", str(error))
+
+
+def _headers(degraded: Path, target: Path) -> tuple[Header, Header]:
+    return read_header(degraded), read_header(target)
 
 
 def _measure(pair: Pair, split: str, headers: tuple[Header, Header] | None) -> Measured:

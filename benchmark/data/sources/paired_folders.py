@@ -62,12 +62,12 @@ class PairedFolders(Source):
         return len(self._files)
 
     def read(self, index: int) -> Pair:
-        name, degraded_file, target_file = self._files[index]
+        degraded_file, target_file = self.pair_files(index)
         degraded, target = read_image(degraded_file), read_image(target_file)
         if degraded.shape != target.shape:
             sizes = " and ".join(f"{image.shape[1]}x{image.shape[0]}" for image in (degraded, target))
             raise DataError(f"{degraded_file}: degraded and target differ in size ({sizes} pixels)")
-        return Pair(name, degraded, target)
+        return Pair(self._files[index][0], degraded, target)
 
     @property
     def fingerprint(self) -> str:
@@ -79,6 +79,11 @@ class PairedFolders(Source):
     def subjects(self) -> frozenset[str]:
         """The groups, where they are known, and the files: two splits must share neither."""
         return self._groups | {str(file.resolve()) for file in self.files}
+
+    def pair_files(self, index: int) -> tuple[Path, Path]:
+        """The files of pair number `index`: degraded and target."""
+        _, degraded, target = self._files[index]
+        return degraded, target
 
     @property
     def files(self) -> list[Path]:
