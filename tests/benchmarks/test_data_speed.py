@@ -126,10 +126,8 @@ def test_waiting_for_data(benchmark: Any, from_cache: Source) -> None:
     restorer = build({"backbone": {"name": "gunet", **sizes["small"]}, "head": {"name": "degradation"}}).train()
     settings = {"steps": STEPS, "batch": 1, "patch": PATCH_PX, "lr": 1e-4, "loss": {"l1": 1.0}}
     stage = Stage.model_validate(settings)
-    optimizer, objective = (
-        make_optimizer(list(restorer.parameters()), stage),
-        make_objective("coarse", stage, Registry()),
-    )
+    optimizer = make_optimizer(list(restorer.parameters()), stage)
+    objective = make_objective("coarse", stage, Registry())
     waited_s: list[float] = []
 
     def train() -> None:
