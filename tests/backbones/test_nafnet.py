@@ -93,19 +93,6 @@ def test_nafnet_published_sizes_have_the_published_cost(count_macs, size, mega_p
     assert round(count_macs(network, 256) / 1e9, 2) == giga_macs
 
 
-def test_nafnet_small_fits_ten_megabytes(weight_bytes):
-    """The size made for the size gate stays under 10,000,000 bytes with room for the file's header."""
-    backbone = NAFNet(**NAFNet.sizes["small"])
-    assert weight_bytes(backbone) + 128 * len(backbone.state_dict()) < 10_000_000
-
-
-def test_nafnet_tiny_lies_in_its_band():
-    """The tiny size has 60 to 80 thousand parameters, as its rivals have, and takes sides that are multiples of 16."""
-    backbone = NAFNet(**NAFNet.sizes["tiny"])
-    assert 60_000 <= sum(p.numel() for p in backbone.parameters()) <= 80_000
-    assert 16 % backbone.multiple_of == 0
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -141,32 +128,6 @@ def test_nafnet_takes_every_size_it_claims(rows, columns, levels):
     height = backbone.min_side + rows * backbone.multiple_of
     width = backbone.min_side + columns * backbone.multiple_of
     assert backbone(torch.zeros(1, 3, height, width)).shape == (1, 4, height, width)
-
-
-def test_nafnet_does_not_depend_on_the_memory_layout(randomise):
-    """Channels last gives the features of the default layout."""
-    backbone = NAFNet(**SMALL)
-    randomise(backbone)
-    image = torch.rand(2, 3, 32, 48)
-    expected = backbone(image)
-    backbone.to(memory_format=torch.channels_last)
-    features = backbone(image.to(memory_format=torch.channels_last))
-    assert features.is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_nafnet_runs_under_autocast(randomise):
-    """Under bfloat16 autocast all gradients are finite and the features lie within 3 % of those in float32."""
-    torch.manual_seed(0)
-    backbone = NAFNet(**NAFNet.sizes["tiny"])
-    randomise(backbone)
-    image = torch.rand(1, 3, 32, 32)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        features = backbone(image)
-    features.float().square().mean().backward()
-    exact = backbone(image)
-    assert (features.float() - exact).norm() < 0.03 * exact.norm()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in backbone.parameters())
 
 
 @pytest.mark.slow

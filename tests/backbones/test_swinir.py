@@ -150,30 +150,3 @@ def test_swinir_small_keeps_within_ten_megabytes(count_macs, weight_bytes):
     backbone = SwinIR(**SwinIR.sizes["small"])
     assert weight_bytes(backbone) < 10_000_000
     assert count_macs(backbone, 256) < 8e9
-
-
-def test_swinir_tiny_lies_in_its_band():
-    """At most 60 thousand parameters, and sides of 64 px need no padding."""
-    backbone = SwinIR(**SwinIR.sizes["tiny"])
-    assert 3_000 <= sum(parameter.numel() for parameter in backbone.parameters()) <= 60_000
-    assert 64 % backbone.multiple_of == 0
-
-
-def test_swinir_does_not_depend_on_the_memory_layout(backbone):
-    """Channels last gives the features of the default layout."""
-    image = torch.rand(2, 3, 8, 12)
-    expected = backbone(image)
-    backbone.to(memory_format=torch.channels_last)
-    features = backbone(image.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_swinir_learns_with_every_parameter_under_autocast(backbone):
-    """Under bfloat16 autocast all gradients are there and finite, and the features near those in float32."""
-    image = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(0))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        features = backbone(image)
-    features.float().square().mean().backward()
-    exact = backbone(image)
-    assert (features.float() - exact).norm() < 0.03 * exact.norm()
-    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in backbone.parameters())

@@ -62,12 +62,6 @@ def test_timm_unet_min_side_is_the_smallest(encoder):
         backbone(torch.zeros(1, 3, side, side))
 
 
-def test_timm_unet_small_fits_ten_megabytes(weight_bytes):
-    """The size made for the size gate stays under 10,000,000 bytes with room for the file's header."""
-    backbone = TimmUNet(**TimmUNet.sizes["small"])
-    assert weight_bytes(backbone) + 128 * len(backbone.state_dict()) < 10_000_000
-
-
 @pytest.mark.parametrize(
     ("size", "parameters", "giga_macs"),
     [("convnextv2_atto", 5_157_888, 6.97), ("resnet34", 25_466_336, 12.16), ("small", 2_093_408, 6.59)],
@@ -78,13 +72,6 @@ def test_timm_unet_sizes_cost_what_is_told(count_macs, size, parameters, giga_ma
         backbone = TimmUNet(**TimmUNet.sizes[size])
     assert sum(p.numel() for p in backbone.parameters()) == parameters
     assert round(count_macs(backbone, 256) / 1e9, 2) == giga_macs
-
-
-def test_timm_unet_tiny_lies_in_its_band():
-    """The tiny size has 60 to 80 thousand parameters, as its rivals have, and takes sides that are multiples of 16."""
-    backbone = TimmUNet(**TimmUNet.sizes["tiny"])
-    assert 60_000 <= sum(p.numel() for p in backbone.parameters()) <= 80_000
-    assert 16 % backbone.multiple_of == 0
 
 
 @pytest.mark.parametrize(
@@ -155,19 +142,6 @@ def test_timm_unet_takes_every_size_it_claims(rows, columns, encoder):
     assert backbone(torch.zeros(1, 3, height, width)).shape == (1, 4, height, width)
 
 
-@pytest.mark.parametrize("encoder", ["test_convnext", "test_resnet", "test_mambaout"])
-def test_timm_unet_does_not_depend_on_the_memory_layout(randomise, encoder):
-    """Channels last gives the features of the default layout."""
-    backbone = build(encoder).eval()
-    randomise(backbone)
-    image = torch.rand(2, 3, 64, 96)
-    expected = backbone(image)
-    backbone.to(memory_format=torch.channels_last)
-    features = backbone(image.to(memory_format=torch.channels_last))
-    assert features.is_contiguous(memory_format=torch.channels_last)
-    assert (features - expected).norm() < 1e-5 * expected.norm()
-
-
 def test_a_copy_stands_alone():
     """A deep copy, as gates make of a network, has weights of its own and gives the same features."""
     backbone = TimmUNet(**SMALL).eval()
@@ -178,19 +152,6 @@ def test_a_copy_stands_alone():
     for parameter in duplicate.parameters():
         torch.nn.init.ones_(parameter)
     assert torch.equal(backbone(image), expected)
-
-
-def test_timm_unet_runs_under_autocast():
-    """Under bfloat16 autocast all gradients are finite and the features lie within 3 % of those in float32."""
-    torch.manual_seed(0)
-    backbone = TimmUNet(**TimmUNet.sizes["tiny"])
-    image = torch.rand(1, 3, 32, 32)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        features = backbone(image)
-    features.float().square().mean().backward()
-    exact = backbone(image)
-    assert (features.float() - exact).norm() < 0.03 * exact.norm()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in backbone.parameters())
 
 
 @pytest.mark.slow

@@ -91,19 +91,6 @@ def test_uformer_published_sizes_have_the_published_cost(count_macs, size, mega_
     assert round(count_macs(network, 256) / 1e9, 2) == giga_macs
 
 
-def test_uformer_small_fits_ten_megabytes(weight_bytes):
-    """The size made for the size gate stays under 10,000,000 bytes with room for the file's header."""
-    backbone = Uformer(**Uformer.sizes["small"])
-    assert weight_bytes(backbone) + 128 * len(backbone.state_dict()) < 10_000_000
-
-
-def test_uformer_tiny_lies_in_its_band():
-    """The tiny size has at most 60 thousand parameters and takes sides that are multiples of 16."""
-    backbone = Uformer(**Uformer.sizes["tiny"])
-    assert 3_000 <= sum(p.numel() for p in backbone.parameters()) <= 60_000
-    assert 16 % backbone.multiple_of == 0
-
-
 def test_uformer_saves_parameters_alone():
     """Offsets and masks are made anew by the constructor: a file of weights holds no buffers."""
     backbone = Uformer(**SMALL)
@@ -137,32 +124,6 @@ def test_uformer_takes_every_size_it_claims(rows, columns, levels):
     height = backbone.min_side + rows * backbone.multiple_of
     width = backbone.min_side + columns * backbone.multiple_of
     assert backbone(torch.zeros(2, 3, height, width)).shape == (2, backbone.out_channels, height, width)
-
-
-def test_uformer_does_not_depend_on_the_memory_layout(randomise):
-    """Channels last gives the features of the default layout."""
-    backbone = Uformer(**SMALL)
-    randomise(backbone)
-    image = torch.rand(2, 3, 16, 24)
-    expected = backbone(image)
-    backbone.to(memory_format=torch.channels_last)
-    features = backbone(image.to(memory_format=torch.channels_last))
-    assert features.is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_uformer_learns_with_every_parameter_under_autocast(randomise):
-    """Under bfloat16 autocast all gradients are there and finite, and the features near those in float32."""
-    torch.manual_seed(0)
-    backbone = Uformer(**Uformer.sizes["tiny"])
-    randomise(backbone)
-    image = torch.rand(1, 3, 32, 32)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        features = backbone(image)
-    features.float().square().mean().backward()
-    exact = backbone(image)
-    assert (features.float() - exact).norm() < 0.03 * exact.norm()
-    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in backbone.parameters())
 
 
 @pytest.mark.parametrize(
