@@ -16,7 +16,7 @@ ALLOWED = {
 }
 # Rooms of the harness from the ground up; a room imports from the floors below its own, and from itself.
 FLOORS = [
-    {"errors", "files", "processes"},
+    {"errors", "files", "generators", "processes"},
     {"registry"},
     {"experiment"},
     {"model", "data"},

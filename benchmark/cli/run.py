@@ -2,22 +2,19 @@
 
 import dataclasses
 import time
-from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmark.cli.interrupted import to_be_resumed
 from benchmark.cli.options import Selection, selection_options
+from benchmark.generators import result_of
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
-    from benchmark.cli.display import Display
     from benchmark.cli.prepare import Prepared
-    from benchmark.execution.events import Event
     from benchmark.execution.records import Record
     from benchmark.experiment.plan import Floor, Plan, Run
-
-Result = TypeVar("Result")
 
 
 @click.command("run")
@@ -68,9 +65,10 @@ def _run(prepared: "Prepared", *, replace: bool, tensorboard: bool) -> int:
     write_plan(prepared.whole, context)
     with Display(estimates) as display:
         if todo:
-            context = _shown(display, prepared.with_cached_data()).context
+            context = result_of(prepared.with_cached_data(), display.show).context
         events = execute(plan, context, todo, estimates)
-        records = _shown(display, with_scalars(events, context.output / "tensorboard") if tensorboard else events)
+        scalars = context.output / "tensorboard"
+        records = result_of(with_scalars(events, scalars) if tensorboard else events, display.show)
     write_map_pictures(prepared.whole, first_examples(context.output), context)
     page = write(context.output)
     click.echo(_outcome(plan, records, time.perf_counter() - started), err=True)
@@ -96,20 +94,11 @@ def _tune(prepared: "Prepared", tries: "Plan", *, replace: bool) -> "Prepared":
     click.echo(f"{prepared.asked.name}: tuning: {len(todo)} of {len(of_rows)} candidates to try{about}", err=True)
     if todo:
         with Display(estimates) as display:
-            cached = _shown(display, prepared.with_cached_data()).context
-            records = _shown(display, run_tries(tries, cached, todo, estimates))
+            cached = result_of(prepared.with_cached_data(), display.show).context
+            records = result_of(run_tries(tries, cached, todo, estimates), display.show)
         click.echo("".join(f"{line}\n" for line in _failures(records)), err=True, nl=False)
     write_tuning(prepared.asked, tries, context)
     return lay_out(prepared.asked, tries, prepared.rows, sorted({run.seed for run in prepared.plan.runs}), context)
-
-
-def _shown(display: "Display", events: "Generator[Event, None, Result]") -> Result:
-    """Run a generator of events to its end, show each, return its result."""
-    while True:
-        try:
-            display.show(next(events))
-        except StopIteration as done:
-            return done.value
 
 
 def _headline(plan: "Plan", todo: "Sequence[Run | Floor]", estimates: dict[str, float]) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 
 from benchmark.cli.interrupted import to_be_resumed
 from benchmark.cli.options import Selection, experiment_options
+from benchmark.generators import result_of
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
     from benchmark.cli.display import Display
@@ -77,12 +79,7 @@ def _search(setup: "Setup", *, replace: bool) -> int:
     started = time.perf_counter()
     searching = run_search(setup, replace=replace)
     with Display({}) as display:
-        while True:
-            try:
-                _show(display, next(searching), setup)
-            except StopIteration as done:
-                outcome: Outcome = done.value
-                break
+        outcome = result_of(searching, partial(_show, display, setup=setup))
     _show_outcome(setup, outcome, time.perf_counter() - started)
     return 1 if outcome.failed or not (setup.context.output / "best.yaml").exists() else 0
 

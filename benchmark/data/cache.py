@@ -12,7 +12,8 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from operator import add
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from benchmark.data.composite import CompositeSource
 from benchmark.data.notices import depth_notices
 from benchmark.data.parallel import each
 from benchmark.errors import DataError
+from benchmark.generators import mapped
 
 _FORMAT = 1
 _LOG = logging.getLogger(__name__)
@@ -86,17 +88,9 @@ def cached(source: Source, root: Path, workers: int, plugins: Sequence[Path] = (
         return (yield from _cached_pairs(source, root, workers, plugins))
     ready: list[Source] = []
     for part in source.parts:
-        ready.append((yield from _counted_from(sum(map(len, ready)), cached(part, root, workers, plugins))))
+        before = sum(map(len, ready))
+        ready.append((yield from mapped(cached(part, root, workers, plugins), partial(add, before))))
     return source.with_parts(ready)
-
-
-def _counted_from(before: int, building: Generator[int, None, Source]) -> Generator[int, None, Source]:
-    """Progress of a part, as progress of the whole."""
-    while True:
-        try:
-            yield before + next(building)
-        except StopIteration as done:
-            return done.value
 
 
 def _cached_pairs(

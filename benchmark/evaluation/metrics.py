@@ -36,6 +36,12 @@ class Metric:
     direction: Literal["higher", "lower", "near_one"]
     unit: str = ""
 
+    def badness(self, value: float) -> float:
+        """A number that is smaller the better the value."""
+        if self.direction == "near_one":
+            return abs(value - 1)
+        return value if self.direction == "lower" else -value
+
 
 METRICS: Final[Mapping[str, Metric]] = {
     "psnr": Metric("10 log10(255^2 / mean (restored - target)^2) over RGB, at most 100.", "higher", "dB"),

@@ -16,6 +16,7 @@ from benchmark.execution.store import StageStore
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import settings_id
 from benchmark.experiment.resolve import Resolved
+from benchmark.generators import mapped
 from benchmark.registry import Registry
 
 
@@ -88,8 +89,4 @@ def _check_contents(experiment: Experiment, ready: Mapping[str, Source], splits:
 
 def _cache(split: str, source: Source, registry: Registry) -> Generator[Event, None, Source]:
     building = cached(source, cache_folder(), usable_cores(), registry.plugins)
-    while True:
-        try:
-            yield DataReady(split, next(building), len(source))
-        except StopIteration as done:
-            return done.value
+    return mapped(building, lambda count: DataReady(split, count, len(source)))

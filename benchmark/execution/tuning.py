@@ -9,6 +9,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.metrics import METRICS
 from benchmark.execution.context import Context
 from benchmark.execution.events import Event
 from benchmark.execution.execute import check_patches, measured_groups, plan_of, with_records
@@ -18,7 +19,6 @@ from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, Run
 from benchmark.experiment.tuning import Tuning
 from benchmark.files import read_json, write_json
-from reports.metrics import metric as facts
 
 FOLDER = "tuning"
 
@@ -127,7 +127,7 @@ def _reached(run: Run, metric: str, context: Context) -> float | None:
 def _best(tries: Sequence[Try], metric: str) -> str | None:
     """The candidate that reached most, of equals the first; None if none has come to an end."""
     values = {one.candidate: one.value for one in tries if one.value is not None}
-    return min(values, key=lambda name: facts(metric).badness(values[name]), default=None)
+    return min(values, key=lambda name: METRICS[metric].badness(values[name]), default=None)
 
 
 def _name(row: str, candidate: str) -> str:

@@ -43,19 +43,20 @@ def one_round(bare: Callable[[], object], harness: Callable[[], object]) -> tupl
 
 
 def loops(folder: Path) -> tuple[Callable[[], object], Callable[[], object]]:
+    from benchmark.data.cache import cached
     from benchmark.data.sampling import Sampler
     from benchmark.data.sources.synthetic_faces import SyntheticFaces
     from benchmark.experiment.stage import Stage
+    from benchmark.generators import result_of
     from benchmark.model import build
     from benchmark.registry import Registry
     from benchmark.training.batches import batch_at, to_device
     from benchmark.training.fit import fit
     from benchmark.training.learner import make_learner
     from benchmark.training.objective import make_objective
-    from tests.benchmarks.test_data_speed import in_cache
 
     cpu, stage = torch.device("cpu"), Stage.model_validate(SETTINGS)
-    source = in_cache(SyntheticFaces("severe", count=6, size=256), folder)
+    source = result_of(cached(SyntheticFaces("severe", count=6, size=256), folder, 1))
     sampler = Sampler(source, 0, "coarse", stage.patch, [])
     objective = make_objective("coarse", stage, Registry())
     size = Registry().find("backbone", "gunet").sizes["t"]

@@ -14,15 +14,11 @@ from benchmark.data.sources.noise import Noise
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError
 from benchmark.experiment.schema import SourceSpec
+from benchmark.generators import result_of
 
 
 def ready(source: Source, root: Path) -> Source:
-    building = cached(source, root, 1)
-    while True:
-        try:
-            next(building)
-        except StopIteration as done:
-            return done.value
+    return result_of(cached(source, root, 1))
 
 
 @pytest.fixture

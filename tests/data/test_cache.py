@@ -12,6 +12,7 @@ from benchmark.data import Pair, Source
 from benchmark.data.cache import CachedSource, cached
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError
+from benchmark.generators import result_of
 from benchmark.registry import Registry
 
 
@@ -40,12 +41,9 @@ class Made(Source):
 
 
 def finish(building: Generator[int, None, CachedSource]) -> tuple[list[int], CachedSource]:
-    progress = []
-    while True:
-        try:
-            progress.append(next(building))
-        except StopIteration as done:
-            return progress, done.value
+    progress: list[int] = []
+    ready = result_of(building, progress.append)
+    return progress, ready
 
 
 def test_what_is_cached_is_what_was_read(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from benchmark.data.composite import CompositeSource
 from benchmark.data.sources.multiple import Multiple, _counts
 from benchmark.errors import DataError
 from benchmark.experiment.schema import SourceSpec
+from benchmark.generators import result_of
 from benchmark.registry import Registry
 
 
@@ -62,13 +63,8 @@ def test_shares_hold_to_a_pair(parts: list[tuple[int, float]]) -> None:
 def test_what_is_cached_are_the_parts(tmp_path: Path) -> None:
     """Repetitions cost no room, the mix of caches gives the same pairs, and a part is shared with whoever uses it."""
     source = mix(64, 72, weights=[3, 1])
-    building, progress = cached(source, tmp_path, 1), []
-    while True:
-        try:
-            progress.append(next(building))
-        except StopIteration as done:
-            ready = done.value
-            break
+    progress: list[int] = []
+    ready = result_of(cached(source, tmp_path, 1), progress.append)
     assert progress == [1, 2, 3, 4]
     assert len(list(tmp_path.glob("SyntheticFaces-*"))) == 2
     assert isinstance(ready, Multiple) and all(isinstance(part, CachedSource) for part in ready.parts)

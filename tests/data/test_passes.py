@@ -13,6 +13,7 @@ from benchmark.data.passes import PassSampler
 from benchmark.data.sampling import Sampler
 from benchmark.data.sources.clean_folder import CleanFolder
 from benchmark.errors import DataError
+from benchmark.generators import result_of
 from benchmark.registry import Registry
 
 SIDE_PX = 72
@@ -37,12 +38,7 @@ def source(clean: Path, *, fresh: bool = True) -> CleanFolder:
 
 
 def ready(made: Source, root: Path) -> Source:
-    building = cached(made, root, 1)
-    while True:
-        try:
-            next(building)
-        except StopIteration as done:
-            return done.value
+    return result_of(cached(made, root, 1))
 
 
 def patches(made: Source, count: int, seed: int = 0, stage: str = "coarse") -> list[np.ndarray]:

@@ -16,6 +16,7 @@ from benchmark.execution.execute import check, execute, write_plan
 from benchmark.execution.records import Record
 from benchmark.execution.rows import measure_model, run_row
 from benchmark.files import digest_of, read_json
+from benchmark.generators import result_of
 from benchmark.model import build, load
 from benchmark.model.weights import read_weights
 from reports import write
@@ -49,11 +50,8 @@ def prepared(file: Path, *sets: str) -> Prepared:
 
 def drain(events: Any) -> tuple[list[Any], Any]:
     seen: list[Any] = []
-    while True:
-        try:
-            seen.append(next(events))
-        except StopIteration as done:
-            return seen, done.value
+    result = result_of(events, seen.append)
+    return seen, result
 
 
 def run(file: Path) -> tuple[dict[str, Record], Path]:

@@ -1,7 +1,6 @@
 """Maps as pictures: which, where, and on what scale; and the scores of the rows that supervise them."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from benchmark.cli.prepare import prepare
 from benchmark.execution.execute import check, execute, write_plan
 from benchmark.execution.map_pictures import picture, write_map_pictures
 from benchmark.files import read_json
+from benchmark.generators import result_of
 from benchmark.model import load, restore_with_maps
 from reports import first_examples, write
 
@@ -44,21 +44,12 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("BENCHMARK_CACHE", str(folder / "cache"))
         patch.setenv("OMP_NUM_THREADS", "1")
         selection = Selection(folder / "small.yaml", folder / "run", (), (), (), "cpu", (), replace=False)
-        ready = last(prepare(selection).with_cached_data())
+        ready = result_of(prepare(selection).with_cached_data())
         write_plan(ready.whole, ready.context)
-        last(execute(ready.plan, ready.context, check(ready.plan, ready.context, replace=False), {}))
+        result_of(execute(ready.plan, ready.context, check(ready.plan, ready.context, replace=False), {}))
         write_map_pictures(ready.whole, first_examples(folder / "run"), ready.context)
     write(folder / "run")
     return folder / "run"
-
-
-def last(events: Any) -> Any:
-    """What a generator of events returns."""
-    while True:
-        try:
-            next(events)
-        except StopIteration as done:
-            return done.value
 
 
 def pictures_in(folder: Path) -> dict[str, set[str]]:
