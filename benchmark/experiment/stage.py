@@ -64,6 +64,9 @@ class Schedule(Settings):
     def _check(self) -> Self:
         if self.name == "exponential" and self.final_share == 0:
             raise ValueError("an exponential schedule never reaches 0; give final_share above 0")
+        for setting, owner in (("power", "polynomial"), ("milestones", "step"), ("factor", "step")):
+            if self.name != owner and getattr(self, setting) != type(self).model_fields[setting].default:
+                raise ValueError(f"{setting} is a setting of the schedule {owner}, this is {self.name}; drop it")
         return self
 
 

@@ -364,7 +364,7 @@ def test_an_unknown_optimiser_is_told(settings: dict[str, object], said: str) ->
 
 
 def test_images_stand_in_place_of_steps() -> None:
-    """As many steps as it takes to see that many; both at once are a mistake, and parts must divide the batch."""
+    """As many steps as it takes to see that many; both at once are a mistake, as are settings that nothing uses."""
     settings = {"batch": 4, "patch": 32, "lr": 1e-3, "loss": {"l1": 1.0}}
     by_images = Stage.model_validate({**settings, "images": 10})
     assert by_images.steps == 3
@@ -374,6 +374,7 @@ def test_images_stand_in_place_of_steps() -> None:
         ({"steps": 3, "accumulate": 3}, "equal parts"),
         ({"steps": 3, "carry": "ema"}, "needs an average"),
         ({"steps": 3, "ema": {}}, "nothing would use the average"),
+        ({"steps": 3, "schedule": {"milestones": [0.9]}}, "milestones is a setting of the schedule step"),
     ):
         with pytest.raises(ValueError, match=said):
             Stage.model_validate({**settings, **wrong})
