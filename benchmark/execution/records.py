@@ -72,7 +72,10 @@ def write_scores(folder: Path, split: str, scores: Iterable[ImageScores]) -> Non
 
 
 def write_curves(folder: Path, stages: Sequence[tuple[str, str]], store: StageStore) -> None:
-    """The curves of a row's stages, (name, key) each, one after the other."""
+    """The curves of a row's stages, (name, key) each, one after the other.
+
+    Where a stage was interrupted, a line ends at that step: the weights do not depend on interruptions, the lines do.
+    """
     rows: list[tuple[str, ...]] = []
     for name, key in stages:
         with store.curve_file(key).open(encoding="utf-8", newline="") as handle:

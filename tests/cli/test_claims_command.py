@@ -71,10 +71,10 @@ def test_an_experiment_without_claims_says_so(claiming: Claiming) -> None:
 def test_wrong_numbers_of_a_text_are_told(tmp_path: Path) -> None:
     """File, line, what is written and what the records say; exit code 1."""
     text = tmp_path / "mine.md"
-    text.write_text(f"<!-- numbers: {PUBLISHED} -->\n34.28<!-- = base psnr --> and\n34.29<!-- = base psnr -->\n")
+    text.write_text(f"<!-- numbers: {PUBLISHED} -->\n34.49<!-- = base psnr --> and\n34.50<!-- = base psnr -->\n")
     done = call("--readme", text)
     assert done.return_value == 1
-    assert f"{text}:3: 34.29 (base psnr): the records say 34.27" in done.output
+    assert f"{text}:3: 34.50 (base psnr): the records say 34.48" in done.output
     assert "2 numbers quoted from records, 1 wrong" in done.output
 
 
