@@ -3,22 +3,17 @@
 Disk is the interface: this package reads what a run left behind (`plan.json`, `record.json`, `scores.csv`, `curve.csv`,
 images) and imports nothing of the harness, so any record can be reported on any machine, without the networks.
 
-    load        files -> Results: what finished, what did not and why
-    summary     Results -> one Summary a row: means over seeds, cost, gates; differences to the base row
-    statistics, seednoise        scores of seeds x images -> intervals; simulated, coverage: do they hold?
-    branches, verdicts           Results -> intervals and words, row by row
-    stated, gains, cheaper, claims    what an experiment states -> holds, refuted, not resolved
-    quotes      numbers in a Markdown file, held against records
-    learning, tuned              were rows trained long enough, and with settings that suit them?
-    tables, differences, costs, severity, degradation, provenance    numbers -> Grids: columns, cells, captions
-    figures, forest, front, examples, image_differences              numbers -> drawings and pictures
-    answer, outlook              the sentences on the first screen, and what would change them
-    page        everything a report says, in the order it says it
-    merged, compare, opposed, leaderboard, compare_page    several runs in one table
-    audit       the page of `data check`
-    html, markdown               the same page in two forms; latex, csvfile: a grid in two others
-    search_page, measure_page    the same for a search and a measurement, of the same parts
-    watch       the report of a run that still goes on
+    runs         files -> Results: what finished, what did not and why; one Summary a row: means over seeds, cost
+    statistics   scores of seeds x images -> intervals, and words for them; do such intervals hold?
+    claims       what an experiment states -> holds, refuted, not resolved; numbers that a Markdown file quotes
+    tables       numbers -> Grids: columns, cells, captions
+    figures      numbers -> drawings and pictures
+    comparison   several runs in one table
+    pages        everything a page says, in the order it says it, of a run, a search, a measurement or an audit; its
+                 forms: HTML, Markdown, CSV, LaTeX
+
+Below them all: `metrics` (names, units, directions), `grid` (a table as it is shown), `text` (numbers and names as
+people read them).
 
 The same records give the same bytes: nothing here asks for the time, the host or a random number.
 """
@@ -41,7 +36,8 @@ def write(source: Path) -> Path:
     Returns: the path of index.html. Raises: `ReportError` where it is none of the three or cannot be written to.
     """
     # Late, so that naming the error or this function costs no pandas and no matplotlib.
-    from reports import files, load, measure_page, page, search_page
+    from reports.pages import files, measure_page, page, search_page
+    from reports.runs import load
 
     if source.is_file():
         return files.save(measure_page.build(source), source.with_name(f"{source.stem}_report"))
@@ -55,6 +51,7 @@ def first_examples(run: Path) -> tuple[str, ...]:
 
     Raises: `ReportError` where `run` is no run folder.
     """
-    from reports import examples, load
+    from reports.figures import examples
+    from reports.runs import load
 
     return examples.first_examples(load.load(run))

@@ -27,6 +27,17 @@ FLOORS = [
     {"cli"},
     {"__main__"},
 ]
+# The same of the reports.
+REPORT_FLOORS = [
+    {"text"},
+    {"metrics", "grid"},
+    {"runs"},
+    {"statistics"},
+    {"tables", "figures"},
+    {"claims", "comparison"},
+    {"pages"},
+    {"coverage"},
+]
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -42,8 +53,20 @@ def room(module: str) -> str:
     return module.split(".")[1]
 
 
-def floor(name: str) -> int:
-    return next(level for level, rooms in enumerate(FLOORS) if name in rooms)
+def upward(root: Path, package: str, floors: list[set[str]]) -> list[str]:
+    """Imports that do not lead to a lower floor of the package, with the files they are in."""
+    levels = {name: level for level, rooms in enumerate(floors) for name in rooms}
+    wrong = []
+    for file in sorted((root / package).rglob("*.py")):
+        name = file.relative_to(root).with_suffix("").as_posix().replace("/", ".")
+        if name == f"{package}.__init__":
+            continue
+        for module in imported(file):
+            if module.startswith(f"{package}."):
+                here, there = room(name), room(module)
+                if here != there and levels[there] >= levels[here]:
+                    wrong.append(f"{name} imports {module}")
+    return wrong
 
 
 def test_packages_import_only_what_they_may(root: Path) -> None:
@@ -58,19 +81,9 @@ def test_packages_import_only_what_they_may(root: Path) -> None:
     assert not wrong
 
 
-def test_rooms_of_the_harness_import_downward(root: Path) -> None:
-    """Inside benchmark/ imports go from cli down to errors, never up or sideways."""
-    wrong = []
-    for file in sorted((root / "benchmark").rglob("*.py")):
-        name = file.relative_to(root).with_suffix("").as_posix().replace("/", ".")
-        if name == "benchmark.__init__":
-            continue
-        for module in imported(file):
-            if module.startswith("benchmark."):
-                here, there = room(name), room(module)
-                if here != there and floor(there) >= floor(here):
-                    wrong.append(f"{name} imports {module}")
-    assert not wrong
+def test_rooms_import_downward(root: Path) -> None:
+    """Imports go from cli down to errors in benchmark/, from pages down to text in reports/; never up or sideways."""
+    assert upward(root, "benchmark", FLOORS) + upward(root, "reports", REPORT_FLOORS) == []
 
 
 def test_data_is_read_without_torch(root: Path) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from reports.claims import judge
-from reports.load import load
-from reports.quotes import check
-from reports.summary import summaries
+from reports.claims.judging import judge
+from reports.claims.quotes import check
+from reports.runs.load import load
+from reports.runs.summary import summaries
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,7 +9,7 @@ import click
 from benchmark.errors import RecordError
 
 if TYPE_CHECKING:
-    from reports.claims import Judged
+    from reports.claims.judging import Judged
 
 
 @click.command("claims")
@@ -57,9 +57,9 @@ def command(folder: Path | None, check: bool, texts: tuple[Path, ...]) -> int:
 
 def _show_claims(folder: Path) -> bool:
     """Print the claims of a run. Returns: whether all are as expected."""
-    from reports.claims import judge
-    from reports.load import load
-    from reports.summary import summaries
+    from reports.claims.judging import judge
+    from reports.runs.load import load
+    from reports.runs.summary import summaries
 
     results = load(folder)
     judged = judge(results, summaries(results))
@@ -70,7 +70,7 @@ def _show_claims(folder: Path) -> bool:
 
 
 def _lines(one: "Judged") -> list[str]:
-    from reports.claims import SIGNS
+    from reports.claims.judging import SIGNS
     from reports.text import printable
 
     about = {
@@ -94,7 +94,7 @@ def _count(judged: "Sequence[Judged]") -> str:
 
 def _show_quotes(text: Path) -> bool:
     """Print the wrong numbers of a text. Returns: whether there are none."""
-    from reports.quotes import check
+    from reports.claims.quotes import check
     from reports.text import printable
 
     quoted, mistakes = check(text)

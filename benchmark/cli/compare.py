@@ -9,7 +9,7 @@ from benchmark.errors import RecordError
 
 if TYPE_CHECKING:  # pandas comes in only when the command runs
     from benchmark.cli.grids import Format
-    from reports.compare import Compared
+    from reports.comparison.compare import Compared
 
 _SHOWN = ("rank", "row", "seeds", "weight_bytes_float32", "latency_ms", "gates", "macs")
 
@@ -43,8 +43,8 @@ def command(
       python -m benchmark compare runs/quickstart runs/lower_lr --output comparison
     """
     from reports import ReportError
-    from reports.compare import compare
-    from reports.compare_page import comparison, write
+    from reports.comparison.compare import compare
+    from reports.pages.compare_page import comparison, write
 
     try:
         found = compare(folders, reference, metric)

@@ -26,7 +26,7 @@ def chosen(grid: Grid, keys: Collection[str]) -> Grid:
 
 def show_grid(grid: Grid, form: Format) -> None:
     """Print a grid; as CSV numbers are unrounded, without caption and notes."""
-    from reports import csvfile, markdown
+    from reports.pages import csvfile, markdown
 
     if form == "csv":
         click.echo(csvfile.render(grid), nl=False)

@@ -9,7 +9,7 @@ from benchmark.errors import RecordError
 
 if TYPE_CHECKING:  # pandas comes in only when the command runs
     from benchmark.cli.grids import Format
-    from reports.leaderboard import Board, Leaderboard
+    from reports.comparison.leaderboard import Board, Leaderboard
 
 _SHOWN = ("rank", "row", "seeds", "weight_bytes_float32", "macs", "latency_ms", "gates", "folder")
 
@@ -41,8 +41,8 @@ def command(folder: Path, metric: str | None, keeping_gates: bool, form: "Format
       python -m benchmark leaderboard runs --format csv > rows.csv
     """
     from reports import ReportError
-    from reports.compare_page import board, write
-    from reports.leaderboard import leaderboard
+    from reports.comparison.leaderboard import leaderboard
+    from reports.pages.compare_page import board, write
 
     try:
         found = leaderboard(folder, metric, keeping_gates=keeping_gates)

@@ -47,7 +47,7 @@ def command(source: Path, watch: bool, every_seconds: float) -> None:
 
 
 def _watch(run: Path, every_seconds: float) -> None:
-    from reports.watch import watch
+    from reports.pages.watch import watch
 
     if not (run / "plan.json").is_file() and run.exists():
         raise BenchmarkError(f"{run}: --watch is for the folder of a run, which has a plan.json; leave --watch out")

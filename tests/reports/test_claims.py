@@ -10,14 +10,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reports import ReportError
-from reports.claims import Judged, comparisons, grid, judge, place
-from reports.gains import gains_of
+from reports.claims.judging import Judged, comparisons, grid, judge, place
 from reports.grid import on_page
-from reports.load import load
 from reports.metrics import metric
-from reports.records import Results
-from reports.stated import claims_from
-from reports.summary import summaries
+from reports.runs.load import load
+from reports.runs.records import Results
+from reports.runs.stated import claims_from
+from reports.runs.summary import summaries
+from reports.statistics.gains import gains_of
 
 Run = Callable[..., Path]
 Edit = Callable[..., dict[str, Any]]

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports import ReportError
-from reports.compare import compare
-from reports.compare_page import comparison, write
-from reports.scored_images import ScoredImages, mismatch
+from reports.comparison.compare import compare
+from reports.pages.compare_page import comparison, write
+from reports.runs.scored_images import ScoredImages, mismatch
 
 
 def values(grid, key):

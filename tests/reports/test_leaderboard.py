@@ -3,8 +3,8 @@
 import pytest
 
 from reports import ReportError
-from reports.compare_page import board, write
-from reports.leaderboard import leaderboard, run_folders
+from reports.comparison.leaderboard import leaderboard, run_folders
+from reports.pages.compare_page import board, write
 
 
 def values(grid, key):

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from reports import learning, metrics
-from reports.load import load, tuning_of
-from reports.page import build
-from reports.summary import summaries
-from reports.tuned import tuning
+from reports import metrics
+from reports.pages.page import build
+from reports.runs.load import load, tuning_of
+from reports.runs.summary import summaries
+from reports.runs.tuned import tuning
+from reports.tables import learning
 
 PSNR = metrics.metric("psnr")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reports import ReportError
-from reports.quotes import check, find
+from reports.claims.quotes import check, find
 
 Run = Callable[..., Path]
 Edit = Callable[..., dict[str, Any]]

@@ -3,11 +3,11 @@
 import json
 import shutil
 
-from reports.answer import answer
-from reports.differences import reading
-from reports.load import load
 from reports.metrics import metric
-from reports.summary import summaries
+from reports.pages.answer import answer
+from reports.runs.load import load
+from reports.runs.summary import summaries
+from reports.tables.differences import reading
 
 
 def answer_of(run):

@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from reports import csvfile, markdown, write
-from reports.files import file_names
+from reports import write
 from reports.grid import Cell, Column, Grid
+from reports.pages import csvfile, markdown
+from reports.pages.files import file_names
 
 VOID = {"meta", "img", "input", "wbr", "br", "link"}
 HOSTILE = "<script>alert('x')</script>|`$a$"  # as in conftest.py

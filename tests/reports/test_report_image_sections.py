@@ -12,16 +12,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from reports.degradation import degradation, spots_shares
-from reports.drawing import style
-from reports.examples import examples
-from reports.figures import points
-from reports.front import HEIGHT, WIDTH, front
-from reports.image_differences import image_differences, mean_gains
-from reports.load import load
+from reports.figures.drawing import style
+from reports.figures.examples import examples
+from reports.figures.front import HEIGHT, WIDTH, front
+from reports.figures.image_differences import image_differences, mean_gains
+from reports.figures.run_figures import points
 from reports.metrics import metric
-from reports.severity import by_severity, thirds
-from reports.summary import ranked, summaries
+from reports.runs.load import load
+from reports.runs.summary import ranked, summaries
+from reports.tables.degradation import degradation, spots_shares
+from reports.tables.severity import by_severity, thirds
 
 PSNR = metric("psnr")
 MANY = tuple(f"i{place}" for place in range(9))

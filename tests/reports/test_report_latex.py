@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import latex
 from reports.grid import Cell, Column, Grid
+from reports.pages import latex
 
 COMMANDS = re.compile(r"\\(?:text[a-z]+|ldots|times|cdot|pm|leq|geq|mu|Delta|checkmark)(?:\{\})?|\\[{}$&#%_]")
 DOCUMENT = r"""\documentclass{article}

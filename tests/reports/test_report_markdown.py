@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports import markdown
 from reports.grid import Cell, Column, Grid
+from reports.pages import markdown
 
 HOSTILE = "<script>alert('x')</script>|`$a$"  # as in conftest.py
 NAMES = st.text(alphabet=st.sampled_from(list("ab_*`|<>&[]()#~\\!$@-+1. \n")), min_size=1).filter(

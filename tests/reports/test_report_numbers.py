@@ -6,12 +6,12 @@ import statistics
 
 import pytest
 
-from reports import costs, differences, tables
 from reports.grid import on_page
-from reports.load import load
 from reports.metrics import metric
-from reports.summary import complete, difference, image_scores, ranked, summaries
-from reports.verdicts import verdicts
+from reports.runs.load import load
+from reports.runs.summary import complete, difference, image_scores, ranked, summaries
+from reports.statistics.verdicts import verdicts
+from reports.tables import costs, differences, score_tables
 
 
 def values_of(run, row, seed, name):
@@ -23,7 +23,7 @@ def values_of(run, row, seed, name):
 
 def ranking_of(run):
     results = load(run)
-    return tables.ranking(list(summaries(results).values()), metric(results.plan.primary))
+    return score_tables.ranking(list(summaries(results).values()), metric(results.plan.primary))
 
 
 def differences_of(run):

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from reports import pictures, write
-from reports.drawing import canvas, label_points, style
-from reports.examples import BUDGET_BYTES, chosen, examples
-from reports.figures import labelled, points, thinned
-from reports.load import load
+from reports import write
+from reports.figures import pictures
+from reports.figures.drawing import canvas, label_points, style
+from reports.figures.examples import BUDGET_BYTES, chosen, examples
+from reports.figures.run_figures import labelled, points, thinned
 from reports.metrics import metric
-from reports.summary import summaries
+from reports.runs.load import load
+from reports.runs.summary import summaries
 
 
 def examples_of(run):

@@ -6,10 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from benchmark.cli.report import command
-from reports import ReportError, files, write
-from reports.load import load
-from reports.progress import still_to_come
-from reports.watch import watch
+from reports import ReportError, write
+from reports.pages import files
+from reports.pages.watch import watch
+from reports.runs.load import load
+from reports.runs.progress import still_to_come
 
 ROWS = {"base": None, "heads.a": "heads"}
 

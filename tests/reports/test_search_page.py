@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from reports import ReportError, search_page, write
+from reports import ReportError, write
 from reports.metrics import metric
-from reports.trials import read
+from reports.pages import search_page
+from reports.runs.trials import read
 
 HEADER = [
     "trial", "status", "psnr", "protocol.psnr.lr", "model.head", "steps_trained", "steps_reused", "seconds", "message",

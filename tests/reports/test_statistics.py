@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.coverage import PUBLISHED, appendix, grid, measure
-from reports.seednoise import seed_noise
-from reports.simulated import INDEPENDENT, SHARED, UNEQUAL, Design, null_tables
-from reports.statistics import compare, is_covered, word
+from reports.statistics.coverage import PUBLISHED, appendix, grid, measure
+from reports.statistics.intervals import compare, is_covered, word
+from reports.statistics.seednoise import seed_noise
+from reports.statistics.simulated import INDEPENDENT, SHARED, UNEQUAL, Design, null_tables
 
 LATE = Design("late", {"0": (1, 2), "1": (3, 4, 5, 6, 7)}, kept=dict.fromkeys((3, 4, 5, 6, 7), 0.9))
 """Two rows train from the start, five leave the base after 90 % of its seed variance."""

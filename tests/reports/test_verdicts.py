@@ -6,13 +6,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from reports.branches import branches
-from reports.load import load
 from reports.metrics import metric
-from reports.records import PlannedStage, PlanRow
-from reports.statistics import compare
-from reports.summary import summaries
-from reports.verdicts import MEANINGS, contrast, verdicts
+from reports.runs.branches import branches
+from reports.runs.load import load
+from reports.runs.records import PlannedStage, PlanRow
+from reports.runs.summary import summaries
+from reports.statistics.intervals import compare
+from reports.statistics.verdicts import MEANINGS, contrast, verdicts
 
 
 @pytest.fixture

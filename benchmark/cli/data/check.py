@@ -148,7 +148,7 @@ def _write(work: _Work, measured: "Sequence[Measured]", findings: "Sequence[Find
     from benchmark.data.audit.record import as_data
     from benchmark.files import write_json
     from reports import ReportError
-    from reports.audit import write
+    from reports.pages.audit import write
 
     # The record first: it marks the folder as this command's own.
     write_json(output / _RECORD, as_data(work.name, work.origins, measured, findings, ""))

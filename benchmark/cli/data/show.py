@@ -12,7 +12,7 @@ from benchmark.errors import ExperimentError, suggestion
 
 if TYPE_CHECKING:  # pydantic and Pillow come in only when the command runs
     from benchmark.registry import Registry
-    from reports.pictures import Image
+    from reports.figures.pictures import Image
 
 _TILE_PX = 256
 _AMPLIFIED = 4
@@ -67,7 +67,7 @@ def command(**options: Any) -> None:
     from benchmark.data.open import make_augmentations
     from benchmark.files import write_bytes
     from benchmark.registry import Registry
-    from reports.pictures import png
+    from reports.figures.pictures import png
 
     request = _Request(**options)
     registry = Registry(request.plugins)
@@ -172,7 +172,7 @@ def _patches(source: Source, augmentations: Sequence[Augmentation], side: int, s
 
 
 def _sheet(before: Sequence[Pair], after: Sequence[Pair]) -> "Image":
-    from reports.pictures import contact_sheet
+    from reports.figures.pictures import contact_sheet
 
     labels = [_label(row) for row in _ROWS] + [_label(f"{row}\nafter") for row in _ROWS if after]
     pairs = [[pair, *changed] for pair, *changed in zip(before, *([after] if after else []), strict=True)]
@@ -184,7 +184,7 @@ def _tiles(pair: Pair) -> list["Image"]:
     import numpy as np
 
     from benchmark.evaluation.regions import find_spots
-    from reports.pictures import error
+    from reports.figures.pictures import error
 
     difference = np.minimum(_AMPLIFIED * error(pair.degraded, pair.target), 255).astype(np.uint8)
     spots = 255 * find_spots(pair.degraded, pair.target).astype(np.uint8)

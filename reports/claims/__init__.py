@@ -1,0 +1,1 @@
+"""What an experiment states, and what a text quotes, held against records."""

@@ -1,0 +1,1 @@
+"""Several runs in one table, where they were tested on the same images."""

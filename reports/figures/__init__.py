@@ -1,0 +1,1 @@
+"""Numbers and images of a run as drawings and pictures."""

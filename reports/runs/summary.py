@@ -1,0 +1,239 @@
+"""The numbers of a report: one `Summary` a row, and differences to the base row.
+
+A row's value of a metric is the mean over its finished seeds of the mean over the test images. A difference pairs equal
+seeds, so what a seed does to both rows (same first weights, same patches) falls out of it.
+"""
+
+# pandas comes without types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median
+
+import pandas as pd
+
+from reports.metrics import Metric
+from reports.runs.records import Gate, Model, PlanRow, Record, Results
+
+BASE = "base"
+IDENTITY = "identity"
+SPLIT = "test"
+
+_WORST_FIRST = ("failed", "inconclusive", "not_measured", "passed")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One planned row."""
+
+    row: str
+    tables: tuple[str, ...]
+    is_floor: bool
+    planned: int
+    """Seeds planned; 1 for a floor row."""
+    finished: tuple[Record, ...]
+    attempts: tuple[Record, ...]
+    """All readable records, the failed and rejected ones too."""
+    gates: tuple[Gate, ...]
+    """One a name: the worst result over the seeds, with the median of what was measured."""
+
+    @property
+    def seeds(self) -> tuple[int | None, ...]:
+        """The finished seeds."""
+        return tuple(record.seed for record in self.finished)
+
+    @property
+    def model(self) -> Model | None:
+        """What the network costs; None for floor rows."""
+        return next((record.model for record in self.attempts if record.model), None)
+
+    @property
+    def failed_gates(self) -> tuple[Gate, ...]:
+        """The gates whose limit is exceeded."""
+        return tuple(gate for gate in self.gates if gate.result == "failed")
+
+    def by_seed(self, metric: str) -> dict[int | None, float]:
+        """Finished seed -> mean over the test images."""
+        scores = {record.seed: record.scores.get(SPLIT, {}).get(metric) for record in self.finished}
+        return {seed: score.mean for seed, score in scores.items() if score is not None}
+
+    def mean(self, metric: str) -> float | None:
+        """Mean over the finished seeds."""
+        values = list(self.by_seed(metric).values())
+        return fmean(values) if values else None
+
+    def spread(self, metric: str) -> float | None:
+        """Highest minus lowest seed; None below two seeds."""
+        return spread(list(self.by_seed(metric).values()))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row against another one in one metric, as the row's value minus the other's."""
+
+    row: str
+    reference: str
+    by_seed: Mapping[int | None, float]
+    gain: float
+    """How much better the row is, mean over the seeds, in the metric's unit; negative where it is worse."""
+    improved_share: float | None
+    """Share of (seed, image) pairs where the row is better; None where the images were not scored."""
+    pairs: int
+    """Number of (seed, image) pairs in `improved_share`."""
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return fmean(self.by_seed.values())
+
+    @property
+    def spread(self) -> float | None:
+        """Highest minus lowest seed; None below two seeds."""
+        return spread(list(self.by_seed.values()))
+
+
+def summaries(results: Results) -> dict[str, Summary]:
+    """Row name -> summary, in the plan's order."""
+    return {row.row: _summary(row, results) for row in results.plan.rows}
+
+
+def ranked(rows: Sequence[Summary], metric: Metric) -> list[Summary]:
+    """Rows that finished, best first; those without the metric at the end."""
+    finished = [row for row in rows if row.finished]
+
+    def place(row: Summary) -> tuple[bool, float, str]:
+        mean = row.mean(metric.name)
+        return mean is None, 0.0 if mean is None else metric.badness(mean), row.row
+
+    return sorted(finished, key=place)
+
+
+def complete(rows: Sequence[Summary]) -> list[Summary]:
+    """Those rows that finished as many seeds as any: only they can be compared without favour."""
+    most = max((len(row.finished) for row in rows), default=0)
+    return [row for row in rows if len(row.finished) == most and most]
+
+
+def image_scores(results: Results, metric: str) -> pd.DataFrame:
+    """The lines of one metric over the test images: row, seed, image, value."""
+    chosen = (results.scores["split"] == SPLIT) & (results.scores["metric"] == metric)
+    return results.scores.loc[chosen, ["row", "seed", "image", "value"]]
+
+
+def difference(row: Summary, reference: Summary, metric: Metric, scores: pd.DataFrame | None) -> Difference | None:
+    """`row` minus `reference` over the seeds both finished; None where there are none.
+
+    A floor row has no seeds: its one value stands against, or for, every seed of the other row.
+
+    Args: scores: `image_scores` of the metric, for the share of images improved; None leaves that out.
+    """
+    of_row, of_reference = row.by_seed(metric.name), reference.by_seed(metric.name)
+    pairs = seed_pairs(of_row, of_reference)
+    if not pairs:
+        return None
+    gains = [] if scores is None else _gains(row, reference, metric, scores, list(pairs.values()))
+    return Difference(
+        row=row.row,
+        reference=reference.row,
+        by_seed={seed: of_row[own] - of_reference[other] for seed, (own, other) in pairs.items()},
+        gain=fmean(metric.gain(of_row[own], of_reference[other]) for own, other in pairs.values()),
+        improved_share=fmean(gain > 0 for gain in gains) if gains else None,
+        pairs=len(gains),
+    )
+
+
+def curves_of(results: Results, row: str) -> pd.DataFrame:
+    """The loss curves of one row: seed, stage, step, value."""
+    return results.curves.loc[results.curves["row"] == row, ["seed", "stage", "step", "value"]]
+
+
+def by_image(scores: pd.DataFrame, row: str, seed: int | None) -> dict[str, float]:
+    """Image -> value of one row and seed, of what `image_scores` returns."""
+    of_seed = scores["seed"].isna() if seed is None else (scores["seed"] == seed).fillna(False)
+    lines = scores.loc[(scores["row"] == row) & of_seed]
+    return dict(zip(lines["image"].tolist(), lines["value"].tolist(), strict=True))
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """Highest minus lowest value; None below two values."""
+    return max(values) - min(values) if len(values) > 1 else None
+
+
+def latency(row: Summary) -> Gate | None:
+    """The latency that was measured on this machine, if any."""
+    measured = [gate for gate in row.gates if gate.quantity == "latency" and gate.measured is not None]
+    return next((gate for gate in measured if gate.name == "latency_here"), measured[0] if measured else None)
+
+
+def environments(rows: Sequence[Summary]) -> list[str]:
+    """The environments (device, precision, torch version) the trained rows' finished records come from."""
+    return sorted(
+        {
+            str(record.provenance.get("environment") or "unknown")
+            for row in rows
+            if not row.is_floor
+            for record in row.finished
+        }
+    )
+
+
+def image_count(results: Results) -> int:
+    """Number of test images that were scored in any row."""
+    return int(results.scores.loc[results.scores["split"] == SPLIT, "image"].nunique())
+
+
+def _summary(row: PlanRow, results: Results) -> Summary:
+    attempts = tuple(record for record in results.records if record.row == row.row)
+    named = [row.table] if row.table is not None else []
+    return Summary(
+        row=row.row,
+        tables=tuple(dict.fromkeys([*named, *(table for record in attempts for table in record.tables)])),
+        is_floor=row.kind == "floor",
+        planned=len(row.seeds),
+        finished=tuple(record for record in attempts if record.status == "done"),
+        attempts=attempts,
+        gates=_gates([gate for record in attempts for gate in record.gates]),
+    )
+
+
+def _gates(gates: Sequence[Gate]) -> tuple[Gate, ...]:
+    return tuple(
+        _over_seeds([gate for gate in gates if gate.name == name]) for name in dict.fromkeys(g.name for g in gates)
+    )
+
+
+def _over_seeds(gates: Sequence[Gate]) -> Gate:
+    """One gate for all seeds of a row. A result this version does not know counts as the worst."""
+    worst = min(gates, key=lambda gate: _WORST_FIRST.index(gate.result) if gate.result in _WORST_FIRST else -1)
+    measured = [gate.measured for gate in gates if gate.measured is not None]
+    intervals = [gate.interval for gate in gates if gate.interval]
+    whole = (min(low for low, _ in intervals), max(high for _, high in intervals)) if intervals else None
+    return replace(worst, measured=median(measured) if measured else None, interval=whole)
+
+
+def seed_pairs(
+    row: Mapping[int | None, float], reference: Mapping[int | None, float]
+) -> dict[int | None, tuple[int | None, int | None]]:
+    """Seed shown -> (seed of the row, seed of the reference)."""
+    if None in row:
+        return {seed: (None, seed) for seed in reference}
+    if None in reference:
+        return {seed: (seed, None) for seed in row}
+    return {seed: (seed, seed) for seed in row if seed in reference}
+
+
+def _gains(
+    row: Summary,
+    reference: Summary,
+    metric: Metric,
+    scores: pd.DataFrame,
+    seeds: Sequence[tuple[int | None, int | None]],
+) -> list[float]:
+    """Gain of every image that both have, for every pair of seeds (of the row, of the reference)."""
+    gains: list[float] = []
+    for own, other in seeds:
+        before = by_image(scores, reference.row, other)
+        after = by_image(scores, row.row, own)
+        gains += [metric.gain(value, before[image]) for image, value in after.items() if image in before]
+    return gains

@@ -1,0 +1,124 @@
+"""Gates in words: the mark of a result and the reason behind it."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from reports import text
+from reports.grid import ROW_COLUMN, Cell, Column, Grid, Mark, plain
+from reports.runs.records import Gate, Json
+from reports.runs.summary import Summary
+
+SIGNS = {"passed": "✓", "failed": "✗", "inconclusive": "~", "not_measured": "–"}
+LEGEND = "Gates: ✓ passed, ✗ failed, ~ inconclusive, – not measured."
+
+_COLUMNS = (
+    ROW_COLUMN,
+    Column("gate", "gate", numeric=False),
+    Column("measured", "measured"),
+    Column("limit", "limit, at most"),
+    Column("unit", "unit", numeric=False, csv_only=True),
+    Column("result", "result", numeric=False),
+    Column("reason", "how", numeric=False),
+)
+
+
+def mark(gate: Gate) -> Mark:
+    """The sign of a gate's result."""
+    return Mark(SIGNS.get(gate.result, "?"), gate.name, reason(gate), gate.result)
+
+
+def reason(gate: Gate) -> str:
+    """Why a gate has its result, in one line."""
+    if gate.measured is None:
+        return str(gate.protocol.get("reason") or "not measured")
+    against = f" of at most {bound(gate.limit, gate.unit)}" if gate.limit is not None else ""
+    how = "; ".join(part for part in (conditions(gate), *doubts(gate)) if part)
+    return f"{quantity(gate.measured, gate.unit)}{against}{f' ({how})' if how else ''}"
+
+
+def doubts(gate: Gate) -> tuple[str, ...]:
+    """The interval of a measurement, and in words what made it doubtful."""
+    interval = ""
+    if gate.interval:
+        low, high = (text.significant(end) for end in gate.interval)
+        interval = text.with_unit(f"95 % interval {low} to {high}", gate.unit)
+    return tuple(part for part in (interval, *_words(gate.protocol.get("unsteady"))) if part)
+
+
+def bound(limit: float | None, unit: str) -> str:
+    """A limit as it was set, with its unit; bytes as MB of 10^6 bytes."""
+    if limit is None:
+        return text.ABSENT
+    return f"{limit / 1e6:g} MB" if unit == "bytes" else text.with_unit(f"{limit:g}", unit)
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A measured value with its unit; bytes as MB of 10^6 bytes."""
+    if value is None:
+        return text.ABSENT
+    if unit == "bytes":
+        return f"{text.megabytes(value)} MB"
+    return text.with_unit(text.significant(value), unit)
+
+
+def conditions(gate: Gate) -> str:
+    """Under which conditions a gate was measured, where the record tells; without the number of runs, which varies."""
+    protocol = gate.protocol
+    image = protocol.get("image")
+    parts = [
+        f"{protocol['name']} protocol" if protocol.get("name") else "",
+        str(protocol.get("quantile") or ""),
+        str(protocol.get("device") or ""),
+        text.count(int(protocol["threads"]), "thread") if _is_count(protocol.get("threads")) else "",
+        str(protocol.get("dtype") or ""),
+        str(protocol.get("layout") or ""),
+        str(protocol.get("runtime") or ""),
+        f"{'×'.join(_words(image))} px" if _words(image) else "",
+        f"in {text.count(int(protocol['tiles']), 'tile')}" if _is_count(protocol.get("tiles")) else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def grid(rows: Sequence[Summary]) -> Grid | None:
+    """Every gate of every row with what was measured and how; None where there are no gates."""
+    return grid_of([(row.row, gate) for row in rows for gate in row.gates])
+
+
+def grid_of(found: Sequence[tuple[str, Gate]]) -> Grid | None:
+    """The same from the name of a row, or of a network, with each of its gates."""
+    lines = tuple(_line(row, gate) for row, gate in found)
+    if not lines:
+        return None
+    return Grid("gates", "Gates, row by row: what was measured, the limit, and how.", _COLUMNS, lines)
+
+
+def _line(row: str, gate: Gate) -> tuple[Cell, ...]:
+    estimate = f"; estimate: {_estimate(gate.estimate)}" if gate.estimate is not None else ""
+    runs = f", {gate.protocol['runs']} runs" if _is_count(gate.protocol.get("runs")) else ""
+    measured = "; ".join((conditions(gate) + runs, *doubts(gate)))
+    how = (measured if gate.measured is not None else reason(gate)) + estimate
+    result = gate.result.replace("_", " ")
+    return (
+        plain(row),
+        plain(gate.name),
+        Cell(gate.measured, quantity(gate.measured, gate.unit)),
+        Cell(gate.limit, bound(gate.limit, gate.unit)),
+        plain(gate.unit),
+        Cell(gate.result, f"{SIGNS.get(gate.result, '?')} {result}"),
+        plain(how),
+    )
+
+
+def _estimate(estimate: Any) -> str:
+    if isinstance(estimate, dict):
+        return ", ".join(f"{name} {value}" for name, value in cast(Json, estimate).items())
+    return " to ".join(_words(estimate)) or str(estimate)
+
+
+def _words(values: Any) -> list[str]:
+    """The items of a JSON list; nothing where it is no list."""
+    return [str(value) for value in cast(list[Any], values)] if isinstance(values, list) else []
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,197 @@
+"""The tables of scores: the ranking, and all metrics of all rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reports import text
+from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
+from reports.metrics import Metric, metric, ordered
+from reports.runs.summary import SPLIT, Summary, complete, environments, latency, ranked
+from reports.tables import costs, gates
+
+MAIN_METRICS = ("psnr", "psnr_spots", "harm", "score", "texture")
+"""Shown in the ranking and as differences; the others have a table of their own."""
+
+
+def ranking(rows: Sequence[Summary], primary: Metric) -> Grid:
+    """Finished rows by the mean of the primary metric over seeds, floor rows apart."""
+    trained = ranked([row for row in rows if not row.is_floor], primary)
+    floors = ranked([row for row in rows if row.is_floor], primary)
+    shown = [metric(name) for name in metric_names(trained + floors, primary) if name in (primary.name, *MAIN_METRICS)]
+    best = _best(trained, shown)
+    return Grid(
+        name="ranking",
+        caption=f"Rows by {primary.label}, mean over seeds of the mean over the test images"
+        + (", with rows that need no training below." if floors else "."),
+        columns=_ranking_columns(shown, primary),
+        lines=tuple(_ranking_line(place, row, shown, primary, best) for place, row in enumerate(trained, 1)),
+        apart=tuple(_ranking_line(None, row, shown, primary, best) for row in floors),
+        notes=(*_ranking_notes(trained), *environment_notes(trained)),
+        sortable=True,
+    )
+
+
+def all_metrics(rows: Sequence[Summary], primary: Metric) -> Grid:
+    """Every metric of every finished row, with its spread over the seeds in the CSV file."""
+    trained = ranked([row for row in rows if not row.is_floor], primary)
+    floors = ranked([row for row in rows if row.is_floor], primary)
+    shown = [metric(name) for name in metric_names(trained + floors, primary)]
+    best = _best(trained, shown)
+    columns = [column for one in shown for column in (_metric_column(one), _spread_column(one, csv_only=True))]
+    return Grid(
+        name="metrics",
+        caption="All metrics, mean over seeds of the mean over the test images.",
+        columns=(ROW_COLUMN, *columns),
+        lines=tuple(_metrics_line(row, shown, best) for row in trained),
+        apart=tuple(_metrics_line(row, shown, best) for row in floors),
+        sortable=True,
+    )
+
+
+def environment_notes(rows: Sequence[Summary]) -> list[str]:
+    """A warning where rows were made in different environments."""
+    found = environments(rows)
+    if len(found) < 2:
+        return []
+    return [f"This table mixes environments: {text.listing(found)}. Part of a difference may come from them."]
+
+
+def metric_names(rows: Sequence[Summary], primary: Metric) -> list[str]:
+    names = {name for row in rows for record in row.finished for name in record.scores.get(SPLIT, {})}
+    return ordered(names | {primary.name}, primary.name)
+
+
+@dataclass(frozen=True)
+class _Top:
+    """The best value of a metric and the next to it; None where no other differs."""
+
+    best: float
+    second: float | None
+
+
+def _best(trained: Sequence[Summary], shown: Sequence[Metric]) -> dict[str, _Top]:
+    """Metric -> the values to set off: the best two of rows with equally many finished seeds, where they differ."""
+    peers = complete(trained)
+    found: dict[str, _Top] = {}
+    for one in shown if len(peers) > 1 else ():
+        values = {value for value in (row.mean(one.name) for row in peers) if value is not None}
+        if len(values) > 1:
+            best, second, *_ = sorted(values, key=one.badness)
+            found[one.name] = _Top(best, second if len(peers) > 2 else None)
+    return found
+
+
+def _ranking_columns(shown: Sequence[Metric], primary: Metric) -> tuple[Column, ...]:
+    metrics = [_metric_column(one) for one in shown]
+    return (
+        Column("rank", "rank"),
+        ROW_COLUMN,
+        metrics[0],
+        _spread_column(primary, csv_only=False),
+        Column("seeds", "seeds", hint="Finished seeds of those planned."),
+        Column("weight_bytes_float32", "file, float32", "MB", hint="Size of the weights, 1 MB = 10^6 bytes."),
+        Column("latency_ms", "latency here", "ms", hint="Time of one image on the machine of this run."),
+        Column("gates", "gates", numeric=False),
+        *metrics[1:],
+        Column("params", "params", hint="Number of parameters."),
+        Column("macs", "MACs", "G", hint="Multiply-adds of convolutions and matrix products."),
+        Column("trained_seconds", "trained", hint="Time of the stages this row trained, all seeds.", csv_only=True),
+        Column("trained_steps", "steps trained", hint="All seeds together.", csv_only=True),
+        Column("reused_steps", "steps reused", hint="Steps whose weights came from the stage store.", csv_only=True),
+    )
+
+
+def _metric_column(one: Metric) -> Column:
+    return Column(one.name, one.label, one.unit, hint=one.meaning)
+
+
+def _spread_column(one: Metric, csv_only: bool) -> Column:
+    hint = f"Highest minus lowest seed of {one.label}."
+    return Column(f"{one.name}_spread", "spread over seeds", one.unit, hint=hint, csv_only=csv_only)
+
+
+def _ranking_line(
+    place: int | None, row: Summary, shown: Sequence[Metric], primary: Metric, best: dict[str, _Top]
+) -> Line:
+    metrics = [_metric_cell(row, one, best) for one in shown]
+    return (
+        Cell(place, text.ABSENT if place is None else str(place)),
+        plain(row.row),
+        metrics[0],
+        _spread_cell(row, primary),
+        _seeds_cell(row),
+        *_budget_cells(row),
+        *metrics[1:],
+        *_size_cells(row),
+        *_training_cells(row),
+    )
+
+
+def _seeds_cell(row: Summary) -> Cell:
+    if row.is_floor:
+        return Cell(None, text.ABSENT)
+    done = len(row.finished)
+    return Cell(done, str(done) if done == row.planned else f"{done} of {row.planned}")
+
+
+def _metric_cell(row: Summary, one: Metric, best: dict[str, _Top]) -> Cell:
+    mean = row.mean(one.name)
+    top = None if row.is_floor or mean is None else best.get(one.name)
+    shown = Cell(mean, text.number(mean, one.decimals))
+    return replace(shown, best=mean == top.best, second=mean == top.second) if top else shown
+
+
+def _spread_cell(row: Summary, one: Metric) -> Cell:
+    value = row.spread(one.name)
+    return Cell(value, text.number(value, one.difference_decimals))
+
+
+def _budget_cells(row: Summary) -> Line:
+    """File, latency and gates: what the limits are about."""
+    here = latency(row)
+    size = row.model.weight_bytes.get("float32") if row.model else None
+    measured = here.measured if here else None
+    marks = tuple(gates.mark(gate) for gate in row.gates)
+    results = "; ".join(f"{gate.name} {gate.result}" for gate in row.gates)
+    return (
+        Cell(size, text.megabytes(size)),
+        Cell(measured, text.significant(measured), hint=gates.conditions(here) if here else ""),
+        Cell(results, " ".join(f"{one.sign} {one.name}" for one in marks) or text.ABSENT, marks=marks),
+    )
+
+
+def _size_cells(row: Summary) -> Line:
+    params, macs = (row.model.params, row.model.macs) if row.model else (None, None)
+    return Cell(params, text.number(params, 0)), Cell(macs, text.giga(macs))
+
+
+def _training_cells(row: Summary) -> Line:
+    if row.is_floor:
+        return (Cell(None, text.ABSENT),) * 3
+    cost = costs.cost(row)
+    return (
+        Cell(cost.trained_seconds, text.duration(cost.trained_seconds)),
+        Cell(cost.trained_steps, text.number(cost.trained_steps, 0)),
+        Cell(cost.reused_steps, text.number(cost.reused_steps, 0)),
+    )
+
+
+def _ranking_notes(trained: Sequence[Summary]) -> list[str]:
+    notes: list[str] = []
+    peers = complete(trained)
+    if len(peers) > 1:
+        notes.append(f"Bold and tinted: best of the rows with {text.count(len(peers[0].finished), 'finished seed')}.")
+    if any(row.gates for row in trained):
+        notes.append(gates.LEGEND)
+    protocols = sorted({gates.conditions(gate) for gate in map(latency, trained) if gate})
+    if protocols:
+        notes.append(f"Latency here: time of one image; {'; '.join(protocols)}.")
+    shapes = sorted({row.model.macs_shape for row in trained if row.model and row.model.macs_shape})
+    if shapes:
+        notes.append(f"MACs for an input of {', '.join('×'.join(map(str, shape)) for shape in shapes)}.")
+    return notes
+
+
+def _metrics_line(row: Summary, shown: Sequence[Metric], best: dict[str, _Top]) -> Line:
+    cells = [cell for one in shown for cell in (_metric_cell(row, one, best), _spread_cell(row, one))]
+    return (plain(row.row), *cells)
