@@ -3,7 +3,7 @@
 Disk is the interface: this package reads what a run left behind (`plan.json`, `record.json`, `scores.csv`, `curve.csv`,
 images) and imports nothing of the harness, so any record can be reported on any machine, without the networks.
 
-    runs         files -> Results: what finished, what did not and why; one Summary a row: means over seeds, cost
+    results      files -> Results: what finished, what did not and why; one Summary a row: means over seeds, cost
     statistics   scores of seeds x images -> intervals, and words for them; do such intervals hold?
     claims       what an experiment states -> holds, refuted, not resolved; numbers that a Markdown file quotes
     tables       numbers -> Grids: columns, cells, captions
@@ -37,7 +37,7 @@ def write(source: Path) -> Path:
     """
     # Late, so that naming the error or this function costs no pandas and no matplotlib.
     from reports.pages import files, measure_page, page, search_page
-    from reports.runs import load
+    from reports.results import load
 
     if source.is_file():
         return files.save(measure_page.build(source), source.with_name(f"{source.stem}_report"))
@@ -52,6 +52,6 @@ def first_examples(run: Path) -> tuple[str, ...]:
     Raises: `ReportError` where `run` is no run folder.
     """
     from reports.figures import examples
-    from reports.runs import load
+    from reports.results import load
 
     return examples.first_examples(load.load(run))

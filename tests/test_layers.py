@@ -31,7 +31,7 @@ FLOORS = [
 REPORT_FLOORS = [
     {"text"},
     {"metrics", "grid"},
-    {"runs"},
+    {"results"},
     {"statistics"},
     {"tables", "figures"},
     {"claims", "comparison"},

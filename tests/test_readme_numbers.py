@@ -6,8 +6,8 @@ import pytest
 
 from reports.claims.judging import judge
 from reports.claims.quotes import check
-from reports.runs.load import load
-from reports.runs.summary import summaries
+from reports.results.load import load
+from reports.results.summary import summaries
 
 ROOT = Path(__file__).parents[1]
 

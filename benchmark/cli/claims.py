@@ -58,8 +58,8 @@ def command(folder: Path | None, check: bool, texts: tuple[Path, ...]) -> int:
 def _show_claims(folder: Path) -> bool:
     """Print the claims of a run. Returns: whether all are as expected."""
     from reports.claims.judging import judge
-    from reports.runs.load import load
-    from reports.runs.summary import summaries
+    from reports.results.load import load
+    from reports.results.summary import summaries
 
     results = load(folder)
     judged = judge(results, summaries(results))

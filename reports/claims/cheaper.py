@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reports import text
-from reports.runs.records import Gate
-from reports.runs.summary import Summary
+from reports.results.records import Gate
+from reports.results.summary import Summary
 from reports.tables import gates
 
 MACS = "macs"

@@ -12,9 +12,9 @@ from reports import metrics, text
 from reports.claims.cheaper import compare_costs, find_gate, how_to_measure
 from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import Metric
-from reports.runs.records import Results
-from reports.runs.stated import Better, Claim, Equivalent, Form, Front, Within
-from reports.runs.summary import Summary
+from reports.results.records import Results
+from reports.results.stated import Better, Claim, Equivalent, Form, Front, Within
+from reports.results.summary import Summary
 from reports.statistics.gains import Gain, Gains, Unknown, gains_of
 from reports.tables import gates
 

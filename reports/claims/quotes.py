@@ -28,9 +28,9 @@ from typing import TypeVar
 
 from reports import ReportError, metrics
 from reports.claims.judging import SIGNS, judge
-from reports.runs import load
-from reports.runs.records import Results
-from reports.runs.summary import Summary, difference, image_count, summaries
+from reports.results import load
+from reports.results.records import Results
+from reports.results.summary import Summary, difference, image_count, summaries
 from reports.statistics.gains import Unknown, gains_of
 from reports.tables.costs import cost
 

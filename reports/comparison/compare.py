@@ -9,11 +9,11 @@ from reports.comparison.departures import departures
 from reports.comparison.opposed import Opposed, opposed
 from reports.grid import Grid
 from reports.metrics import Metric
-from reports.runs.load import load
-from reports.runs.merged import merged, named, row_name
-from reports.runs.records import Results
-from reports.runs.scored_images import evidence, mismatch, scored_images
-from reports.runs.summary import BASE, SPLIT, Summary, summaries
+from reports.results.load import load
+from reports.results.merged import merged, named, row_name
+from reports.results.records import Results
+from reports.results.scored_images import evidence, mismatch, scored_images
+from reports.results.summary import BASE, SPLIT, Summary, summaries
 from reports.tables import score_tables
 from reports.tables.provenance import problems
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from reports import text
-from reports.runs.records import Gate, Json, Record, Results
-from reports.runs.settings import section, unequal
+from reports.results.records import Gate, Json, Record, Results
+from reports.results.settings import section, unequal
 from reports.tables import gates
 
 _MOST = 6

@@ -10,11 +10,11 @@ from reports.comparison import unranked as left_out
 from reports.comparison.unranked import Unranked
 from reports.grid import Column, Grid, plain
 from reports.metrics import Metric
-from reports.runs.load import load
-from reports.runs.merged import merged, named, restricted, row_name
-from reports.runs.records import Results
-from reports.runs.scored_images import ScoredImages, description, mismatch, scored_images
-from reports.runs.summary import SPLIT, summaries
+from reports.results.load import load
+from reports.results.merged import merged, named, restricted, row_name
+from reports.results.records import Results
+from reports.results.scored_images import ScoredImages, description, mismatch, scored_images
+from reports.results.summary import SPLIT, summaries
 from reports.tables import score_tables
 
 _FOLDER = Column("folder", "folder", numeric=False)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
-from reports.runs.records import Results
-from reports.runs.summary import Difference, Summary, difference, image_scores, ranked
+from reports.results.records import Results
+from reports.results.summary import Difference, Summary, difference, image_scores, ranked
 from reports.statistics.verdicts import MEANINGS, Verdict, contrast
 
 

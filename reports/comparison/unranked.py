@@ -7,8 +7,8 @@ from pathlib import Path
 from reports import text
 from reports.grid import Column, Grid, plain
 from reports.metrics import Metric
-from reports.runs.records import Problem, Results
-from reports.runs.summary import Summary, summaries
+from reports.results.records import Problem, Results
+from reports.results.summary import Summary, summaries
 
 _COLUMNS = (
     Column("row", "row", numeric=False, heads_row=True),

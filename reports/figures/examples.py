@@ -18,8 +18,8 @@ import pandas as pd
 
 from reports.figures import pictures
 from reports.metrics import Metric, metric
-from reports.runs.records import Results
-from reports.runs.summary import BASE, IDENTITY, Summary, by_image, complete, image_scores, ranked, summaries
+from reports.results.records import Results
+from reports.results.summary import BASE, IDENTITY, Summary, by_image, complete, image_scores, ranked, summaries
 from reports.text import number, printable, with_unit
 
 BUDGET_BYTES = 8_000_000

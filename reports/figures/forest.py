@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from reports.figures.drawing import COLOURS, INK, QUIET, canvas
 from reports.figures.run_figures import with_bracketed_unit
 from reports.metrics import Metric
-from reports.runs.summary import Difference
+from reports.results.summary import Difference
 from reports.statistics.verdicts import Verdict
 from reports.text import printable
 

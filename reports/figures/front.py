@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from reports import text
 from reports.figures.run_figures import Point, labelled
 from reports.metrics import Metric
-from reports.runs.summary import Summary, latency
+from reports.results.summary import Summary, latency
 
 WIDTH, HEIGHT = 820, 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 806, 22, 402

@@ -13,8 +13,8 @@ from reports import text
 from reports.figures.drawing import COLOURS, QUIET, Drawing, canvas, render
 from reports.figures.run_figures import with_bracketed_unit
 from reports.metrics import Metric
-from reports.runs.records import Results
-from reports.runs.summary import BASE, IDENTITY, Summary, by_image, image_scores, seed_pairs
+from reports.results.records import Results
+from reports.results.summary import BASE, IDENTITY, Summary, by_image, image_scores, seed_pairs
 
 _NAMED = 3
 

@@ -18,7 +18,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from reports.figures.drawing import COLOURS, INK, MARKERS, QUIET, canvas, label_points, logarithmic_x
 from reports.metrics import Metric
-from reports.runs.summary import BASE, Summary, latency
+from reports.results.summary import BASE, Summary, latency
 from reports.text import megabytes, printable, with_unit
 
 _CURVE_POINTS = 120

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from reports.figures.drawing import COLOURS, INK, canvas, logarithmic_x
 from reports.figures.run_figures import with_bracketed_unit
 from reports.metrics import Metric
-from reports.runs.trials import Trial
+from reports.results.trials import Trial
 from reports.text import printable
 
 _MOST_PANELS = 8

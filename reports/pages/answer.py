@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from reports import text
 from reports.metrics import Metric
-from reports.runs.records import Problem, Results
-from reports.runs.summary import BASE, IDENTITY, Summary, complete, difference, image_count, latency, ranked
+from reports.results.records import Problem, Results
+from reports.results.summary import BASE, IDENTITY, Summary, complete, difference, image_count, latency, ranked
 from reports.statistics.verdicts import MEANINGS, Verdict, contrast
 from reports.tables import gates
 

@@ -10,7 +10,7 @@ from reports.figures.forest import forest
 from reports.grid import Grid
 from reports.pages import files
 from reports.pages.plain_page import PlainPage, Section
-from reports.runs.summary import Summary, image_count, ranked, summaries
+from reports.results.summary import Summary, image_count, ranked, summaries
 from reports.tables import gates, provenance, score_tables
 
 

@@ -10,7 +10,7 @@ from reports.figures.drawing import Drawing, render, style
 from reports.figures.latency_figure import Timing, latency_bars
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.pages.plain_page import PlainPage, Section
-from reports.runs.records import Json, gate_from
+from reports.results.records import Json, gate_from
 from reports.tables import gates, provenance
 
 SCHEMA = 2

@@ -15,11 +15,11 @@ from reports.grid import Grid
 from reports.metrics import Metric
 from reports.pages.answer import Answer, answer
 from reports.pages.outlook import outlook
-from reports.runs import tuned
-from reports.runs.load import tuning_of
-from reports.runs.progress import still_to_come
-from reports.runs.records import Results
-from reports.runs.summary import (
+from reports.results import tuned
+from reports.results.load import tuning_of
+from reports.results.progress import still_to_come
+from reports.results.records import Results
+from reports.results.summary import (
     BASE,
     Summary,
     complete,

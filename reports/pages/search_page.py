@@ -11,9 +11,9 @@ from reports.figures.drawing import Drawing, render, style
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
 from reports.pages.plain_page import PlainPage, Section
-from reports.runs import load
-from reports.runs.records import Record
-from reports.runs.trials import TRIALS, Trial, Trials, read
+from reports.results import load
+from reports.results.records import Record
+from reports.results.trials import TRIALS, Trial, Trials, read
 from reports.tables import gates, provenance
 
 BEST = "best.yaml"

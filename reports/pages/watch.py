@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports.pages import files, page
-from reports.runs import load
-from reports.runs.progress import missing, planned
+from reports.results import load
+from reports.results.progress import missing, planned
 
 _SOURCES = ("plan.json", "experiment.yaml", "*/record.json", "*/seed*/record.json", "*/curve.csv", "*/seed*/curve.csv")
 

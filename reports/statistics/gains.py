@@ -6,8 +6,8 @@ from functools import partial
 
 from reports import text
 from reports.metrics import Metric
-from reports.runs.records import Results
-from reports.runs.summary import BASE, Summary
+from reports.results.records import Results
+from reports.results.summary import BASE, Summary
 from reports.statistics.intervals import FEWEST_SEEDS
 from reports.statistics.verdicts import Verdict, contrast
 

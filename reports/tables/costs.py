@@ -7,8 +7,8 @@ from statistics import fmean
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric, ordered
-from reports.runs.records import Record, Stage
-from reports.runs.summary import Summary
+from reports.results.records import Record, Stage
+from reports.results.summary import Summary
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import numpy as np
 from reports import text
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric, ordered
-from reports.runs.records import Results
-from reports.runs.summary import IDENTITY, SPLIT, by_image, image_scores
+from reports.results.records import Results
+from reports.results.summary import IDENTITY, SPLIT, by_image, image_scores
 
 _WITHOUT_MEANING = frozenset({"harm", "fixed_share"})
 """Of an untouched image they are 0 by definition."""

@@ -7,8 +7,8 @@ from statistics import median
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric
-from reports.runs.records import Results
-from reports.runs.summary import BASE, Difference, Summary, difference, image_scores, ranked
+from reports.results.records import Results
+from reports.results.summary import BASE, Difference, Summary, difference, image_scores, ranked
 from reports.statistics.intervals import FEWEST_SEEDS
 from reports.statistics.verdicts import MEANINGS, Verdict, verdicts
 from reports.tables.score_tables import MAIN_METRICS, environment_notes, metric_names

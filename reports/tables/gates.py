@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Mark, plain
-from reports.runs.records import Gate, Json
-from reports.runs.summary import Summary
+from reports.results.records import Gate, Json
+from reports.results.summary import Summary
 
 SIGNS = {"passed": "✓", "failed": "✗", "inconclusive": "~", "not_measured": "–"}
 LEGEND = "Gates: ✓ passed, ✗ failed, ~ inconclusive, – not measured."

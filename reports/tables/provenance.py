@@ -5,8 +5,8 @@ from typing import cast
 
 from reports import text
 from reports.grid import Cell, Column, Grid, plain
-from reports.runs.records import Json, Results
-from reports.runs.summary import Summary
+from reports.results.records import Json, Results
+from reports.results.summary import Summary
 
 _FIELDS = {
     "command": "command",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric, ordered
-from reports.runs.summary import SPLIT, Summary, complete, environments, latency, ranked
+from reports.results.summary import SPLIT, Summary, complete, environments, latency, ranked
 from reports.tables import costs, gates
 
 MAIN_METRICS = ("psnr", "psnr_spots", "harm", "score", "texture")

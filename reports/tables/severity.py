@@ -10,8 +10,8 @@ from statistics import fmean
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric
-from reports.runs.records import Results
-from reports.runs.summary import IDENTITY, Summary, by_image, image_scores, ranked
+from reports.results.records import Results
+from reports.results.summary import IDENTITY, Summary, by_image, image_scores, ranked
 
 _PSNR = metric("psnr")
 _NAMES = ("mild", "medium", "severe")

@@ -16,8 +16,8 @@ from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.merge import fields_at
 from benchmark.experiment.plan import Environment, Plan, make_plan, settings_id
 from benchmark.registry import Registry
-from reports.runs.records import plan_from
-from reports.runs.stated import Better, Equivalent, Front, Within
+from reports.results.records import plan_from
+from reports.results.stated import Better, Equivalent, Front, Within
 
 ROOT = Path(__file__).parents[2]
 CLAIMING = ("seed_claims", "seed_claims_contest")

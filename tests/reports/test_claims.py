@@ -13,10 +13,10 @@ from reports import ReportError
 from reports.claims.judging import Judged, comparisons, grid, judge, place
 from reports.grid import on_page
 from reports.metrics import metric
-from reports.runs.load import load
-from reports.runs.records import Results
-from reports.runs.stated import claims_from
-from reports.runs.summary import summaries
+from reports.results.load import load
+from reports.results.records import Results
+from reports.results.stated import claims_from
+from reports.results.summary import summaries
 from reports.statistics.gains import gains_of
 
 Run = Callable[..., Path]

@@ -8,9 +8,9 @@ import pytest
 
 from reports import metrics
 from reports.pages.page import build
-from reports.runs.load import load, tuning_of
-from reports.runs.summary import summaries
-from reports.runs.tuned import tuning
+from reports.results.load import load, tuning_of
+from reports.results.summary import summaries
+from reports.results.tuned import tuning
 from reports.tables import learning
 
 PSNR = metrics.metric("psnr")

@@ -5,8 +5,8 @@ import shutil
 
 from reports.metrics import metric
 from reports.pages.answer import answer
-from reports.runs.load import load
-from reports.runs.summary import summaries
+from reports.results.load import load
+from reports.results.summary import summaries
 from reports.tables.differences import reading
 
 

@@ -18,8 +18,8 @@ from reports.figures.front import HEIGHT, WIDTH, front
 from reports.figures.image_differences import image_differences, mean_gains
 from reports.figures.run_figures import points
 from reports.metrics import metric
-from reports.runs.load import load
-from reports.runs.summary import ranked, summaries
+from reports.results.load import load
+from reports.results.summary import ranked, summaries
 from reports.tables.degradation import degradation, spots_shares
 from reports.tables.severity import by_severity, thirds
 

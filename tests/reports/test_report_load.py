@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from reports import ReportError, write
-from reports.runs.load import load
+from reports.results.load import load
 
 
 def reasons(results):

@@ -8,8 +8,8 @@ import pytest
 
 from reports.grid import on_page
 from reports.metrics import metric
-from reports.runs.load import load
-from reports.runs.summary import complete, difference, image_scores, ranked, summaries
+from reports.results.load import load
+from reports.results.summary import complete, difference, image_scores, ranked, summaries
 from reports.statistics.verdicts import verdicts
 from reports.tables import costs, differences, score_tables
 

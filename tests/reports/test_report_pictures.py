@@ -17,8 +17,8 @@ from reports.figures.drawing import canvas, label_points, style
 from reports.figures.examples import BUDGET_BYTES, chosen, examples
 from reports.figures.run_figures import labelled, points, thinned
 from reports.metrics import metric
-from reports.runs.load import load
-from reports.runs.summary import summaries
+from reports.results.load import load
+from reports.results.summary import summaries
 
 
 def examples_of(run):

@@ -9,8 +9,8 @@ from benchmark.cli.report import command
 from reports import ReportError, write
 from reports.pages import files
 from reports.pages.watch import watch
-from reports.runs.load import load
-from reports.runs.progress import still_to_come
+from reports.results.load import load
+from reports.results.progress import still_to_come
 
 ROWS = {"base": None, "heads.a": "heads"}
 

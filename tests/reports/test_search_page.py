@@ -8,7 +8,7 @@ import pytest
 from reports import ReportError, write
 from reports.metrics import metric
 from reports.pages import search_page
-from reports.runs.trials import read
+from reports.results.trials import read
 
 HEADER = [
     "trial", "status", "psnr", "protocol.psnr.lr", "model.head", "steps_trained", "steps_reused", "seconds", "message",

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from reports.metrics import metric
-from reports.runs.branches import branches
-from reports.runs.load import load
-from reports.runs.records import PlannedStage, PlanRow
-from reports.runs.summary import summaries
+from reports.results.branches import branches
+from reports.results.load import load
+from reports.results.records import PlannedStage, PlanRow
+from reports.results.summary import summaries
 from reports.statistics.intervals import compare
 from reports.statistics.verdicts import MEANINGS, contrast, verdicts
 

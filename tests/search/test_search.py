@@ -21,7 +21,7 @@ from benchmark.search.dispatch import Dispatcher, Planner
 from benchmark.search.results import _laid_over
 from benchmark.search.search import Outcome, SearchStarted, Setup, TrialFinished, run_search
 from benchmark.search.study import open_study, take_up
-from reports.runs.records import record_from
+from reports.results.records import record_from
 
 SetUp = Callable[..., Setup]
 WIDTH = ("protocol.coarse.lr: {choices: [1e-3, 2e-3]}", "model.backbone.width: {choices: [4, 16]}")

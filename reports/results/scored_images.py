@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reports import text
-from reports.runs.records import Results
-from reports.runs.settings import section
-from reports.runs.summary import IDENTITY, SPLIT
+from reports.results.records import Results
+from reports.results.settings import section
+from reports.results.summary import IDENTITY, SPLIT
 
 _TOLERANCE = 1e-4
 """Relative and absolute: metrics in float32 differ so much between devices and versions of torch."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric
-from reports.runs.records import Json
+from reports.results.records import Json
 
 
 @dataclass(frozen=True)

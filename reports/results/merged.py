@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from reports.runs.records import PlanRow, Record, Results
-from reports.runs.summary import SPLIT
+from reports.results.records import PlanRow, Record, Results
+from reports.results.summary import SPLIT
 
 _SAME_FLOOR = 1e-6
 

@@ -14,7 +14,7 @@ from statistics import fmean, median
 import pandas as pd
 
 from reports.metrics import Metric
-from reports.runs.records import Gate, Model, PlanRow, Record, Results
+from reports.results.records import Gate, Model, PlanRow, Record, Results
 
 BASE = "base"
 IDENTITY = "identity"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reports import text
-from reports.runs.records import Problem, Results
+from reports.results.records import Problem, Results
 
 MISSING = "missing"
 _MOST_ROWS = 8
