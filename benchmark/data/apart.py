@@ -14,6 +14,12 @@ from benchmark.files import read_json, write_json
 _FILE = "digests.json"
 
 
+def shared_subjects(splits: Mapping[str, Source]) -> dict[tuple[str, str], frozenset[str]]:
+    """What two splits show both, by the names of the splits: files, groups, faces, as far as sources know them."""
+    both = {(one, other): splits[one].subjects & splits[other].subjects for one, other in combinations(splits, 2)}
+    return {pair: subjects for pair, subjects in both.items() if subjects}
+
+
 def check_contents(row: str, splits: Mapping[str, Source]) -> None:
     """Raise DataError if two splits share an image, degraded or target, naming both pairs.
 

@@ -1,13 +1,16 @@
 """Which degraded image belongs to which target: by equal names, by templates of names, by a CSV file."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data.files import images_in
 from benchmark.data.table import image_name, read_table
 from benchmark.errors import DataError
+
+Fields = tuple[str, ...]
+"""What a template's fields stand for in one name."""
 
 LAYOUTS: Mapping[str, tuple[str, str]] = {
     "contest": ("image", "groundtruth"),  # the retouching contest, AI Studio 1022
@@ -43,7 +46,7 @@ def by_templates(folders: tuple[Path, Path], templates: tuple[str, str]) -> list
 
     Degraded first in both arguments; both folders may be the same. A pair is named by its fields, joined by `_`; images
     that do not fit the template are passed over. Raises DataError for templates without a field or with different
-    ones, for templates that fit nothing, or two images alike, and for images without partner.
+    ones, for templates that fit nothing, or two images alike, for images without partner, and for pairs of one name.
     """
     patterns = [_pattern(template) for template in templates]
     if patterns[0].groupindex.keys() != patterns[1].groupindex.keys():
@@ -53,7 +56,9 @@ def by_templates(folders: tuple[Path, Path], templates: tuple[str, str]) -> list
     fields = sorted(patterns[0].groupindex, key=patterns[0].groupindex.__getitem__)
     sides = zip(folders, templates, patterns, strict=True)
     found = [_fitting(folder, template, pattern, fields) for folder, template, pattern in sides]
-    return _matched(folders[0], found[0], folders[1], found[1])
+    _check_names(found)
+    named = [{_joined(values): file for values, file in side.items()} for side in found]
+    return _matched(folders[0], named[0], folders[1], named[1])
 
 
 def by_csv(file: Path) -> list[PairedFiles]:
@@ -91,6 +96,23 @@ def _matched(
     return [PairedFiles(name, degraded_files[name], target_files[name]) for name in sorted(degraded_files)]
 
 
+def _check_names(sides: Iterable[Mapping[Fields, Path]]) -> None:
+    """Raise DataError where other fields would give a pair the same name."""
+    named: dict[str, Fields] = {}
+    for side in sides:
+        for values, file in side.items():
+            other = named.setdefault(_joined(values), values)
+            if other != values:
+                raise DataError(
+                    f"{file}: its fields {values} and the fields {other} of another image give one name, "
+                    f"{_joined(values)!r}; pair them by a CSV file"
+                )
+
+
+def _joined(values: Fields) -> str:
+    return "_".join(values)
+
+
 def _pattern(template: str) -> re.Pattern[str]:
     """`{id}_noisy` as a regular expression over the name of an image, which has its folder but no suffix."""
     pieces = re.split(r"\{(\w+)\}", template)
@@ -101,14 +123,14 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("".join(parts))
 
 
-def _fitting(folder: Path, template: str, pattern: re.Pattern[str], fields: list[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def _fitting(folder: Path, template: str, pattern: re.Pattern[str], fields: list[str]) -> dict[Fields, Path]:
+    found: dict[Fields, Path] = {}
     for name, file in images_in(folder).items():
         if match := pattern.fullmatch(name):
-            key = "_".join(match[field] for field in fields)
-            if key in found:
-                raise DataError(f"{file}: {found[key].name} fits the template {template!r} with the same fields")
-            found[key] = file
+            values = tuple(match[field] for field in fields)
+            if values in found:
+                raise DataError(f"{file}: {found[values].name} fits the template {template!r} with the same fields")
+            found[values] = file
     if not found:
         raise DataError(f"{folder}: no image name fits the template {template!r}")
     return found

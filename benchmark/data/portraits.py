@@ -112,7 +112,7 @@ def _read_mask(file: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
     """How much of each pixel is skin, in [0, 1], at the size of the picture."""
     mask = Image.fromarray(read_image(file)).convert("L")
     height, width = shape
-    if abs(mask.width * height - mask.height * width) > max(width, height):  # a pixel of rounding
+    if abs(mask.width * height - mask.height * width) > max(shape + mask.size):  # a pixel of rounding
         raise DataError(f"{file}: the mask is {mask.width}x{mask.height} pixels, its picture {width}x{height}")
     bare = np.divide(np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR)), 255, dtype=np.float32)
     if not (bare > 0.5).any():

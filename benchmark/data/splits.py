@@ -65,10 +65,17 @@ def chosen_names(files: Mapping[str, Sequence[Path]], splitting: Splitting, defa
 
 
 def read_groups(file: Path | None, names: Iterable[str]) -> dict[str, str]:
-    """The group of each image from a CSV file with columns `image,group`. Raises DataError if an image is missing."""
+    """The group of each image from a CSV file with columns `image,group`.
+
+    Raises DataError if an image is missing, or stands there with two groups.
+    """
     if file is None:
         return {}
-    groups = {image_name(line["image"]): line["group"] for line in read_table(file, ("image", "group"))}
+    groups: dict[str, str] = {}
+    for line in read_table(file, ("image", "group")):
+        name, group = image_name(line["image"]), line["group"]
+        if groups.setdefault(name, group) != group:
+            raise DataError(f"{file}: {name!r} is in {groups[name]!r} and in {group!r}; an image belongs to one group")
     lost = [name for name in names if name not in groups]
     if lost:
         raise DataError(f"{file}: no group for {lost[0]!r} ({len(lost)} images without one); add a line for each")

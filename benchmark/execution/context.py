@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data import Source
-from benchmark.data.apart import check_contents
+from benchmark.data.apart import check_contents, shared_subjects
 from benchmark.data.cache import cache_folder, cached
 from benchmark.data.open import open_source
 from benchmark.data.parallel import usable_cores
@@ -51,12 +51,11 @@ def _check_apart(row: str, splits: Mapping[str, Source]) -> None:
     for first, second in (("train", "test"), ("val", "test"), ("train", "val")):
         if splits[first].fingerprint == splits[second].fingerprint:
             raise DataError(f"row {row}: data.{first} and data.{second} are the same images; give each its own")
-        shared = splits[first].subjects & splits[second].subjects
-        if shared:
-            raise DataError(
-                f"row {row}: data.{first} and data.{second} share {len(shared)} subjects, e.g. {min(shared)!r}; "
-                "give them different seeds, splits or folders"
-            )
+    for (first, second), shared in shared_subjects(splits).items():
+        raise DataError(
+            f"row {row}: data.{first} and data.{second} share {len(shared)} subjects, e.g. {min(shared)!r}; "
+            "give them different seeds, splits or folders"
+        )
 
 
 def cache_sources(

@@ -119,6 +119,20 @@ def test_the_data_of_an_experiment(call: Call, experiment_file: Path) -> None:
     assert "val: picture_00 = test: picture_00: pixel by pixel" in out
 
 
+def test_shared_subjects_and_sizes_of_an_experiment(
+    call: Call, experiment_file: Path, pairs: Path, tmp_path: Path
+) -> None:
+    """What `run` would refuse spoils a comparison: a folder used twice; a pair of two sizes is called that, by name."""
+    shutil.copytree(pairs, tmp_path / "own")
+    text = experiment_file.read_text().replace(str(pairs), "own")
+    file = tmp_path / "own/train/target/picture_01.png"
+    Image.open(file).resize((80, 80)).save(file)
+    experiment_file.write_text(text.replace("/val/degraded", "/test/degraded").replace("/val/target", "/test/target"))
+    code, out, _ = call("data", "check", experiment_file, "--output", "audit")
+    assert code == 1 and "the same subjects in two splits (1)" in out and "val and test: 6 in both, e.g." in out
+    assert "sizes differ within a pair (1)" in out and "train: picture_01: degraded" in out
+
+
 def test_files_of_an_experiment_are_looked_at(call: Call, experiment_file: Path, pairs: Path, tmp_path: Path) -> None:
     """What its files say of themselves is told as for two folders: here a JPEG among the targets."""
     shutil.copytree(pairs, tmp_path / "own")

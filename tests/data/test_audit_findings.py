@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFilter
 
 from benchmark.data import Source
 from benchmark.data.audit import Finding
@@ -35,7 +35,7 @@ def audit(folder: Path) -> Audit:
     def run() -> dict[str, Finding]:
         folders = match(folder / "degraded", folder / "target")
         measured = [measure_files(folders.pairs, index) for index in range(len(folders.pairs))]
-        return {finding.check: finding for finding in find_all(measured, folders)}
+        return {finding.check: finding for finding in find_all(measured, folders, {})}
 
     return run
 
@@ -113,13 +113,21 @@ def test_one_face_in_two_splits_spoils_a_comparison() -> None:
     """The same faces in train and test are found across splits, with the names of both."""
     faces: Source = SyntheticFaces(preset="severe", count=2, size=64, seed=1)
     sources = (("train", faces), ("test", SyntheticFaces(preset="severe", count=3, size=64, seed=1)))
-    findings = find_all([measure_sources(sources, index) for index in range(5)], None)
+    findings = find_all([measure_sources(sources, index) for index in range(5)], None, {})
     (across,) = [finding for finding in findings if finding.check == "across"]
     assert across.severity == "spoils"
     assert [case.pair for case in across.cases] == [
         "train: face_0000 = test: face_0000",
         "train: face_0001 = test: face_0001",
     ]
+
+
+def test_pairs_that_only_lack_detail_are_sound(audit: Audit, folder: Path) -> None:
+    """Strong blur is neither a shift nor another picture, and equal images are called equal alone."""
+    for file in (folder / "target").iterdir():
+        Image.open(file).filter(ImageFilter.GaussianBlur(5)).save(folder / "degraded" / file.name)
+    (folder / "degraded/face_0000.png").write_bytes((folder / "target/face_0000.png").read_bytes())
+    assert set(audit()) <= {"equal", "psnr"} and len(audit()["equal"].cases) == 1
 
 
 def test_copies_stay_in_one_split(folder: Path) -> None:
@@ -190,5 +198,5 @@ def test_jpeg_is_told_without_comparing_all_pairs(folder: Path) -> None:
         Alone(**{field.name: getattr(replace(one, block_grid=True), field.name) for field in fields(one)})
         for one in measured
     ]
-    (jpeg,) = [finding for finding in find_all(alone, None) if finding.check == "jpeg"]
+    (jpeg,) = [finding for finding in find_all(alone, None, {}) if finding.check == "jpeg"]
     assert [case.detail for case in jpeg.cases] == ["saved as JPEG"] * len(pairs)

@@ -152,6 +152,16 @@ def test_masks_say_where_the_skin_is(folder: Path, tmp_path: Path) -> None:
     assert source.fingerprint != before != CleanFolder(folder, "severe").fingerprint
 
 
+def test_a_mask_of_the_picture_as_it_was_fits_the_reduced_one(tmp_path: Path) -> None:
+    """A picture of odd sides is reduced with rounding; its mask of full size has its shape all the same."""
+    rng = np.random.default_rng(0)
+    for kind, pixels in (("faces", rng.integers(90, 200, (403, 302, 3))), ("masks", np.full((403, 302, 3), 255))):
+        (tmp_path / kind).mkdir()
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / kind / "anna.png")
+    source = CleanFolder(tmp_path / "faces", mask_folder=tmp_path / "masks", size=64)
+    assert source.read(0).target.shape == (85, 64, 3)
+
+
 def test_bad_masks_are_told(folder: Path, tmp_path: Path) -> None:
     """A missing mask, one of another shape, one without skin: each is named."""
     masks = tmp_path / "masks"

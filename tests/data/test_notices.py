@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmark.data.cache import cached
-from benchmark.data.notices import depth_notices, is_sixteen_bit
+from benchmark.data.notices import bits_of, depth_notices
 from benchmark.data.sources.noise import Noise
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
@@ -30,12 +30,12 @@ def test_sixteen_bits_are_seen_in_the_header(tmp_path: Path) -> None:
     Image.fromarray(ramp).save(tmp_path / "grey.png")
     Image.fromarray(ramp).save(tmp_path / "grey.tif")
     save_deep_colour(tmp_path / "colour.png")
-    assert all(is_sixteen_bit(tmp_path / name) for name in ("grey.png", "grey.tif", "colour.png"))
+    assert all(bits_of(tmp_path / name) == 16 for name in ("grey.png", "grey.tif", "colour.png"))
     for suffix in ("png", "tif", "jpg", "webp", "bmp"):
         Image.new("RGB", (8, 8)).save(tmp_path / f"flat.{suffix}")
-        assert not is_sixteen_bit(tmp_path / f"flat.{suffix}")
+        assert bits_of(tmp_path / f"flat.{suffix}") == 8
     (tmp_path / "text.png").write_text("text")
-    assert not is_sixteen_bit(tmp_path / "text.png")
+    assert bits_of(tmp_path / "text.png") == 8
 
 
 def test_a_source_with_such_images_tells_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmark.data.files import read_image
+from benchmark.data.notices import bits_of
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError
 
@@ -208,3 +209,69 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     exif[274] = 6
     Image.new("RGB", (8, 4)).save(file, exif=exif)
     assert read_image(file).shape == (8, 4, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "P", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_tiff_is_read_as_turned_png(tmp_path: Path, mode: str, orientation: int) -> None:
+    """Plain TIFF of every mode is turned upright as it should be: like the pixels turned by hand."""
+    rng = np.random.default_rng(orientation)
+    image = Image.fromarray(rng.integers(0, 256, (6, 10, 3), dtype=np.uint8))
+    image = Image.fromarray(rng.integers(0, 65536, (6, 10), dtype=np.uint16)) if mode == "I;16" else image.convert(mode)
+    image.save(tmp_path / "flat.tif")
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    image.save(tmp_path / "turned.tif", exif=exif)
+    flat = read_image(tmp_path / "flat.tif")
+    upright = [
+        flat, flat[:, ::-1], flat[::-1, ::-1], flat[::-1], flat.swapaxes(0, 1), np.rot90(flat, -1),
+        flat[::-1, ::-1].swapaxes(0, 1), np.rot90(flat),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(read_image(tmp_path / "turned.tif"), upright[orientation - 1])
+
+
+def test_twelve_bits_are_scaled(tmp_path: Path) -> None:
+    """Grey TIFF of 12 bits: white is white; a header says 12 bits."""
+    values = np.array([[0, 2048, 4095, 16]])
+    packed = bytes.fromhex("".join(f"{value:03x}" for value in values[0]))
+    entries = [
+        (256, 4), (257, 1), (258, 12), (259, 1), (262, 1), (273, 8 + 2 + 9 * 12 + 4), (277, 1), (278, 1),
+        (279, len(packed)),
+    ]  # fmt: skip
+    directory = b"".join(struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value) for tag, value in entries)
+    header = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+    (tmp_path / "deep.tif").write_bytes(header + directory + bytes(4) + packed)
+    np.testing.assert_array_equal(read_image(tmp_path / "deep.tif")[0, :, 0], [0, 128, 255, 1])
+    assert bits_of(tmp_path / "deep.tif") == 12
+
+
+def test_odd_exif_data_does_not_matter(tmp_path: Path) -> None:
+    """A turned JPEG whose EXIF data no writer would take is turned all the same."""
+    exif = Image.Exif()
+    exif[0x112], exif[0x103] = 6, 6
+    image = Image.new("RGB", (16, 8), "red")
+    image.save(tmp_path / "odd.jpg", exif=exif)
+    data = (tmp_path / "odd.jpg").read_bytes()
+    short = struct.pack("<HHI", 0x103, 3, 1), struct.pack(">HHI", 0x103, 3, 1)
+    floats = struct.pack("<HHI", 0x103, 11, 1), struct.pack(">HHI", 0x103, 11, 1)
+    for before, after in zip(short, floats, strict=True):
+        data = data.replace(before, after)
+    (tmp_path / "odd.jpg").write_bytes(data)
+    assert floats[0] in data or floats[1] in data
+    assert read_image(tmp_path / "odd.jpg").shape == (16, 8, 3)
+
+
+def test_links_are_followed(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """Images behind links to folders count; a link that leads nowhere is told, one that leads back is passed over."""
+    degraded, target = folders
+    for side in folders:
+        moved = tmp_path / "elsewhere" / side.name
+        moved.mkdir(parents=True)
+        (side / "picture_00.png").rename(moved / "picture_00.png")
+        (side / "linked").symlink_to(moved)
+        (side / "back").symlink_to(side)
+    names = [PairedFolders(degraded, target).read(index).name for index in range(3)]
+    assert names == ["linked/picture_00", "picture_01", "picture_02"]
+    (target / "picture_03.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(DataError, match=r"picture_03\.png: links to .*nowhere\.png, which is not there"):
+        PairedFolders(degraded, target)

@@ -91,6 +91,15 @@ def test_templates_that_cannot_be_meant_are_told(
         PairedFolders(tmp_path, tmp_path, degraded_name=templates[0], target_name=templates[1])
 
 
+def test_fields_that_join_to_one_name_are_told(tmp_path: Path) -> None:
+    """`x` and `y_z` are not `x_y` and `z`, though both pairs would be called `x_y_z`."""
+    for name in ("noisy/x-y_z.png", "clean/x_y+z.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    with pytest.raises(DataError, match=r"x_y\+z\.png: its fields .* of another image give one name, 'x_y_z'"):
+        PairedFolders(tmp_path / "noisy", tmp_path / "clean", degraded_name="{a}-{b}", target_name="{a}+{b}")
+
+
 def test_signs_in_templates_are_signs(tmp_path: Path) -> None:
     """A dot or a bracket of a template stands for itself."""
     save(tmp_path / "a/x(1).low.png", tmp_path / "a/x(1)low.png", tmp_path / "b/x(1).png")

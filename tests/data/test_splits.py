@@ -130,6 +130,7 @@ def test_every_image_has_a_group(tmp_path: Path) -> None:
         ("image,person\nb,bo\n", "no column 'group' in its first line; it has image, person"),
         ("image,group\nb,\n", "entry 2: 'group' is empty"),
         ("image,group\n", "no lines below the header"),
+        ("image,group\nb,bo\na,anna\nb,anna\n", "'b' is in 'bo' and in 'anna'; an image belongs to one group"),
     ):
         file.write_text(text)
         with pytest.raises(DataError, match=message):

@@ -1,8 +1,8 @@
 """`data check`: what would spoil a comparison, and what the degradation consists of."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,9 @@ from benchmark.errors import DataError
 
 if TYPE_CHECKING:  # numpy, scipy and pydantic come in only when the command runs
     from benchmark.data.audit import Finding
-    from benchmark.data.audit.files import Folders, PairFiles
+    from benchmark.data.audit.files import Folders
     from benchmark.data.audit.measure import Measured
+    from benchmark.data.pairing import PairedFiles
 
 _RECORD = "audit.json"
 _SHOWN_CASES = 8
@@ -30,6 +31,7 @@ class _Work:
     count: int
     measure: "Callable[[int], Measured]"
     folders: "Folders | None" = None
+    shared: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
 
 @click.command("check")
@@ -63,7 +65,7 @@ def command(
     started = time.perf_counter()
     measured = _measured(work, workers, plugins)
     seconds = time.perf_counter() - started
-    findings = find_all(measured, work.folders)
+    findings = find_all(measured, work.folders, work.shared)
     _show(findings)
     page = _write(work, measured, findings, output)
     click.echo(f"{work.count} pairs in {seconds:.0f} s ({seconds / max(work.count, 1):.2f} s a pair)", err=True)
@@ -93,6 +95,7 @@ def _folders(degraded: Path, target: Path) -> _Work:
 
 
 def _experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) -> _Work:
+    from benchmark.data.apart import shared_subjects
     from benchmark.data.audit.measure import measure_sources
     from benchmark.data.open import open_source
     from benchmark.experiment.load import load
@@ -103,7 +106,8 @@ def _experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) ->
     splits = experiment.rows[0].config["data"]
     sources = tuple((split, open_source(splits[split], registry)) for split in ("train", "val", "test"))
     count = sum(len(source) for _, source in sources)
-    return _Work(experiment.name, (str(file),), count, partial(measure_sources, sources))
+    shared = shared_subjects(dict(sources))
+    return _Work(experiment.name, (str(file),), count, partial(measure_sources, sources), shared=shared)
 
 
 def _measured(work: _Work, workers: int | None, plugins: Sequence[Path]) -> "list[Measured]":
@@ -162,7 +166,7 @@ def _write(work: _Work, measured: "Sequence[Measured]", findings: "Sequence[Find
 
 def _starter(
     name: str,
-    pairs: "Sequence[PairFiles]",
+    pairs: "Sequence[PairedFiles]",
     measured: "Sequence[Measured]",
     findings: "Sequence[Finding]",
     output: Path,

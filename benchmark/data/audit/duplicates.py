@@ -77,11 +77,12 @@ def _near(prints: Sequence[Fingerprint]) -> list[tuple[int, int]]:
         block = hashes[start : start + _BLOCK]
         bits = np.bitwise_count(block[:, None] ^ hashes[None, start:])
         pairs = ((start + row, start + column) for row, column in np.argwhere(bits <= MOST_BITS).tolist())
-        found += [(one, other) for one, other in pairs if one < other and _alike(prints[one], prints[other])]
+        found += [(one, other) for one, other in pairs if one < other and are_alike(prints[one], prints[other])]
     return found
 
 
-def _alike(one: Fingerprint, other: Fingerprint) -> bool:
+def are_alike(one: Fingerprint, other: Fingerprint) -> bool:
+    """Whether two images look the same at the size of a thumbnail."""
     values = [np.frombuffer(each.thumbnail, np.uint8).astype(np.float64) for each in (one, other)]
     if min(float(each.std()) for each in values) < _LEAST_CONTRAST_LEVELS:
         return False

@@ -7,23 +7,15 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageCms
 
-from benchmark.data.files import images_in
-
-
-@dataclass(frozen=True)
-class PairFiles:
-    """The files of a pair; `name` is the path without suffix."""
-
-    name: str
-    degraded: Path
-    target: Path
+from benchmark.data.files import images_in, stored_bits
+from benchmark.data.pairing import PairedFiles
 
 
 @dataclass(frozen=True)
 class Folders:
     """Two folders: what makes pairs, and the names that one folder alone has."""
 
-    pairs: tuple[PairFiles, ...]
+    pairs: tuple[PairedFiles, ...]
     only_degraded: tuple[str, ...]
     only_target: tuple[str, ...]
 
@@ -44,7 +36,7 @@ def match(degraded: Path, target: Path) -> Folders:
     left, right = images_in(degraded), images_in(target)
     both = sorted(left.keys() & right.keys())
     return Folders(
-        tuple(PairFiles(name, left[name], right[name]) for name in both),
+        tuple(PairedFiles(name, left[name], right[name]) for name in both),
         tuple(sorted(left.keys() - right.keys())),
         tuple(sorted(right.keys() - left.keys())),
     )
@@ -53,10 +45,9 @@ def match(degraded: Path, target: Path) -> Folders:
 def read_header(file: Path) -> Header:
     """What the header of a readable image file says. Raises OSError or ValueError for other files."""
     with Image.open(file) as image:
-        raw = [str(tile[3]) for tile in image.tile]  # Pillow reduces colours of 16 bits without a word, but for here
-        wide = image.mode.startswith("I;16") or any(";16" in arguments for arguments in raw)
+        bits = stored_bits(image)
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
-        return Header(image.format or "", image.mode, 16 if wide else 8, _profile(image), turned)
+        return Header(image.format or "", image.mode, bits, _profile(image), turned)
 
 
 def _profile(image: Image.Image) -> str:

@@ -1,11 +1,11 @@
 """From the measures of all pairs to what to mend and what to look at."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from math import isinf
 
 from benchmark.data.audit import Case, Finding, Severity, levels
-from benchmark.data.audit.duplicates import Duplicates, find_duplicates
+from benchmark.data.audit.duplicates import Duplicates, are_alike, find_duplicates
 from benchmark.data.audit.files import Folders
 from benchmark.data.audit.measure import Measured, Measures, Unusable, label
 from benchmark.data.audit.registration import DETECTABLE_PX
@@ -31,6 +31,11 @@ _TABLE: dict[str, tuple[Severity, str, str]] = {
         "spoils",
         "the same target in two splits",
         "a network is tested on what it has seen; keep it in one split",
+    ),
+    "subjects": (
+        "spoils",
+        "the same subjects in two splits",
+        "a run refuses them; give the splits different seeds, groups or folders",
     ),
     "profiles": (
         "spoils",
@@ -59,10 +64,19 @@ _TABLE: dict[str, tuple[Severity, str, str]] = {
 """Check -> severity, title, advice; in the order of reports."""
 
 
-def find_all(measured: Sequence[Measured], folders: Folders | None) -> list[Finding]:
-    """All findings that have cases. `folders`: of two folders, the names without partner."""
+def find_all(
+    measured: Sequence[Measured], folders: Folders | None, shared: Mapping[tuple[str, str], frozenset[str]]
+) -> list[Finding]:
+    """All findings that have cases.
+
+    `folders`: of two folders, the names without partner; `shared`: of an experiment, the subjects that two splits have.
+    """
     usable = [one for one in measured if isinstance(one, Measures)]
     found: dict[str, tuple[Case, ...]] = {"unpaired": _unpaired(folders) if folders else ()}
+    found["subjects"] = tuple(
+        Case(f"{one} and {other}", f"{len(subjects)} in both, e.g. {min(subjects)}")
+        for (one, other), subjects in shared.items()
+    )
     for reason in ("unreadable", "sizes", "tiny"):
         found[reason] = tuple(
             Case(label(one), one.detail) for one in measured if isinstance(one, Unusable) and one.reason == reason
@@ -95,11 +109,12 @@ def _is_equal(pair: Measures) -> bool:
 
 
 def _is_unrelated(pair: Measures) -> bool:
-    return pair.shift is not None and not pair.shift.same_picture
+    """Neither the edges nor the thumbnails agree: blur and noise, which may take all edges, leave the thumbnail."""
+    return pair.shift is not None and not pair.shift.same_picture and not are_alike(pair.degraded, pair.target)
 
 
 def _is_shifted(pair: Measures) -> bool:
-    return pair.shift is not None and pair.shift.same_picture and pair.shift.pixels >= DETECTABLE_PX
+    return pair.shift is not None and pair.shift.is_seen
 
 
 def _shift_detail(pair: Measures) -> str:

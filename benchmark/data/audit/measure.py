@@ -10,10 +10,11 @@ from typing import Final, Literal, Protocol, runtime_checkable
 from benchmark.data import Pair, Source
 from benchmark.data.audit.degradation import Degradation, analyse
 from benchmark.data.audit.duplicates import Fingerprint, fingerprint
-from benchmark.data.audit.files import Header, PairFiles, read_header
+from benchmark.data.audit.files import Header, read_header
 from benchmark.data.audit.jpeg import has_block_grid
 from benchmark.data.audit.registration import Shift, find_shift
 from benchmark.data.files import read_image
+from benchmark.data.pairing import PairedFiles
 from benchmark.errors import DataError
 
 MIN_SIDE_PX: Final = 16
@@ -30,6 +31,7 @@ class Measures:
     width: int
     degradation: Degradation
     shift: Shift | None
+    degraded: Fingerprint
     target: Fingerprint
     block_grid: bool
     headers: tuple[Header, Header] | None = None
@@ -52,8 +54,8 @@ Measured = Measures | Unusable
 class HasPairFiles(Protocol):
     """A source whose pairs are two image files each."""
 
-    def pair_files(self, index: int) -> tuple[Path, Path]:
-        """The files of pair number `index`: degraded and target."""
+    def pair_files(self, index: int) -> PairedFiles:
+        """Name and files of pair number `index`."""
         ...
 
 
@@ -62,15 +64,18 @@ def label(one: Measured) -> str:
     return f"{one.split}: {one.name}" if one.split else one.name
 
 
-def measure_files(pairs: Sequence[PairFiles], index: int) -> Measured:
+def measure_files(pairs: Sequence[PairedFiles], index: int) -> Measured:
     """Pair number `index` of two folders."""
-    files = pairs[index]
+    return _measure_files(pairs[index], "")
+
+
+def _measure_files(files: PairedFiles, split: str) -> Measured:
     try:
         degraded, target = read_image(files.degraded), read_image(files.target)
         headers = _headers(files.degraded, files.target)
     except (DataError, OSError, SyntaxError, ValueError) as error:
-        return Unusable(files.name, "", "unreadable", str(error))
-    return _measure(Pair(files.name, degraded, target), "", headers)
+        return Unusable(files.name, split, "unreadable", str(error))
+    return _measure(Pair(files.name, degraded, target), split, headers)
 
 
 def measure_sources(sources: Sequence[tuple[str, Source]], index: int) -> Measured:
@@ -79,10 +84,10 @@ def measure_sources(sources: Sequence[tuple[str, Source]], index: int) -> Measur
     place = bisect_right(ends, index)
     split, source = sources[place]
     number = index - (ends[place] - len(source))
+    if isinstance(source, HasPairFiles):
+        return _measure_files(source.pair_files(number), split)
     try:
-        pair = source.read(number)
-        headers = _headers(*source.pair_files(number)) if isinstance(source, HasPairFiles) else None
-        return _measure(pair, split, headers)
+        return _measure(source.read(number), split, None)
     except DataError as error:
         return Unusable(f"number {number}", split, "unreadable", str(error))
 
@@ -105,6 +110,7 @@ def _measure(pair: Pair, split: str, headers: tuple[Header, Header] | None) -> M
         width=width,
         degradation=analyse(pair.degraded, pair.target),
         shift=find_shift(pair.degraded, pair.target),
+        degraded=fingerprint(pair.degraded),
         target=fingerprint(pair.target),
         block_grid=has_block_grid(pair.target),
         headers=headers,

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmark.data.audit.duplicates import find_duplicates
-from benchmark.data.audit.files import PairFiles
 from benchmark.data.audit.measure import Measures
+from benchmark.data.pairing import PairedFiles
 
 LINKS_FOLDER: Final = "pairs"
 _TEST_SHARE: Final = 0.15
@@ -46,7 +46,7 @@ def _groups(pairs: Sequence[Measures]) -> list[tuple[int, ...]]:
     return [*copies, *((place,) for place in sorted(alone))]
 
 
-def link(splits: Splits, pairs: Sequence[PairFiles], output: Path) -> None:
+def link(splits: Splits, pairs: Sequence[PairedFiles], output: Path) -> None:
     """Lay `output/pairs/SPLIT/ROLE/NAME` anew: links, or copies where the file system has none. Raises OSError."""
     files = {pair.name: pair for pair in pairs}
     if (output / LINKS_FOLDER).exists():

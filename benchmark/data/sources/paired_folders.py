@@ -62,12 +62,12 @@ class PairedFolders(Source):
         return len(self._files)
 
     def read(self, index: int) -> Pair:
-        degraded_file, target_file = self.pair_files(index)
-        degraded, target = read_image(degraded_file), read_image(target_file)
+        files = self.pair_files(index)
+        degraded, target = read_image(files.degraded), read_image(files.target)
         if degraded.shape != target.shape:
             sizes = " and ".join(f"{image.shape[1]}x{image.shape[0]}" for image in (degraded, target))
-            raise DataError(f"{degraded_file}: degraded and target differ in size ({sizes} pixels)")
-        return Pair(self._files[index][0], degraded, target)
+            raise DataError(f"{files.degraded}: degraded and target differ in size ({sizes} pixels)")
+        return Pair(files.name, degraded, target)
 
     @property
     def fingerprint(self) -> str:
@@ -80,10 +80,9 @@ class PairedFolders(Source):
         """The groups, where they are known, and the files: two splits must share neither."""
         return self._groups | {str(file.resolve()) for file in self.files}
 
-    def pair_files(self, index: int) -> tuple[Path, Path]:
-        """The files of pair number `index`: degraded and target."""
-        _, degraded, target = self._files[index]
-        return degraded, target
+    def pair_files(self, index: int) -> PairedFiles:
+        """Name and files of pair number `index`."""
+        return PairedFiles(*self._files[index])
 
     @property
     def files(self) -> list[Path]:
