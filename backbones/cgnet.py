@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from backbones import Backbone, Published
 from backbones._folding import affine_before, scale_after, split_affine
 from backbones._layers import ChannelLayerNorm, check_depths, check_positive
-from backbones._naf import (
+from backbones._naf_unet import (
     NAF_PARTS,
     NORM_EPS,
     NafBlock,

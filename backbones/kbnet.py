@@ -12,7 +12,7 @@ from backbones import Backbone, Published
 from backbones._folding import affine_before, scale_after, split_affine
 from backbones._kernel_basis import GROUP, KernelBasis
 from backbones._layers import ChannelLayerNorm, check_depths, check_positive
-from backbones._naf import NORM_EPS, add_scaled, make_downs, make_renames, make_ups, product_of_halves, run_through
+from backbones._naf_unet import NORM_EPS, add_scaled, make_downs, make_renames, make_ups, product_of_halves, run_through
 
 GATE_START = 1e-2
 COEFFICIENT_CHANNELS = 32

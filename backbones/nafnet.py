@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from backbones import Backbone, Published
 from backbones._layers import check_depths, check_positive
-from backbones._local_mean import window_side
-from backbones._naf import NAF_PARTS, NafBlock, make_downs, make_renames, make_ups, run_through
+from backbones._naf_unet import NAF_PARTS, NafBlock, make_downs, make_renames, make_ups, run_through
+from backbones._tlc import window_side
 
 GOPRO, SIDD = (1, 1, 1, 28, 1, 1, 1, 1, 1), (2, 2, 4, 8, 12, 2, 2, 2, 2)
 

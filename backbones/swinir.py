@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from backbones import Backbone, Published
 from backbones._layers import check_positive
-from backbones._windows import WindowAttention, linear
+from backbones._window_attention import WindowAttention, linear
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 """Of DIV2K; subtracted from the image."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from backbones import Backbone, Published, Renames
 from backbones._layers import check_depths, check_positive
-from backbones._windows import WindowAttention, linear
+from backbones._window_attention import WindowAttention, linear
 
 OFFICIAL_PARTS = {
     "norm1": "attention_norm",

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from heads import Restoration
 from losses import Batch, Loss
-from losses._patches import check_sides
+from losses._checks import check_sides
 
 _WINDOW_SIZE = 21
 _SIGMA_PX = 3.0

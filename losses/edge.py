@@ -6,7 +6,7 @@ from torch import Tensor
 
 from heads import Restoration
 from losses import Batch, Loss
-from losses._patches import check_sides
+from losses._checks import check_sides
 
 
 class Edge(Loss):

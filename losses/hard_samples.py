@@ -4,7 +4,7 @@ from torch import Tensor
 
 from heads import Restoration
 from losses import Batch, Loss
-from losses._shares import check_share, worst_mean
+from losses._topk import check_share, worst_mean
 
 
 class HardSamples(Loss):

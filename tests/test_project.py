@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from benchmark.cli import COMMANDS
-from benchmark.evaluation.floors import FLOORS
+from benchmark.evaluation.baselines import FLOORS
 from benchmark.evaluation.metrics import METRICS
 from benchmark.experiment import plan
 from benchmark.experiment.load import load

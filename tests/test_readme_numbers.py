@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.claims.judging import judge
-from reports.claims.quotes import check
+from reports.claims.check_markdown import check
+from reports.claims.evaluate_claims import judge
 from reports.results.load import load
 from reports.results.summary import summaries
 

@@ -16,10 +16,10 @@ from benchmark.cli import cli
 from benchmark.cli.options import matching_rows
 from benchmark.data import Source
 from benchmark.errors import BenchmarkError
-from benchmark.execution.context import open_sources
 from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.plan import settings_id
 from benchmark.registry import Registry
+from benchmark.runner.context import open_sources
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "YOUR_OWN_PAIRS.md").read_text(encoding="utf-8")

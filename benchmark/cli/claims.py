@@ -9,7 +9,7 @@ import click
 from benchmark.errors import RecordError
 
 if TYPE_CHECKING:
-    from reports.claims.judging import Judged
+    from reports.claims.evaluate_claims import Judged
 
 
 @click.command("claims")
@@ -57,7 +57,7 @@ def command(folder: Path | None, check: bool, texts: tuple[Path, ...]) -> int:
 
 def _show_claims(folder: Path) -> bool:
     """Print the claims of a run. Returns: whether all are as expected."""
-    from reports.claims.judging import judge
+    from reports.claims.evaluate_claims import judge
     from reports.results.load import load
     from reports.results.summary import summaries
 
@@ -70,7 +70,7 @@ def _show_claims(folder: Path) -> bool:
 
 
 def _lines(one: "Judged") -> list[str]:
-    from reports.claims.judging import SIGNS
+    from reports.claims.evaluate_claims import SIGNS
     from reports.text import printable
 
     about = {
@@ -94,7 +94,7 @@ def _count(judged: "Sequence[Judged]") -> str:
 
 def _show_quotes(text: Path) -> bool:
     """Print the wrong numbers of a text. Returns: whether there are none."""
-    from reports.claims.quotes import check
+    from reports.claims.check_markdown import check
     from reports.text import printable
 
     quoted, mistakes = check(text)

@@ -8,7 +8,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from benchmark.execution.events import (
+from benchmark.runner.progress_events import (
     DataReady,
     Event,
     GatesChecked,
@@ -22,7 +22,7 @@ from benchmark.execution.events import (
     StageProgress,
     StageReused,
 )
-from benchmark.execution.store import StageResult
+from benchmark.runner.stage_store import StageResult
 
 _PLAIN_SECONDS = 5.0
 """Plain progress lines come at most this often; what starts or ends a row or a stage comes at once."""

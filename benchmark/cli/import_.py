@@ -58,7 +58,7 @@ def command(**options: Any) -> None:
     from benchmark.experiment.weights import MODEL_IN_HEADER
     from benchmark.gates.cost import parameters
     from benchmark.model.checkpoints import read_checkpoint
-    from benchmark.model.identify import identify
+    from benchmark.model.match_config import identify
     from benchmark.model.weights import write_weights
     from benchmark.registry import Registry
 
@@ -80,7 +80,7 @@ def command(**options: Any) -> None:
 
 def _candidates(request: _Request, registry: "Registry") -> dict[str, _Candidate]:
     """What the checkpoint may belong to, by label. Raises BenchmarkError."""
-    from benchmark.cli.networks import described
+    from benchmark.cli.targets import described
     from benchmark.model.published import published_of
 
     head = published_of(request.backbone, request.checkpoint, registry).head

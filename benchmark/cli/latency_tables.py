@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import click
 
-from benchmark.cli.latencies import Cell
-from benchmark.cli.networks import Network
+from benchmark.cli.latency_runs import Cell
 from benchmark.cli.tables import new_table, show_table
-from benchmark.execution.machine import Machine
+from benchmark.cli.targets import Network
 from benchmark.gates.latency.result import Conditions, Estimate
+from benchmark.runner.device_setup import Machine
 
 BEST = "*"
 

@@ -54,7 +54,7 @@ def _component_kinds() -> dict[str, str]:
 
 
 def _list_components(kind: str, registry: "Registry") -> None:
-    from benchmark.cli.sizes import show_sizes
+    from benchmark.cli.size_table import show_sizes
 
     for name in registry.names(kind):
         try:
@@ -103,7 +103,7 @@ def _others(kind: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _metrics() -> Iterator[tuple[str, list[str]]]:
-    from benchmark.evaluation.maps import MAP_METRICS
+    from benchmark.evaluation.map_metrics import MAP_METRICS
     from benchmark.evaluation.metrics import METRICS
 
     for name, metric in {**METRICS, **MAP_METRICS}.items():
@@ -114,7 +114,7 @@ def _metrics() -> Iterator[tuple[str, list[str]]]:
 def _presets() -> Iterator[tuple[str, list[str]]]:
     from dataclasses import asdict
 
-    from benchmark.data.faces import PRESETS
+    from benchmark.synthetic_faces import PRESETS
 
     for name, preset in PRESETS.items():
         yield name, [", ".join(f"{key}={value}" for key, value in asdict(preset).items())]
@@ -130,7 +130,7 @@ def _gates() -> Iterator[tuple[str, list[str]]]:
 
 
 def _floors() -> Iterator[tuple[str, list[str]]]:
-    from benchmark.evaluation.floors import FLOORS
+    from benchmark.evaluation.baselines import FLOORS
 
     for name, floor in FLOORS.items():
         yield name, [(floor.__doc__ or "").partition("\n")[0]]

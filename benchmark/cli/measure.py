@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
-    from benchmark.cli.latencies import Cell
-    from benchmark.cli.networks import Network
-    from benchmark.deploy.runtimes import Dtype
-    from benchmark.execution.machine import Machine
-    from benchmark.execution.rows import Measured
+    from benchmark.cli.latency_runs import Cell
+    from benchmark.cli.targets import Network
+    from benchmark.inference.runtimes import Dtype
     from benchmark.registry import Registry
+    from benchmark.runner.device_setup import Machine
+    from benchmark.runner.row import Measured
 
 _SCHEMA = 2
 EVERY = "all"
@@ -108,10 +108,10 @@ def command(**options: Any) -> int:
       python -m benchmark measure experiments/quickstart.yaml --rows 'backbones.*' --json costs.json
       python -m benchmark measure runs/quickstart/base/seed0
     """
-    from benchmark.cli.latencies import conditions_asked, measure_latencies
+    from benchmark.cli.latency_runs import conditions_asked, measure_latencies
     from benchmark.cli.latency_tables import show_latencies
-    from benchmark.execution.machine import prepare_machine
     from benchmark.registry import Registry
+    from benchmark.runner.device_setup import prepare_machine
 
     request = _Request(**options)
     registry = Registry(request.plugins)
@@ -132,7 +132,7 @@ def command(**options: Any) -> int:
 def _networks(request: _Request, registry: "Registry") -> "list[Network]":
     from dataclasses import replace
 
-    from benchmark.cli.networks import gates_of
+    from benchmark.cli.targets import gates_of
 
     if (request.target is None) == (not request.backbones):
         raise click.UsageError("name what to measure: an experiment, the folder of a trained row, or --backbone")
@@ -144,7 +144,7 @@ def _networks(request: _Request, registry: "Registry") -> "list[Network]":
 
 
 def _named(request: _Request, registry: "Registry") -> "Iterator[Network]":
-    from benchmark.cli.networks import described, of_experiment, recorded
+    from benchmark.cli.targets import described, of_experiment, recorded
 
     if request.target is not None and request.target.is_dir():
         yield recorded(request.target, registry)
@@ -167,8 +167,8 @@ def _count(
 ) -> _Counted | str:
     """Costs and gates of a network, or why it cannot be measured; of one asked for alone, what can be mended raises."""
     from benchmark.errors import BenchmarkError
-    from benchmark.execution.rows import measure_restorer
     from benchmark.gates.cost import macs
+    from benchmark.runner.row import measure_restorer
 
     click.echo(f"counting {network.label} ...", err=True)
     try:
@@ -203,7 +203,7 @@ def _cells(found: _Counted) -> list[str]:
 
 
 def _gate_lines(network: "Network", found: _Counted | str) -> str:
-    from benchmark.execution.rows import describe
+    from benchmark.runner.row import describe
 
     if isinstance(found, str):
         return f"{network.label}: cannot be measured: {found}"
@@ -220,8 +220,8 @@ def _write(
     machine: "Machine",
 ) -> None:
     from benchmark.cli.options import command_line
-    from benchmark.execution.provenance import provenance
     from benchmark.files import write_json
+    from benchmark.runner.provenance import provenance
 
     device = {**asdict(machine), "device": str(machine.device)}
     about = provenance(machine, command_line())

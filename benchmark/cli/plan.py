@@ -9,9 +9,9 @@ from benchmark.cli.options import Selection, selection_options
 _LONG_SECONDS = 86_400
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
-    from benchmark.cli.prepare import Prepared
-    from benchmark.execution.context import Context
+    from benchmark.cli.setup import Prepared
     from benchmark.experiment.plan import Plan, Run
+    from benchmark.runner.context import Context
 
 
 @click.command("plan")
@@ -24,7 +24,7 @@ def command(**options: Any) -> None:
       python -m benchmark plan experiments/quickstart.yaml
       python -m benchmark plan my.yaml --set protocol.coarse.steps=1000
     """
-    from benchmark.cli.prepare import prepare
+    from benchmark.cli.setup import prepare
 
     selection = Selection(**options)
     show_plan(prepare(selection), replace=selection.replace)
@@ -32,8 +32,8 @@ def command(**options: Any) -> None:
 
 def show_plan(prepared: "Prepared", *, replace: bool) -> None:
     from benchmark.cli.display import duration
-    from benchmark.execution.estimate import estimate_seconds
-    from benchmark.execution.execute import check
+    from benchmark.runner.run import check
+    from benchmark.runner.time_estimate import estimate_seconds
 
     plan, context = prepared.plan, prepared.context
     todo = check(plan, context, replace=replace)
@@ -51,7 +51,7 @@ def show_plan(prepared: "Prepared", *, replace: bool) -> None:
 
 
 def _tuning_lines(prepared: "Prepared") -> list[str]:
-    from benchmark.execution.tuning import tries_of, unfinished
+    from benchmark.search.tuning import tries_of, unfinished
 
     if prepared.tries is None:
         return []
@@ -99,8 +99,8 @@ def _stage_cell(run: "Run", index: int, first_use: dict[str, str], context: "Con
 
 def _show_gates(plan: "Plan", context: "Context") -> None:
     """Gates that are counted, once for each network; those that must be measured are named."""
-    from benchmark.execution.memory import does_not_fit
-    from benchmark.execution.rows import describe, static_gates
+    from benchmark.runner.memory_preflight import does_not_fit
+    from benchmark.runner.row import describe, static_gates
 
     for runs in _by_network(plan):
         rows = ", ".join(dict.fromkeys(run.row for run in runs))

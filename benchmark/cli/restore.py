@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # numpy and torch come in only when the command runs
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchmark.deploy.folder import Outcome
-    from benchmark.deploy.runtimes import Dtype, Runner
+    from benchmark.inference.batch import Outcome
+    from benchmark.inference.runtimes import Dtype, Runner
 
 _RUNTIMES = ("eager", "channels_last", "compiled", "cuda_graph", "onnxruntime", "openvino", "tensorrt")
 _SIZES_AT_HAND = 4
@@ -63,8 +63,8 @@ def command(**options: Any) -> int:
       python -m benchmark restore runs/quickstart/base/seed0 portraits restored
       python -m benchmark restore runs/quickstart/base/seed0 portraits restored --tile 512 --runtime compiled
     """
-    from benchmark.data.files import images_in
-    from benchmark.deploy.folder import restore_folder
+    from benchmark.data.image_io import images_in
+    from benchmark.inference.batch import restore_folder
 
     request = _Request(**options)
     if request.tile is not None and request.overlap >= request.tile:
@@ -85,12 +85,12 @@ def command(**options: Any) -> int:
 
 def _restore(request: _Request) -> "Callable[[NDArray[np.uint8]], NDArray[np.uint8]]":
     """The network as a function from image to image. Raises RecordError, and RuntimeUnavailable when it is called."""
-    from benchmark.deploy.runtimes import prepare
-    from benchmark.deploy.tiles import restore_in_tiles
-    from benchmark.execution.machine import prepare_machine
+    from benchmark.inference.runtimes import prepare
+    from benchmark.inference.tiles import restore_in_tiles
     from benchmark.model import load
     from benchmark.model.fold import fold
     from benchmark.registry import Registry
+    from benchmark.runner.device_setup import prepare_machine
 
     device = prepare_machine(request.device).device
     restorer = fold(load(request.record, Registry(request.plugins)))

@@ -12,9 +12,9 @@ from benchmark.cli.options import Selection, selection_options
 from benchmark.generators import result_of
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
-    from benchmark.cli.prepare import Prepared
-    from benchmark.execution.records import Record
+    from benchmark.cli.setup import Prepared
     from benchmark.experiment.plan import Floor, Plan, Run
+    from benchmark.runner.record_writer import Record
 
 
 @click.command("run")
@@ -37,7 +37,7 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
     selection = Selection(**options)
     with to_be_resumed():
         from benchmark.cli.plan import show_plan
-        from benchmark.cli.prepare import prepare
+        from benchmark.cli.setup import prepare
 
         prepared = prepare(selection)
         if dry_run:
@@ -50,9 +50,9 @@ def _run(prepared: "Prepared", *, replace: bool, tensorboard: bool) -> int:
     from benchmark.cli.display import Display
     from benchmark.cli.plan import advice
     from benchmark.cli.tensorboard import with_scalars
-    from benchmark.execution.estimate import estimate_seconds
-    from benchmark.execution.execute import check, execute, write_plan
-    from benchmark.execution.map_pictures import write_map_pictures
+    from benchmark.runner.map_images import write_map_pictures
+    from benchmark.runner.run import check, execute, write_plan
+    from benchmark.runner.time_estimate import estimate_seconds
     from reports import first_examples, write
 
     started = time.perf_counter()
@@ -79,10 +79,10 @@ def _run(prepared: "Prepared", *, replace: bool, tensorboard: bool) -> int:
 def _tune(prepared: "Prepared", tries: "Plan", *, replace: bool) -> "Prepared":
     """Try the candidates of all rows, then lay out the plan anew with the best of each."""
     from benchmark.cli.display import Display, duration
-    from benchmark.cli.prepare import lay_out
-    from benchmark.execution.estimate import estimate_seconds
-    from benchmark.execution.execute import check
-    from benchmark.execution.tuning import run_tries, tries_of, unfinished, write_tuning
+    from benchmark.cli.setup import lay_out
+    from benchmark.runner.run import check
+    from benchmark.runner.time_estimate import estimate_seconds
+    from benchmark.search.tuning import run_tries, tries_of, unfinished, write_tuning
 
     context = prepared.context
     of_rows = tries_of(prepared.rows, tries, prepared.asked)

@@ -16,7 +16,7 @@ from benchmark.generators import result_of
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
     from benchmark.cli.display import Display
-    from benchmark.experiment.space import Search
+    from benchmark.experiment.search_space import Search
     from benchmark.search.results import TrialResult
     from benchmark.search.search import Outcome, SearchEvent, SearchStarted, Setup, TrialFinished
 
@@ -59,7 +59,7 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
 
 
 def _setup(selection: Selection, trials: int | None, workers: int | None, storage: Path | None) -> "Setup":
-    from benchmark.cli.prepare import prepare
+    from benchmark.cli.setup import prepare
     from benchmark.errors import ExperimentError
     from benchmark.search.search import Setup
 
@@ -86,7 +86,7 @@ def _search(setup: "Setup", *, replace: bool) -> int:
 
 def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
     """What happens inside trials is shown while it happens; what stays is a line for each trial."""
-    from benchmark.execution.events import DataReady, StageProgress
+    from benchmark.runner.progress_events import DataReady, StageProgress
     from benchmark.search.search import SearchStarted, TrialFinished
 
     match event:

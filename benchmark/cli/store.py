@@ -8,7 +8,7 @@ import click
 from benchmark.errors import RecordError
 
 if TYPE_CHECKING:
-    from benchmark.execution.inventory import StoredStage
+    from benchmark.runner.store_admin import StoredStage
 
 _folder = click.argument("folder", metavar="[DIR]", default=Path("runs/.stages"), type=click.Path(path_type=Path))
 
@@ -28,7 +28,7 @@ def command() -> None:
 @_folder
 def list_stages(folder: Path) -> None:
     """One line a stage, oldest first: key, state, name, steps, training time, size, age, whose it is."""
-    from benchmark.execution.inventory import inventory
+    from benchmark.runner.store_admin import inventory
 
     stages = inventory(folder)
     for stage in stages:
@@ -43,7 +43,7 @@ def verify(folder: Path) -> int:
 
     Delete the folder of such a stage, and the next run trains it again.
     """
-    from benchmark.execution.inventory import damage, inventory
+    from benchmark.runner.store_admin import damage, inventory
 
     stages = inventory(folder)
     found = [(stage, problem) for stage in stages if (problem := damage(folder, stage))]
@@ -74,7 +74,7 @@ def prune(folder: Path, down_to_mb: float | None, *, delete: bool, **choice: Any
       python -m benchmark store prune --older-than 30 --down-to 2000 --delete
       python -m benchmark store prune --experiment my_first_try --delete
     """
-    from benchmark.execution.inventory import Choice, chosen, inventory
+    from benchmark.runner.store_admin import Choice, chosen, inventory
 
     if down_to_mb is None and not any(value not in (None, False) for value in choice.values()):
         raise click.UsageError("say what to take: --older-than, --unused, --experiment or --down-to")
@@ -91,7 +91,7 @@ def prune(folder: Path, down_to_mb: float | None, *, delete: bool, **choice: Any
 
 
 def _removed(folder: Path, stage: "StoredStage") -> str:
-    from benchmark.execution.inventory import remove
+    from benchmark.runner.store_admin import remove
 
     return "deleted" if remove(folder, stage) else "left alone, it is being trained"
 

@@ -10,8 +10,8 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:  # torch comes in only when the command runs
     from torch.utils.tensorboard.writer import SummaryWriter
 
-    from benchmark.execution.events import Event
-    from benchmark.training.fit import Progress
+    from benchmark.runner.progress_events import Event
+    from benchmark.training.loop import Progress
 
 Result = TypeVar("Result")
 
@@ -21,7 +21,7 @@ def with_scalars(events: "Generator[Event, None, Result]", folder: Path) -> "Gen
 
     Raises BenchmarkError where TensorBoard is not installed.
     """
-    from benchmark.execution.events import StageProgress
+    from benchmark.runner.progress_events import StageProgress
 
     writer = _writer_class()
     writers: dict[str, SummaryWriter] = {}

@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import Pair, Source, room
-from benchmark.data.composite import CompositeSource
-from benchmark.data.notices import depth_notices
+from benchmark.data import Pair, Source, cache_quota
+from benchmark.data.bit_depth_warnings import depth_notices
+from benchmark.data.composite_source import CompositeSource
 from benchmark.data.parallel import each
 from benchmark.errors import DataError
 from benchmark.generators import mapped
@@ -82,7 +82,7 @@ def cached(source: Source, root: Path, workers: int, plugins: Sequence[Path] = (
     """The cache of a source below `root`, built if it is not there; of a source made of others, of its parts.
 
     A generator: yields the number of pairs ready, for progress, and returns the cached source. Raises DataError if a
-    pair cannot be read, the cache cannot be written or would take more than it may (see `benchmark.data.room`).
+    pair cannot be read, the cache cannot be written or would take more than it may (see `benchmark.data.cache_quota`).
     """
     if not isinstance(source, CompositeSource) or not source.parts:
         return (yield from _cached_pairs(source, root, workers, plugins))
@@ -100,15 +100,15 @@ def _cached_pairs(
     if not (folder / "index.json").is_file():
         try:
             root.mkdir(parents=True, exist_ok=True)
-            room.remove_killed_builds(root)
-            temporary = Path(tempfile.mkdtemp(prefix=room.BUILDING, dir=root))
+            cache_quota.remove_killed_builds(root)
+            temporary = Path(tempfile.mkdtemp(prefix=cache_quota.BUILDING, dir=root))
         except OSError as error:
             raise DataError(f"{root}: the cache cannot be written ({error}); set BENCHMARK_CACHE to a folder") from None
         try:
             for notice in depth_notices(source):
                 _LOG.warning(notice)
-            with room.marked_alive(temporary):
-                pairs = room.watched(each(source.read, len(source), workers, plugins), len(source), root)
+            with cache_quota.marked_alive(temporary):
+                pairs = cache_quota.watched(each(source.read, len(source), workers, plugins), len(source), root)
                 yield from _build(pairs, source.fingerprint, temporary)
                 _publish(temporary, folder)
         except OSError as error:
@@ -123,7 +123,7 @@ def _cached_pairs(
 def _publish(temporary: Path, folder: Path) -> None:
     try:
         temporary.rename(folder)
-        (folder / room.ALIVE).unlink()  # last: of a build killed before, this file tells that nobody is at it any more
+        (folder / cache_quota.ALIVE).unlink()  # last: if a build dies before this, the file shows that it is stale
     except OSError:
         if not (folder / "index.json").is_file():  # else another process was faster: its cache is as good
             raise

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.data.files import images_in
-from benchmark.data.table import image_name, read_table
+from benchmark.data.csv_manifest import image_name, read_table
+from benchmark.data.image_io import images_in
 from benchmark.errors import DataError
 
 Fields = tuple[str, ...]

@@ -1,7 +1,7 @@
 """The stream of patches of a stage where each pass over the data may show other damage."""
 
 from benchmark.data import Pair
-from benchmark.data.composite import in_pass
+from benchmark.data.composite_source import in_pass
 from benchmark.data.sampling import Sampler
 
 

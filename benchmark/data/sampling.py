@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from benchmark.data import Augmentation, CropAugmentation, MixAugmentation, Pair, Source
-from benchmark.data.streams import generator, index_at
+from benchmark.data.random_streams import generator, index_at
 from benchmark.errors import DataError
 
 

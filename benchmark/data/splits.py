@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.files import SUFFIXES, images_in
-from benchmark.data.table import image_name, read_table
+from benchmark.data.csv_manifest import image_name, read_table
+from benchmark.data.image_io import SUFFIXES, images_in
 from benchmark.errors import DataError, suggestion
 from benchmark.files import read_json
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmark.doctor import hardware, places, software
+from benchmark.doctor import hardware, paths, software
 from benchmark.doctor.finding import Finding
 from benchmark.doctor.probe import Probed, probe
 
@@ -27,9 +27,9 @@ def examine(output: Path) -> list[Finding]:
         _guarded("python", software.python),
         *software.packages(),
         *_probed_findings(probed),
-        _guarded("cache folder", places.cache),
-        places.runs(output),
-        places.checkout(),
+        _guarded("cache folder", paths.cache),
+        paths.runs(output),
+        paths.checkout(),
         software.compiler(),
         *(software.optional(package, probed.get(package)) for package in software.OPTIONAL),
     ]

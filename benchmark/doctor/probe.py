@@ -81,8 +81,8 @@ def _machine() -> dict[str, Any]:
     import torch
 
     from benchmark.data.parallel import usable_cores
-    from benchmark.execution.machine import prepare_machine
-    from benchmark.execution.memory import machine_bytes
+    from benchmark.runner.device_setup import prepare_machine
+    from benchmark.runner.memory_preflight import machine_bytes
 
     machine = prepare_machine("cpu")
     return {

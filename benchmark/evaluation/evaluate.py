@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import Pair, Source
-from benchmark.evaluation.maps import Constants, Maps, score_maps
+from benchmark.evaluation.map_metrics import Constants, Maps, score_maps
 from benchmark.evaluation.metrics import psnr, score_image
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d, maximum_filter
 
-from benchmark.data.spots import over_threshold
+from benchmark.data.damage_mask import over_threshold
 
 DILATION_PX: Final = 2
 

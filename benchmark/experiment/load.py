@@ -9,10 +9,10 @@ from typing import Any
 from benchmark.errors import ExperimentError
 from benchmark.experiment.claims import Stated, read_claims
 from benchmark.experiment.document import Document, Path_
-from benchmark.experiment.merge import override_all, override_from_text, read_with_parents
+from benchmark.experiment.overrides import override_all, override_from_text, read_with_parents
 from benchmark.experiment.resolve import Resolved, resolve, validate
 from benchmark.experiment.schema import ExperimentFile
-from benchmark.experiment.space import Search, read_search
+from benchmark.experiment.search_space import Search, read_search
 from benchmark.experiment.tuning import Tuning, read_tuning
 from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry

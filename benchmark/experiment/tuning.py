@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.errors import ExperimentError
 from benchmark.experiment.document import Document
-from benchmark.experiment.merge import override_all
+from benchmark.experiment.overrides import override_all
 from benchmark.experiment.resolve import Resolved, resolve
 from benchmark.experiment.schema import ExperimentFile
 from benchmark.registry import Registry

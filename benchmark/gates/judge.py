@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from benchmark.deploy.onnx import onnx_bytes
 from benchmark.errors import BenchmarkError
 from benchmark.experiment.schema import (
     ActivationsGate,
@@ -19,9 +18,18 @@ from benchmark.experiment.schema import (
     SizeGate,
 )
 from benchmark.gates.cost import REFERENCE_IMAGE, macs, parameters
+from benchmark.gates.gate_result import (
+    Candidate,
+    MeasuringDevice,
+    Verdict,
+    exact,
+    is_at_hand,
+    no_such_device,
+    not_measured,
+)
 from benchmark.gates.latency.judge import LatencyJudge
 from benchmark.gates.memory import activation_bytes, restoring_gpu_bytes, restoring_ram_bytes
-from benchmark.gates.verdict import Candidate, MeasuringDevice, Verdict, exact, is_at_hand, no_such_device, not_measured
+from benchmark.inference.onnx import onnx_bytes
 from benchmark.model import Restorer
 from benchmark.model.weights import weight_bytes
 

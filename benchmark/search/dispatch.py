@@ -7,17 +7,17 @@ from typing import Any
 import optuna
 
 from benchmark.errors import BenchmarkError, ExperimentError
-from benchmark.execution.context import Context
-from benchmark.execution.execute import plan_of
-from benchmark.execution.local import Group, Task, broken_stage
-from benchmark.execution.memory import does_not_fit
-from benchmark.execution.records import Record
-from benchmark.execution.rows import Measured, describe, measure_model
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, Run, network_id
 from benchmark.experiment.resolve import resolve
-from benchmark.experiment.space import Search, with_values
-from benchmark.gates.verdict import Verdict
+from benchmark.experiment.search_space import Search, with_values
+from benchmark.gates.gate_result import Verdict
+from benchmark.runner.context import Context
+from benchmark.runner.memory_preflight import does_not_fit
+from benchmark.runner.record_writer import Record
+from benchmark.runner.row import Measured, describe, measure_model
+from benchmark.runner.run import plan_of
+from benchmark.runner.worker_pool import Group, Task, broken_stage
 from benchmark.search.results import TrialResult, result_of, tell
 from benchmark.search.study import ask, values_of
 

@@ -10,11 +10,11 @@ import optuna
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from benchmark.execution.records import Record
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.schema import RowSettings
-from benchmark.experiment.space import Search, with_values
+from benchmark.experiment.search_space import Search, with_values
 from benchmark.files import write_csv, write_text
+from benchmark.runner.record_writer import Record
 from benchmark.search.study import values_of
 from reports.metrics import metric as facts
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import optuna
 
-from benchmark.execution.context import Context, cache_sources
-from benchmark.execution.estimate import estimate_seconds
-from benchmark.execution.events import Event, RowFinished, StageFinished
-from benchmark.execution.execute import check, check_patches
-from benchmark.execution.local import run_as_taken
-from benchmark.execution.memory import machine_bytes, needed_bytes
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import Plan, hash_of
-from benchmark.experiment.space import Choices, Search
+from benchmark.experiment.search_space import Choices, Search
+from benchmark.runner.context import Context, cache_sources
+from benchmark.runner.memory_preflight import machine_bytes, needed_bytes
+from benchmark.runner.progress_events import Event, RowFinished, StageFinished
+from benchmark.runner.run import check, check_patches
+from benchmark.runner.time_estimate import estimate_seconds
+from benchmark.runner.worker_pool import run_as_taken
 from benchmark.search.dispatch import Dispatcher, Planner
 from benchmark.search.results import TrialResult, ranked, result_in, results, write_best, write_trials
 from benchmark.search.study import count_finished, failed, importances, open_study, take_up

@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.errors import RecordError
-from benchmark.experiment.space import Choices, Parameter, Range, Search
+from benchmark.experiment.search_space import Choices, Parameter, Range, Search
 from reports.metrics import metric as facts
 
 _BEGIN = b'{"op_code":'

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from benchmark.training.learner import Learner
+from benchmark.training.train_state import Learner
 
 Snapshot = dict[str, Any]
 """Copies on the same device: as much memory as the weights, what the optimiser keeps of them, and the average."""

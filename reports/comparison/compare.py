@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports import ReportError, metrics, text
-from reports.comparison.departures import departures
-from reports.comparison.opposed import Opposed, opposed
+from reports.comparison.experiment_diff import departures
+from reports.comparison.pairwise import Opposed, opposed
 from reports.grid import Grid
 from reports.metrics import Metric
+from reports.results.combine import merged, named, row_name
 from reports.results.load import load
-from reports.results.merged import merged, named, row_name
 from reports.results.records import Results
-from reports.results.scored_images import evidence, mismatch, scored_images
 from reports.results.summary import BASE, SPLIT, Summary, summaries
+from reports.results.test_set import evidence, mismatch, scored_images
 from reports.tables import score_tables
 from reports.tables.provenance import problems
 

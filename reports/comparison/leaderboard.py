@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports import ReportError, metrics, text
-from reports.comparison import unranked as left_out
-from reports.comparison.unranked import Unranked
+from reports.comparison import exclusions as left_out
+from reports.comparison.exclusions import Unranked
 from reports.grid import Column, Grid, plain
 from reports.metrics import Metric
+from reports.results.combine import merged, named, restricted, row_name
 from reports.results.load import load
-from reports.results.merged import merged, named, restricted, row_name
 from reports.results.records import Results
-from reports.results.scored_images import ScoredImages, description, mismatch, scored_images
 from reports.results.summary import SPLIT, summaries
+from reports.results.test_set import ScoredImages, description, mismatch, scored_images
 from reports.tables import score_tables
 
 _FOLDER = Column("folder", "folder", numeric=False)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from reports.figures.drawing import COLOURS, INK, QUIET, Drawing, canvas, render
+from reports.figures.figure_output import COLOURS, INK, QUIET, Drawing, canvas, render
 
 _THRESHOLD_LEVELS = 30
 _CHANNELS = (("red", COLOURS[1]), ("green", COLOURS[2]), ("blue", COLOURS[0]))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.figures.drawing import COLOURS, INK, QUIET, canvas
+from reports.figures.figure_output import COLOURS, INK, QUIET, canvas
 from reports.figures.run_figures import with_bracketed_unit
 from reports.metrics import Metric
 from reports.results.summary import Difference

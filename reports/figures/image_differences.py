@@ -10,7 +10,7 @@ from statistics import fmean
 from matplotlib.figure import Figure
 
 from reports import text
-from reports.figures.drawing import COLOURS, QUIET, Drawing, canvas, render
+from reports.figures.figure_output import COLOURS, QUIET, Drawing, canvas, render
 from reports.figures.run_figures import with_bracketed_unit
 from reports.metrics import Metric
 from reports.results.records import Results

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from reports.figures.drawing import COLOURS, MARKERS, canvas, logarithmic_x
+from reports.figures.figure_output import COLOURS, MARKERS, canvas, logarithmic_x
 from reports.text import printable
 
 

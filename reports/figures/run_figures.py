@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from reports.figures.drawing import COLOURS, INK, MARKERS, QUIET, canvas, label_points, logarithmic_x
+from reports.figures.figure_output import COLOURS, INK, MARKERS, QUIET, canvas, label_points, logarithmic_x
 from reports.metrics import Metric
 from reports.results.summary import BASE, Summary, latency
 from reports.text import megabytes, printable, with_unit

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures.drawing import COLOURS, INK, canvas, logarithmic_x
+from reports.figures.figure_output import COLOURS, INK, canvas, logarithmic_x
 from reports.figures.run_figures import with_bracketed_unit
 from reports.metrics import Metric
 from reports.results.trials import Trial

@@ -16,7 +16,7 @@ import numpy as np
 from reports import ReportError, text
 from reports.figures import audit_figures
 from reports.figures.audit_figures import Audited
-from reports.figures.drawing import Drawing, style
+from reports.figures.figure_output import Drawing, style
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.pages import html
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from reports import ReportError, text
 from reports.comparison.compare import Compared
 from reports.comparison.leaderboard import Board, Leaderboard
-from reports.figures.drawing import Drawing, render, style
+from reports.figures.figure_output import Drawing, render, style
 from reports.figures.forest import forest
 from reports.grid import Grid
 from reports.pages import files
-from reports.pages.plain_page import PlainPage, Section
+from reports.pages.section_page import PlainPage, Section
 from reports.results.summary import Summary, image_count, ranked, summaries
 from reports.tables import gates, provenance, score_tables
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reports import ReportError
-from reports.figures.drawing import Drawing
+from reports.figures.figure_output import Drawing
 from reports.grid import Grid
 from reports.pages import csvfile, html, latex, markdown
 from reports.pages.page import Page
-from reports.pages.plain_page import PlainPage
+from reports.pages.section_page import PlainPage
 
 _OURS = {"tables": (".csv", ".tex"), "figures": (".svg", ".png")}
 

@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports.figures.drawing import Drawing
+from reports.figures.figure_output import Drawing
 from reports.grid import on_page
 from reports.pages.page import Page
-from reports.pages.plain_page import PlainPage
+from reports.pages.section_page import PlainPage
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports.figures.drawing import Drawing
 from reports.figures.examples import Example
+from reports.figures.figure_output import Drawing
 from reports.grid import Cell, Grid, Line, on_page
 from reports.pages.page import Page
-from reports.pages.plain_page import PlainPage
+from reports.pages.section_page import PlainPage
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from reports import ReportError, text
-from reports.figures.drawing import Drawing, render, style
+from reports.figures.figure_output import Drawing, render, style
 from reports.figures.latency_figure import Timing, latency_bars
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
-from reports.pages.plain_page import PlainPage, Section
+from reports.pages.section_page import PlainPage, Section
 from reports.results.records import Json, gate_from
 from reports.tables import gates, provenance
 

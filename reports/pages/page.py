@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports import metrics, text
-from reports.claims import judging
+from reports.claims import evaluate_claims
 from reports.figures import run_figures
-from reports.figures.drawing import Drawing, render, style
 from reports.figures.examples import Examples, examples
+from reports.figures.figure_output import Drawing, render, style
 from reports.figures.forest import forest
-from reports.figures.front import Front, front
 from reports.figures.image_differences import ImageDifferences, image_differences
+from reports.figures.pareto_plot import Front, front
 from reports.grid import Grid
 from reports.metrics import Metric
-from reports.pages.answer import Answer, answer
-from reports.pages.outlook import outlook
-from reports.results import tuned
+from reports.pages.headline import Answer, answer
+from reports.pages.next_steps import outlook
+from reports.results import tuning
 from reports.results.load import tuning_of
 from reports.results.progress import still_to_come
 from reports.results.records import Results
@@ -167,12 +167,12 @@ def build(results: Results) -> Page:
         severity=by_severity(list(rows.values()), results, primary),
         degradation=degradation(results),
         learning=learning.learning(trained, primary, results.plan.margin),
-        tuning=tuned.tuning(tuning_of(results.folder)),
+        tuning=tuning.tuning(tuning_of(results.folder)),
         outlook=(
             *outlook(compared, primary, results.plan.margin),
             *learning.too_short(trained, primary, results.plan.margin),
         ),
-        claims=judging.grid(judging.judge(results, rows)),
+        claims=evaluate_claims.grid(evaluate_claims.judge(results, rows)),
         appendix=tuple(grid for grid in (coverage.appendix(),) if grid),
     )
 

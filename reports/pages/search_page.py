@@ -7,10 +7,10 @@ from typing import Any
 
 from reports import metrics, text
 from reports.figures import trial_figures
-from reports.figures.drawing import Drawing, render, style
+from reports.figures.figure_output import Drawing, render, style
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
-from reports.pages.plain_page import PlainPage, Section
+from reports.pages.section_page import PlainPage, Section
 from reports.results import load
 from reports.results.records import Record
 from reports.results.trials import TRIALS, Trial, Trials, read

@@ -15,7 +15,7 @@ import pandas as pd
 from reports import ReportError
 from reports.results.progress import MISSING
 from reports.results.records import SCHEMA, Json, Plan, PlanRow, Problem, Record, Results, plan_from, record_from
-from reports.results.tuned import Tuned, tuned_from
+from reports.results.tuning import Tuned, tuned_from
 
 _SCORE_TYPES = {"split": "str", "image": "str", "metric": "str", "value": "float64"}
 _CURVE_TYPES = {"stage": "str", "step": "float64", "name": "str", "value": "float64"}

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from reports.results.stated import Claim, claims_from
+from reports.results.claims import Claim, claims_from
 
 SCHEMA = 1
 

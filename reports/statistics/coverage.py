@@ -13,7 +13,7 @@ import numpy as np
 from reports import text
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.statistics.intervals import differences, is_covered
-from reports.statistics.seednoise import Floats
+from reports.statistics.seed_noise import Floats
 from reports.statistics.simulated import (
     BASE_NOISIER,
     IMAGE_SD,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from reports.statistics.seednoise import Floats, seed_noise
+from reports.statistics.seed_noise import Floats, seed_noise
 
 Word = Literal["gain", "loss", "equivalent", "no gain", "negligible gain", "negligible loss", "inconclusive"]
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from reports.statistics.seednoise import Floats
+from reports.statistics.seed_noise import Floats
 
 ROWS = 8
 """Base and seven others."""

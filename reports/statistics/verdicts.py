@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.metrics import Metric
-from reports.results.branches import branches
 from reports.results.records import Results
 from reports.results.summary import BASE, Summary, image_scores
 from reports.statistics.intervals import ENOUGH_SEEDS, FEWEST_SEEDS, Estimate, Word, compare, is_covered, word
-from reports.statistics.seednoise import Floats
+from reports.statistics.seed_noise import Floats
+from reports.statistics.seed_noise_groups import branches
 
 MEANINGS: dict[Word, str] = {
     "gain": "surely better",

@@ -9,7 +9,7 @@ from torch import nn
 
 from backbones import cgnet
 from backbones.cgnet import CGNet
-from benchmark.deploy.onnx import INPUT, onnx_bytes
+from benchmark.inference.onnx import INPUT, onnx_bytes
 from benchmark.model import build
 from benchmark.model.fold import fold
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from backbones.nafnet import NAFNet
-from benchmark.deploy.onnx import INPUT, onnx_bytes
+from benchmark.inference.onnx import INPUT, onnx_bytes
 from benchmark.model import build
 
 SMALL = {"width": 8, "depths": (1, 1, 1, 1, 1)}

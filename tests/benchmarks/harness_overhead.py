@@ -25,7 +25,7 @@ SETTINGS = {"steps": STEPS, "batch": 4, "patch": 128, "lr": 1e-4, "loss": {"l1":
 
 
 def main(rounds: int) -> None:
-    from benchmark.deploy.process import set_up
+    from benchmark.inference.process_setup import set_up
 
     set_up(torch.get_num_threads())
     with tempfile.TemporaryDirectory() as folder:
@@ -51,9 +51,9 @@ def loops(folder: Path) -> tuple[Callable[[], object], Callable[[], object]]:
     from benchmark.model import build
     from benchmark.registry import Registry
     from benchmark.training.batches import batch_at, to_device
-    from benchmark.training.fit import fit
-    from benchmark.training.learner import make_learner
+    from benchmark.training.loop import fit
     from benchmark.training.objective import make_objective
+    from benchmark.training.train_state import make_learner
 
     cpu, stage = torch.device("cpu"), Stage.model_validate(SETTINGS)
     source = result_of(cached(SyntheticFaces("severe", count=6, size=256), folder, 1))

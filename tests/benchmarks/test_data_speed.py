@@ -21,14 +21,14 @@ from benchmark.data.sampling import Sampler
 from benchmark.data.sources.noise import Noise
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
-from benchmark.deploy.process import set_up
 from benchmark.experiment.stage import Stage
 from benchmark.generators import result_of
+from benchmark.inference.process_setup import set_up
 from benchmark.model import build
 from benchmark.registry import Registry
 from benchmark.training.batches import HostBatch, host_batches, to_device
-from benchmark.training.learner import make_optimizer
 from benchmark.training.objective import make_objective
+from benchmark.training.train_state import make_optimizer
 
 SIDE_PX, PATCH_PX, PAIRS, STEPS = 1024, 480, 6, 4
 BATCH, FILE_ROUNDS = 8, 5

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.deploy.process import set_up
 from benchmark.gates.cost import macs, parameters
+from benchmark.inference.process_setup import set_up
 from benchmark.model import Restorer, build
 from benchmark.model.fold import fold
 from benchmark.registry import Registry

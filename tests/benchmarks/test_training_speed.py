@@ -16,9 +16,9 @@ from benchmark.experiment.stage import Stage
 from benchmark.model import build
 from benchmark.registry import Registry
 from benchmark.training.batches import batch_at
-from benchmark.training.fit import fit
-from benchmark.training.learner import make_learner
+from benchmark.training.loop import fit
 from benchmark.training.objective import make_objective
+from benchmark.training.train_state import make_learner
 
 STEPS, ROUNDS = 10, 5
 STEPS_SCRIPT = Path(__file__).with_name("training_steps.py")

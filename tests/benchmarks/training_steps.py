@@ -47,12 +47,12 @@ def published_step(degraded: Tensor, target: Tensor) -> Callable[[], object]:
 
 
 def our_step(degraded: Tensor, target: Tensor, is_compiled: bool) -> Callable[[], object]:
-    from benchmark.deploy.process import set_up
     from benchmark.experiment.stage import Stage
+    from benchmark.inference.process_setup import set_up
     from benchmark.model import build
     from benchmark.registry import Registry
-    from benchmark.training.learner import make_learner
     from benchmark.training.objective import make_objective
+    from benchmark.training.train_state import make_learner
     from losses import Batch
 
     set_up(torch.get_num_threads())

@@ -17,14 +17,14 @@ from PIL import Image
 from benchmark.cli import main
 from benchmark.cli.data import COMMANDS, command
 from benchmark.cli.data.render import command as render
-from benchmark.data.faces import PRESETS, draw_portrait
-from benchmark.data.files import read_image
-from benchmark.data.open import open_source
+from benchmark.data.factory import open_source
+from benchmark.data.image_io import read_image
 from benchmark.data.parallel import each
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 from benchmark.errors import DataError
 from benchmark.registry import Registry
+from benchmark.synthetic_faces import PRESETS, draw_portrait
 
 ROOT = Path(__file__).parents[2]
 

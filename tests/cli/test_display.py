@@ -5,9 +5,9 @@ import io
 import pytest
 
 from benchmark.cli.display import Display, TimeLeft, duration
-from benchmark.execution.events import GatesChecked, RowFinished, RowStarted, StageProgress
-from benchmark.execution.records import Record
-from benchmark.training.fit import Progress
+from benchmark.runner.progress_events import GatesChecked, RowFinished, RowStarted, StageProgress
+from benchmark.runner.record_writer import Record
+from benchmark.training.loop import Progress
 
 
 @pytest.mark.parametrize(

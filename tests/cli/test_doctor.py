@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmark.cli import cli
-from benchmark.doctor import hardware, places, software
+from benchmark.doctor import hardware, paths, software
 from benchmark.doctor.finding import Finding
 from benchmark.doctor.probe import Probed, probe
 
@@ -170,9 +170,9 @@ def test_versions_are_compared_with_what_the_project_asks_for(line: str, verdict
 
 def test_folders_that_cannot_be_written_are_told(tmp_path: Path) -> None:
     """A folder yet to be made is judged by the nearest one above it and is not made; a file above it fails."""
-    assert places.runs(tmp_path / "a/b").verdict in ("ok", "warn") and not (tmp_path / "a").exists()
+    assert paths.runs(tmp_path / "a/b").verdict in ("ok", "warn") and not (tmp_path / "a").exists()
     (tmp_path / "file").write_text("")
-    finding = places.runs(tmp_path / "file/runs")
+    finding = paths.runs(tmp_path / "file/runs")
     assert finding.verdict == "fail" and "--output" in finding.mend
 
 

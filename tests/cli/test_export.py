@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from safetensors import safe_open
 
 from benchmark.cli import cli
-from benchmark.deploy.packages import missing_packages
 from benchmark.errors import BenchmarkError, RecordError
 from benchmark.files import write_json
+from benchmark.inference.optional_deps import missing_packages
 from benchmark.model import build, load
 from benchmark.model.weights import read_weights, write_weights
 

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmark.cli import cli
-from benchmark.cli.sizes import show_sizes
+from benchmark.cli.size_table import show_sizes
 from benchmark.errors import ComponentError
-from benchmark.evaluation.maps import MAP_METRICS
+from benchmark.evaluation.map_metrics import MAP_METRICS
 from benchmark.evaluation.metrics import METRICS
 from benchmark.experiment.plan import FLOORS
 from benchmark.gates.cost import cost

@@ -15,9 +15,9 @@ from PIL import Image
 
 from benchmark.cli import main
 from benchmark.cli.restore import command
-from benchmark.data.files import read_image
-from benchmark.deploy.runtimes import runtime_names
+from benchmark.data.image_io import read_image
 from benchmark.files import write_json
+from benchmark.inference.runtimes import runtime_names
 from benchmark.model import build, load, restore_image
 from benchmark.model.weights import write_weights
 

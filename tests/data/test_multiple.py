@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmark.data import Pair, Source
 from benchmark.data.cache import CachedSource, cached
-from benchmark.data.composite import CompositeSource
+from benchmark.data.composite_source import CompositeSource
 from benchmark.data.sources.multiple import Multiple, _counts
 from benchmark.errors import DataError
 from benchmark.experiment.schema import SourceSpec

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.files import read_image
-from benchmark.data.notices import bits_of
+from benchmark.data.bit_depth_warnings import bits_of
+from benchmark.data.image_io import read_image
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError
 

@@ -8,13 +8,13 @@ from PIL import Image
 
 from benchmark.data import Source
 from benchmark.data.cache import cached
-from benchmark.data.faces import draw_portrait
 from benchmark.data.passes import PassSampler
 from benchmark.data.sampling import Sampler
 from benchmark.data.sources.clean_folder import CleanFolder
 from benchmark.errors import DataError
 from benchmark.generators import result_of
 from benchmark.registry import Registry
+from benchmark.synthetic_faces import draw_portrait
 
 SIDE_PX = 72
 

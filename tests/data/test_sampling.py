@@ -13,10 +13,10 @@ from benchmark.data.augmentations.channel_gain import ChannelGain
 from benchmark.data.augmentations.mixup import Mixup
 from benchmark.data.augmentations.random_resize import RandomResize
 from benchmark.data.augmentations.spot_crop import SpotCrop
-from benchmark.data.open import make_augmentations
+from benchmark.data.factory import make_augmentations
+from benchmark.data.random_streams import generator, index_at
 from benchmark.data.sampling import Sampler, random_crop
 from benchmark.data.sources.paired_folders import PairedFolders
-from benchmark.data.streams import generator, index_at
 from benchmark.errors import DataError, ExperimentError
 from benchmark.registry import Registry
 

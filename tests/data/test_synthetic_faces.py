@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from benchmark.audit.statistics import statistics
 from benchmark.data import Pair
-from benchmark.data.audit.statistics import statistics
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 from benchmark.errors import DataError
 

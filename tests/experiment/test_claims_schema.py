@@ -10,14 +10,14 @@ import torch
 import yaml
 
 from benchmark.errors import ExperimentError
-from benchmark.execution.execute import plan_as_json
 from benchmark.experiment.document import parse
 from benchmark.experiment.load import Experiment, load
-from benchmark.experiment.merge import fields_at
+from benchmark.experiment.overrides import fields_at
 from benchmark.experiment.plan import Environment, Plan, make_plan, settings_id
 from benchmark.registry import Registry
+from benchmark.runner.run import plan_as_json
+from reports.results.claims import Better, Equivalent, Front, Within
 from reports.results.records import plan_from
-from reports.results.stated import Better, Equivalent, Front, Within
 
 ROOT = Path(__file__).parents[2]
 CLAIMING = ("seed_claims", "seed_claims_contest")

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from backbones import Backbone
 from benchmark.experiment.schema import ActivationsGate, LatencyGate, MacsGate, ParametersGate, SizeGate
 from benchmark.gates.cost import cost, macs, parameters
+from benchmark.gates.gate_result import Candidate, MeasuringDevice
 from benchmark.gates.judge import judge
-from benchmark.gates.verdict import Candidate, MeasuringDevice
 from benchmark.model import Restorer
 from benchmark.model.weights import write_weights
 from heads.rgb import Rgb

@@ -17,18 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.data.parallel import usable_cores
-from benchmark.deploy.runtimes import runtime_names
 from benchmark.experiment.schema import LatencyGate, Runtime
+from benchmark.gates.gate_result import Candidate, MeasuringDevice
 from benchmark.gates.judge import judge
-from benchmark.gates.latency import steadiness
-from benchmark.gates.latency.calls import Call, Tiling, WarmUp, warm_up
+from benchmark.gates.latency import stability
 from benchmark.gates.latency.full import MeasuringError, full_latency, measure
 from benchmark.gates.latency.judge import conditions_of, decide, make_job
 from benchmark.gates.latency.machine_load import Load
 from benchmark.gates.latency.quick import TooSlowError, quick_latency
 from benchmark.gates.latency.result import Conditions, Estimate, Latency, over_processes, quantiles
-from benchmark.gates.latency.work import REFERENCE, Effort, Subject, _go_round, _Turn
-from benchmark.gates.verdict import Candidate, MeasuringDevice
+from benchmark.gates.latency.timing import Call, Tiling, WarmUp, warm_up
+from benchmark.gates.latency.worker import REFERENCE, Effort, Subject, _go_round, _Turn
+from benchmark.inference.runtimes import runtime_names
 from benchmark.model import Restorer, build
 from benchmark.model.weights import write_weights
 from benchmark.registry import Registry
@@ -119,17 +119,17 @@ def test_a_warm_up_that_never_settles_ends_and_says_so() -> None:
 
     found = warm_up(call, least_runs=3, least_seconds=0.0, most_seconds=0.05)
     assert not found.has_settled
-    assert "not settled" in next(steadiness.of_warm_ups([found]))
-    assert not list(steadiness.of_warm_ups([found, WarmUp(20, 1.0, True)]))
+    assert "not settled" in next(stability.of_warm_ups([found]))
+    assert not list(stability.of_warm_ups([found, WarmUp(20, 1.0, True)]))
 
 
 def test_what_makes_numbers_doubtful() -> None:
     """Waiting for cores, throttling, calls far apart, a reference that drifts: each in words, at its threshold."""
-    assert not list(steadiness.of_loads([Load(0.029, None), Load(None, None)]))
-    busy, throttled = steadiness.of_loads([Load(0.0, None), Load(0.2, "processors throttled 3 times")])
+    assert not list(stability.of_loads([Load(0.029, None), Load(None, None)]))
+    busy, throttled = stability.of_loads([Load(0.0, None), Load(0.2, "processors throttled 3 times")])
     assert "20 %" in busy and throttled == "processors throttled 3 times"
-    assert not list(steadiness.of_spreads([0.09, 0.5, 0.09])) and list(steadiness.of_spreads([0.11]))
-    assert not list(steadiness.of_reference([100, 104])) and "9 %" in next(steadiness.of_reference([100, 100, 109]))
+    assert not list(stability.of_spreads([0.09, 0.5, 0.09])) and list(stability.of_spreads([0.11]))
+    assert not list(stability.of_reference([100, 104])) and "9 %" in next(stability.of_reference([100, 100, 109]))
 
 
 def test_networks_take_turns() -> None:
@@ -284,7 +284,7 @@ def test_a_measuring_process_that_dies_is_told(waiting: Path, tmp_path: Path) ->
 def test_the_reference_is_small() -> None:
     """Half a billion multiply-adds, so that it takes little time beside the networks."""
     from benchmark.gates.cost import macs
-    from benchmark.gates.latency.reference import SIZE, make_reference
+    from benchmark.gates.latency.reference_model import SIZE, make_reference
 
     assert REFERENCE == "reference"
     assert macs(make_reference(), SIZE) == 256 * 256 * 9 * (3 * 16 + 3 * 16 * 16 + 16 * 3)

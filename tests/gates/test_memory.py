@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from backbones import Backbone
 from benchmark.experiment.schema import GpuMemoryGate, RamGate
+from benchmark.gates.gate_result import Candidate, MeasuringDevice
 from benchmark.gates.judge import judge
 from benchmark.gates.memory import activation_bytes, training_bytes
-from benchmark.gates.verdict import Candidate, MeasuringDevice
 from benchmark.model import Restorer
 from heads.rgb import Rgb
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.ndimage import zoom
 
-from benchmark.data.faces.degrade import damage_portrait
-from benchmark.data.faces.portrait import draw_portrait
-from benchmark.data.faces.presets import PRESETS
+from benchmark.synthetic_faces.degrade import damage_portrait
+from benchmark.synthetic_faces.portrait import draw_portrait
+from benchmark.synthetic_faces.presets import PRESETS
 from heads.degradation import Degradation
 
 RESOLUTIONS = ("full", "low")

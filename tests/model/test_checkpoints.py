@@ -18,7 +18,7 @@ from benchmark.files import digest_of
 from benchmark.model import Restorer, build
 from benchmark.model.build import outline
 from benchmark.model.checkpoints import WRAPPERS, read_checkpoint
-from benchmark.model.identify import identify
+from benchmark.model.match_config import identify
 from benchmark.model.published import fit
 from benchmark.model.weights import write_weights
 from benchmark.registry import Registry

@@ -10,12 +10,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reports import ReportError
-from reports.claims.judging import Judged, comparisons, grid, judge, place
+from reports.claims.evaluate_claims import Judged, comparisons, grid, judge, place
 from reports.grid import on_page
 from reports.metrics import metric
+from reports.results.claims import claims_from
 from reports.results.load import load
 from reports.results.records import Results
-from reports.results.stated import claims_from
 from reports.results.summary import summaries
 from reports.statistics.gains import gains_of
 

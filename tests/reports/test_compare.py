@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reports import ReportError
 from reports.comparison.compare import compare
 from reports.pages.compare_page import comparison, write
-from reports.results.scored_images import ScoredImages, mismatch
+from reports.results.test_set import ScoredImages, mismatch
 
 
 def values(grid, key):

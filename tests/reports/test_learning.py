@@ -10,7 +10,7 @@ from reports import metrics
 from reports.pages.page import build
 from reports.results.load import load, tuning_of
 from reports.results.summary import summaries
-from reports.results.tuned import tuning
+from reports.results.tuning import tuning
 from reports.tables import learning
 
 PSNR = metrics.metric("psnr")

@@ -12,10 +12,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from reports.figures.drawing import style
 from reports.figures.examples import examples
-from reports.figures.front import HEIGHT, WIDTH, front
+from reports.figures.figure_output import style
 from reports.figures.image_differences import image_differences, mean_gains
+from reports.figures.pareto_plot import HEIGHT, WIDTH, front
 from reports.figures.run_figures import points
 from reports.metrics import metric
 from reports.results.load import load

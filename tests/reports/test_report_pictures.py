@@ -13,8 +13,8 @@ from PIL import Image
 
 from reports import write
 from reports.figures import pictures
-from reports.figures.drawing import canvas, label_points, style
 from reports.figures.examples import BUDGET_BYTES, chosen, examples
+from reports.figures.figure_output import canvas, label_points, style
 from reports.figures.run_figures import labelled, points, thinned
 from reports.metrics import metric
 from reports.results.load import load

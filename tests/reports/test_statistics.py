@@ -10,7 +10,7 @@ from scipy import stats
 
 from reports.statistics.coverage import PUBLISHED, appendix, grid, measure
 from reports.statistics.intervals import compare, is_covered, word
-from reports.statistics.seednoise import seed_noise
+from reports.statistics.seed_noise import seed_noise
 from reports.statistics.simulated import INDEPENDENT, SHARED, UNEQUAL, Design, null_tables
 
 LATE = Design("late", {"0": (1, 2), "1": (3, 4, 5, 6, 7)}, kept=dict.fromkeys((3, 4, 5, 6, 7), 0.9))

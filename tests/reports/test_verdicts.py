@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from reports.metrics import metric
-from reports.results.branches import branches
 from reports.results.load import load
 from reports.results.records import PlannedStage, PlanRow
 from reports.results.summary import summaries
 from reports.statistics.intervals import compare
+from reports.statistics.seed_noise_groups import branches
 from reports.statistics.verdicts import MEANINGS, contrast, verdicts
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.cli.options import Selection
-from benchmark.cli.prepare import prepare
+from benchmark.cli.setup import prepare
 from benchmark.search.search import Setup
 
 SEARCH = """\

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from benchmark.cli.options import Selection
-from benchmark.cli.prepare import prepare
+from benchmark.cli.setup import prepare
 from benchmark.errors import BenchmarkError, ExperimentError
-from benchmark.execution.events import RowFinished, StageFinished, StageProgress, StageReused
 from benchmark.experiment.document import Document
-from benchmark.experiment.merge import merge
+from benchmark.experiment.overrides import merge
 from benchmark.files import read_json
+from benchmark.runner.progress_events import RowFinished, StageFinished, StageProgress, StageReused
 from benchmark.search.dispatch import Dispatcher, Planner
 from benchmark.search.results import _laid_over
 from benchmark.search.search import Outcome, SearchStarted, Setup, TrialFinished, run_search

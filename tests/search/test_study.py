@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from benchmark.errors import RecordError
-from benchmark.experiment.space import Choices, Parameter, Range, Search
+from benchmark.experiment.search_space import Choices, Parameter, Range, Search
 from benchmark.search.results import TrialResult, base_result, objective, ranked, results, tell, write_trials
 from benchmark.search.study import ask, open_study, take_up, values_of
 

@@ -13,9 +13,9 @@ from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.experiment.stage import Stage
 from benchmark.model import build
 from benchmark.registry import Registry
-from benchmark.training.fit import fit
-from benchmark.training.learner import make_learner
+from benchmark.training.loop import fit
 from benchmark.training.objective import Objective, Term, make_objective
+from benchmark.training.train_state import make_learner
 from heads import Restoration
 from losses import SPOT_THRESHOLD, Batch, Loss
 

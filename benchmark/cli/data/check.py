@@ -13,9 +13,9 @@ from benchmark.cli.progress import show_progress
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:  # numpy, scipy and pydantic come in only when the command runs
-    from benchmark.data.audit import Finding
-    from benchmark.data.audit.files import Folders
-    from benchmark.data.audit.measure import Measured
+    from benchmark.audit import Finding
+    from benchmark.audit.files import Folders
+    from benchmark.audit.pair_statistics import Measured
     from benchmark.data.pairing import PairedFiles
 
 _RECORD = "audit.json"
@@ -57,7 +57,7 @@ def command(
       python -m benchmark data check pairs/degraded pairs/target --output runs/my_pairs
       python -m benchmark data check experiments/quickstart.yaml
     """
-    from benchmark.data.audit.findings import find_all
+    from benchmark.audit.checks import find_all
 
     work = _work(paths, sets, plugins)
     output = output or Path("runs/data_check") / work.name
@@ -82,9 +82,9 @@ def _work(paths: tuple[Path, ...], sets: tuple[str, ...], plugins: tuple[Path, .
 
 
 def _folders(degraded: Path, target: Path) -> _Work:
-    from benchmark.data.audit.files import match
-    from benchmark.data.audit.measure import measure_files
-    from benchmark.data.audit.starter import safe_name
+    from benchmark.audit.files import match
+    from benchmark.audit.pair_statistics import measure_files
+    from benchmark.audit.starter_experiment import safe_name
 
     folders = match(degraded, target)
     if degraded.samefile(target):
@@ -95,9 +95,9 @@ def _folders(degraded: Path, target: Path) -> _Work:
 
 
 def _experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) -> _Work:
-    from benchmark.data.apart import shared_subjects
-    from benchmark.data.audit.measure import measure_sources
-    from benchmark.data.open import open_source
+    from benchmark.audit.pair_statistics import measure_sources
+    from benchmark.data.factory import open_source
+    from benchmark.data.split_leakage import shared_subjects
     from benchmark.experiment.load import load
     from benchmark.registry import Registry
 
@@ -149,7 +149,7 @@ def _safe(text: str) -> str:
 
 
 def _write(work: _Work, measured: "Sequence[Measured]", findings: "Sequence[Finding]", output: Path) -> Path:
-    from benchmark.data.audit.record import as_data
+    from benchmark.audit.record import as_data
     from benchmark.files import write_json
     from reports import ReportError
     from reports.pages.audit import write
@@ -172,21 +172,21 @@ def _starter(
     output: Path,
 ) -> str:
     """Write the experiment and its folders of links; empty where too few pairs are fit for one."""
-    from benchmark.data.audit import starter
-    from benchmark.data.audit.measure import Measures
+    from benchmark.audit import starter_experiment
+    from benchmark.audit.pair_statistics import Measures
     from benchmark.files import write_text
 
     spoilt = {case.pair for finding in findings if finding.severity == "spoils" for case in finding.cases}
     usable = [one for one in measured if isinstance(one, Measures) and one.name not in spoilt]
-    splits = starter.split(usable)
+    splits = starter_experiment.split(usable)
     file = output / "experiment.yaml"
     if splits is None:
         file.unlink(missing_ok=True)
         click.echo("no experiment written: it needs three different pictures that nothing spoils")
         return ""
-    starter.link(splits, pairs, output)
+    starter_experiment.link(splits, pairs, output)
     smallest = min(side for one in usable for side in (one.height, one.width))
-    text = starter.experiment(name, splits, smallest)
+    text = starter_experiment.experiment(name, splits, smallest)
     write_text(file, text)
     click.echo(f"ready to run: python -m benchmark run {file}")
     return text

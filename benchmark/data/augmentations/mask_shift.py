@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import label, maximum_filter, uniform_filter
 
 from benchmark.data import Augmentation, Pair
-from benchmark.data.spots import SPOT_THRESHOLD_LEVELS, over_threshold
+from benchmark.data.damage_mask import SPOT_THRESHOLD_LEVELS, over_threshold
 
 Window = tuple[slice, slice]
 

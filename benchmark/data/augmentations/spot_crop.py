@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import CropAugmentation, Pair
+from benchmark.data.damage_mask import SPOT_THRESHOLD_LEVELS, over_threshold
 from benchmark.data.sampling import cut, random_crop, require_side
-from benchmark.data.spots import SPOT_THRESHOLD_LEVELS, over_threshold
 
 _SEARCHED_PX = 256
 _SEARCHES = 4

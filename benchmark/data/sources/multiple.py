@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmark.data import Pair, Source
-from benchmark.data.composite import CompositeSource, in_pass
-from benchmark.data.files import code_digest
-from benchmark.data.open import open_source
+from benchmark.data.composite_source import CompositeSource, in_pass
+from benchmark.data.factory import open_source
+from benchmark.data.image_io import code_digest
 from benchmark.errors import DataError
 from benchmark.experiment.schema import SourceSpec
 from benchmark.registry import Registry

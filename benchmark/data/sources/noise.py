@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from benchmark.data import Pair, Source, streams
-from benchmark.data.files import files_digest, read_image
+from benchmark.data import Pair, Source, random_streams
+from benchmark.data.image_io import files_digest, read_image
 from benchmark.data.splits import Parts, images_of_part
 from benchmark.errors import DataError
 
@@ -49,13 +49,13 @@ class Noise(Source):
             raise DataError(f"{self._folder}: no pair {index}; there are {len(self)}, from 0")
         name, file = self._files[index]
         target = read_image(file)
-        drawn = streams.generator(self._seed, "noise", name).standard_normal(target.shape, np.float32)
+        drawn = random_streams.generator(self._seed, "noise", name).standard_normal(target.shape, np.float32)
         degraded = np.rint(np.clip(target + np.float32(self._sigma) * drawn, 0, 255)).astype(np.uint8)
         return Pair(name, degraded, target)
 
     @property
     def fingerprint(self) -> str:
-        code = [Path(streams.__file__), Path(__file__)]
+        code = [Path(random_streams.__file__), Path(__file__)]
         return files_digest(self._files, code, (self._sigma, self._seed))
 
     @property

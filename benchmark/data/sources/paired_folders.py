@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from benchmark.data import Pair, Source
-from benchmark.data.files import files_digest, read_image
+from benchmark.data.image_io import files_digest, read_image
 from benchmark.data.pairing import LAYOUTS, PairedFiles, by_csv, by_equal_names, by_templates
 from benchmark.data.splits import Parts, Splitting, chosen_names, group_subjects, read_groups
 from benchmark.errors import DataError
@@ -22,7 +22,7 @@ class PairedFolders(Source):
     `split` takes a part. `splits` says what the parts are: a file (JSON `{"train": ["a.png", ...]}` or CSV with columns
     `image,split`; without it `splits.json` beside the images), counts `{train: 800, test: 200}` or shares
     `{train: 0.8, test: 0.2}`, drawn by `split_seed`. `groups`: a CSV file with columns `image,group`; images of one
-    group (a person, a scene) stay in one split. What is read from an image: `benchmark.data.files.read_image`.
+    group (a person, a scene) stay in one split. What is read from an image: `benchmark.data.image_io.read_image`.
     Relative paths are relative to the experiment file. Raises DataError for folders without images, for images
     without partner, for parts that are unknown or empty, and if both folders are the same.
     """

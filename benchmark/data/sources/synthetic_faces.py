@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from benchmark.data import Pair, Source, faces
-from benchmark.data.files import code_digest
+from benchmark import synthetic_faces
+from benchmark.data import Pair, Source
+from benchmark.data.image_io import code_digest
 from benchmark.errors import DataError
 
 _SIZES_PX = (64, 4096)
@@ -16,12 +17,12 @@ _SIZES_PX = (64, 4096)
 class SyntheticFaces(Source):
     """Pairs drawn and damaged on the fly; the same index shows the same face under every preset.
 
-    `preset` says how much damage (`benchmark.data.faces.presets`), `count` how many pairs; `size` is the side in
+    `preset` says how much damage (`benchmark.synthetic_faces.presets`), `count` how many pairs; `size` is the side in
     pixels; another `seed` gives other faces. `gain` and `spots` are known for each pair. Raises DataError for an
     unknown preset, a count below 1, a size outside 64 to 4096 or a negative seed.
     """
 
-    origin: ClassVar[str] = "drawn by this project (benchmark.data.faces); no person is depicted"
+    origin: ClassVar[str] = "drawn by this project (benchmark.synthetic_faces); no person is depicted"
 
     def __init__(
         self,
@@ -31,15 +32,17 @@ class SyntheticFaces(Source):
         seed: int = 0,
     ) -> None:
         smallest, largest = _SIZES_PX
-        if preset not in faces.PRESETS:
-            raise DataError(f"synthetic_faces: preset {preset!r} is unknown; use one of {', '.join(faces.PRESETS)}")
+        if preset not in synthetic_faces.PRESETS:
+            raise DataError(
+                f"synthetic_faces: preset {preset!r} is unknown; use one of {', '.join(synthetic_faces.PRESETS)}"
+            )
         if count < 1:
             raise DataError(f"synthetic_faces: count is {count}; it must be at least 1")
         if not smallest <= size <= largest:
             raise DataError(f"synthetic_faces: size is {size} px; it must be from {smallest} to {largest}")
         if seed < 0:
             raise DataError(f"synthetic_faces: seed is {seed}; it must be 0 or more")
-        self._preset: faces.PresetName = preset
+        self._preset: synthetic_faces.PresetName = preset
         self._count = count
         self._size = size
         self._seed = seed
@@ -52,8 +55,10 @@ class SyntheticFaces(Source):
         """Draws pair number `index`. Raises DataError outside 0 to count - 1."""
         if not 0 <= index < self._count:
             raise DataError(f"synthetic_faces: no pair {index}; there are {self._count}, from 0")
-        portrait = faces.draw_portrait(self._generator(index, "face"), self._size)
-        pair = faces.degrade(portrait, faces.PRESETS[self._preset], self._generator(index, "damage"))
+        portrait = synthetic_faces.draw_portrait(self._generator(index, "face"), self._size)
+        pair = synthetic_faces.degrade(
+            portrait, synthetic_faces.PRESETS[self._preset], self._generator(index, "damage")
+        )
         return Pair(
             name=f"face_{index:04d}",
             degraded=pair.degraded,
@@ -65,7 +70,7 @@ class SyntheticFaces(Source):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the options and of the code that draws."""
-        files = tuple(sorted([*Path(faces.__file__).parent.glob("*.py"), Path(__file__)]))
+        files = tuple(sorted([*Path(synthetic_faces.__file__).parent.glob("*.py"), Path(__file__)]))
         options = f"{self._preset} {self._count} {self._size} {self._seed}"
         return hashlib.sha256(f"{options}\n{code_digest(files)}".encode()).hexdigest()
 

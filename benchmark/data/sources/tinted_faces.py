@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark.data import Pair, Source
 from benchmark.data.augmentations import _maps, channel_gain
-from benchmark.data.files import code_digest
+from benchmark.data.image_io import code_digest
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
 

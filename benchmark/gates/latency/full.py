@@ -5,9 +5,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from benchmark.errors import BenchmarkError
-from benchmark.gates.latency import steadiness
+from benchmark.gates.latency import stability
 from benchmark.gates.latency.result import Latency, launch_share, quantiles, spread
-from benchmark.gates.latency.work import REFERENCE, Found, Job, Sample, Subject, run_job
+from benchmark.gates.latency.worker import REFERENCE, Found, Job, Sample, Subject, run_job
 from benchmark.processes import interrupts_left_to_parent
 
 
@@ -49,9 +49,9 @@ def _in_fresh_process(job: Job) -> Found:
 
 def summarise(job: Job, found: Sequence[Found]) -> list[Latency]:
     """What the processes found, as one latency for each subject."""
-    about_all = [*steadiness.of_loads([one.load for one in found])]
+    about_all = [*stability.of_loads([one.load for one in found])]
     reference = [statistics.median(call.image_ms for call in one.samples[REFERENCE].calls) for one in found]
-    about_all += steadiness.of_reference(reference)
+    about_all += stability.of_reference(reference)
     waited = [one.load.waited_share for one in found if one.load.waited_share is not None]
     shared = (tuple(about_all), max(waited, default=None), statistics.median(reference))
     return [_latency(subject, [one.samples[subject.label] for one in found], *shared) for subject in job.subjects]
@@ -67,8 +67,8 @@ def _latency(
     spreads = [spread(sample.calls) for sample in samples]
     unsteady = (
         *about_all,
-        *steadiness.of_spreads(spreads),
-        *steadiness.of_warm_ups([sample.warm_up for sample in samples]),
+        *stability.of_spreads(spreads),
+        *stability.of_warm_ups([sample.warm_up for sample in samples]),
     )
     return Latency(
         protocol="full",

@@ -6,15 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmark.deploy.runtimes import RuntimeUnavailable, runtime_names, unavailable
-from benchmark.deploy.tiles import tile_boxes
 from benchmark.experiment.schema import LatencyGate
-from benchmark.gates.latency.calls import Tiling
-from benchmark.gates.latency.full import MeasuringError, full_latency
-from benchmark.gates.latency.quick import quick_latency
-from benchmark.gates.latency.result import LAUNCH_BOUND, Conditions, Latency, as_json
-from benchmark.gates.latency.work import Effort, Job, Subject
-from benchmark.gates.verdict import (
+from benchmark.gates.gate_result import (
     Candidate,
     MeasuringDevice,
     Result,
@@ -23,6 +16,13 @@ from benchmark.gates.verdict import (
     no_such_device,
     not_measured,
 )
+from benchmark.gates.latency.full import MeasuringError, full_latency
+from benchmark.gates.latency.quick import quick_latency
+from benchmark.gates.latency.result import LAUNCH_BOUND, Conditions, Latency, as_json
+from benchmark.gates.latency.timing import Tiling
+from benchmark.gates.latency.worker import Effort, Job, Subject
+from benchmark.inference.runtimes import RuntimeUnavailable, runtime_names, unavailable
+from benchmark.inference.tiles import tile_boxes
 from benchmark.model.weights import write_weights
 
 

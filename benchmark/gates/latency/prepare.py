@@ -4,9 +4,9 @@ import time
 
 import torch
 
-from benchmark.deploy.runtimes import Runner
-from benchmark.deploy.runtimes import prepare as prepare_runtime
 from benchmark.gates.latency.result import Conditions
+from benchmark.inference.runtimes import Runner
+from benchmark.inference.runtimes import prepare as prepare_runtime
 from benchmark.model import Restorer
 from benchmark.model.fold import fold
 

@@ -2,13 +2,13 @@
 
 import torch
 
-from benchmark.deploy.process import threads_set
 from benchmark.errors import BenchmarkError
-from benchmark.gates.latency import steadiness
-from benchmark.gates.latency.calls import make_images, no_collection, repeat, timed, warm_up
+from benchmark.gates.latency import stability
 from benchmark.gates.latency.machine_load import load_since, read_counters
 from benchmark.gates.latency.prepare import prepare
 from benchmark.gates.latency.result import Conditions, Latency, launch_share, quantiles, spread
+from benchmark.gates.latency.timing import make_images, no_collection, repeat, timed, warm_up
+from benchmark.inference.process_setup import threads_set
 from benchmark.model import Restorer
 
 _LEAST_RUNS = 5
@@ -55,5 +55,5 @@ def quick_latency(
         processes=1,
         spread=spread(calls),
         waited_share=load.waited_share,
-        unsteady=tuple(steadiness.of_loads([load])),
+        unsteady=tuple(stability.of_loads([load])),
     )

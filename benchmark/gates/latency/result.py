@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from benchmark.deploy.runtimes import Dtype
-from benchmark.gates.latency.calls import Call, Tiling
+from benchmark.gates.latency.timing import Call, Tiling
+from benchmark.inference.runtimes import Dtype
 
 QUANTILES: Mapping[str, float] = {"p25": 25, "median": 50, "p90": 90, "p99": 99}
 _CONFIDENCE = 0.95

@@ -1,0 +1,128 @@
+"""The latencies that `measure` was asked for: every network under every condition, by one of the protocols."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from benchmark.cli.targets import Network
+from benchmark.errors import BenchmarkError, suggestion
+from benchmark.gates.latency.full import measure, summarise
+from benchmark.gates.latency.judge import described, make_job
+from benchmark.gates.latency.quick import TooSlowError, quick_latency
+from benchmark.gates.latency.result import Conditions, Latency
+from benchmark.gates.latency.worker import Effort, Found, Subject
+from benchmark.inference.runtimes import Dtype, runtime_names, unavailable
+from benchmark.model.weights import write_weights
+from benchmark.registry import Registry
+from benchmark.runner.device_setup import Machine
+from benchmark.runner.row import measuring_device
+
+MOST_MS = 2000.0
+"""Images that take longer are not measured by the quick protocol, which would be no longer quick."""
+_SIDE_BY_SIDE = 4
+"""Networks in one job of the full protocol."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A latency, or why there is none: `skipped`."""
+
+    conditions: Conditions
+    latency: Latency | None
+    machine: Machine
+    skipped: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        if self.latency is not None:
+            return described(self.latency, measuring_device(self.machine))
+        conditions = self.conditions
+        return {"runtime": conditions.runtime, "image": list(conditions.image), "skipped": self.skipped}
+
+
+def conditions_asked(
+    runtimes: Sequence[str], images: Sequence[tuple[int, int]], dtype: Dtype, folded: bool, machine: Machine
+) -> list[Conditions]:
+    """Every runtime at every size. Raises BenchmarkError for a runtime that does not exist."""
+    known = runtime_names(machine.device.type)
+    chosen = known if "all" in runtimes else tuple(runtimes) or ("eager",)
+    for name in chosen:
+        if name not in known:
+            raise BenchmarkError(f"--runtime {name}: not one for {machine.device.type}; {suggestion(name, known)}")
+    return [Conditions(image, name, dtype, folded=folded) for image in images for name in chosen]
+
+
+def measure_latencies(
+    networks: Sequence[Network],
+    conditions: Sequence[Conditions],
+    protocol: str,
+    seconds: float,
+    machine: Machine,
+    registry: Registry,
+) -> list[list[Cell]]:
+    """For each network the cells of all conditions, in their order."""
+    if protocol == "quick":
+        return [
+            [_quick(network, one, seconds, machine) for one in _announced(network, conditions)] for network in networks
+        ]
+    measured = {
+        (id(network), one): cell
+        for one in conditions
+        for some in _parts(networks)
+        for network, cell in zip(some, _full(some, one, machine, registry), strict=True)
+    }
+    return [[measured[id(network), one] for one in conditions] for network in networks]
+
+
+def _announced(network: Network, conditions: Sequence[Conditions]) -> Iterator[Conditions]:
+    for one in conditions:
+        click.echo(f"{network.label}: {one.runtime}, {one.image[0]} x {one.image[1]} ...", err=True)
+        yield one
+
+
+def _quick(network: Network, conditions: Conditions, seconds: float, machine: Machine) -> Cell:
+    """A cell; whatever goes wrong in a runtime concerns this cell alone."""
+    try:
+        restorer = network.make().to(machine.device)
+        return Cell(conditions, quick_latency(restorer, conditions, machine.device, seconds, MOST_MS), machine)
+    except TooSlowError as error:
+        return Cell(conditions, None, machine, f"{error}; over {MOST_MS / 1000:g} s")
+    except Exception as error:
+        kind = "" if isinstance(error, BenchmarkError) else f"{type(error).__name__}: "
+        return Cell(conditions, None, machine, f"{kind}{str(error).splitlines()[0]}")
+
+
+def _parts(networks: Sequence[Network]) -> Iterator[Sequence[Network]]:
+    return (networks[start : start + _SIDE_BY_SIDE] for start in range(0, len(networks), _SIDE_BY_SIDE))
+
+
+def _full(networks: Sequence[Network], conditions: Conditions, machine: Machine, registry: Registry) -> list[Cell]:
+    """The cells of some networks, measured in turn; what goes wrong with one of them empties the cells of all."""
+    if (reason := unavailable(conditions.runtime, machine.device)) is not None:
+        return [Cell(conditions, None, machine, reason) for _ in networks]
+    try:
+        latencies = _in_turn(networks, conditions, machine, registry)
+    except BenchmarkError as error:
+        return [Cell(conditions, None, machine, str(error)) for _ in networks]
+    return [Cell(conditions, latency, machine) for latency in latencies]
+
+
+def _in_turn(
+    networks: Sequence[Network], conditions: Conditions, machine: Machine, registry: Registry
+) -> list[Latency]:
+    with TemporaryDirectory() as folder:
+        subjects = [_subject(network, conditions, Path(folder) / str(i)) for i, network in enumerate(networks)]
+        job = make_job(subjects, measuring_device(machine), registry.plugins, Effort())
+        found: list[Found] = []
+        for one in measure(job):
+            found.append(one)
+            click.echo(f"{conditions.runtime}: process {len(found)} of {job.effort.processes} done", err=True)
+        return summarise(job, found)
+
+
+def _subject(network: Network, conditions: Conditions, weights: Path) -> Subject:
+    write_weights(network.make(), weights)
+    return Subject(network.label, network.config["model"], weights, conditions)

@@ -1,0 +1,50 @@
+"""Where a number comes from: code, versions, machine, command."""
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from benchmark.runner.device_setup import Machine
+
+_PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm", "onnxruntime", "openvino")
+
+
+def provenance(machine: Machine, command: str) -> dict[str, Any]:
+    """The part of a record that says how it was made; the caller adds the times."""
+    return {
+        "command": command,
+        **_commit(),
+        "device": machine.device.type,
+        "device_name": machine.device_name,
+        "threads": machine.threads,
+        "allocator": machine.allocator,
+        "environment": f"{machine.device.type}, {machine.device_name}, torch {version('torch')}",
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "platform": f"{platform.system()}-{platform.machine()}",
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> dict[str, Any]:
+    """Commit of the project's checkout and whether it has local changes; both None outside a checkout."""
+    root = Path(__file__).parents[2]
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

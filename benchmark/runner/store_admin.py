@@ -1,0 +1,143 @@
+"""What lies in a stage store: how much, how old, for whom, and whether it is sound; and how to make room."""
+
+import re
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmark.errors import RecordError
+from benchmark.files import read_json
+from benchmark.runner.stage_store import StageStore
+
+_DAY_SECONDS = 86_400
+_KEY = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class StoredStage:
+    """One folder of the store. `steps` and `seconds` are what training took; 0 where it is unfinished."""
+
+    key: str
+    name: str
+    state: Literal["finished", "unfinished", "damaged"]
+    """Damaged: finished once, but its files cannot be read any more; the next run trains it again."""
+    steps: int
+    seconds: float
+    size_bytes: int
+    age_days: float
+    """Since its files last changed."""
+    experiments: tuple[str, ...]
+    """The run folders beside the store whose plan or records name it."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which stages to take; what is None or False does not narrow it."""
+
+    older_than_days: float | None = None
+    unused: bool = False
+    experiment: str | None = None
+    """Named by this run folder and by no other."""
+    down_to_bytes: int | None = None
+    """Only the oldest of them, and no more than it takes for the store to keep to this size."""
+
+
+def inventory(root: Path) -> list[StoredStage]:
+    """All stages below a store's folder, oldest first. Raises RecordError if it is no store."""
+    if not root.is_dir() or not _is_store(root):
+        raise RecordError(f"{root}: no stage store here; `run` makes one beside its run folders (runs/.stages)")
+    store, named = StageStore(root), _experiments_by_key(root.parent)
+    found = [_stored(store, folder.name, named) for folder in root.iterdir() if _KEY.fullmatch(folder.name)]
+    return sorted(found, key=lambda stage: (-stage.age_days, stage.key))
+
+
+def damage(root: Path, stage: StoredStage) -> str | None:
+    """What is wrong with a finished stage's weights, read to the last byte; None if they are sound."""
+    if stage.state == "unfinished":
+        return None
+    if stage.state == "damaged":
+        return "its weights are missing or cut"
+    try:
+        weights = StageStore(root).weights(stage.key)
+    except RecordError as error:
+        return str(error)
+    return next(
+        (f"{name} holds numbers that are not finite" for name, w in weights.items() if not w.isfinite().all()), None
+    )
+
+
+def chosen(stages: Sequence[StoredStage], choice: Choice) -> list[StoredStage]:
+    """The stages that a choice takes, oldest first."""
+    taken = [stage for stage in stages if _matches(stage, choice)]
+    if choice.down_to_bytes is None:
+        return taken
+    excess = sum(stage.size_bytes for stage in stages) - choice.down_to_bytes
+    enough: list[StoredStage] = []
+    for stage in taken:
+        if excess <= 0:
+            break
+        enough.append(stage)
+        excess -= stage.size_bytes
+    return enough
+
+
+def remove(root: Path, stage: StoredStage) -> bool:
+    """Delete a stage. False, and nothing is touched, while a process trains it."""
+    store = StageStore(root)
+    with store.lease(stage.key) as is_ours:
+        if is_ours:
+            (store.folder(stage.key) / "meta.json").unlink(missing_ok=True)  # from here on nobody takes it for finished
+            shutil.rmtree(store.folder(stage.key))
+        return is_ours
+
+
+def _is_store(root: Path) -> bool:
+    """Whether a folder holds nothing but stages: deleting in any other would delete results."""
+    return all(entry.name == ".leases" or _KEY.fullmatch(entry.name) for entry in root.iterdir())
+
+
+def _stored(store: StageStore, key: str, named: Mapping[str, tuple[str, ...]]) -> StoredStage:
+    files = [file for file in store.folder(key).iterdir() if file.is_file()]
+    result = store.finished(key)
+    claims_to_be = (store.folder(key) / "meta.json").exists()
+    changed = max((file.stat().st_mtime for file in files), default=store.folder(key).stat().st_mtime)
+    return StoredStage(
+        key=key,
+        name=result.name if result else "",
+        state="finished" if result else "damaged" if claims_to_be else "unfinished",
+        steps=result.steps if result else 0,
+        seconds=result.seconds if result else 0.0,
+        size_bytes=sum(file.stat().st_size for file in files),
+        age_days=max(0.0, time.time() - changed) / _DAY_SECONDS,
+        experiments=named.get(key, ()),
+    )
+
+
+def _experiments_by_key(runs: Path) -> dict[str, tuple[str, ...]]:
+    """Stage key -> names of the run folders whose plan or records name it; a search has records alone."""
+    named: defaultdict[str, set[str]] = defaultdict(set)
+    for file in runs.glob("*/plan.json"):
+        for row in _entries(read_json(file), "rows"):
+            for stage in _entries(row, "stages"):
+                for key in stage.get("keys", {}).values():
+                    named[key].add(file.parent.name)
+    for file in runs.glob("*/*/seed*/record.json"):
+        for stage in _entries(read_json(file), "stages"):
+            named[stage.get("key", "")].add(file.parents[2].name)
+    return {key: tuple(sorted(folders)) for key, folders in named.items()}
+
+
+def _entries(data: Any, name: str) -> list[dict[str, Any]]:
+    """The mappings in a list of a parsed file; none where it has another form."""
+    found = data.get(name) if isinstance(data, dict) else None
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def _matches(stage: StoredStage, choice: Choice) -> bool:
+    old_enough = choice.older_than_days is None or stage.age_days > choice.older_than_days
+    wanted = choice.experiment is None or stage.experiments == (choice.experiment,)
+    return old_enough and wanted and not (choice.unused and stage.experiments)

@@ -1,0 +1,52 @@
+"""What is lost on reading is told."""
+
+import logging
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark.data.bit_depth_warnings import bits_of, depth_notices
+from benchmark.data.cache import cached
+from benchmark.data.sources.noise import Noise
+from benchmark.data.sources.synthetic_faces import SyntheticFaces
+
+
+def save_deep_colour(file: Path) -> None:
+    """A colour PNG of 16 bits a channel, which Pillow reads but cannot write."""
+    rows = b"".join(b"\0" + bytes(range(48)) for _ in range(8))
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    parts = [struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks]
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def test_sixteen_bits_are_seen_in_the_header(tmp_path: Path) -> None:
+    """Grey and colour, PNG and TIFF; 8-bit files of every kind, and what is no image, are not taken for it."""
+    ramp = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    Image.fromarray(ramp).save(tmp_path / "grey.png")
+    Image.fromarray(ramp).save(tmp_path / "grey.tif")
+    save_deep_colour(tmp_path / "colour.png")
+    assert all(bits_of(tmp_path / name) == 16 for name in ("grey.png", "grey.tif", "colour.png"))
+    for suffix in ("png", "tif", "jpg", "webp", "bmp"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"flat.{suffix}")
+        assert bits_of(tmp_path / f"flat.{suffix}") == 8
+    (tmp_path / "text.png").write_text("text")
+    assert bits_of(tmp_path / "text.png") == 8
+
+
+def test_a_source_with_such_images_tells_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When its cache is built: the first file and how many; others say nothing."""
+    folder = tmp_path / "clean"
+    folder.mkdir()
+    for name in ("b", "a"):
+        save_deep_colour(folder / f"{name}.png")
+    Image.new("RGB", (8, 8)).save(folder / "c.png")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            list(cached(Noise(folder), tmp_path / "cache", 1))
+    assert caplog.messages == [f"{folder / 'a.png'}: 16 bits a channel, the upper 8 are read (2 such images)"]
+    assert depth_notices(SyntheticFaces(size=64, count=1)) == []

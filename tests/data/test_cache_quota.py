@@ -1,0 +1,151 @@
+"""Caches keep to the disk and to what they are allowed, and killed builds leave nothing for long."""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmark.data import Pair, cache_quota
+from benchmark.data.cache import cached
+from benchmark.data.sources.paired_folders import PairedFolders
+from benchmark.data.sources.synthetic_faces import SyntheticFaces
+from benchmark.errors import DataError
+
+PAIR = Pair("p", np.zeros((10, 10, 3), np.uint8), np.zeros((10, 10, 3), np.uint8))
+
+
+def several(count: int) -> Iterator[Pair]:
+    return (PAIR for _ in range(count))
+
+
+def test_a_pair_weighs_its_images_and_maps() -> None:
+    """Two bytes a value of a map, one of an image."""
+    assert cache_quota.pair_bytes(PAIR) == 600
+    assert cache_quota.pair_bytes(SyntheticFaces(size=64).read(0)) == 2 * 64 * 64 * 3 * 3
+
+
+def test_what_does_not_fit_is_told_after_the_first_pair(tmp_path: Path) -> None:
+    """More than the disk has free: nothing is written for hours before it fails."""
+    with pytest.raises(
+        DataError, match=r"takes about \d+\.\d GB, .* [GM]B are free; free space or set BENCHMARK_CACHE"
+    ):
+        list(cache_quota.watched(several(3), 10**15, tmp_path))
+    assert len(list(cache_quota.watched(several(3), 3, tmp_path))) == 3
+
+
+def test_a_limit_counts_all_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`BENCHMARK_CACHE_GB` holds for what lies there already and the new one together."""
+    monkeypatch.setenv("BENCHMARK_CACHE_GB", "0.000002")  # 2000 bytes
+    assert len(list(cache_quota.watched(several(3), 3, tmp_path))) == 3
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/images.npy").write_bytes(bytes(500))
+    with pytest.raises(DataError, match=r"beside 0\.0 MB of others, BENCHMARK_CACHE_GB allows 2e-06; delete caches"):
+        list(cache_quota.watched(several(3), 3, tmp_path))
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "0", "nan"])
+def test_a_limit_that_is_no_number_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """It is not passed over in silence."""
+    monkeypatch.setenv("BENCHMARK_CACHE_GB", text)
+    with pytest.raises(DataError, match=f"BENCHMARK_CACHE_GB is '{text}'; set it to a number of gigabytes"):
+        list(cache_quota.watched(several(1), 1, tmp_path))
+
+
+def test_a_large_cache_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From a gigabyte on; small ones come without a word."""
+    monkeypatch.setattr(cache_quota.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**12))
+    with caplog.at_level(logging.WARNING):
+        list(cache_quota.watched(several(1), 1_000_000, tmp_path))
+        assert caplog.messages == []
+        list(cache_quota.watched(several(1), 5_000_000, tmp_path))
+    assert caplog.messages == [
+        f"the cache of 5000000 pairs takes about 3.0 GB in {tmp_path}; it can be deleted at any time"
+    ]
+
+
+BUILD = """
+import sys, time
+from pathlib import Path
+from benchmark.data.cache import cached
+from benchmark.data.sources.paired_folders import PairedFolders
+
+folder, root = map(Path, sys.argv[1:3])
+for ready in cached(PairedFolders(folder / "degraded", folder / "target"), root, 1):
+    print(ready, flush=True)
+    time.sleep(float(sys.argv[3]))
+"""
+
+
+def build(folder: Path, root: Path, pause_s: float) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-c", BUILD, str(folder), str(root), str(pause_s)]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+
+
+def finish(source: PairedFolders, root: Path) -> int:
+    return len(list(cached(source, root, 1)))
+
+
+def test_kill_9_leaves_no_cache_and_no_litter(pairs: Path, tmp_path: Path) -> None:
+    """While a builder lives its folder is left alone; once it was killed, the next build clears it away."""
+    folder, root = pairs / "train", tmp_path / "cache"
+    source = PairedFolders(folder / "degraded", folder / "target")
+    builder = build(folder, root, 600)
+    assert builder.stdout is not None and builder.stdout.readline() == "1\n"
+    assert finish(source, root) == 4
+    assert len(list(root.glob(".building-*"))) == 1
+    os.kill(builder.pid, signal.SIGKILL)
+    builder.communicate()
+    other = PairedFolders(pairs / "val/degraded", pairs / "val/target")
+    assert finish(other, root) == 2
+    assert list(root.glob(".building-*")) == []
+    assert len(list(root.iterdir())) == 2
+
+
+def test_a_build_is_marked_until_it_is_a_cache(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at any moment before, it can be told from one that lives; afterwards no mark is left."""
+    rename, marked = Path.rename, []
+
+    def watched(path: Path, target: Path) -> Path:
+        if path.is_dir():
+            marked.append((path / cache_quota.ALIVE).is_file())
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    assert finish(PairedFolders(pairs / "val/degraded", pairs / "val/target"), tmp_path / "cache") == 2
+    assert marked == [True]
+    (cache,) = (tmp_path / "cache").iterdir()
+    assert sorted(file.name for file in cache.iterdir()) == ["images.npy", "index.json", "maps.npy"]
+
+
+def test_two_processes_build_one_cache(pairs: Path, tmp_path: Path) -> None:
+    """Both finish, one cache is there, and it is whole."""
+    folder, root = pairs / "train", tmp_path / "cache"
+    both = [build(folder, root, 0.05) for _ in range(2)]
+    assert [process.communicate(timeout=60)[0].split()[-1:] for process in both] in (
+        [["4"], ["4"]],
+        [["4"], []],  # one was so late that it found the other's
+        [[], ["4"]],
+    )
+    assert [process.returncode for process in both] == [0, 0]
+    (only,) = root.iterdir()
+    assert (only / "index.json").is_file() and not (only / cache_quota.ALIVE).exists()
+
+
+def test_a_changed_source_makes_a_new_cache(pairs: Path, tmp_path: Path) -> None:
+    """A file that was touched is read again; the cache of before is not mistaken for it."""
+    copy = Path(shutil.copytree(pairs / "val", tmp_path / "val"))
+    source = PairedFolders(copy / "degraded", copy / "target")
+    assert [finish(source, tmp_path / "cache"), finish(source, tmp_path / "cache")] == [2, 0]
+    os.utime(copy / "target/picture_00.png", (0, time.time() - 1000))
+    assert finish(PairedFolders(copy / "degraded", copy / "target"), tmp_path / "cache") == 2

@@ -1,0 +1,126 @@
+"""What lies in a stage store, and making room in it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark.errors import RecordError
+from benchmark.runner.stage_store import StageResult, StageStore
+from benchmark.runner.store_admin import Choice, StoredStage, chosen, damage, inventory, remove
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StageStore:
+    """Two finished stages, of which a plan names the first, and one that is unfinished."""
+    store = StageStore(tmp_path / "runs/.stages")
+    for key, steps in (("a" * 32, 3), ("b" * 32, 5)):
+        store.publish(StageResult("coarse", key, steps, 1.5, 8.0, 1000, {}), nn.Conv2d(3, 3, 1), [])  # pyright: ignore[reportArgumentType]  # any network has weights
+    store.state_file("c" * 32).write_bytes(b"half a state")
+    plan = {"rows": [{"row": "identity"}, {"row": "base", "stages": [{"name": "coarse", "keys": {"0": "a" * 32}}]}]}
+    (tmp_path / "runs/mine").mkdir()
+    (tmp_path / "runs/mine/plan.json").write_text(json.dumps(plan))
+    return store
+
+
+def by_name(store: StageStore) -> dict[str, StoredStage]:
+    return {stage.key[0]: stage for stage in inventory(store.root)}
+
+
+def test_the_inventory_tells_state_steps_and_whose_it_is(store: StageStore) -> None:
+    """Also of what is unfinished, and of what was finished once and is damaged."""
+    (store.folder("b" * 32) / "weights.safetensors").write_bytes(b"cut")
+    found = by_name(store)
+    assert {key: stage.state for key, stage in found.items()} == {"a": "finished", "b": "damaged", "c": "unfinished"}
+    assert (found["a"].name, found["a"].steps, found["a"].experiments) == ("coarse", 3, ("mine",))
+    assert found["b"].experiments == () and found["c"].size_bytes == len(b"half a state")
+    for folder in (store.root / "nothing", store.root.parent):  # run folders must never be taken for stages
+        with pytest.raises(RecordError, match="no stage store here"):
+            inventory(folder)
+
+
+def test_stages_of_a_search_are_in_use(store: StageStore) -> None:
+    """A search writes records and no plan; files of another form say nothing and stop nothing."""
+    record = store.root.parent / "search/trial.0/seed0/record.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"stages": [{"name": "coarse", "key": "b" * 32}]}))
+    (store.root.parent / "mine/plan.json").write_text('{"rows": [1, {"stages": {}}]}')
+    (store.folder("a" * 32) / "meta.json").write_text('{"schema": 1, "other": 2}')
+    found = by_name(store)
+    assert found["b"].experiments == ("search",) and found["a"].experiments == ()
+    assert found["a"].state == "damaged"
+
+
+def test_damage_is_found_to_the_last_byte(store: StageStore) -> None:
+    """A header alone would not tell weights that are not finite; nor is an unfinished stage called damaged."""
+    assert all(damage(store.root, stage) is None for stage in inventory(store.root))
+    broken = nn.Conv2d(3, 3, 1)
+    nn.init.constant_(broken.weight, torch.nan)
+    store.publish(StageResult("coarse", "b" * 32, 5, 1.5, 8.0, 1000, {}), broken, [])  # pyright: ignore[reportArgumentType]
+    assert damage(store.root, by_name(store)["b"]) == "weight holds numbers that are not finite"
+    (store.folder("a" * 32) / "weights.safetensors").unlink()
+    assert damage(store.root, by_name(store)["a"]) == "its weights are missing or cut"
+
+
+def test_choices_narrow_each_other(store: StageStore) -> None:
+    """By age, by use, by experiment, and the oldest first until the store is small enough."""
+    for days, key in ((20, "a"), (10, "b"), (30, "c")):
+        for file in store.folder(key * 32).iterdir():
+            os.utime(file, (file.stat().st_atime, file.stat().st_mtime - days * 86_400))
+    stages = inventory(store.root)
+
+    def keys(choice: Choice) -> str:
+        return "".join(stage.key[0] for stage in chosen(stages, choice))
+
+    assert keys(Choice()) == "cab"
+    assert keys(Choice(older_than_days=15)) == "ca"
+    assert keys(Choice(older_than_days=15, unused=True)) == "c"
+    assert keys(Choice(experiment="mine")) == "a"
+    size = {stage.key[0]: stage.size_bytes for stage in stages}
+    assert keys(Choice(down_to_bytes=size["b"])) == "ca"
+    assert keys(Choice(down_to_bytes=sum(size.values()))) == ""
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from benchmark.runner.stage_store import StageStore
+with StageStore(Path(sys.argv[1])).lease(sys.argv[2]) as is_ours:
+    print(is_ours, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lease_is_one_process_s_and_ends_with_it(store: StageStore) -> None:
+    """Who trains a stage keeps others from training or deleting it, until it ends, be it by kill -9."""
+    key = "c" * 32
+    stage = by_name(store)["c"]
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(store.root), key], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout and holder.stdout.readline() == "True\n"
+        with store.lease(key) as is_ours:
+            assert not is_ours
+        assert not remove(store.root, stage) and store.folder(key).is_dir()
+        holder.send_signal(signal.SIGKILL)
+    with store.lease(key) as is_ours:
+        assert is_ours
+    assert remove(store.root, stage) and not store.folder(key).exists()
+
+
+def test_a_lease_outlives_the_folder(store: StageStore) -> None:
+    """Who has the lease keeps it when the stage is deleted and made again meanwhile."""
+    key = "a" * 32
+    with store.lease(key) as is_ours:
+        assert is_ours
+        shutil.rmtree(store.folder(key))
+        store.state_file(key)
+        with store.lease(key) as is_also_ours:
+            assert not is_also_ours

@@ -1,0 +1,407 @@
+"""Training one stage: exact, resumable, and honest about failure."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler, PolyLRScheduler
+
+from benchmark.data.augmentations.flip import Flip
+from benchmark.data.sampling import Sampler
+from benchmark.data.sources.paired_folders import PairedFolders
+from benchmark.errors import ExperimentError
+from benchmark.experiment.stage import Stage
+from benchmark.model import Restorer, build
+from benchmark.registry import Registry
+from benchmark.training.batches import batch_at, host_batches, to_device
+from benchmark.training.checkpoint import Best, Reached, load_state, save_state
+from benchmark.training.loop import REPORT_STEPS, DivergedError, Progress, fit
+from benchmark.training.objective import Objective, make_objective
+from benchmark.training.schedule import lr_at
+from benchmark.training.train_state import Learner, make_learner
+from heads import Restoration
+from losses import Batch
+
+CPU = torch.device("cpu")
+# BatchNorm buffers (gunet) and a half-finished report interval are what a careless resume loses.
+MODEL = {
+    "backbone": {"name": "gunet", "width": 4, "depths": [1, 1, 1], "input_scales": 2},
+    "head": {"name": "degradation"},
+}
+
+
+@pytest.fixture
+def sampler(pairs: Path) -> Sampler:
+    source = PairedFolders(pairs / "train/degraded", pairs / "train/target")
+    return Sampler(source, seed=3, stage="coarse", patch=32, augmentations=[Flip()])
+
+
+def make_stage(**changes: object) -> Stage:
+    settings = {"steps": 25, "batch": 2, "patch": 32, "lr": 1e-3, "loss": {"l1": 1.0}, "precision": "float32"}
+    return Stage.model_validate({**settings, **changes})
+
+
+FLAT = {"name": "constant"}
+CONSTANT = make_stage(schedule=FLAT)
+
+
+def start(stage: Stage, sampler: Sampler, restorer: Restorer, done: int = 0) -> tuple[Learner, Iterator[Progress]]:
+    learner = make_learner(restorer, stage, CPU)
+    objective = make_objective("coarse", stage, Registry())
+    return learner, fit(learner, objective, sampler, stage, CPU, done)
+
+
+def same(first: Restorer, second: Restorer) -> bool:
+    a, b = first.state_dict(), second.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_training_is_a_function_of_its_inputs(sampler: Sampler) -> None:
+    """Two runs from the same weights, settings, data and seed end bit-equal; another seed ends elsewhere."""
+    nets = [build(MODEL) for _ in range(3)]
+    other = Sampler(sampler.source, 4, sampler.stage, sampler.patch, sampler.augmentations)
+    for net, stream in zip(nets, (sampler, sampler, other), strict=True):
+        torch.rand(5)  # what the global generator did before must not matter
+        list(start(make_stage(), stream, net)[1])
+    assert same(nets[0], nets[1])
+    assert not same(nets[0], nets[2])
+
+
+def test_training_learns(sampler: Sampler) -> None:
+    """The loss at the end is clearly below the loss at the start."""
+    reports = list(start(make_stage(steps=60, lr=5e-3), sampler, build(MODEL))[1])
+    assert reports[-1].loss < 0.7 * reports[0].loss
+
+
+def test_a_resumed_stage_ends_bit_equal(sampler: Sampler, tmp_path: Path) -> None:
+    """Stopped at a report, stored, loaded into fresh objects and finished: the same weights as without a stop."""
+    straight, stopped, resumed = build(MODEL), build(MODEL), build(MODEL, seed=9)
+    list(start(make_stage(), sampler, straight)[1])
+    learner, running = start(make_stage(), sampler, stopped)
+    report = next(running)
+    save_state(tmp_path / "state.pt", learner, Reached(report.step, 1.5, [(report.step, "loss", report.loss)]))
+    next(running)  # steps that are lost
+
+    stage = make_stage()
+    learner = make_learner(resumed, stage, CPU)
+    reached = load_state(tmp_path / "state.pt", learner)
+    assert reached == Reached(REPORT_STEPS, 1.5, [(REPORT_STEPS, "loss", report.loss)])
+    list(fit(learner, make_objective("coarse", stage, Registry()), sampler, stage, CPU, reached.step))
+    assert same(straight, resumed)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage", b"PK\x03\x04half"])
+def test_an_unreadable_state_starts_anew(tmp_path: Path, content: bytes | None) -> None:
+    """A state that is missing or torn costs the steps in it and nothing else."""
+    file, net = tmp_path / "state.pt", build(MODEL)
+    if content is not None:
+        file.write_bytes(content)
+    assert load_state(file, make_learner(net, make_stage(), CPU)).step == 0
+
+
+def test_reports_cover_every_step_once(sampler: Sampler) -> None:
+    """Reports come at fixed steps, at the last one, and where val is looked at."""
+    assert [report.step for report in start(make_stage(), sampler, build(MODEL))[1]] == [10, 20, 25]
+    often = make_stage(validate_every=7)
+    assert [report.step for report in start(often, sampler, build(MODEL))[1]] == [7, 10, 14, 20, 21, 25]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spoiled(Objective):
+    """Not a number at some steps; it knows a step by its batch, as a loss would."""
+
+    sampler: Sampler | None = None
+    steps: tuple[int, ...] = ()
+
+    def __call__(self, restoration: Restoration, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        assert self.sampler
+        loss, parts = super().__call__(restoration, batch)
+        spoiled = (to_device(batch_at(self.sampler, step, 2), CPU, torch.contiguous_format) for step in self.steps)
+        is_spoiled = any(torch.equal(batch.degraded, one.degraded) for one in spoiled)
+        return (loss * float("nan") if is_spoiled else loss), parts
+
+
+def spoiled(sampler: Sampler, steps: tuple[int, ...], net: Restorer) -> list[Progress]:
+    """All reports of a stage whose loss is not finite at these steps."""
+    objective = Spoiled(make_objective("coarse", CONSTANT, Registry()).terms, sampler=sampler, steps=steps)
+    return list(fit(make_learner(net, CONSTANT, CPU), objective, sampler, CONSTANT, CPU))
+
+
+def test_steps_that_are_not_finite_are_taken_back(sampler: Sampler) -> None:
+    """As if they had never been: neither weights, buffers nor the optimiser remember them, and reports count them."""
+    net, without = build(MODEL), build(MODEL)
+    reports = spoiled(sampler, (4, 13, 17), net)
+    assert [report.left_out for report in reports] == [(4,), (4, 13, 17), (4, 13, 17)]
+    assert all(np.isfinite([report.loss, report.gradient_norm]).all() for report in reports)
+
+    learner, objective = make_learner(without, CONSTANT, CPU), make_objective("coarse", CONSTANT, Registry())
+    for done, last in ((0, 3), (4, 12), (13, 16), (17, 25)):
+        list(fit(learner, objective, sampler, make_stage(steps=last, schedule=FLAT), CPU, done))
+    assert same(net, without)
+
+
+def test_too_many_bad_steps_end_the_stage_with_step_and_batch(sampler: Sampler) -> None:
+    """The message has the step, the images of its batch, and how many were left out before it."""
+    with pytest.raises(DivergedError) as error:
+        spoiled(sampler, (4, 13, 17, 22), build(MODEL))
+    assert (error.value.stage, error.value.step) == ("coarse", 22)
+    assert "step 22: the loss is nan" in str(error.value) and "; left out before: step 4, 13, 17" in str(error.value)
+    assert all(name in str(error.value) for name in batch_at(sampler, 22, 2).names)
+
+
+def test_two_bad_steps_in_a_row_end_the_stage(sampler: Sampler) -> None:
+    """Another batch did not help: the weights are bad."""
+    with pytest.raises(DivergedError, match="step 7: the loss is nan") as error:
+        spoiled(sampler, (6, 7), build(MODEL))
+    assert "left out before: step 6" in str(error.value)
+
+
+def test_clipping_bounds_the_first_step(sampler: Sampler) -> None:
+    """With a tiny clip norm the gradients that reach the optimiser have that norm; without, they are larger."""
+    norms = {}
+    for clip in (None, 1e-3):
+        net = build(MODEL)
+        next(start(make_stage(steps=1, clip_norm=clip), sampler, net)[1])
+        norms[clip] = float(torch.nn.utils.get_total_norm([p.grad for p in net.parameters() if p.grad is not None]))
+    assert norms[1e-3] == pytest.approx(1e-3, rel=1e-3)
+    assert norms[None] > 2e-3
+
+
+def test_too_small_a_patch_is_told_before_training() -> None:
+    """A loss that needs larger patches is an error of the file, with the least side."""
+    with pytest.raises(ExperimentError, match=r"'ms_ssim' needs patches of at least 161 pixels, patch is 32"):
+        make_objective("score", make_stage(loss={"ms_ssim": 1.0}), Registry())
+
+
+def test_loss_terms_are_weighted(sampler: Sampler) -> None:
+    """The objective is the weighted sum of its parts, and reports the parts without weights."""
+    objective = make_objective("coarse", make_stage(loss={"l1": 2.0, "psnr": 0.5}), Registry())
+    batch = to_device(batch_at(sampler, 1, 2), CPU, torch.contiguous_format)
+    total, parts = objective(build(MODEL)(batch.degraded), batch)
+    assert total.item() == pytest.approx(2.0 * parts["l1"].item() + 0.5 * parts["psnr"].item(), rel=1e-6)
+
+
+def test_batches_in_advance_are_the_batches(sampler: Sampler) -> None:
+    """Made in the background or not, in order and complete."""
+    ahead = list(host_batches(sampler, range(3, 9), 2))
+    for step, batch in zip(range(3, 9), ahead, strict=True):
+        assert np.array_equal(batch.degraded, batch_at(sampler, step, 2).degraded)
+    assert next(host_batches(sampler, itertools.count(1), 2)).degraded.shape == (2, 32, 32, 3)
+
+
+def test_the_mask_is_exact_at_the_threshold(sampler: Sampler) -> None:
+    """A difference of 30 levels is no spot, of 31 levels is one, whatever float rounding does."""
+    batch = batch_at(sampler, 1, 1)
+    levels = np.arange(0, 220, dtype=np.uint8).reshape(1, 1, -1, 1).repeat(3, 3)
+    for difference, expected in ((30, 0.0), (31, 1.0)):
+        made = type(batch)(batch.names, levels, levels + np.uint8(difference), None, None)
+        assert torch.all(to_device(made, CPU, torch.channels_last).mask == expected)
+
+
+NAMES = ["cosine", "linear", "polynomial", "exponential", "step", "constant"]
+
+
+@given(st.integers(1, 500), st.integers(0, 100), st.floats(1e-3, 1), st.sampled_from(NAMES))
+def test_the_learning_rate_stays_in_its_bounds(steps: int, warmup: int, final: float, name: str) -> None:
+    """It rises during warm-up, never exceeds lr, never rises afterwards, and ends at its final share."""
+    stage = make_stage(steps=steps, schedule={"name": name, "warmup_steps": warmup, "final_share": final})
+    rates = [lr_at(stage, step) for step in range(1, steps + 1)]
+    assert all(0 <= rate <= stage.lr * (1 + 1e-12) for rate in rates)
+    after = rates[warmup:]
+    assert all(b <= a + 1e-15 for a, b in itertools.pairwise(after))
+    if after and name not in ("constant", "step"):
+        assert after[-1] == pytest.approx(stage.lr * final, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "timms"),
+    [
+        ("cosine", lambda optimizer: CosineLRScheduler(optimizer, t_initial=40, lr_min=1e-5)),
+        ("polynomial", lambda optimizer: PolyLRScheduler(optimizer, power=2.0, t_initial=40, lr_min=1e-5)),
+        ("step", lambda optimizer: MultiStepLRScheduler(optimizer, decay_t=[20, 30], decay_rate=0.1)),
+    ],
+)
+def test_schedules_are_those_of_timm(name: str, timms) -> None:
+    """Step by step the rates of timm's scheduler of that name, which keeps state where ours needs none."""
+    scheduler = timms(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-3))
+    stage = make_stage(steps=40, schedule={"name": name})
+    for step in range(2, 40):
+        # Its milestones are steps from 0 on and lie one step earlier.
+        theirs = scheduler._get_lr(step - 2 if name == "step" else step)[0]
+        assert lr_at(stage, step) == pytest.approx(theirs, rel=1e-9)
+
+
+def test_bfloat16_trains_close_to_float32(sampler: Sampler) -> None:
+    """Autocast changes the rounding of the network, not what is learned; weights stay float32."""
+    nets = {precision: build(MODEL) for precision in ("float32", "bfloat16")}
+    last = {}
+    for precision, net in nets.items():
+        last[precision] = list(start(make_stage(precision=precision), sampler, net)[1])[-1].loss
+    assert all(value.dtype != torch.bfloat16 for value in nets["bfloat16"].state_dict().values())
+    assert last["bfloat16"] == pytest.approx(last["float32"], rel=0.1)
+
+
+def flat_weights(net: Restorer) -> torch.Tensor:
+    return torch.cat([value.flatten().double() for value in net.state_dict().values()])
+
+
+# Layer norm instead of batch norm: the statistics of a part are not those of the batch.
+NORMALISED_ALONE = {"backbone": {"name": "nafnet", "width": 4}, "head": {"name": "residual"}}
+
+
+def test_accumulated_parts_train_as_the_whole_batch(sampler: Sampler) -> None:
+    """A loss that is a mean over images has the same gradient in one piece and in four."""
+    ends = []
+    for parts in (1, 4):
+        net = build(NORMALISED_ALONE)
+        reports = list(start(make_stage(batch=4, accumulate=parts, steps=5), sampler, net)[1])
+        ends.append((flat_weights(net), reports[-1].loss, reports[-1].gradient_norm))
+    torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_average_follows_weights_and_buffers(sampler: Sampler) -> None:
+    """With a decay of 0 it is the last weights with their statistics; with more it lags behind them."""
+    for decay, is_last in ((0.0, True), (0.9, False)):
+        net = build(MODEL)
+        learner, running = start(make_stage(ema={"decay": decay, "warmup": False}, carry="ema"), sampler, net)
+        list(running)
+        averaged, last = learner.averaged(), net.state_dict()
+        statistics = [name for name in last if name.endswith("running_mean")]
+        assert statistics
+        for name in (*statistics, "head.conv.weight"):
+            assert torch.equal(averaged[name], last[name]) == is_last
+
+
+def test_the_average_goes_on_after_a_resume(sampler: Sampler, tmp_path: Path) -> None:
+    """Stored and loaded with the rest of the state, bit for bit, with the best weights seen so far."""
+    stage = make_stage(ema={"decay": 0.9}, carry="ema")
+    (straight, running), (stopped, until) = (start(stage, sampler, build(MODEL)) for _ in range(2))
+    list(running)
+    report = next(until)
+    best = Best(31.5, {"a": torch.ones(2)})
+    save_state(tmp_path / "state.pt", stopped, Reached(report.step, best=best))
+    resumed = make_learner(build(MODEL, seed=9), stage, CPU)
+    reached = load_state(tmp_path / "state.pt", resumed)
+    assert reached.best is not None
+    assert (reached.best.psnr, reached.best.weights["a"].tolist()) == (31.5, [1.0, 1.0])
+    list(fit(resumed, make_objective("coarse", stage, Registry()), sampler, stage, CPU, reached.step))
+    straights, resumeds = straight.averaged(), resumed.averaged()
+    assert all(torch.equal(straights[name], resumeds[name]) for name in straights)
+
+
+def test_frozen_statistics_stay_as_they_were(sampler: Sampler) -> None:
+    """For the last share of the steps BatchNorm keeps its statistics, while the weights go on learning."""
+    net, stage = build(MODEL), make_stage(steps=20, frozen_norm=0.5)
+    _, running = start(stage, sampler, net)
+    next(running)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    list(running)
+    moved = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert not any("running" in name or "num_batches" in name for name in moved)
+    assert any(name.endswith("weight") for name in moved)
+
+
+@pytest.mark.slow  # the CPU has no fast float16
+def test_float16_scales_the_loss_and_learns(sampler: Sampler) -> None:
+    """Steps that overflow at the first, high scales are no failure; the loss falls and weights stay float32."""
+    net = build(NORMALISED_ALONE)
+    learner, running = start(make_stage(precision="float16", steps=40, lr=5e-3), sampler, net)
+    reports = list(running)
+    assert reports[-1].loss < 0.9 * reports[0].loss
+    assert learner.scaler.get_scale() >= 1
+    assert all(value.dtype == torch.float32 for value in net.state_dict().values())
+
+
+def test_gradients_no_scale_can_hold_end_the_stage(sampler: Sampler) -> None:
+    """Infinite gradients of a finite loss: the scale falls to nothing, and the message says what to use instead."""
+
+    class Steep(Objective):
+        def __call__(self, restoration: Restoration, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            loss, parts = super().__call__(restoration, batch)
+            zero = (restoration.image - restoration.image.detach()).abs().sum()
+            return loss + zero.sqrt(), parts  # the square root has no finite slope at 0
+
+    stage = make_stage(precision="float16", steps=40)
+    objective = Steep(make_objective("coarse", stage, Registry()).terms)
+    with pytest.raises(DivergedError, match="use precision bfloat16"):
+        list(fit(make_learner(build(MODEL), stage, CPU), objective, sampler, stage, CPU))
+
+
+@pytest.mark.parametrize("settings", [{"name": "lion"}, {"name": "adan"}, {"name": "sgd", "momentum": 0.8}], ids=str)
+def test_optimisers_of_timm_train_and_resume(sampler: Sampler, tmp_path: Path, settings: dict[str, object]) -> None:
+    """By their names there, with their options; the state they keep is stored as AdamW's is."""
+    stage = make_stage(optimizer=settings)
+    (straight, running), (stopped, until) = (start(stage, sampler, build(MODEL)) for _ in range(2))
+    list(running)
+    save_state(tmp_path / "state.pt", stopped, Reached(next(until).step))
+    resumed = make_learner(build(MODEL, seed=9), stage, CPU)
+    done = load_state(tmp_path / "state.pt", resumed).step
+    list(fit(resumed, make_objective("coarse", stage, Registry()), sampler, stage, CPU, done))
+    assert same(straight.restorer, resumed.restorer)
+    assert not same(straight.restorer, build(MODEL))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"name": "adamv"}, "timm has no 'adamv'"),
+        ({"name": "sgd", "betas": [0.9, 0.99], "eps": 1e-8, "colour": 1}, "cannot be made with"),
+        ({"name": "adamw", "colour": 1}, "cannot be made with"),
+        ({"name": "adahessian"}, "second derivatives"),
+    ],
+    ids=str,
+)
+def test_an_unknown_optimiser_is_told(settings: dict[str, object], said: str) -> None:
+    """A name timm has not, and an option the optimiser has not, are mistakes of the file."""
+    with pytest.raises(ExperimentError, match=said):
+        make_learner(build(MODEL), make_stage(optimizer=settings), CPU)
+
+
+def test_images_stand_in_place_of_steps() -> None:
+    """As many steps as it takes to see that many; both at once are a mistake, as are settings that nothing uses."""
+    settings = {"batch": 4, "patch": 32, "lr": 1e-3, "loss": {"l1": 1.0}}
+    by_images = Stage.model_validate({**settings, "images": 10})
+    assert by_images.steps == 3
+    assert by_images.model_dump() == Stage.model_validate({**settings, "steps": 3}).model_dump()
+    for wrong, said in (
+        ({"images": 10, "steps": 3}, "steps or images"),
+        ({"steps": 3, "accumulate": 3}, "equal parts"),
+        ({"steps": 3, "carry": "ema"}, "needs an average"),
+        ({"steps": 3, "ema": {}}, "nothing would use the average"),
+        ({"steps": 3, "schedule": {"milestones": [0.9]}}, "milestones is a setting of the schedule step"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Stage.model_validate({**settings, **wrong})
+
+
+def test_a_stop_comes_after_the_step_at_hand(sampler: Sampler) -> None:
+    """Whenever it is asked for: the report belongs to that step, and going on from there ends bit-equal."""
+    straight, net = build(MODEL), build(MODEL)
+    list(start(make_stage(), sampler, straight)[1])
+    done, learner = 0, make_learner(net, make_stage(), CPU)
+    while done < 25:
+        objective = make_objective("coarse", make_stage(), Registry())
+        running = fit(learner, objective, sampler, make_stage(), CPU, done, is_stopping=lambda: True)
+        report = next(running)
+        assert report.step == done + 1
+        done = report.step
+        running.close()
+    assert same(straight, net)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_the_same(sampler: Sampler) -> None:
+    """Up to rounding, and the weights keep their names."""
+    plain, compiled = build(MODEL), build(MODEL)
+    ends = [
+        list(start(make_stage(steps=5, compile=is_compiled), sampler, net)[1])[-1].loss
+        for net, is_compiled in ((plain, False), (compiled, True))
+    ]
+    assert ends[1] == pytest.approx(ends[0], rel=1e-4)
+    assert plain.state_dict().keys() == compiled.state_dict().keys()
