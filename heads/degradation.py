@@ -2,7 +2,7 @@
 
 The maps are the *restoring* ones: I is the degraded image, J the restored one. Read as degrading (clean I,
 damaged J), the same equation has the maps K' = -K / (1 + K) and D' = -D / (1 + K). From J alone they are not
-identifiable: any K has a D that gives the same J. They are predictions of the true ones only where loss `maps`
+identifiable: any K has a D that gives the same J. They are predictions of the true ones only where loss `map_l1`
 supervises them, or as far as a gain at low resolution cannot take the part of the spots.
 """
 

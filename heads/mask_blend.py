@@ -10,7 +10,7 @@ class MaskBlend(Head):
     """One convolution from features to the proposal R = I + r, map `proposal` (`B 3 H W`), and the mask M.
 
     M = sigmoid of map `mask_logits` is map `mask` (`B 1 H W`, in [0, 1]). The logits are handed out because loss
-    `region`, which can supervise the mask, needs them: next to 0 and 1 the mask itself has lost its digits.
+    `mask_bce_dice`, which can supervise the mask, needs them: next to 0 and 1 the mask itself has lost its digits.
 
     The untrained network is exactly the identity, above 40 dB on retouching pairs: r is 0, while M is 0.5, so that r
     has a gradient in the first step and M in the second. A proposal without I in it would have to start with a mask

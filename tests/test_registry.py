@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import ComponentError
-from benchmark.registry import Registry, syntax_digest
+from benchmark.registry import RENAMED, Registry, syntax_digest
 
 PLUGIN = '''\
 """A backbone of the user's."""
@@ -48,6 +48,14 @@ def test_an_unknown_name_gets_the_near_one() -> None:
     """A misspelt component is an error that suggests the right one."""
     with pytest.raises(ComponentError, match="no backbone 'nafnt'; did you mean 'nafnet'"):
         Registry().find("backbone", "nafnt")
+
+
+@pytest.mark.parametrize(("kind", "former"), RENAMED)
+def test_a_former_name_gets_the_new_one(kind: str, former: str) -> None:
+    """A component's former name is an error that gives its name of today, which exists."""
+    with pytest.raises(ComponentError, match=f"^{kind} '{former}' is now called '{RENAMED[kind, former]}'$"):
+        Registry().find(kind, former)
+    assert RENAMED[kind, former] in Registry().names(kind)
 
 
 def test_a_plugin_file_is_a_component_of_its_kind(plugin: Path) -> None:

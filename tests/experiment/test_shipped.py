@@ -77,7 +77,7 @@ def test_heads_and_losses_changes_one_thing_at_a_time(root: Path) -> None:
     for row in rows:
         same_head = row.config["model"] == base.config["model"]
         assert same_head is (row.table == "losses") or row.table == "learning_rates"
-        assert same_head or _losses(row.config).keys() - {"region"} == {"l1"}
+        assert same_head or _losses(row.config).keys() - {"mask_bce_dice"} == {"l1"}
         assert row.config["data"] == base.config["data"]
         stage, of_base = (dict(config["protocol"]["train"]) for config in (row.config, base.config))
         for settings in (stage, of_base):
@@ -97,5 +97,5 @@ def test_maps_recovery_tests_what_it_trains_on(root: Path) -> None:
     cast = base.config["protocol"]["train"]["augment"]["channel_gain"]
     assert cast["images"] == "degraded"
     assert all(base.config["data"][split]["gain_range"] == cast["gain_range"] for split in ("val", "test"))
-    weights = [_losses(row.config)["maps"]["weight"] for row in (base, *rows)]
+    weights = [_losses(row.config)["map_l1"]["weight"] for row in (base, *rows)]
     assert 0 < weights[0] < 1e-6 and weights[1:] == [1.0, 1.0]

@@ -8,8 +8,8 @@ from heads import Restoration
 from heads.degradation import Degradation
 from heads.mask_blend import MaskBlend
 from losses import Batch
-from losses.maps import Maps
-from losses.region import Region
+from losses.map_l1 import MapL1
+from losses.mask_bce_dice import MaskBceDice
 
 
 def random_case(gain_channels=3):
@@ -25,63 +25,63 @@ def random_case(gain_channels=3):
 
 
 @pytest.mark.parametrize(("gain", "spots"), [(1.0, 1.0), (0.0, 2.0), (3.0, 0.0)])
-def test_maps(gain, spots):
-    """The maps loss is the weighted sum of the mean absolute errors of K and of D."""
+def test_map_l1(gain, spots):
+    """The loss is the weighted sum of the mean absolute errors of K and of D."""
     restoration, batch = random_case()
     errors = {
         name: np.abs(restoration.maps[name].numpy().astype(float) - getattr(batch, name).numpy()).mean()
         for name in ("gain", "spots")
     }
     expected = gain * errors["gain"] + spots * errors["spots"]
-    assert float(Maps(gain, spots)(restoration, batch)) == pytest.approx(expected, rel=1e-5)
+    assert float(MapL1(gain, spots)(restoration, batch)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_maps_of_a_common_gain():
+def test_map_l1_of_a_common_gain():
     """A gain of one channel is compared with the mean of the true one over RGB."""
     restoration, batch = random_case(gain_channels=1)
     expected = np.abs(restoration.maps["gain"][:, 0].numpy() - batch.gain.numpy().mean(axis=1)).mean()
-    assert float(Maps(spots=0.0)(restoration, batch)) == pytest.approx(expected, rel=1e-5)
+    assert float(MapL1(spots=0.0)(restoration, batch)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_maps_refuse_negative_weights():
+def test_map_l1_refuse_negative_weights():
     """A negative weight would reward errors."""
     with pytest.raises(ValueError, match="must not be negative"):
-        Maps(gain=-1.0)
+        MapL1(gain=-1.0)
 
 
-def test_region():
-    """The region loss is the mean cross-entropy plus 1 - Dice, Dice image by image and smoothed by 1."""
+def test_mask_bce_dice():
+    """The loss is the mean cross-entropy plus 1 - Dice, Dice image by image and smoothed by 1."""
     restoration, batch = random_case()
     mask, truth = (m.numpy().astype(float)[:, 0] for m in (restoration.maps["mask"], batch.mask))
     entropy = -(truth * np.log(mask) + (1 - truth) * np.log(1 - mask)).mean()
     common, sizes = (mask * truth).sum(axis=(1, 2)), mask.sum(axis=(1, 2)) + truth.sum(axis=(1, 2))
     expected = entropy + (1 - (2 * common + 1) / (sizes + 1)).mean()
-    assert float(Region()(restoration, batch)) == pytest.approx(expected, rel=1e-5)
+    assert float(MaskBceDice()(restoration, batch)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("severe", [0.0, 1.0])
-def test_region_of_a_right_mask_is_zero(severe):
+def test_mask_bce_dice_of_a_right_mask_is_zero(severe):
     """A sure and right mask costs nothing, also where an image has no spots or nothing else."""
     restoration, batch = random_case()
     batch = batch._replace(mask=torch.full_like(batch.mask, severe))
     restoration.maps["mask_logits"] = (200 * batch.mask - 100).requires_grad_()
-    loss = Region()(restoration, batch)
+    loss = MaskBceDice()(restoration, batch)
     assert float(loss.detach()) == pytest.approx(0, abs=1e-6)
     (gradient,) = torch.autograd.grad(loss, restoration.maps["mask_logits"])
     assert gradient.isfinite().all()
 
 
-def test_region_corrects_a_mask_that_is_sure_and_wrong():
+def test_mask_bce_dice_corrects_a_mask_that_is_sure_and_wrong():
     """Where the mask has run into 0 or 1 its logits still have a gradient, of the size of a pixel's share."""
     restoration, batch = random_case()
     logits = (100 - 200 * batch.mask).requires_grad_()
     restoration.maps["mask_logits"] = logits
-    loss = Region()(restoration, batch)
+    loss = MaskBceDice()(restoration, batch)
     (gradient,) = torch.autograd.grad(loss, logits)
     torch.testing.assert_close(gradient, (1 - 2 * batch.mask) / batch.mask.numel())
 
 
-SUPERVISED = {"gain": Maps(), "spots": Maps(), "mask_logits": Region()}
+SUPERVISED = {"gain": MapL1(), "spots": MapL1(), "mask_logits": MaskBceDice()}
 every_map = pytest.mark.parametrize("name", SUPERVISED)
 
 
@@ -126,7 +126,7 @@ def test_half_precision_maps_give_the_float32_value(name, dtype):
     assert torch.equal(value, expected)
 
 
-@pytest.mark.parametrize(("loss", "head"), [(Maps(), Degradation(4)), (Region(), MaskBlend(4))])
+@pytest.mark.parametrize(("loss", "head"), [(MapL1(), Degradation(4)), (MaskBceDice(), MaskBlend(4))])
 def test_the_head_that_gives_the_maps_is_supervised(loss, head):
     """The loss reaches the weights of the head that its error message recommends."""
     _, batch = random_case()
@@ -135,7 +135,7 @@ def test_the_head_that_gives_the_maps_is_supervised(loss, head):
 
 
 @pytest.mark.parametrize(
-    ("loss", "missing", "remedy"), [(Maps(), "gain", "degradation"), (Region(), "mask_logits", "mask_blend")]
+    ("loss", "missing", "remedy"), [(MapL1(), "gain", "degradation"), (MaskBceDice(), "mask_logits", "mask_blend")]
 )
 def test_a_head_without_the_map_is_an_error(loss, missing, remedy):
     """The error names the map, the maps that there are, and the head to take."""
@@ -152,4 +152,4 @@ def test_data_without_true_maps_is_an_error(unknown):
     """The error names the map that the data does not know, and data that does."""
     restoration, batch = random_case()
     with pytest.raises(ValueError, match=f"the true {unknown} is not known.*synthetic_faces"):
-        Maps()(restoration, batch._replace(**{unknown: None}))
+        MapL1()(restoration, batch._replace(**{unknown: None}))

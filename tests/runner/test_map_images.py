@@ -26,12 +26,12 @@ model:
   head: {name: degradation}
 protocol:
   order: [train]
-  train: {steps: 3, batch: 2, patch: 32, lr: 1e-3, loss: {l1: 1.0, maps: 1.0}}
+  train: {steps: 3, batch: 2, patch: 32, lr: 1e-3, loss: {l1: 1.0, map_l1: 1.0}}
 seeds: [0, 1]
 tables:
   heads:
-    mask: {model.head: {name: mask_blend}, protocol.train.loss.maps: null}
-    direct_rgb: {model.head: {name: rgb}, protocol.train.loss.maps: null}
+    mask: {model.head: {name: mask_blend}, protocol.train.loss.map_l1: null}
+    direct_rgb: {model.head: {name: rgb}, protocol.train.loss.map_l1: null}
 """
 
 

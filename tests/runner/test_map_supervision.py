@@ -33,12 +33,16 @@ def file(edited: Edited) -> Path:
 def test_maps_that_head_and_data_have_may_be_supervised(file: Path) -> None:
     """Gain and spots on drawn faces, through augmentations that keep them, are no mistake."""
     kept = "protocol.coarse.augment={mask_shift: {}, mixup: {}, jpeg: {probability: 0}}"
-    assert check_of(file, "protocol.coarse.loss.maps=1.0", kept) == 5
+    assert check_of(file, "protocol.coarse.loss.map_l1=1.0", kept) == 5
 
 
 def test_a_true_region_is_always_known(file: Path) -> None:
     """The mask is computed from the pair, so no data lack it and no augmentation drops it."""
-    sets = ("model.head={name: mask_blend}", "protocol.coarse.loss.region=0.1", "protocol.coarse.augment={jpeg: {}}")
+    sets = (
+        "model.head={name: mask_blend}",
+        "protocol.coarse.loss.mask_bce_dice=0.1",
+        "protocol.coarse.augment={jpeg: {}}",
+    )
     assert check_of(file, *sets, faces=False) == 5
 
 
@@ -46,34 +50,35 @@ def test_a_true_region_is_always_known(file: Path) -> None:
     ("sets", "faces", "message"),
     [
         (
-            ("protocol.psnr.loss.maps=1.0",),
+            ("protocol.psnr.loss.map_l1=1.0",),
             False,
-            "row base: protocol.psnr: loss 'maps' supervises gain and spots, which data.train (paired_folders) does "
+            "row base: protocol.psnr: loss 'map_l1' supervises gain and spots, which data.train (paired_folders) does "
             "not know; leave the loss out",
         ),
         (
-            ("protocol.psnr.loss.maps=1.0", "protocol.psnr.augment={flip: {}, jpeg: {}}"),
+            ("protocol.psnr.loss.map_l1=1.0", "protocol.psnr.augment={flip: {}, jpeg: {}}"),
             True,
-            "row base: protocol.psnr: loss 'maps' supervises gain and spots, which augmentation 'jpeg' drops; leave",
+            "row base: protocol.psnr: loss 'map_l1' supervises gain and spots, which augmentation 'jpeg' drops; leave",
         ),
         (
-            ("protocol.coarse.loss.maps=1.0", "model.head={name: rgb}"),
+            ("protocol.coarse.loss.map_l1=1.0", "model.head={name: rgb}"),
             True,
-            "row base: protocol.coarse: loss 'maps' supervises gain and spots, which head 'rgb' does not predict",
+            "row base: protocol.coarse: loss 'map_l1' supervises gain and spots, which head 'rgb' does not predict",
         ),
         (
-            ("protocol.coarse.loss.region=1.0",),
+            ("protocol.coarse.loss.mask_bce_dice=1.0",),
             False,
-            "row base: protocol.coarse: loss 'region' supervises mask, which head 'degradation' does not predict",
+            "row base: protocol.coarse: loss 'mask_bce_dice' supervises mask, which head 'degradation' does not "
+            "predict",
         ),
         (
             # Its weight is 0, but it is computed all the same.
-            ("protocol.psnr.loss.maps={weight: 0}",),
+            ("protocol.psnr.loss.map_l1={weight: 0}",),
             False,
             "which data.train (paired_folders) does not know",
         ),
     ],
-    ids=["source", "augmentation", "head", "head of region", "weight 0"],
+    ids=["source", "augmentation", "head", "head of mask_bce_dice", "weight 0"],
 )
 def test_maps_that_nobody_has_are_refused(file: Path, sets: tuple[str, ...], faces: bool, message: str) -> None:
     """The message names row, stage, loss, maps and who lacks them, in one line."""

@@ -379,11 +379,11 @@ def test_a_row_too_large_for_the_machine_is_not_tried(edited: Edited) -> None:
 
 
 def test_maps_are_scored_where_they_are_supervised(edited: Edited) -> None:
-    """A row with loss `region` has the IoU of its mask; a mask that no loss compares with the truth is not scored."""
+    """A row with loss `mask_bce_dice` has the IoU of its mask; an unsupervised mask is not scored."""
     mask = "model.head: {name: mask_blend}"
     file = edited(
         "direct_rgb: {model.head: {name: rgb}}",
-        f"free: {{{mask}}}\n    told: {{{mask}, protocol.psnr.loss.region: 0.1}}",
+        f"free: {{{mask}}}\n    told: {{{mask}, protocol.psnr.loss.mask_bce_dice: 0.1}}",
     )
     _, records, output = run(file)
     scored = {

@@ -95,7 +95,7 @@ def test_the_mask_is_that_of_the_smaller_pair() -> None:
         torch.testing.assert_close(total, parts[name] + loss(Restoration(restoration.auxiliary[0], {}), smaller))
 
 
-@pytest.mark.parametrize("loss", [{"maps": 1.0}, {"ms_ssim": {"weight": 1.0, "window_size": 7}}], ids=str)
+@pytest.mark.parametrize("loss", [{"map_l1": 1.0}, {"ms_ssim": {"weight": 1.0, "window_size": 7}}], ids=str)
 def test_losses_that_do_not_apply_are_left_out(loss: dict[str, object]) -> None:
     """Losses of maps, and losses that need larger sides than an auxiliary image has, judge the full image alone."""
     batch = draw(128)

@@ -8,7 +8,7 @@ from losses import Batch, Loss
 from losses._maps import predicted_map
 
 
-class Region(Loss):
+class MaskBceDice(Loss):
     """Binary cross-entropy plus Dice loss between the predicted mask M and the mask T of the batch (0 or 1).
 
     The cross-entropy is the mean over all pixels, and from the logits (map `mask_logits`), so that a mask at 0 or 1 has
@@ -29,7 +29,7 @@ class Region(Loss):
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
         """Scalar float32, at least 0. Raises ValueError if the head predicts no mask."""
         remedy = "choose a head that predicts a mask (mask_blend) or leave this loss out"
-        logits = predicted_map(restoration, "mask_logits", "region", remedy)
+        logits = predicted_map(restoration, "mask_logits", "mask_bce_dice", remedy)
         truth = batch.mask.float()
         return F.binary_cross_entropy_with_logits(logits, truth) + _dice_loss(logits.sigmoid(), truth)
 

@@ -7,7 +7,7 @@ from losses import Batch, Loss
 from losses._maps import predicted_map
 
 
-class Maps(Loss):
+class MapL1(Loss):
     """Weighted sum of the mean absolute errors of the gain K and of the spots D.
 
     From the restored image alone K and D are not identifiable: whatever K is, some D gives the same image. This loss
@@ -43,11 +43,11 @@ class Maps(Loss):
 
 def _error(restoration: Restoration, batch: Batch, name: str) -> Tensor:
     remedy = "choose head degradation or leave this loss out"
-    predicted = predicted_map(restoration, name, "maps", remedy)
+    predicted = predicted_map(restoration, name, "map_l1", remedy)
     truth: Tensor | None = getattr(batch, name)
     if truth is None:
         raise ValueError(
-            f"maps: the true {name} is not known; leave this loss out, or train on data that knows it "
+            f"map_l1: the true {name} is not known; leave this loss out, or train on data that knows it "
             "(synthetic_faces, without augmentations that break J = K*I + D + I)"
         )
     truth = truth.float()
