@@ -12,8 +12,9 @@
 Each message says what was read, where, what is allowed and what to do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Final
 
 
 class BenchmarkError(Exception):
@@ -48,8 +49,20 @@ class RowError(BenchmarkError):
     """One row failed; it is recorded and the other rows go on."""
 
 
+RENAMED_KEYS: Final[Mapping[str, str]] = {
+    "carry": "output",
+    "frozen_norm": "freeze_bn_fraction",
+    "maps": "map_l1",
+    "margin": "equivalence_margin",
+    "region": "mask_bce_dice",
+}
+"""Old names of settings and components -> the present ones. An old name is an error that says the present one."""
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown word: the near one, or all that are known."""
+    """Return the end of a message about an unknown word: its present name, the nearest known word, or all of them."""
     names = sorted(known)
+    if (present := RENAMED_KEYS.get(word)) in names:
+        return f"it is called {present!r} now"
     near = get_close_matches(word, names, n=1, cutoff=0.5)  # 0.5: `l2` is near `l1`
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"

@@ -142,8 +142,8 @@ def _line(event: Event) -> str:
             return f"stage {name} is being trained by another process; waiting for it"
         case StageFinished(result=result):
             psnr = f", val psnr {result.val['psnr']['mean']:.2f} dB" if "psnr" in result.val else ""
-            left_out = f" ({result.steps_left_out} left out: not finite)" if result.steps_left_out else ""
-            took = f"{result.steps} steps{left_out} in {duration(result.seconds)}"
+            skipped = f" ({result.skipped_steps} skipped: not finite)" if result.skipped_steps else ""
+            took = f"{result.steps} steps{skipped} in {duration(result.seconds)}"
             return f"stage {result.name} done, {took}{psnr}{_harm(result)}"
         case _:
             return _row_line(event)

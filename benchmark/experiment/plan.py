@@ -174,7 +174,7 @@ class _Planner:
         train = self._fingerprint(config, "train")
         parts = [parent, name, settings, digests, train, env.engine, env.device, env.torch]
         # Only where val decides which weights are kept is it among what the weights depend on.
-        seen = [self._fingerprint(config, "val")] if settings["carry"] == "best" else []
+        seen = [self._fingerprint(config, "val")] if settings["output"] == "best" else []
         key = hash_of([*parts, *seen])
         return PlannedStage(name, key, settings)
 

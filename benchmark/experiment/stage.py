@@ -94,14 +94,15 @@ class Stage(Settings):
     )
     accumulate: PositiveInt = Field(default=1, description="parts a batch is split into, one after the other in memory")
     ema: Average | None = Field(default=None, description="running average of the weights; null: none")
-    frozen_norm: float = Field(
-        default=0.0, ge=0, le=1, description="last share of the steps with the statistics of BatchNorm frozen"
+    freeze_bn_fraction: float = Field(
+        default=0.0, ge=0, le=1, description="last fraction of the steps, with the statistics of BatchNorm frozen"
     )
-    carry: Literal["last", "ema", "best"] = Field(
-        default="last", description="what is stored, tested and trained on; best: highest PSNR of all looks at val"
+    output: Literal["last", "ema", "best"] = Field(
+        default="last",
+        description="weights that are stored, tested and trained further; best: highest PSNR of all validations",
     )
     validate_every: PositiveInt | None = Field(
-        default=None, description="steps between two looks at val; null: at four fifths of the stage and at its end"
+        default=None, description="steps between two validations; null: at four fifths of the stage and at its end"
     )
     precision: Literal["auto", Precision] = Field(
         default="auto", description="of the network; losses are float32. auto: bfloat16 on a GPU that has it"
@@ -128,8 +129,8 @@ class Stage(Settings):
     def _check(self) -> Self:
         if self.batch % self.accumulate:
             raise ValueError(f"batch {self.batch} cannot be split into accumulate = {self.accumulate} equal parts")
-        if self.carry == "ema" and self.ema is None:
-            raise ValueError("carry: ema needs an average; give `ema: {}`")
-        if self.carry == "last" and self.ema is not None:
-            raise ValueError("nothing would use the average; give carry: ema or best, or ema: null")
+        if self.output == "ema" and self.ema is None:
+            raise ValueError("output: ema needs an average; give `ema: {}`")
+        if self.output == "last" and self.ema is not None:
+            raise ValueError("nothing would use the average; give output: ema or best, or ema: null")
         return self

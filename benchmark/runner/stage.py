@@ -74,7 +74,7 @@ def _train_stage(
     repeats = None if device.type == "cpu" else is_repeatable(learner, objective, sampler, stage, device)
     reached = yield from _fit(run, planned, stage, learner, objective, sampler, context)
 
-    _carry(stage, learner, reached.best)
+    _set_output_weights(stage, learner, reached.best)
     val = look_at_val(run, learner.restorer, context)
     result = StageResult(
         name=planned.name,
@@ -85,7 +85,7 @@ def _train_stage(
         peak_memory_bytes=peak_memory_bytes(device),
         val=val,
         val_fingerprint=_val(run, context).fingerprint,
-        steps_left_out=len(reached.left_out),
+        skipped_steps=len(reached.left_out),
         late_gain_psnr=_late_gain(stage, reached, val["psnr"]["mean"]),
         identity_psnr=mean_psnr(np.asarray, _val(run, context)),
         repeatable=repeats,
@@ -136,21 +136,21 @@ def _went_on(reached: Reached, progress: Progress, seconds: float) -> Reached:
 
 def _looked(reached: Reached, run: Run, stage: Stage, learner: Learner, context: Context) -> Reached:
     """With the PSNR on val of what the stage would yield now; its weights, if wanted and the best so far."""
-    weights = learner.restorer.state_dict() if stage.carry == "last" else learner.averaged()
+    weights = learner.restorer.state_dict() if stage.output == "last" else learner.averaged()
     restorer = _with_weights(run, weights, context).eval()
     psnr = mean_psnr(lambda image: restore_image(restorer, image, context.machine.device), _val(run, context))
     reached = replace(reached, curve=[*reached.curve, (reached.step, _LOOK, psnr)])
-    if stage.carry != "best" or (reached.best is not None and reached.best.psnr >= psnr):
+    if stage.output != "best" or (reached.best is not None and reached.best.psnr >= psnr):
         return reached
     copied = {name: value.detach().cpu().clone() for name, value in weights.items()}
     return replace(reached, best=Best(psnr, copied))
 
 
-def _carry(stage: Stage, learner: Learner, best: Best | None) -> None:
+def _set_output_weights(stage: Stage, learner: Learner, best: Best | None) -> None:
     """Put the weights that the stage yields into the network."""
-    if stage.carry == "ema":
+    if stage.output == "ema":
         learner.restorer.load_state_dict(learner.averaged())
-    elif stage.carry == "best" and best is not None:
+    elif stage.output == "best" and best is not None:
         learner.restorer.load_state_dict(best.weights)
 
 

@@ -35,7 +35,7 @@ class StageResult:
     val: dict[str, Summary]
     val_fingerprint: str = ""
     """Of the images that `val` is about: they are no part of the key, so another experiment may have others."""
-    steps_left_out: int = 0
+    skipped_steps: int = 0
     """Of `steps`, those taken back because loss or gradient were not finite."""
     late_gain_psnr: float | None = None
     """dB that the last fifth of the steps added on val; None: not looked at. Much means that more steps would help."""

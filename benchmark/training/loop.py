@@ -91,7 +91,7 @@ def fit(
     def train_step(step: int, host_batch: HostBatch) -> Tensor:
         batch = to_device(host_batch, device, memory_format)
         _set_lr(learner, lr_at(stage, step))
-        _set_modes(learner.restorer, is_norm_frozen=step > stage.steps * (1 - stage.frozen_norm))
+        _set_modes(learner.restorer, is_norm_frozen=step > stage.steps * (1 - stage.freeze_bn_fraction))
         torch.manual_seed(int(generator(sampler.seed, sampler.stage, "model", step).integers(2**63)))
         learner.optimizer.zero_grad(set_to_none=True)
         measured = sum(

@@ -9,8 +9,8 @@ def late_step(stage: Stage) -> int | None:
 
 
 def look_steps(stage: Stage) -> frozenset[int]:
-    """Every `validate_every` steps, at four fifths, and for `carry: best` at the last step."""
+    """Every `validate_every` steps, at four fifths, and for `output: best` at the last step."""
     every = stage.validate_every or stage.steps
     late = late_step(stage)
     regular = range(every, stage.steps, every)
-    return frozenset([*regular, *([late] if late else []), *([stage.steps] if stage.carry == "best" else [])])
+    return frozenset([*regular, *([late] if late else []), *([stage.steps] if stage.output == "best" else [])])

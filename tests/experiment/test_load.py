@@ -48,6 +48,12 @@ def test_rows_are_the_base_with_overrides(experiment_file: Path) -> None:
     ("old", "new", "message"),
     [
         ("steps: 4", "stpes: 4", "protocol.coarse.stpes: no such setting; did you mean 'steps'?"),
+        ("steps: 4", "carry: last, steps: 4", "protocol.coarse.carry: no such setting; it is called 'output' now"),
+        (
+            "{protocol.order: [coarse]}",
+            "{protocol.coarse.frozen_norm: 0.2}",
+            "protocol.coarse.frozen_norm: no such setting 'frozen_norm'; it is called 'freeze_bn_fraction' now",
+        ),
         ("steps: 4", "steps: -4", "protocol.coarse.steps: Input should be greater than 0 (got -4)"),
         ("lr: 1e-3", "lr: fast", "protocol.coarse.lr: Input should be a valid number"),
         ("name: nafnet", "name: nafnt", "no backbone 'nafnt'; did you mean 'nafnet'?"),

@@ -70,9 +70,9 @@ model:
 protocol:
   order: [coarse, middle, last]
   coarse: {{steps: 33, batch: 2, patch: 32, lr: 1e-3, loss: {{killing_l1: 1.0}}, augment: {{flip: {{}}}}}}
-  middle: {{steps: 24, batch: 4, accumulate: 2, patch: 32, lr: 1e-3, loss: {{killing_l1: 1.0}}, ema: {{}}, carry: ema}}
-  last: {{steps: 21, batch: 2, patch: 32, lr: 1e-4, loss: {{killing_l1: 1.0}}, carry: best, validate_every: 4,
-         frozen_norm: 0.5}}
+  middle: {{steps: 24, batch: 4, accumulate: 2, patch: 32, lr: 1e-3, loss: {{killing_l1: 1.0}}, ema: {{}}, output: ema}}
+  last: {{steps: 21, batch: 2, patch: 32, lr: 1e-4, loss: {{killing_l1: 1.0}}, output: best, validate_every: 4,
+         freeze_bn_fraction: 0.5}}
 seeds: [0]
 tables:
   backbones:

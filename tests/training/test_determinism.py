@@ -43,7 +43,7 @@ def test_two_equal_steps_are_compared(pairs: Path, kind: type[Objective], expect
             "lr": 1e-2,
             "loss": {"l1": 1.0},
             "ema": {},
-            "carry": "ema",
+            "output": "ema",
             "optimizer": {"name": "sgd"},
         }
     )

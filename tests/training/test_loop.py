@@ -269,7 +269,7 @@ def test_the_average_follows_weights_and_buffers(sampler: Sampler) -> None:
     """With a decay of 0 it is the last weights with their statistics; with more it lags behind them."""
     for decay, is_last in ((0.0, True), (0.9, False)):
         net = build(MODEL)
-        learner, running = start(make_stage(ema={"decay": decay, "warmup": False}, carry="ema"), sampler, net)
+        learner, running = start(make_stage(ema={"decay": decay, "warmup": False}, output="ema"), sampler, net)
         list(running)
         averaged, last = learner.averaged(), net.state_dict()
         statistics = [name for name in last if name.endswith("running_mean")]
@@ -280,7 +280,7 @@ def test_the_average_follows_weights_and_buffers(sampler: Sampler) -> None:
 
 def test_the_average_goes_on_after_a_resume(sampler: Sampler, tmp_path: Path) -> None:
     """Stored and loaded with the rest of the state, bit for bit, with the best weights seen so far."""
-    stage = make_stage(ema={"decay": 0.9}, carry="ema")
+    stage = make_stage(ema={"decay": 0.9}, output="ema")
     (straight, running), (stopped, until) = (start(stage, sampler, build(MODEL)) for _ in range(2))
     list(running)
     report = next(until)
@@ -297,7 +297,7 @@ def test_the_average_goes_on_after_a_resume(sampler: Sampler, tmp_path: Path) ->
 
 def test_frozen_statistics_stay_as_they_were(sampler: Sampler) -> None:
     """For the last share of the steps BatchNorm keeps its statistics, while the weights go on learning."""
-    net, stage = build(MODEL), make_stage(steps=20, frozen_norm=0.5)
+    net, stage = build(MODEL), make_stage(steps=20, freeze_bn_fraction=0.5)
     _, running = start(stage, sampler, net)
     next(running)
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -372,7 +372,7 @@ def test_images_stand_in_place_of_steps() -> None:
     for wrong, said in (
         ({"images": 10, "steps": 3}, "steps or images"),
         ({"steps": 3, "accumulate": 3}, "equal parts"),
-        ({"steps": 3, "carry": "ema"}, "needs an average"),
+        ({"steps": 3, "output": "ema"}, "needs an average"),
         ({"steps": 3, "ema": {}}, "nothing would use the average"),
         ({"steps": 3, "schedule": {"milestones": [0.9]}}, "milestones is a setting of the schedule step"),
     ):
