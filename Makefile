@@ -10,10 +10,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
 # One thread a test process: on few cores, threads of many small tests only get into each other's way. Two processes, the
 # tests of a file in one of them: more would not fit into small machines.
+# Which benchmarks: all but the slow ones; BENCH= for all.
+BENCH ?= not slow
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n 2 --dist loadfile
 
-.PHONY: quickstart test test-quick test-slow bench lint types clean
+.PHONY: quickstart test test-quick test-slow torture cases bench bench-save lint types clean
 
 quickstart: .venv/installed
 	$(BIN)/python -m benchmark run experiments/quickstart.yaml
@@ -24,10 +26,21 @@ test-quick: .venv/installed-test
 	$(PYTEST) $(SIDE_BY_SIDE)
 
 test-slow: .venv/installed-test
-	$(PYTEST) $(SIDE_BY_SIDE) -m slow --durations=12
+	$(PYTEST) $(SIDE_BY_SIDE) -m 'slow and not torture' --durations=12
 
-bench: .venv/installed-test
-	$(PYTEST) tests/benchmarks --benchmark-only -m ''
+# By hand: kills at random moments and whatever else takes long and needs patience. KILLS=100 for more of them.
+torture: .venv/installed-test
+	$(PYTEST) -m torture -s
+
+# Reported faults: of each case whether the fault is still there.
+cases: .venv/installed-test
+	$(BIN)/python tests/cases/run_cases.py
+
+# Times as ratios to a plain convolution of the same run, beside the saved baseline; bench-save makes a new baseline.
+bench bench-save: .venv/installed-test
+	@mkdir -p .benchmarks
+	$(PYTEST) tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/latest.json -m '$(BENCH)'
+	$(BIN)/python tools/compare_bench.py .benchmarks/latest.json tests/benchmarks/baseline.json $(if $(filter bench-save,$@),--save)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("KILLS", "6"))
-"""`KILLS=100 pytest -m slow tests/runner/test_kills.py` for more."""
+"""`KILLS=100 pytest -m torture tests/runner/test_kills.py` for more."""
 
 # A loss that kills its process at the n-th call, or when the n-th file is being written: before its bytes are on the
 # disk under their name. It stores the state after every report, so that there is much to resume from.
@@ -98,7 +98,7 @@ def run(folder: Path, output: str, **kill: int) -> int:
     return done.returncode
 
 
-@pytest.mark.slow
+@pytest.mark.torture
 def test_killed_at_any_step_the_weights_are_the_same(pairs: Path, tmp_path: Path) -> None:
     """Byte for byte those of an undisturbed run, however often and wherever it was killed."""
     (tmp_path / "killed.yaml").write_text(EXPERIMENT.format(pairs=pairs))
