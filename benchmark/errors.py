@@ -7,6 +7,7 @@
     ├── RecordError             what lies in a run folder does not belong to what is asked
     ├── CheckpointError         a file of weights is unreadable, or fits another network
     ├── RuntimeUnavailable      a runtime is not installed, or cannot run this network on this device
+    ├── ProcessError            a process that was started died before it had its result
     └── RowError                one row failed; it is recorded and the other rows go on
 
 Each message says what was read, where, what is allowed and what to do.
@@ -43,6 +44,10 @@ class CheckpointError(BenchmarkError):
 
 class RuntimeUnavailable(BenchmarkError):  # noqa: N818  # what is wrong is not a mistake: something is not there
     """A runtime is not installed, or cannot run this network on this device."""
+
+
+class ProcessError(BenchmarkError):
+    """A process that was started died before it had its result."""
 
 
 class RowError(BenchmarkError):

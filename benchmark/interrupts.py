@@ -1,39 +1,115 @@
-"""Stopping between two steps instead of within one, when a user or a scheduler asks for it."""
+"""Interrupts: Ctrl-C, SIGTERM and SIGHUP stop a command between two training steps, and the same command resumes it."""
 
+import os
 import signal
+import stat
+import sys
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+EXIT_RESUME = 85
+"""Exit code for schedulers: start the same command again, it resumes. 130, the shell's own, does not say so."""
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class ResumableInterrupt(KeyboardInterrupt):
+    """An interrupt of a command that resumes when it is started again."""
 
 
 @contextmanager
-def noted_signals() -> Generator[Callable[[], bool]]:
-    """Inside, Ctrl-C and SIGTERM are noted, and the function says whether one came; a second Ctrl-C ends at once.
+def resumable_interrupts() -> Generator[None]:
+    """Convert every KeyboardInterrupt inside into a ResumableInterrupt, which leads to the exit code 85."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise ResumableInterrupt from error
 
-    A second SIGTERM does not: a scheduler sends one to every process, and the parent sends one to each worker.
 
-    Signals that are ignored stay so. Outside the main thread, where no handler may be set, it always says no.
+@contextmanager
+def deferred_interrupts() -> Generator[Callable[[], bool]]:
+    """Note Ctrl-C, SIGTERM and SIGHUP instead of raising KeyboardInterrupt.
+
+    A second Ctrl-C raises at once. A second SIGTERM or SIGHUP does not: a scheduler sends one to every process, and the
+    parent process sends another one to each of its workers. Signals that are ignored stay ignored.
+
+    Yields:
+        A function that returns whether a signal came. Outside the main thread, where Python allows no signal handler,
+        it always returns False.
     """
-    came = threading.Event()
+    signal_came = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield came.is_set
+        yield signal_came.is_set
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        if came.is_set() and number == signal.SIGINT:
+        if number == signal.SIGINT and signal_came.is_set():
             raise KeyboardInterrupt
-        came.set()
+        _drop_lost_terminal(number)
+        signal_came.set()
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in before.items():
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in handlers.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, note)
     try:
-        yield came.is_set
+        yield signal_came.is_set
     finally:
-        for number, handler in before.items():
-            if handler is not None:  # None: set by other means than Python, which alone could set it again
+        for number, handler in handlers.items():
+            if handler is not None:  # None: installed by C code, so Python cannot install it again
                 signal.signal(number, handler)
+
+
+def interrupt_on_termination() -> None:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt in this process, as Ctrl-C does, unless they are ignored (nohup).
+
+    Also repeats a KeyboardInterrupt that falls into a destructor or a callback, where the interpreter would drop it.
+    """
+    for number in _SIGNALS:
+        if number != signal.SIGINT and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise_interrupt)
+    sys.unraisablehook = _repeat_interrupt
+
+
+def exit_now(code: int) -> NoReturn:
+    """End this process with an exit code, without the interpreter's own end.
+
+    `sys.exit` is not enough: if Ctrl-C came inside a nested `exec`, of which imports have many, the interpreter
+    remembers the interrupt although it was caught, and ends as if the signal had killed it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
+
+
+def _raise_interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    _drop_lost_terminal(number)
+    raise KeyboardInterrupt
+
+
+def _drop_lost_terminal(number: int) -> None:
+    """After SIGHUP, discard output to a terminal that is gone: writing to it would raise OSError."""
+    if number in (signal.SIGINT, signal.SIGTERM):
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+                os.dup2(null, descriptor)
+    os.close(null)
+
+
+def _repeat_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Send SIGINT again if the interpreter dropped a KeyboardInterrupt.
+
+    A thread sends it a moment later: sent from here, it would be raised, and dropped, in this very function.
+    """
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        main_thread = threading.main_thread().ident or 0
+        threading.Timer(0.01, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(unraisable)

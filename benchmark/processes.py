@@ -1,18 +1,212 @@
-"""Starting worker processes."""
+"""Start processes in two modes: persistent workers that report events, and a fresh process for one call.
 
+Every process is spawned: a forked copy of a process that already runs threads of torch can hang. A terminal sends
+Ctrl-C to all processes of a command; the processes started here ignore it from their first moment on, and their parent
+decides what becomes of them.
+"""
+
+import multiprocessing
+import os
+import pickle
 import signal
+import sys
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, TypeVar
+
+from benchmark.errors import ProcessError
+from benchmark.interrupts import EXIT_RESUME, interrupt_on_termination
+
+Result = TypeVar("Result")
+
+_EXIT_SECONDS = 10.0
+"""For a process that has closed its pipe to end by itself."""
+
+
+class Channel:
+    """A worker's end of its pipe: it receives tasks and sends events."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def tasks(self) -> Iterator[Any]:
+        """Yield the objects that the parent sends, until it closes the worker or is gone."""
+        while True:
+            try:
+                yield self._connection.recv()
+            except (EOFError, OSError):
+                return
+
+    def send(self, event: Any) -> None:
+        """Send an object to the parent.
+
+        Raises:
+            SystemExit: The parent is gone. It is no OSError, which a task would take for its own and record.
+        """
+        try:
+            self._connection.send(event)
+        except OSError:
+            sys.exit(EXIT_RESUME)
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a worker's process ended although nobody closed it."""
+
+    exit_code: int
+    """Negative: the number of the signal that killed it."""
+
+    def __str__(self) -> str:
+        if self.exit_code >= 0:
+            return f"exit code {self.exit_code}"
+        with suppress(ValueError):
+            name = signal.Signals(-self.exit_code).name
+            hint = ", perhaps for lack of memory" if name == "SIGKILL" else ""
+            return f"exit code {self.exit_code}; killed by {name}{hint}"
+        return f"exit code {self.exit_code}; killed by signal {-self.exit_code}"
+
+
+class Worker:
+    """A persistent process that carries out tasks and reports events."""
+
+    def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
+        """Start a process that calls `target(channel, *arguments)`.
+
+        Args:
+            target: A function of a module; it takes tasks from `channel.tasks()` and reports with `channel.send`.
+            arguments: Further arguments, which must be picklable.
+        """
+        context = multiprocessing.get_context("spawn")
+        self._connection, worker_end = context.Pipe()
+        self._process = context.Process(target=_run_worker, args=(worker_end, target, arguments), daemon=True)
+        with interrupts_left_to_parent():
+            self._process.start()
+        worker_end.close()  # else the pipe would stay open when the process dies
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid or 0
+
+    @property
+    def connection(self) -> Connection:
+        """The parent's end of the pipe, for `multiprocessing.connection.wait` beside other connections."""
+        return self._connection
+
+    def send(self, task: Any) -> None:
+        """Send a task to a worker that has none. If its process is dead, the next `receive` returns its death."""
+        with suppress(OSError):
+            self._connection.send(task)
+
+    def receive(self) -> Any:
+        """Return the next event, or a `Death` if the process died; wait for one of them."""
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError):  # OSError: it died in the middle of an event
+            self._process.join(_EXIT_SECONDS)
+            self._process.kill()
+            self._process.join()
+            return Death(self._process.exitcode or 0)
+
+    def close(self) -> None:
+        """Let the worker end after the tasks it was sent, and wait until it has."""
+        self._connection.close()
+        self._process.join()
+
+    def terminate(self) -> None:
+        """Ask the process to stop, as Ctrl-C would; returns at once."""
+        self._process.terminate()
+
+    def kill(self, grace_seconds: float = 0.0) -> None:
+        """Kill the process if it has not ended after `grace_seconds`; return when it is gone."""
+        try:
+            self._process.join(grace_seconds)
+        finally:  # also if the user has no patience
+            self._process.kill()
+            self._process.join()
+            self._connection.close()
+
+
+def receive(workers: Iterable[Worker], timeout: float | None = None) -> list[tuple[Worker, Any]]:
+    """Wait until workers report or die; return one event, or the `Death`, of each that did.
+
+    Args:
+        workers: The workers to listen to.
+        timeout: Seconds after which the list is returned empty; None waits for ever.
+    """
+    by_connection = {worker.connection: worker for worker in workers}
+    ready = wait(list(by_connection), timeout)
+    return [(worker, worker.receive()) for connection, worker in by_connection.items() if connection in ready]
+
+
+def end_workers(workers: Sequence[Worker], grace_seconds: float) -> None:
+    """Ask workers to stop, so that they can store their state; kill those that still run after `grace_seconds`."""
+    deadline = time.monotonic() + grace_seconds
+    for worker in workers:
+        worker.terminate()
+    try:
+        for worker in workers:
+            worker.kill(max(0.0, deadline - time.monotonic()))
+    finally:  # also if the user has no patience
+        for worker in workers:
+            worker.kill()
+
+
+def run_in_fresh_process(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Return `function(*arguments)`, computed in a process that does nothing else; all must be picklable.
+
+    Raises:
+        ProcessError: The process died.
+        Exception: What the function raised.
+    """
+    worker = Worker(_call_once, function, arguments)
+    try:
+        return _result(worker.receive())
+    finally:
+        end_workers([worker], grace_seconds=1.0)
+
+
+def map_in_processes(
+    function: Callable[[int], Result], count: int, workers: int, setup: Callable[[], None] | None = None
+) -> Iterator[Result]:
+    """Yield `function(0)`, ..., `function(count - 1)` in this order, computed by several processes.
+
+    Args:
+        function: Is sent once to each process, so it may be large.
+        count: Number of calls.
+        workers: Number of processes.
+        setup: Called in each process before `function` is unpickled, e.g. to load the plugin that defines it.
+
+    Raises:
+        ProcessError: A process died.
+        Exception: What the function raised.
+    """
+    pickled = pickle.dumps(function)
+    pool = [Worker(_map_indices, setup, pickled) for _ in range(min(workers, count))]
+    indices = iter(range(count))
+    results: dict[int, Any] = {}
+    try:
+        for worker in [*pool, *pool]:  # two calls ahead: a worker need not wait for its parent
+            _send_next(worker, indices)
+        for index in range(count):
+            while index not in results:
+                for worker, event in receive(pool):
+                    position, outcome = (index, event) if isinstance(event, Death) else event
+                    results[position] = outcome
+                    _send_next(worker, indices)
+            yield _result(results.pop(index))
+    finally:
+        end_workers(pool, grace_seconds=1.0)
 
 
 @contextmanager
 def interrupts_left_to_parent() -> Generator[None]:
-    """Processes started inside ignore Ctrl-C from their first moment on.
-
-    A terminal sends it to all processes of a command; the parent decides what becomes of its workers, which would
-    otherwise each die with a traceback of their own.
-    """
+    """Let processes that are started inside ignore Ctrl-C from their first moment on."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
@@ -21,3 +215,97 @@ def interrupts_left_to_parent() -> Generator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def usable_cores(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
+    """Return the number of cores this process may use, at least 1.
+
+    A container may have fewer than the machine: by its CPU set (`docker --cpuset-cpus`), or by its share of CPU time
+    (`docker --cpus`; the quota of cgroup v1 or v2, rounded down).
+
+    Args:
+        cgroups: Where the control groups are mounted.
+        membership: File that names the control groups of this process.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min([cores, *_cpu_quotas(cgroups, membership)])))
+
+
+def _cpu_quotas(cgroups: Path, membership: Path) -> Iterator[float]:
+    """Yield the CPU quotas, in cores, of this process's control groups and of all groups above them."""
+    with suppress(OSError):
+        for line in membership.read_text().splitlines():  # e.g. `0::/user.slice` or `4:cpu,cpuacct:/docker/0123`
+            _, controllers, path = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            group = Path(path.lstrip("/"))
+            for folder in (group, *group.parents):  # in a container, the first ones often do not exist
+                quota = _quota_v1(cgroups / "cpu" / folder) if controllers else _quota_v2(cgroups / folder)
+                if quota is not None:
+                    yield quota
+
+
+def _quota_v2(folder: Path) -> float | None:
+    with suppress(OSError, ValueError):  # `max 100000` is no limit
+        quota, period = (folder / "cpu.max").read_text().split()
+        return int(quota) / int(period)
+    return None
+
+
+def _quota_v1(folder: Path) -> float | None:
+    with suppress(OSError, ValueError):
+        quota, period = (int((folder / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        return quota / period if quota > 0 else None
+    return None
+
+
+@dataclass(frozen=True)
+class _Raised:
+    error: Exception
+
+
+def _run_worker(connection: Connection, target: Callable[..., None], arguments: Sequence[Any]) -> None:
+    """The main function of every worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # set again for a parent that starts workers from another thread
+    interrupt_on_termination()
+    try:
+        target(Channel(connection), *arguments)
+    except KeyboardInterrupt:  # SIGTERM; what a task wants to keep is stored
+        sys.exit(EXIT_RESUME)
+
+
+def _call_once(channel: Channel, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    channel.send(_outcome(function, *arguments))
+
+
+def _map_indices(channel: Channel, setup: Callable[[], None] | None, pickled: bytes) -> None:
+    if setup is not None:
+        setup()
+    function: Callable[[int], Any] = pickle.loads(pickled)
+    for index in channel.tasks():
+        channel.send((index, _outcome(function, index)))
+
+
+def _send_next(worker: Worker, indices: Iterator[int]) -> None:
+    index = next(indices, None)
+    if index is not None:
+        worker.send(index)
+
+
+def _outcome(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            return _Raised(ProcessError(f"{type(error).__name__}: {error}"))
+        return _Raised(error)
+
+
+def _result(outcome: Any) -> Any:
+    if isinstance(outcome, Death):
+        raise ProcessError(f"a process died ({outcome})")
+    if isinstance(outcome, _Raised):
+        raise outcome.error
+    return outcome

@@ -16,8 +16,8 @@ ALLOWED = {
 }
 # Rooms of the harness from the ground up; a room imports from the floors below its own, and from itself.
 FLOORS = [
-    {"errors", "files", "generators", "processes", "interrupts"},
-    {"registry"},
+    {"errors", "files", "generators", "interrupts"},
+    {"registry", "processes", "lease"},
     {"experiment", "synthetic_faces"},
     {"model", "data"},
     {"inference"},

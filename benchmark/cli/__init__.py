@@ -1,21 +1,17 @@
 """The command line: one file a command. No torch before a command needs it.
 
-Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 85 `run` or `search` was interrupted (Ctrl-C
-or SIGTERM) and goes on when it is started again, 130 another command was.
+Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 85 `run` or `search` was interrupted
+(Ctrl-C, SIGTERM or SIGHUP) and resumes when it is started again, 130 another command was interrupted.
 """
 
-import os
-import signal
 import sys
-import threading
 from collections.abc import Mapping
-from typing import NoReturn
 
 import click
 
-from benchmark.cli.interrupted import EXIT_RESUME, ToBeResumed
 from benchmark.cli.lazy import LazyGroup
 from benchmark.errors import BenchmarkError
+from benchmark.interrupts import EXIT_RESUME, ResumableInterrupt, exit_now, interrupt_on_termination
 
 COMMANDS: Mapping[str, str] = {
     "run": "Train, test and compare the rows of an experiment.",
@@ -49,10 +45,9 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: turns errors the user can mend into one line and exit code 2."""
-    interrupted: int | None = None
-    sys.unraisablehook = _interrupt_again
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: workers end, what is finished is stored
+    """Run the command line; turn errors the user can mend into one line and exit code 2."""
+    interrupt_code: int | None = None
+    interrupt_on_termination()
     try:
         sys.exit(cli.main(prog_name="python -m benchmark", standalone_mode=False) or 0)
     except BenchmarkError as error:
@@ -65,30 +60,8 @@ def main() -> None:
         sys.exit(done.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
         click.echo("interrupted; what is finished is stored, the same command goes on from there", err=True)
-        interrupted = EXIT_RESUME if isinstance(error.__cause__, ToBeResumed) else 130  # click wraps it
+        interrupt_code = EXIT_RESUME if isinstance(error.__cause__, ResumableInterrupt) else 130  # click wraps it
     # Outside the handler: only now are the interrupted generators closed, and with them the workers they started.
-    if interrupted is not None:
-        _exit_now(interrupted)
+    if interrupt_code is not None:
+        exit_now(interrupt_code)
     sys.exit(2)
-
-
-def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Ctrl-C that falls into a destructor or a weak reference's callback is dropped by the interpreter: send it again.
-
-    From a thread and a moment later, or it would be raised, and dropped, in this very function.
-    """
-    if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        main_thread = threading.main_thread().ident or 0
-        threading.Timer(0.01, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
-    else:
-        sys.__unraisablehook__(unraisable)
-
-
-def _exit_now(code: int) -> NoReturn:
-    """End with this exit code. If Ctrl-C came inside a nested `exec`, as imports have many, `sys.exit` would not:
-
-    the interpreter remembers that interrupt although it was caught, and ends as if killed by the signal.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

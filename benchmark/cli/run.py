@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.interrupted import to_be_resumed
 from benchmark.cli.options import Selection, selection_options
 from benchmark.generators import result_of
+from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
     from benchmark.cli.setup import Prepared
@@ -35,7 +35,7 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
       python -m benchmark run my.yaml --tensorboard       # then: tensorboard --logdir runs
     """
     selection = Selection(**options)
-    with to_be_resumed():
+    with resumable_interrupts():
         from benchmark.cli.plan import show_plan
         from benchmark.cli.setup import prepare
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.interrupted import to_be_resumed
 from benchmark.cli.options import Selection, experiment_options
 from benchmark.generators import result_of
+from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
     from benchmark.cli.display import Display
@@ -53,7 +53,7 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
       python -m benchmark search experiments/quick_search.yaml --trials 30
       python -m benchmark run runs/quick_search/best.yaml
     """
-    with to_be_resumed():
+    with resumable_interrupts():
         setup = _setup(Selection(rows=(), seeds=(), **options), trials, workers, storage)
         return _search(setup, replace=options["replace"])
 

@@ -1,7 +1,6 @@
 """The same work for many pairs, in several processes."""
 
 import multiprocessing
-import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,11 +18,6 @@ Result = TypeVar("Result")
 
 _FEWEST_FOR_WORKERS = 8
 """Starting a worker takes about as long as reading this many pairs."""
-
-
-def usable_cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def each(work: Callable[[int], Result], count: int, workers: int, plugins: Sequence[Path] = ()) -> Iterator[Result]:

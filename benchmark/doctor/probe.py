@@ -80,7 +80,7 @@ def _machine() -> dict[str, Any]:
     """What a run would use: the project's own choice of device, threads and allocator."""
     import torch
 
-    from benchmark.data.parallel import usable_cores
+    from benchmark.processes import usable_cores
     from benchmark.runner.device_setup import prepare_machine
     from benchmark.runner.memory_preflight import machine_bytes
 

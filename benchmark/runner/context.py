@@ -7,13 +7,13 @@ from pathlib import Path
 from benchmark.data import Source
 from benchmark.data.cache import cache_folder, cached
 from benchmark.data.factory import open_source
-from benchmark.data.parallel import usable_cores
 from benchmark.data.split_leakage import check_contents, shared_subjects
 from benchmark.errors import DataError
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import settings_id
 from benchmark.experiment.resolve import Resolved
 from benchmark.generators import mapped
+from benchmark.processes import usable_cores
 from benchmark.registry import Registry
 from benchmark.runner.device_setup import Machine
 from benchmark.runner.progress_events import DataReady, Event

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError
 from benchmark.inference.process_setup import set_up
+from benchmark.processes import usable_cores
 
 
 @dataclass(frozen=True)

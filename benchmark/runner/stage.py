@@ -16,7 +16,7 @@ from benchmark.evaluation.evaluate import Summary, evaluate, mean_psnr, summaris
 from benchmark.experiment.plan import PlannedStage, Run
 from benchmark.experiment.stage import Stage
 from benchmark.gates.memory import peak_memory_bytes, reset_peak_memory
-from benchmark.interrupts import noted_signals
+from benchmark.interrupts import deferred_interrupts
 from benchmark.model import Restorer, build, restore_image
 from benchmark.model.build import architecture
 from benchmark.runner.context import Context
@@ -112,7 +112,7 @@ def _fit(
     reached = load_state(state_file, learner)
     saved_at = started = time.perf_counter() - reached.seconds
     looks, device = look_steps(stage), context.machine.device
-    with noted_signals() as is_stopping:
+    with deferred_interrupts() as is_stopping:
         for progress in fit(learner, objective, sampler, stage, device, reached.step, reached.left_out, is_stopping):
             reached = _went_on(reached, progress, time.perf_counter() - started)
             if progress.step in looks:

@@ -16,7 +16,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.data.parallel import usable_cores
 from benchmark.experiment.schema import LatencyGate, Runtime
 from benchmark.gates.gate_result import Candidate, MeasuringDevice
 from benchmark.gates.judge import judge
@@ -31,6 +30,7 @@ from benchmark.gates.latency.worker import REFERENCE, Effort, Subject, _go_round
 from benchmark.inference.runtimes import runtime_names
 from benchmark.model import Restorer, build
 from benchmark.model.weights import write_weights
+from benchmark.processes import usable_cores
 from benchmark.registry import Registry
 
 CPU = torch.device("cpu")

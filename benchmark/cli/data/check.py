@@ -111,7 +111,8 @@ def _experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) ->
 
 
 def _measured(work: _Work, workers: int | None, plugins: Sequence[Path]) -> "list[Measured]":
-    from benchmark.data.parallel import each, usable_cores
+    from benchmark.data.parallel import each
+    from benchmark.processes import usable_cores
 
     found: list[Measured] = []
 

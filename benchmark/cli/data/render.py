@@ -63,7 +63,7 @@ def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
 
 def _write(source: "Source", count: int, out: Path, *, with_maps: bool) -> None:
     from benchmark.data.export_pairs import write_pairs
-    from benchmark.data.parallel import usable_cores
+    from benchmark.processes import usable_cores
 
     try:
         show_progress(write_pairs(source, count, out, usable_cores(), with_maps=with_maps), count, "pair")

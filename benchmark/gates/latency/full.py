@@ -1,18 +1,13 @@
 """The full protocol: fresh processes one after the other, networks in turn, a reference network beside them."""
 
-import multiprocessing
 import statistics
 from collections.abc import Iterator, Sequence
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import ProcessError
 from benchmark.gates.latency import stability
 from benchmark.gates.latency.result import Latency, launch_share, quantiles, spread
-from benchmark.gates.latency.worker import REFERENCE, Found, Job, Sample, Subject, run_job
-from benchmark.processes import interrupts_left_to_parent
-
-
-class MeasuringError(BenchmarkError):
-    """A process that should have measured did not."""
+from benchmark.gates.latency.worker import REFERENCE, Found, Job, MeasuringError, Sample, Subject, run_job
+from benchmark.processes import run_in_fresh_process
 
 
 def full_latency(job: Job) -> list[Latency]:
@@ -23,28 +18,10 @@ def full_latency(job: Job) -> list[Latency]:
 def measure(job: Job) -> Iterator[Found]:
     """What each of the processes found, as soon as it is done. Nothing else should run meanwhile."""
     for _ in range(job.effort.processes):
-        yield _in_fresh_process(job)
-
-
-def _in_fresh_process(job: Job) -> Found:
-    spawning = multiprocessing.get_context("spawn")
-    ours, theirs = spawning.Pipe(duplex=False)
-    process = spawning.Process(target=run_job, args=(theirs, job), daemon=True)
-    with interrupts_left_to_parent():
-        process.start()
-    theirs.close()  # else the pipe would stay open when the process dies
-    try:
-        found: Found | str = ours.recv()
-    except EOFError:
-        process.join()
-        raise MeasuringError(f"latency: the measuring process died (exit code {process.exitcode})") from None
-    finally:
-        process.terminate()
-        process.join()
-        ours.close()
-    if isinstance(found, str):
-        raise MeasuringError(found)
-    return found
+        try:
+            yield run_in_fresh_process(run_job, job)
+        except ProcessError as error:
+            raise MeasuringError(f"latency: {error}") from None
 
 
 def summarise(job: Job, found: Sequence[Found]) -> list[Latency]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,10 @@ REFERENCE = "reference"
 _BLOCK_SECONDS = 0.4
 _LEAST_BLOCK = 3
 """Calls of one network before the next has its turn. The first is not counted: it finds the other's data in cache."""
+
+
+class MeasuringError(BenchmarkError):
+    """A process that should have measured did not."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +91,14 @@ class _Turn:
     calls: list[Call]
 
 
-def run_job(connection: Connection, job: Job) -> None:
-    """Measure, and send what was found, or why it could not be."""
+def run_job(job: Job) -> Found:
+    """Measure every network of a job in this process. Raises MeasuringError."""
     try:
-        connection.send(_measure(job))
+        return _measure(job)
     except BenchmarkError as error:
-        connection.send(str(error))
-    except Exception as error:  # of somebody's network, or of a runtime
-        connection.send(f"{type(error).__name__}: {error}")
+        raise MeasuringError(str(error)) from error
+    except Exception as error:  # of a user's network, or of a runtime
+        raise MeasuringError(f"{type(error).__name__}: {error}") from error
 
 
 def _measure(job: Job) -> Found:
