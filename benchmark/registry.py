@@ -1,20 +1,19 @@
 """Components by name: the file's name is the component's name.
 
 `backbones/nafnet.py` is backbone `nafnet`. Listing a kind imports nothing; asking for a component imports its file
-alone, so a broken neighbour hurts nobody. Components may also come from
+alone, so a broken neighbour does no harm. Components may also come from
 
 * files named on the command line (`--plugin path/to/my_net.py`, never from YAML: an experiment file executes no code);
-* installed packages with an entry point in the group `restoration_benchmark.<kind>`.
+* installed packages with an entry point in the group of the kind, e.g. `restoration_benchmark.backbone`.
 """
 
-import ast
 import hashlib
 import importlib
 import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -24,27 +23,42 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from benchmark.component_source import Description, describe, option_of, source_digest
 from benchmark.errors import ComponentError, suggestion
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A sort of component: where its files are, the class they subclass, what it says of itself as class attributes,
-    and the arguments YAML does not set."""
+    """A kind of component.
+
+    Attributes:
+        package: Where its files are.
+        contract: The class that components subclass, as `module:class`.
+        entry_points: The group of entry points by which installed packages add components.
+        facts: Class attributes, each a text, that a component must have.
+        given: Arguments of the constructor that the harness sets, not YAML.
+    """
 
     package: str
     contract: str
-    contract_module: str
+    entry_points: str
     facts: tuple[str, ...]
     given: tuple[str, ...] = ()
 
 
 KINDS: Mapping[str, Kind] = {
-    "backbone": Kind("backbones", "Backbone", "backbones", ("origin", "citation")),
-    "head": Kind("heads", "Head", "heads", ("formula", "origin"), given=("in_channels",)),
-    "loss": Kind("losses", "Loss", "losses", ("formula", "origin")),
-    "source": Kind("benchmark.data.sources", "Source", "benchmark.data", ("origin",)),
-    "augmentation": Kind("benchmark.data.augmentations", "Augmentation", "benchmark.data", ("formula",)),
+    "backbone": Kind("backbones", "backbones:Backbone", "restoration_benchmark.backbone", ("origin", "citation")),
+    "head": Kind("heads", "heads:Head", "restoration_benchmark.head", ("formula", "origin"), given=("in_channels",)),
+    "loss": Kind("losses", "losses:Loss", "restoration_benchmark.loss", ("formula", "origin")),
+    "source": Kind(
+        "benchmark.data.sources", "benchmark.data:Source", "restoration_benchmark.source", facts=("origin",)
+    ),
+    "augmentation": Kind(
+        "benchmark.data.augmentations",
+        "benchmark.data:Augmentation",
+        "restoration_benchmark.augmentation",
+        facts=("formula",),
+    ),
 }
 RENAMED: Mapping[tuple[str, str], str] = {("loss", "region"): "mask_bce_dice", ("loss", "maps"): "map_l1"}
 """Kind and former name of a component: the name it has now. A former name is an error that gives the new one."""
@@ -58,22 +72,31 @@ class Registry:
     plugins: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
+        """Check that the plugin files exist.
+
+        Raises:
+            ComponentError: A plugin file is missing.
+        """
         for path in self.plugins:
             if not path.is_file():
                 raise ComponentError(f"--plugin {path}: no such file; expected a Python file with a component")
 
     def names(self, kind: str) -> list[str]:
-        """Names of all components of a kind, sorted; imports none of the project's own."""
-        plugged = [path.stem for path in self.plugins if _classes(_plugin(path), kind)]
-        installed = [point.name for point in entry_points(group=f"restoration_benchmark.{kind}")]
-        return sorted({*_file_names(KINDS[kind].package), *plugged, *installed})
+        """Return the sorted names of all components of a kind; imports plugins, but none of the project's own."""
+        plugins = [path.stem for path in self.plugins if _classes(_plugin(path.resolve()), kind)]
+        installed = [point.name for point in entry_points(group=KINDS[kind].entry_points)]
+        return sorted({*_files(KINDS[kind].package), *plugins, *installed})
 
     def find(self, kind: str, name: str) -> type[Any]:
-        """The class of a component. Raises ComponentError if there is none or its file cannot be imported."""
+        """Return the class of a component.
+
+        Raises:
+            ComponentError: There is no such component, its file cannot be imported, or it breaks its contract.
+        """
         module = self._module(kind, name)
         classes = _classes(module, kind)
         if len(classes) != 1:
-            contract = KINDS[kind].contract
+            contract = KINDS[kind].contract.partition(":")[2]
             raise ComponentError(
                 f"{module.__file__}: expected exactly one subclass of {contract} defined in it, found {len(classes)}"
             )
@@ -85,7 +108,18 @@ class Registry:
         return classes[0]
 
     def create(self, kind: str, name: str, options: Mapping[str, Any], **given: Any) -> Any:
-        """An instance of a component with its options (see `options_model`) and the arguments YAML does not set."""
+        """Return an instance of a component.
+
+        Args:
+            kind: A key of `KINDS`.
+            name: The component's name.
+            options: Arguments of the constructor that YAML sets; see `options_model`.
+            given: Arguments of the constructor that the harness sets.
+
+        Raises:
+            ComponentError: There is no such component, or its constructor refuses the options.
+            pydantic.ValidationError: An option does not exist or has the wrong type.
+        """
         model = self.options_model(kind, name)
         values = model.model_validate(dict(options))
         try:
@@ -94,97 +128,63 @@ class Registry:
             raise ComponentError(f"{kind} {name!r}: {error}") from error
 
     def options_model(self, kind: str, name: str) -> type[BaseModel]:
-        """The options of a component as a strict pydantic model, from the signature of its constructor."""
+        """Return a strict pydantic model of a component's options, made from the signature of its constructor."""
         return _options_model(self.find(kind, name), KINDS[kind].given)
 
-    def digest(self, kind: str, name: str) -> str:
-        """Hash of the component's source, and of the files it imports that are not of a library, as syntax trees.
+    def describe(self, kind: str, name: str) -> Description:
+        """Return the facts, options and sizes of a component; imports it only where its source does not tell them.
 
-        Followed are imports of component packages, of the component's own package, and of files beside it.
+        Raises:
+            ComponentError: There is no such component, or it had to be imported and is broken.
         """
+        facts = KINDS[kind].facts
+        file = None if self._plugin_file(kind, name) else _files(KINDS[kind].package).get(name)
+        if file:
+            root = file.parents[len(KINDS[kind].package.split("."))]
+            if description := describe(file, root, facts, KINDS[kind].given):
+                return description
+        component = self.find(kind, name)
+        options = self.options_model(kind, name).model_fields
+        return Description(
+            {fact: getattr(component, fact) for fact in facts},
+            {option: option_of(field) for option, field in options.items()},
+            getattr(component, "sizes", {}),
+        )
+
+    def digest(self, kind: str, name: str) -> str:
+        """Return the hash of a component's source and of the files it imports from us, its package and its folder."""
         module = self._module(kind, name)
         packages = (*_COMPONENT_PACKAGES, module.__name__.partition(".")[0])
-        return syntax_digest(sorted(_with_imports(Path(str(module.__file__)), packages)))
+        return source_digest(Path(str(module.__file__)), packages)
 
     def _module(self, kind: str, name: str) -> ModuleType:
-        for path in self.plugins:
-            if path.stem == name and _classes(_plugin(path), kind):
-                return _plugin(path)
-        if name in _file_names(KINDS[kind].package):
+        if path := self._plugin_file(kind, name):
+            return _plugin(path)
+        if name in _files(KINDS[kind].package):
             return _import(kind, name, f"{KINDS[kind].package}.{name}")
-        for point in entry_points(group=f"restoration_benchmark.{kind}", name=name):
+        for point in entry_points(group=KINDS[kind].entry_points, name=name):
             return _import(kind, name, point.module)
         if (kind, name) in RENAMED:
             raise ComponentError(f"{kind} {name!r} is now called {RENAMED[kind, name]!r}")
         raise ComponentError(f"no {kind} {name!r}; {suggestion(name, self.names(kind))}")
 
-
-def syntax_digest(files: Iterable[Path]) -> str:
-    """SHA-256 over the syntax of Python files, comments and docstrings left out: what it changes with can act."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.name}\n{_bare_source(file)}\n".encode())
-    return digest.hexdigest()
-
-
-def _bare_source(file: Path) -> str:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [part for part in body if not _is_bare_string(part)] or [ast.Pass()]  # type: ignore[attr-defined]  # every node with a list body
-    return ast.unparse(tree)
-
-
-def _is_bare_string(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _with_imports(file: Path, packages: tuple[str, ...]) -> set[Path]:
-    found: set[Path] = set()
-    todo = [file]
-    while todo:
-        path = todo.pop()
-        if path not in found:
-            found.add(path)
-            todo += _imported_files(path, packages)
-    return found
-
-
-def _imported_files(file: Path, packages: tuple[str, ...]) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
-            yield from _files(file, [*names, node.module or ""], node.level, packages)
-        elif isinstance(node, ast.Import):
-            yield from _files(file, [alias.name for alias in node.names], 0, packages)
-
-
-def _files(file: Path, names: Iterable[str], level: int, packages: tuple[str, ...]) -> Iterator[Path]:
-    """The files of imported names: those of our packages, and those found beside the importing file."""
-    folder = file.parents[max(level - 1, 0)]
-    for name in filter(None, names):
-        beside = folder.joinpath(*name.split("."))
-        candidates = [beside.with_suffix(".py"), beside / "__init__.py"]
-        if level == 0 and name.partition(".")[0] in {package.partition(".")[0] for package in packages}:
-            candidates = [path] if name.startswith(packages) and (path := _module_file(name)) else []
-        yield from (path for path in candidates if path.is_file())
-
-
-def _module_file(name: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:  # `package.Class` looks like a module of a module
-        return None
-    return Path(spec.origin) if spec and spec.origin else None
+    def _plugin_file(self, kind: str, name: str) -> Path | None:
+        """Return the plugin that holds a component; two with the same name and kind raise ComponentError."""
+        same_stem = dict.fromkeys(path.resolve() for path in self.plugins if path.stem == name)
+        paths = [path for path in same_stem if _classes(_plugin(path), kind)]
+        if len(paths) > 1:
+            raise ComponentError(f"--plugin: {paths[0]} and {paths[1]} both hold {kind} {name!r}; rename one file")
+        return paths[0] if paths else None
 
 
 @lru_cache
-def _file_names(package: str) -> frozenset[str]:
+def _files(package: str) -> Mapping[str, Path]:
+    """Return the component files of a package by name."""
     # find_spec of a sub-package imports its parents; the component packages proper are not imported here.
     spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec else []
-    return frozenset(m.name for m in pkgutil.iter_modules(folders) if not m.name.startswith("_"))
+    modules = pkgutil.iter_modules(folders)
+    return {name: Path(str(finder.path), f"{name}.py") for finder, name, _ in modules if not name.startswith("_")}  # type: ignore[union-attr]
 
 
 def _import(kind: str, name: str, module: str) -> ModuleType:
@@ -199,30 +199,33 @@ def _import(kind: str, name: str, module: str) -> ModuleType:
 def load_plugins(plugins: Iterable[Path]) -> None:
     """Import plugin files, as a fresh process must before it can unpickle what they define."""
     for path in plugins:
-        _plugin(path)
+        _plugin(path.resolve())
 
 
 @lru_cache
 def _plugin(path: Path) -> ModuleType:
-    name = f"plugin_{path.stem}"
+    """Import a plugin file; `path` is absolute, so that every process gives the file the same module name."""
+    name = f"plugin_{path.stem}_{hashlib.sha256(str(path).encode(errors='replace')).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ComponentError(f"--plugin {path}: not a Python file")
+        raise ComponentError(f"--plugin {path}: not a Python file; its name must end with .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[name]
         raise ComponentError(f"--plugin {path}: {type(error).__name__}: {error}") from error
     return module
 
 
 def _classes(module: ModuleType, kind: str) -> list[type[Any]]:
-    contract = getattr(importlib.import_module(KINDS[kind].contract_module), KINDS[kind].contract)
+    package, _, contract = KINDS[kind].contract.partition(":")
+    base = getattr(importlib.import_module(package), contract)
     return [
         value
         for value in vars(module).values()
-        if inspect.isclass(value) and issubclass(value, contract) and value.__module__ == module.__name__
+        if inspect.isclass(value) and issubclass(value, base) and value.__module__ == module.__name__
     ]
 
 

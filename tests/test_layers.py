@@ -16,7 +16,7 @@ ALLOWED = {
 }
 # Rooms of the harness from the ground up; a room imports from the floors below its own, and from itself.
 FLOORS = [
-    {"errors", "files", "generators", "interrupts"},
+    {"errors", "files", "generators", "interrupts", "component_source"},
     {"registry", "processes", "lease"},
     {"experiment", "synthetic_faces"},
     {"model", "data"},

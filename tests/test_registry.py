@@ -1,11 +1,17 @@
 """Components are found by the names of their files."""
 
+import multiprocessing
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmark.component_source import Description, option_of, syntax_digest
 from benchmark.errors import ComponentError
-from benchmark.registry import RENAMED, Registry, syntax_digest
+from benchmark.registry import KINDS, RENAMED, Registry, load_plugins
 
 PLUGIN = '''\
 """A backbone of the user's."""
@@ -64,6 +70,97 @@ def test_a_plugin_file_is_a_component_of_its_kind(plugin: Path) -> None:
     assert "my_net" in registry.names("backbone")
     assert "my_net" not in registry.names("head")
     assert registry.create("backbone", "my_net", {"width": 6}).out_channels == 6
+
+
+HEAD_PLUGIN = '''\
+"""A head of the user's."""
+
+from torch import Tensor, nn
+
+from heads import Head, Restoration
+
+
+class MyHead(Head):
+    formula = "J = I"
+    origin = "ours"
+
+    def __init__(self, in_channels: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, features: Tensor, degraded: Tensor) -> Restoration:
+        return Restoration(degraded * self.scale, {})
+'''
+
+
+@pytest.fixture
+def same_stem(tmp_path: Path) -> tuple[Path, Path]:
+    """Two plugins `my_net.py` in two folders: a backbone and a head."""
+    files = tmp_path / "nets/my_net.py", tmp_path / "heads/my_net.py"
+    for file, text in zip(files, (PLUGIN, HEAD_PLUGIN), strict=True):
+        file.parent.mkdir()
+        file.write_text(text)
+    return files
+
+
+def described(components: tuple[Any, ...]) -> list[tuple[str, str]]:
+    """What a worker process receives: class and file of each component."""
+    return [
+        (type(component).__name__, sys.modules[type(component).__module__].__file__ or "") for component in components
+    ]
+
+
+def test_plugins_with_the_same_file_name_do_not_collide(same_stem: tuple[Path, Path]) -> None:
+    """Each is found as its own kind, and a spawned process unpickles instances of both."""
+    backbone_file, head_file = same_stem
+    registry = Registry(same_stem)
+    components = registry.create("backbone", "my_net", {}), registry.create("head", "my_net", {}, in_channels=4)
+    expected = [("MyNet", str(backbone_file)), ("MyHead", str(head_file))]
+    assert described(components) == expected
+    with multiprocessing.get_context("spawn").Pool(1, partial(load_plugins, same_stem)) as pool:
+        assert pool.apply(described, (components,)) == expected
+
+
+def test_plugins_with_the_same_name_and_kind_are_refused(same_stem: tuple[Path, Path]) -> None:
+    """Which one is meant would depend on their order; the same file given twice is no conflict."""
+    backbone_file, other = same_stem
+    other.write_text(PLUGIN)
+    assert Registry((backbone_file, backbone_file)).find("backbone", "my_net").__name__ == "MyNet"
+    with pytest.raises(
+        ComponentError, match=r"my_net\.py and .*my_net\.py both hold backbone 'my_net'; rename one file"
+    ):
+        Registry(same_stem).find("backbone", "my_net")
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in Registry().names(kind)])
+def test_a_component_is_described_without_import_as_with_it(kind: str, name: str) -> None:
+    """Facts, options with defaults and choices, and sizes read from the source are those of the class."""
+    component = Registry().find(kind, name)
+    options = Registry().options_model(kind, name).model_fields
+    read = Registry().describe(kind, name)
+    assert read.facts == {fact: getattr(component, fact) for fact in KINDS[kind].facts}
+    assert read.sizes == getattr(component, "sizes", {})
+    assert read.options == {option: option_of(field) for option, field in options.items()}
+    assert list(read.options) == list(options)
+
+
+def test_descriptions_of_networks_import_no_torch() -> None:
+    """This is what makes `list` quick."""
+    code = (
+        "import sys\nfrom benchmark.registry import Registry\nregistry = Registry()\n"
+        "for kind in ('backbone', 'head', 'loss'):\n"
+        "    [registry.describe(kind, name) for name in registry.names(kind)]\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_plugin_is_described_as_the_class_it_is(plugin: Path) -> None:
+    """Also where it has the name of a component of the project."""
+    file = plugin.rename(plugin.with_name("nafnet.py"))
+    read = Registry((file,)).describe("backbone", "nafnet")
+    assert isinstance(read, Description) and read.facts["citation"] == "@misc{mine}" and list(read.options) == ["width"]
 
 
 @pytest.mark.parametrize(
