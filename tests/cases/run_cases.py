@@ -1,8 +1,8 @@
 """Run the cases of reported faults and say of each whether the fault is still there.
 
 A case is a shell script that builds its own input. It exits with 1 while the fault is there and with 0 once it is
-A case is a shell script that builds its own input. It exits with 1 while the fault is there and with 0 once it is
 mended. A script that no longer fits the code (an import or a name that is gone) is `broken`: its exit code is void.
+
     python tests/cases/run_cases.py [NAME ...]      from the project's root; NAME is the start of a file name
 """
 
