@@ -1,4 +1,4 @@
-"""The page for users with pictures of their own: its files load, its commands parse, its messages come as quoted."""
+"""docs/own_pairs.md: its experiments load, its commands parse, its messages are those that users get."""
 
 import json
 import re
@@ -22,8 +22,8 @@ from benchmark.registry import Registry
 from benchmark.runner.context import open_sources
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "YOUR_OWN_PAIRS.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/own_pairs.md").read_text(encoding="utf-8")
+COMPONENTS = (ROOT / "docs/own_components.md").read_text(encoding="utf-8")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -37,7 +37,7 @@ SPLITS = {"train": ["anna.png", "sub/bo.png"], "val": ["cleo.png"], "test": ["da
 
 
 def save_picture(file: Path, side: int = 256) -> None:
-    """A picture of coarse random squares, other for each name."""
+    """Write an image of coarse random squares, different for each name."""
     file.parent.mkdir(parents=True, exist_ok=True)
     squares = np.random.default_rng(list(str(file).encode())).integers(0, 256, (8, 8, 3), np.uint8)
     Image.fromarray(squares).resize((side, side)).save(file)
@@ -58,7 +58,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "portraits/splits.json").write_text(json.dumps(SPLITS))
     for name, text in (("mine", PAIRS), ("faces", FACES), ("masked", MASKED)):
         (folder / f"{name}.yaml").write_text(text)
-    (network,) = (block for block in blocks(README, "python") if block.startswith("# my_net.py"))
+    (network,) = (block for block in blocks(COMPONENTS, "python") if block.startswith("# my_net.py"))
     (folder / "my_net.py").write_text(network)
     return folder
 
@@ -166,6 +166,6 @@ def test_its_messages_are_those_that_come(user: Path, message: str, mistake: Cal
 
     read_all()
     mistake(user)
-    with pytest.raises(BenchmarkError) as told:
+    with pytest.raises(BenchmarkError) as error:
         read_all()
-    assert message in str(told.value).replace(f"{user}/", "")
+    assert message in str(error.value).replace(f"{user}/", "")
