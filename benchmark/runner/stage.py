@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from math import isfinite
 from typing import Any
@@ -17,6 +18,7 @@ from benchmark.experiment.plan import PlannedStage, Run
 from benchmark.experiment.stage import Stage
 from benchmark.gates.memory import peak_memory_bytes, reset_peak_memory
 from benchmark.interrupts import deferred_interrupts
+from benchmark.lease import Lease, LeaseLost
 from benchmark.model import Restorer, build, restore_image
 from benchmark.model.build import architecture
 from benchmark.runner.context import Context
@@ -42,24 +44,29 @@ _LOOK = "val.psnr"
 def obtain_stage(
     run: Run, planned: PlannedStage, parent: str | None, context: Context
 ) -> Generator[Event, None, tuple[StageResult, bool]]:
-    """A stage from the store, and True; or trained and stored, and False. Waits while another process trains it."""
-    is_told = False
+    """Return a stage from the store, and True; or train and store it, and False.
+
+    Waits while another process trains it.
+    """
+    is_announced = False
     while True:
-        with context.store.lease(planned.key) as is_ours:
-            stored = context.store.finished(planned.key)
-            if stored is not None:
-                yield StageReused(run.folder, stored)
-                return _on_val_of(run, stored, context), True
-            if is_ours:
-                return (yield from _train_stage(run, planned, parent, context)), False
-        if not is_told:
-            yield StageAwaited(run.folder, planned.name)
-            is_told = True
-        time.sleep(_WAIT_SECONDS)
+        stored = context.store.finished(planned.key, verify=True)
+        if stored is not None:
+            yield StageReused(run.folder, stored)
+            return _on_val_of(run, stored, context), True
+        with context.store.lease(planned.key) as lease:
+            if lease is not None and context.store.finished(planned.key, verify=True) is None:
+                with suppress(LeaseLost):  # this process was paused, and another one goes on with the stage
+                    return (yield from _train_stage(run, planned, parent, context, lease)), False
+        if lease is None:
+            if not is_announced:
+                yield StageAwaited(run.folder, planned.name)
+                is_announced = True
+            time.sleep(_WAIT_SECONDS)
 
 
 def _train_stage(
-    run: Run, planned: PlannedStage, parent: str | None, context: Context
+    run: Run, planned: PlannedStage, parent: str | None, context: Context, lease: Lease
 ) -> Generator[Event, None, StageResult]:
     """Train one stage from the stored weights of the stage before it (the key `parent`; None: from initial weights).
 
@@ -90,7 +97,7 @@ def _train_stage(
         identity_psnr=mean_psnr(np.asarray, _val(run, context)),
         repeatable=repeats,
     )
-    context.store.publish(result, learner.restorer, reached.curve)
+    context.store.publish(lease, result, learner.restorer, reached.curve)
     yield StageFinished(run.folder, result)
     return result
 

@@ -1,25 +1,27 @@
 """The store of trained stages: weights under the hash of all that made them.
 
-A stage is finished when its `meta.json` is there, which is written last. Failures are never stored. Who trains a stage
-holds its lease, so that several commands may share a store and every stage is trained once.
+A stage is finished when its `meta.json` is there, which is written last and holds the SHA-256 of the files beside it.
+Failures are never stored. The process that trains a stage holds its lease, so several commands may share a store, and
+every stage is trained once.
 """
 
-import fcntl
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import Summary
-from benchmark.files import read_json, write_csv, write_json
-from benchmark.model import Restorer
+from benchmark.files import digest_of, read_json, write_csv, write_json
+from benchmark.lease import BEAT_SECONDS, STALE_SECONDS, Lease, LeaseFolder
 from benchmark.model.weights import is_intact, read_weights, write_weights
 from benchmark.training.checkpoint import CurveRow
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -47,63 +49,113 @@ class StageResult:
 
 @dataclass(frozen=True)
 class StageStore:
-    root: Path
+    """The stages in a folder.
 
-    def finished(self, key: str) -> StageResult | None:
-        """The result of a stage, or None if it has yet to be trained."""
-        meta = read_json(self.folder(key) / "meta.json")
-        if not isinstance(meta, dict) or meta.pop("schema", None) != _SCHEMA:
-            return None
-        if not is_intact(self._weights_file(key)):
+    The lease of a stage is the right to train or to delete it. Lease files lie beside the folders of the stages, so
+    they stay when a stage is deleted.
+    """
+
+    root: Path
+    beat_seconds: float = BEAT_SECONDS
+    stale_seconds: float = STALE_SECONDS
+
+    @cached_property
+    def _leases(self) -> LeaseFolder:
+        return LeaseFolder(self.root / ".leases", self.beat_seconds, self.stale_seconds)
+
+    def finished(self, key: str, *, verify: bool = False) -> StageResult | None:
+        """Return the result of a stage, or None if it has yet to be trained.
+
+        Args:
+            key: Hash of all that makes the stage.
+            verify: Compare the SHA-256 of its files as well; a damaged stage counts as untrained.
+        """
+        meta = self._meta(key)
+        if meta is None or not is_intact(self._weights_file(key)) or (verify and self._damaged_file(key, meta)):
             return None
         try:
-            return StageResult(**meta)
-        except TypeError:  # of another form
+            return StageResult(**meta["result"])
+        except TypeError:  # of another version
             return None
 
     def weights(self, key: str) -> dict[str, Tensor]:
+        """Return the weights of a finished stage. Raises RecordError if its files are missing or damaged."""
+        meta = self._meta(key)
+        if meta is not None and (file := self._damaged_file(key, meta)):
+            raise RecordError(f"{file}: is not what was stored (SHA-256 differs); the next run trains the stage again")
         return read_weights(self._weights_file(key))
 
     def curve_file(self, key: str) -> Path:
-        """CSV with `step,name,value`."""
+        """Return the path of a CSV file with `step,name,value`."""
         return self.folder(key) / "curve.csv"
 
     def state_file(self, key: str) -> Path:
-        """Where the state of the stage lies while it is unfinished. Makes the folder."""
+        """Return the path of the train state of an unfinished stage, whose folder is made if need be."""
         self.folder(key).mkdir(parents=True, exist_ok=True)
         return self.folder(key) / "state.pt"
 
     @contextmanager
-    def lease(self, key: str) -> Generator[bool]:
-        """The right to train or to delete a stage: whether it is ours, or another process has it.
+    def lease(self, key: str) -> Generator[Lease | None]:
+        """Hold the lease of a stage inside; None while another process has it.
 
-        It is a lock on a file of its own, which stays when the stage is deleted: who waits at a file that is gone would
-        get a lock that keeps nobody out. The system takes the lock back however the process ends.
+        Raises:
+            RecordError: The store cannot be written.
         """
-        file = self.root / ".leases" / key
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab") as handle:
-            yield _locked(handle)
+        try:
+            lease = self._leases.acquire(key)
+        except OSError as error:
+            raise RecordError(
+                f"{self.root}: the store cannot be written, so nothing can be trained: {error}"
+            ) from None
+        try:
+            yield lease
+        finally:
+            if lease is not None:
+                lease.release()
 
-    def publish(self, result: StageResult, restorer: Restorer, curve: Sequence[CurveRow]) -> None:
-        """Store a finished stage; from the last line on, it is there for all."""
+    def publish(self, lease: Lease, result: StageResult, restorer: nn.Module, curve: Sequence[CurveRow]) -> None:
+        """Store a finished stage; it is visible to all once the last file, `meta.json`, is written.
+
+        Raises:
+            LeaseLost: Another process took the lease over. Nothing is published.
+        """
+        lease.check()
         folder = self.folder(result.key)
         folder.mkdir(parents=True, exist_ok=True)
         write_weights(restorer, self._weights_file(result.key))
         write_csv(self.curve_file(result.key), ("step", "name", "value"), curve)
-        write_json(folder / "meta.json", {"schema": _SCHEMA, **asdict(result)})
+        files = (self._weights_file(result.key), self.curve_file(result.key))
+        meta = {
+            "schema": _SCHEMA,
+            "fencing_number": lease.number,
+            "sha256": {file.name: digest_of(file) for file in files},
+            "result": asdict(result),
+        }
+        lease.check()
+        write_json(folder / "meta.json", meta)
         self.state_file(result.key).unlink(missing_ok=True)
+
+    def folder(self, key: str) -> Path:
+        """Return the folder of a stage."""
+        return self.root / key
 
     def _weights_file(self, key: str) -> Path:
         return self.folder(key) / "weights.safetensors"
 
-    def folder(self, key: str) -> Path:
-        return self.root / key
+    def _meta(self, key: str) -> dict[str, Any] | None:
+        match read_json(self.folder(key) / "meta.json"):
+            case {"schema": schema, "sha256": dict(), "result": dict()} as meta if schema == _SCHEMA:
+                return meta
+            case _:
+                return None
 
-
-def _locked(handle: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    def _damaged_file(self, key: str, meta: dict[str, Any]) -> Path | None:
+        """Return a file of a stage that is missing or has another SHA-256 than when it was stored; None if all are."""
+        for name, digest in meta["sha256"].items():
+            file = self.folder(key) / name
+            try:
+                if digest_of(file) != digest:
+                    return file
+            except OSError:
+                return file
+        return None

@@ -88,11 +88,11 @@ def chosen(stages: Sequence[StoredStage], choice: Choice) -> list[StoredStage]:
 def remove(root: Path, stage: StoredStage) -> bool:
     """Delete a stage. False, and nothing is touched, while a process trains it."""
     store = StageStore(root)
-    with store.lease(stage.key) as is_ours:
-        if is_ours:
+    with store.lease(stage.key) as lease:
+        if lease is not None:
             (store.folder(stage.key) / "meta.json").unlink(missing_ok=True)  # from here on nobody takes it for finished
             shutil.rmtree(store.folder(stage.key))
-        return is_ours
+        return lease is not None
 
 
 def _is_store(root: Path) -> bool:

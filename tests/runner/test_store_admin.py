@@ -13,8 +13,15 @@ import torch
 from torch import nn
 
 from benchmark.errors import RecordError
+from benchmark.lease import LeaseLost
 from benchmark.runner.stage_store import StageResult, StageStore
 from benchmark.runner.store_admin import Choice, StoredStage, chosen, damage, inventory, remove
+
+
+def publish(store: StageStore, key: str, steps: int, network: nn.Module) -> None:
+    with store.lease(key) as lease:
+        assert lease is not None
+        store.publish(lease, StageResult("coarse", key, steps, 1.5, 8.0, 1000, {}), network, [])
 
 
 @pytest.fixture
@@ -22,7 +29,7 @@ def store(tmp_path: Path) -> StageStore:
     """Two finished stages, of which a plan names the first, and one that is unfinished."""
     store = StageStore(tmp_path / "runs/.stages")
     for key, steps in (("a" * 32, 3), ("b" * 32, 5)):
-        store.publish(StageResult("coarse", key, steps, 1.5, 8.0, 1000, {}), nn.Conv2d(3, 3, 1), [])  # pyright: ignore[reportArgumentType]  # any network has weights
+        publish(store, key, steps, nn.Conv2d(3, 3, 1))
     store.state_file("c" * 32).write_bytes(b"half a state")
     plan = {"rows": [{"row": "identity"}, {"row": "base", "stages": [{"name": "coarse", "keys": {"0": "a" * 32}}]}]}
     (tmp_path / "runs/mine").mkdir()
@@ -63,7 +70,7 @@ def test_damage_is_found_to_the_last_byte(store: StageStore) -> None:
     assert all(damage(store.root, stage) is None for stage in inventory(store.root))
     broken = nn.Conv2d(3, 3, 1)
     nn.init.constant_(broken.weight, torch.nan)
-    store.publish(StageResult("coarse", "b" * 32, 5, 1.5, 8.0, 1000, {}), broken, [])  # pyright: ignore[reportArgumentType]
+    publish(store, "b" * 32, 5, broken)
     assert damage(store.root, by_name(store)["b"]) == "weight holds numbers that are not finite"
     (store.folder("a" * 32) / "weights.safetensors").unlink()
     assert damage(store.root, by_name(store)["a"]) == "its weights are missing or cut"
@@ -88,39 +95,79 @@ def test_choices_narrow_each_other(store: StageStore) -> None:
     assert keys(Choice(down_to_bytes=sum(size.values()))) == ""
 
 
+def test_a_flipped_bit_is_damage(store: StageStore) -> None:
+    """A stage is reused only if its files are, to the last bit, those that were stored."""
+    key = "a" * 32
+    file = store.folder(key) / "weights.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-2] ^= 0x40
+    file.write_bytes(bytes(data))
+    assert "is not what was stored" in str(damage(store.root, by_name(store)["a"]))
+    assert store.finished(key) is not None and store.finished(key, verify=True) is None
+    with pytest.raises(RecordError, match="the next run trains the stage again"):
+        store.weights(key)
+    assert store.finished("b" * 32, verify=True) is not None
+    store.curve_file("b" * 32).unlink()
+    assert store.finished("b" * 32, verify=True) is None
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path
 from benchmark.runner.stage_store import StageStore
-with StageStore(Path(sys.argv[1])).lease(sys.argv[2]) as is_ours:
-    print(is_ours, flush=True)
+with StageStore(Path(sys.argv[1])).lease(sys.argv[2]) as lease:
+    print(lease is not None, flush=True)
     time.sleep(60)
 """
 
 
-def test_a_lease_is_one_process_s_and_ends_with_it(store: StageStore) -> None:
-    """Who trains a stage keeps others from training or deleting it, until it ends, be it by kill -9."""
+def test_a_stage_that_is_trained_is_not_deleted(store: StageStore) -> None:
+    """Until its process ends, be it by kill -9."""
     key = "c" * 32
     stage = by_name(store)["c"]
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(store.root), key], stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout and holder.stdout.readline() == "True\n"
-        with store.lease(key) as is_ours:
-            assert not is_ours
         assert not remove(store.root, stage) and store.folder(key).is_dir()
         holder.send_signal(signal.SIGKILL)
-    with store.lease(key) as is_ours:
-        assert is_ours
     assert remove(store.root, stage) and not store.folder(key).exists()
 
 
 def test_a_lease_outlives_the_folder(store: StageStore) -> None:
-    """Who has the lease keeps it when the stage is deleted and made again meanwhile."""
+    """The owner keeps the lease when the stage is deleted and made again meanwhile."""
     key = "a" * 32
-    with store.lease(key) as is_ours:
-        assert is_ours
+    with store.lease(key) as lease:
+        assert lease is not None
         shutil.rmtree(store.folder(key))
         store.state_file(key)
-        with store.lease(key) as is_also_ours:
-            assert not is_also_ours
+        with store.lease(key) as second:
+            assert second is None
+
+
+def test_a_result_is_not_published_after_the_lease_was_lost(store: StageStore) -> None:
+    """Of a process that was paused for so long that another one took the stage over."""
+    key = "d" * 32
+    impatient = StageStore(store.root, beat_seconds=60, stale_seconds=0)
+    with store.lease(key) as paused:
+        assert paused is not None
+        with impatient.lease(key) as first_look:
+            assert first_look is None
+        with impatient.lease(key) as lease:
+            assert lease is not None and lease.number == paused.number + 1
+            with pytest.raises(LeaseLost):
+                store.publish(paused, StageResult("coarse", key, 1, 1.5, 8.0, 1000, {}), nn.Conv2d(3, 3, 1), [])
+            assert store.finished(key) is None
+            store.publish(lease, StageResult("coarse", key, 1, 1.5, 8.0, 1000, {}), nn.Conv2d(3, 3, 1), [])
+    assert store.finished(key, verify=True) is not None
+
+
+def test_a_store_that_cannot_be_written_says_so(store: StageStore, tmp_path: Path) -> None:
+    """Finished stages can still be read; no lease is needed for that."""
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(RecordError, match="the store cannot be written"), StageStore(file).lease("a" * 32):
+        pass
+    shutil.rmtree(store.root / ".leases")
+    assert store.finished("a" * 32, verify=True) is not None
+    assert not (store.root / ".leases").exists()
