@@ -4,20 +4,23 @@ Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 85 `
 (Ctrl-C, SIGTERM or SIGHUP) and resumes when it is started again, 130 another command was interrupted.
 """
 
+import importlib
+import keyword
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import click
 
-from benchmark.cli.lazy import LazyGroup
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, suggestion
 from benchmark.interrupts import EXIT_RESUME, ResumableInterrupt, exit_now, interrupt_on_termination
+from reports import ReportError
 
 COMMANDS: Mapping[str, str] = {
     "run": "Train, test and compare the rows of an experiment.",
     "search": "Search settings of an experiment, e.g. learning rates, by what they reach on val.",
     "plan": "Show what `run` would do, without running it.",
-    "report": "Write the report of a run again, from its records alone.",
+    "report": "Write the report of a run, a search or a measurement, from its records alone.",
     "claims": "Say which claims of a run hold, and whether a text quotes records rightly.",
     "compare": "Put rows of several runs into one table, or say why that may not be done.",
     "leaderboard": "Rank the rows of all runs below a folder.",
@@ -31,6 +34,37 @@ COMMANDS: Mapping[str, str] = {
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "doctor": "Tell whether this installation is sound, and what mends it.",
 }
+
+
+_PROGRAM = "python -m benchmark"
+
+
+class LazyGroup(click.Group):
+    """A group of commands that are imported when they are called, so that `--help` is instant.
+
+    The command `x` is the function `command` in the file `x.py` of a package; `x_.py` where `x` is a keyword of Python.
+    """
+
+    def __init__(self, *args: Any, package: str, table: Mapping[str, str], **options: Any) -> None:
+        """Make a group of the commands in `table`, which has one line of help for each; see `click.Group`."""
+        super().__init__(*args, **options)
+        self._package, self._table = package, table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order of the table."""
+        return list(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command. Raises click.UsageError, with the nearest name, if there is none."""
+        if cmd_name not in self._table:
+            raise click.UsageError(f"No such command {cmd_name!r}; {suggestion(cmd_name, self._table)}", ctx)
+        file = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        return importlib.import_module(f"{self._package}.{file}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._table.items()))
 
 
 @click.group(
@@ -49,13 +83,16 @@ def main() -> None:
     interrupt_code: int | None = None
     interrupt_on_termination()
     try:
-        sys.exit(cli.main(prog_name="python -m benchmark", standalone_mode=False) or 0)
-    except BenchmarkError as error:
+        sys.exit(cli.main(prog_name=_PROGRAM, standalone_mode=False) or 0)
+    except (BenchmarkError, ReportError) as error:
         click.echo(f"error: {error}", err=True)
     except OSError as error:  # a full disk, a folder that may not be written
         click.echo(f"error: {error}; what is finished is stored, the same command goes on from there", err=True)
-    except click.UsageError as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else _PROGRAM
+        click.echo(f"error: {error.format_message().rstrip('.')}; see {command} --help", err=True)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:

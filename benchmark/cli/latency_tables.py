@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from benchmark.cli.latency_runs import Cell
-from benchmark.cli.tables import new_table, show_table
+from benchmark.cli.table_output import new_table, show_table
 from benchmark.cli.targets import Network
 from benchmark.gates.latency.result import Conditions, Estimate
 from benchmark.runner.device_setup import Machine

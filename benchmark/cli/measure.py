@@ -186,7 +186,7 @@ def _count(
 def _show_counted(
     networks: "Sequence[Network]", counted: Sequence[_Counted | str], images: Sequence[tuple[int, int]]
 ) -> None:
-    from benchmark.cli.tables import new_table, show_table
+    from benchmark.cli.table_output import new_table, show_table
 
     macs = [f"GMACs at {height} x {width}" for height, width in images]
     numbers = ("parameters", *macs, "float32 bytes", "float16 bytes")

@@ -77,7 +77,7 @@ def advice(plan: "Plan", seconds: float) -> list[str]:
 
 
 def _show_rows(plan: "Plan", context: "Context", todo: set[str]) -> None:
-    from benchmark.cli.tables import new_table, show_table
+    from benchmark.cli.table_output import new_table, show_table
 
     table = new_table("row", "seed", "stages: name steps key", "state")
     first_use: dict[str, str] = {}

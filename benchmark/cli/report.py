@@ -1,13 +1,13 @@
-"""`report`: from records alone."""
+"""`report`: write the page of a run, a search or a measurement."""
 
 from pathlib import Path
 
 import click
 
-from benchmark.errors import BenchmarkError, RecordError
+from benchmark.errors import BenchmarkError
 
-_MOST_NAMES = 4
-"""Files named in one line of --watch."""
+_MAX_NAMES = 4
+"""New files named in one line of --watch."""
 
 
 @click.command("report")
@@ -20,13 +20,13 @@ _MOST_NAMES = 4
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often --watch looks for something new, and the page loads itself anew.",
+    help="How often --watch looks for new records and the page reloads itself.",
 )
 def command(source: Path, watch: bool, every_seconds: float) -> None:
-    """Write the report of what is in DIR or FILE.json, from what is there alone. Nothing is trained or measured.
+    """Write the report of DIR or FILE.json from the records alone. Nothing is trained or measured.
 
-    That is the folder of a run, the folder of a search, or the numbers that `measure --json` wrote. The report of a
-    folder is written into its folder `report`, that of FILE.json into FILE_report beside it.
+    DIR is the folder of a run or of a search; its report goes into DIR/report. FILE.json is what `measure --json`
+    wrote; its report goes into FILE_report beside it.
 
     \b
     Examples:
@@ -35,30 +35,26 @@ def command(source: Path, watch: bool, every_seconds: float) -> None:
       python -m benchmark report runs/quick_search
       python -m benchmark report costs.json
     """
-    from reports import ReportError, write
+    from reports import write
 
-    try:
-        if watch:
-            _watch(source, every_seconds)
-        else:
-            click.echo(f"report: {write(source)}")
-    except ReportError as error:
-        raise RecordError(str(error)) from None
+    if watch:
+        _watch(source, every_seconds)
+    else:
+        click.echo(f"report: {write(source)}")
 
 
 def _watch(run: Path, every_seconds: float) -> None:
     from reports.pages.watch import watch
 
     if not (run / "plan.json").is_file() and run.exists():
-        raise BenchmarkError(f"{run}: --watch is for the folder of a run, which has a plan.json; leave --watch out")
+        raise BenchmarkError(f"{run}: no plan.json; --watch needs a run; leave it out for anything else")
     updates = watch(run, every_seconds)
     try:
         for update in updates:
-            shown = ", ".join(update.new[:_MOST_NAMES])
-            more = f" and {len(update.new) - _MOST_NAMES} more" if len(update.new) > _MOST_NAMES else ""
-            new = f"; new: {shown}{more}" if update.new else ""
+            more = f" and {len(update.new) - _MAX_NAMES} more" if len(update.new) > _MAX_NAMES else ""
+            new = f"; new: {', '.join(update.new[:_MAX_NAMES])}{more}" if update.new else ""
             click.echo(f"report: {update.page}: {update.there} of {update.planned} records{new}")
     except KeyboardInterrupt:
-        click.echo("stopped watching; the page stays as it is, and loads itself no more", err=True)
+        click.echo("stopped watching; the page stays as it is and no longer reloads itself", err=True)
     finally:
         updates.close()

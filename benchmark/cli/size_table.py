@@ -7,7 +7,7 @@ import click
 import torch
 from rich.padding import Padding
 
-from benchmark.cli.tables import new_table, show_table
+from benchmark.cli.table_output import new_table, show_table
 from benchmark.gates.cost import REFERENCE_IMAGE, macs, parameters
 from benchmark.model.build import outline
 from benchmark.model.weights import weight_bytes

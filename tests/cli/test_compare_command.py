@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmark.cli import cli
-from benchmark.errors import RecordError
+from reports import ReportError
 
 
 def call(*arguments: object) -> Result:
@@ -68,7 +68,7 @@ def test_compare_says_why_not(runs: Path) -> None:
     scores = runs / "heads/identity/scores.csv"
     scores.write_text(scores.read_text().replace("face_0000,psnr,", "face_0000,psnr,1"))
     done = call("compare", runs / "quick", runs / "heads")
-    assert isinstance(done.exception, RecordError)
+    assert isinstance(done.exception, ReportError)
     head, reason = str(done.exception).splitlines()
     assert head == "quickstart and heads_and_losses cannot stand in one table:"
     assert "scores differently in quickstart and heads_and_losses on 1 of 16 test images (psnr)" in reason
@@ -77,7 +77,7 @@ def test_compare_says_why_not(runs: Path) -> None:
 @pytest.mark.parametrize("arguments", [("compare", "nowhere", "nothing"), ("leaderboard", "nowhere")])
 def test_folders_that_are_no_runs_are_told(arguments: tuple[str, ...]) -> None:
     """A wrong path is an error of ours, not a traceback."""
-    assert isinstance(call(*arguments).exception, RecordError)
+    assert isinstance(call(*arguments).exception, ReportError)
 
 
 def test_leaderboard_ranks_all_runs_and_lists_the_rest(runs: Path) -> None:

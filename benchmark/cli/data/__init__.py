@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import click
 
-from benchmark.cli.lazy import LazyGroup
+from benchmark.cli import LazyGroup
 
 COMMANDS: Mapping[str, str] = {
     "show": "Draw pairs of an experiment as one picture.",
