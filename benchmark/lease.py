@@ -1,11 +1,11 @@
 """Leases: the right of one process to work under a name, in a folder that several hosts share; without file locks.
 
 The lease of a name is the file `NAME.N`, created exclusively by its owner; N is the fencing number, one higher than
-that of the lease before. The owner's heartbeat is the file `NAME.N.beat`, which only the owner writes. An observer calls a
-lease stale when it saw no new heartbeat for `stale_seconds` on its own monotonic clock, so the clocks of the hosts need
-not agree. A takeover is the exclusive creation of `NAME.N+1`: of several contenders one succeeds, and since nobody
-deletes a file, no contender can delete a lease that was just renewed. Neither `flock` nor `os.link` is needed, which
-some network file systems lack.
+that of the lease before. The owner's heartbeat is the file `NAME.N.beat`, which only the owner writes. An observer
+calls a lease stale when it saw no new heartbeat for `stale_seconds` on its own monotonic clock, so the clocks of the
+hosts need not agree. A takeover is the exclusive creation of `NAME.N+1`: of several contenders one succeeds, and since
+nobody deletes a file, no contender can delete a lease that was just renewed. Neither `flock` nor `os.link` is needed,
+which some network file systems lack.
 
 A process that was paused, not killed, may wake up after it lost its lease. It must call `Lease.check` before it
 publishes its result. It may lose the lease between the check and the writing, so contents must be a function of the

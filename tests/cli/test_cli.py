@@ -151,14 +151,15 @@ def test_ctrl_c_inside_a_destructor_is_not_lost(experiment_file: Path) -> None:
     assert "ignored" not in err and "the same command goes on from there" in err
 
 
-def test_sigterm_ends_as_ctrl_c_does(experiment_file: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_sighup_end_a_command_as_ctrl_c_does(experiment_file: Path, sent: signal.Signals) -> None:
     """Schedulers send it before they kill: one line, exit code 130, no traceback."""
     plugin = experiment_file.parent / "nafnet.py"
     plugin.write_text("import pathlib, time\npathlib.Path('here').touch()\ntime.sleep(60)\n")
     with start("plan", "small.yaml", "--plugin", plugin, cwd=plugin.parent) as process:
         while not (plugin.parent / "here").exists():
             time.sleep(0.05)
-        process.terminate()
+        process.send_signal(sent)
         _, err = process.communicate(timeout=50)
     assert process.returncode == 130
     assert "Traceback" not in err and "the same command goes on from there" in err
