@@ -1,136 +1,163 @@
 """`list`: what an experiment may name."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, get_args
 
 import click
 
+from benchmark.cli.table_output import new_table, show_table
 from benchmark.errors import ComponentError, suggestion
 
-if TYPE_CHECKING:  # pydantic comes in only when the command runs
+if TYPE_CHECKING:  # imported only when the command runs
+    from benchmark.component_source import Option
     from benchmark.registry import Registry
 
-_OTHER_KINDS = ("metrics", "presets", "gates", "floors")
+COST_HEAD = "degradation"
+"""The head that the costs of a backbone's sizes include."""
+FILE_LIMIT_BYTES = 10_000_000
+"""The rule of the reference task: a larger model file scores nothing."""
 
 
 @click.command("list")
 @click.argument("kind", required=False)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--costs", is_flag=True, help="Count parameters, multiply-adds and file size of every size of backbones.")
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")
-def command(kind: str | None, plugins: tuple[Path, ...]) -> None:
+def command(kind: str | None, names: tuple[str, ...], costs: bool, plugins: tuple[Path, ...]) -> None:
     """List what an experiment may name of one KIND, with options and defaults; without KIND, the names of all kinds.
 
-    Kinds are backbones (with parameters, multiply-adds and file size of every size), heads, losses, sources,
-    augmentations; metrics, presets (of drawn faces), gates, floors (rows that need no training).
+    Kinds are components (backbones, heads, losses, sources, augmentations), metrics, presets (of drawn faces), gates
+    and baselines (rows that need no training). With NAME, only these. Components are read, not imported: `doctor` says
+    whether a package is missing. --costs builds the networks, which takes some seconds for each.
 
     \b
     Examples:
       python -m benchmark list
-      python -m benchmark list backbones
       python -m benchmark list losses
+      python -m benchmark list backbones nafnet gunet --costs
     """
-    from benchmark.registry import Registry
+    from benchmark.registry import KINDS, Registry
 
     registry = Registry(plugins)
-    kinds = {**_component_kinds(), **dict.fromkeys(_OTHER_KINDS, "")}
+    components = {{"loss": "losses"}.get(singular, f"{singular}s"): singular for singular in KINDS}
+    kinds = [*components, *(other for other in _OTHER_KINDS if other not in components)]
     if kind is None:
-        for plural, singular in kinds.items():
-            names = registry.names(singular) if singular else [name for name, _ in _others(plural)]
-            click.echo(f"{plural}: {', '.join(names)}")
-    elif kind not in kinds:
+        for plural in kinds:
+            click.echo(f"{plural}: {', '.join(_names(plural, components, registry))}")
+        return
+    if kind not in kinds:
         raise ComponentError(f"list {kind}: no such kind; {suggestion(kind, kinds)}")
-    elif kinds[kind]:
-        _list_components(kinds[kind], registry)
-    else:
-        for name, facts in _others(kind):
-            click.echo(_entry(name, facts))
-
-
-def _component_kinds() -> dict[str, str]:
-    """The registry's kinds by their plural."""
-    from benchmark.registry import KINDS
-
-    return {{"loss": "losses"}.get(kind, f"{kind}s"): kind for kind in KINDS}
-
-
-def _list_components(kind: str, registry: "Registry") -> None:
-    from benchmark.cli.size_table import show_sizes
-
-    for name in registry.names(kind):
+    if costs and kind != "backbones":
+        raise ComponentError(f"list {kind} --costs: only backbones have costs; leave --costs out")
+    known = _names(kind, components, registry)
+    for name in names:
+        if name not in known:
+            raise ComponentError(f"list {kind} {name}: no such name; {suggestion(name, known)}")
+    entries = None if kind in components else _OTHER_KINDS[kind]()
+    for name in names or known:
         try:
-            click.echo(_entry(name, _component_facts(registry, kind, name)))
-            if kind == "backbone":
-                show_sizes(registry, name)
-        except ComponentError as error:  # a broken neighbour hurts nobody
+            lines = entries[name] if entries else _component_lines(registry, components[kind], name)
+            click.echo("\n  ".join([name, *lines]))
+            if costs:
+                show_costs(registry, name)
+        except ComponentError as error:  # a broken component must not hide the others
             click.echo(f"{name}: {error}")
 
 
-def _entry(name: str, facts: Sequence[str]) -> str:
-    return "\n  ".join([name, *facts])
+def _names(plural: str, components: Mapping[str, str], registry: "Registry") -> list[str]:
+    return registry.names(components[plural]) if plural in components else list(_OTHER_KINDS[plural]())
 
 
-def _component_facts(registry: "Registry", kind: str, name: str) -> list[str]:
-    from benchmark.registry import KINDS
-
-    component = registry.find(kind, name)
-    about = [f"{fact}: {getattr(component, fact)}" for fact in KINDS[kind].facts if fact != "citation"]
-    return [*about, _fields("options", registry.options_model(kind, name).model_fields)]
-
-
-def _fields(what: str, fields: Any) -> str:
-    """Names and defaults of the fields of a pydantic model, and what else may be chosen."""
-    shown = [f"{key}={'needed' if field.is_required() else _values(field)}" for key, field in fields.items()]
-    return f"{what}: {', '.join(shown) or 'none'}"
+def _component_lines(registry: "Registry", kind: str, name: str) -> Iterator[str]:
+    description = registry.describe(kind, name)
+    yield from (f"{fact}: {text}" for fact, text in description.facts.items() if fact != "citation")
+    yield _options_line("options", description.options)
+    if description.sizes:
+        yield f"sizes: {', '.join(description.sizes)}"
 
 
-def _values(field: Any) -> str:
-    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-    others = " or ".join(repr(choice) for choice in choices if choice != field.default)
-    return f"{field.default!r} (or {others})" if others else repr(field.default)
+def _options_line(label: str, options: "Mapping[str, Option]") -> str:
+    """Return names and defaults of options, and the other values that are allowed."""
+    shown: list[str] = []
+    for name, option in options.items():
+        others = " or ".join(repr(choice) for choice in option.choices if choice != option.default)
+        default = "needed" if option.required else repr(option.default)
+        shown.append(f"{name}={default} (or {others})" if others else f"{name}={default}")
+    return f"{label}: {', '.join(shown) or 'none'}"
 
 
-def _others(kind: str) -> Iterator[tuple[str, list[str]]]:
-    """Names of a kind that is no component, with what is to be said of each."""
-    match kind:
-        case "metrics":
-            yield from _metrics()
-        case "presets":
-            yield from _presets()
-        case "gates":
-            yield from _gates()
-        case _:
-            yield from _floors()
+def show_costs(registry: "Registry", backbone: str) -> None:
+    """Print parameters, multiply-adds and file size of every size of a backbone, head included.
+
+    Raises:
+        ComponentError: The backbone cannot be imported.
+    """
+    import torch
+    from rich.padding import Padding
+
+    from benchmark.gates.cost import REFERENCE_IMAGE, macs, parameters
+    from benchmark.model.build import outline
+    from benchmark.model.weights import weight_bytes
+
+    height, width = REFERENCE_IMAGE
+    numbers = ("parameters", f"GMACs at {height} x {width}", "float32 bytes", "up to 10 MB")
+    table = new_table("size", *numbers, numbers=len(numbers))
+    broken: list[str] = []
+    for size, options in registry.find("backbone", backbone).sizes.items():
+        try:
+            model = {"backbone": {"name": backbone, **options}, "head": {"name": COST_HEAD}}
+            restorer = outline(model, registry)
+            counts = f"{parameters(restorer):,}", f"{macs(restorer, REFERENCE_IMAGE) / 1e9:.3f}"
+            file_bytes = len(weight_bytes(restorer.to_empty(device="cpu"), torch.float32))
+            table.add_row(size, *counts, f"{file_bytes:,}", "yes" if file_bytes <= FILE_LIMIT_BYTES else "no")
+        except Exception as error:  # whatever is wrong with one size must not hide the others
+            broken.append(f"    {size} cannot be built: {type(error).__name__}: {error}")
+    click.echo(f"  costs, with head {COST_HEAD}:")
+    show_table(Padding.indent(table, 4))
+    for line in broken:
+        click.echo(line)
 
 
-def _metrics() -> Iterator[tuple[str, list[str]]]:
+def _metrics() -> dict[str, list[str]]:
     from benchmark.evaluation.map_metrics import MAP_METRICS
     from benchmark.evaluation.metrics import METRICS
 
-    for name, metric in {**METRICS, **MAP_METRICS}.items():
-        good = {"higher": "higher is better", "lower": "lower is better", "near_one": "1 is best"}[metric.direction]
-        yield name, [f"formula: {metric.formula}", f"{metric.unit or 'no unit'}; {good}"]
+    best = {"higher": "higher is better", "lower": "lower is better", "near_one": "1 is best"}
+    return {
+        name: [f"formula: {metric.formula}", f"{metric.unit or 'no unit'}; {best[metric.direction]}"]
+        for name, metric in {**METRICS, **MAP_METRICS}.items()
+    }
 
 
-def _presets() -> Iterator[tuple[str, list[str]]]:
+def _presets() -> dict[str, list[str]]:
     from dataclasses import asdict
 
     from benchmark.synthetic_faces import PRESETS
 
-    for name, preset in PRESETS.items():
-        yield name, [", ".join(f"{key}={value}" for key, value in asdict(preset).items())]
+    return {
+        name: [", ".join(f"{setting}={value}" for setting, value in asdict(preset).items())]
+        for name, preset in PRESETS.items()
+    }
 
 
-def _gates() -> Iterator[tuple[str, list[str]]]:
+def _gates() -> dict[str, list[str]]:
+    from benchmark.component_source import option_of
     from benchmark.experiment.schema import AnyGate
 
+    entries: dict[str, list[str]] = {}
     for gate in get_args(get_args(AnyGate)[0]):
-        fields = dict(gate.model_fields)
-        about = [gate.__doc__] if gate.__doc__ else []
-        yield fields.pop("quantity").default, [*about, _fields("settings", fields)]
+        settings = {name: option_of(field) for name, field in gate.model_fields.items()}
+        quantity = settings.pop("quantity").default
+        entries[quantity] = [*filter(None, [gate.__doc__]), _options_line("settings", settings)]
+    return entries
 
 
-def _floors() -> Iterator[tuple[str, list[str]]]:
+def _baselines() -> dict[str, list[str]]:
     from benchmark.evaluation.baselines import FLOORS
 
-    for name, floor in FLOORS.items():
-        yield name, [(floor.__doc__ or "").partition("\n")[0]]
+    return {name: [(baseline.__doc__ or "").partition("\n")[0]] for name, baseline in FLOORS.items()}
+
+
+_OTHER_KINDS = {"metrics": _metrics, "presets": _presets, "gates": _gates, "baselines": _baselines}
+"""What is no component: for each kind a function that returns names and lines about them."""

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmark.cli import cli
-from benchmark.cli.size_table import show_sizes
+from benchmark.cli.list import show_costs
 from benchmark.errors import ComponentError
 from benchmark.evaluation.map_metrics import MAP_METRICS
 from benchmark.evaluation.metrics import METRICS
@@ -43,12 +43,12 @@ def run(*arguments: object) -> Result:
 
 
 def test_without_a_kind_all_names_are_listed() -> None:
-    """Every kind of component has a line with every name, and so have metrics, presets, gates and floors."""
+    """Every kind of component has a line with every name, and so have metrics, presets, gates and baselines."""
     lines = dict(line.split(": ") for line in run().output.splitlines())
     for kind in KINDS:
         assert lines[{"loss": "losses"}.get(kind, f"{kind}s")] == ", ".join(Registry().names(kind))
     assert lines["metrics"].split(", ") == [*METRICS, *MAP_METRICS]
-    assert lines["floors"].split(", ") == list(FLOORS)
+    assert lines["baselines"].split(", ") == list(FLOORS)
     assert {"contest", "heavy", "severe"} == set(lines["presets"].split(", "))
     assert {"size", "parameters", "macs", "latency"} <= set(lines["gates"].split(", "))
 
@@ -64,7 +64,7 @@ def test_without_a_kind_all_names_are_listed() -> None:
         ("metrics", "8-bit levels; lower is better"),
         ("presets", "lesions_median=160"),
         ("gates", "limit_bytes=needed, file='safetensors' (or 'onnx')"),
-        ("floors", "Do nothing."),
+        ("baselines", "Do nothing."),
     ],
 )
 def test_each_kind_says_what_there_is_to_know(kind: str, words: str) -> None:
@@ -72,10 +72,34 @@ def test_each_kind_says_what_there_is_to_know(kind: str, words: str) -> None:
     assert words in run(kind).output
 
 
-def test_an_unknown_kind_is_told() -> None:
-    """With the near one."""
-    with pytest.raises(ComponentError, match="did you mean 'losses'"):
-        raise run("loss").exception or AssertionError
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["loss"], "list loss: no such kind; did you mean 'losses'"),
+        (["losses", "ssmi"], "list losses ssmi: no such name; did you mean 'ssim'"),
+        (["heads", "--costs"], "only backbones have costs"),
+    ],
+)
+def test_mistakes_get_an_error_that_says_what_is_allowed(arguments: list[str], message: str) -> None:
+    """An unknown kind or name gets the nearest known one."""
+    with pytest.raises(ComponentError, match=message):
+        raise run(*arguments).exception or AssertionError
+
+
+def test_names_choose_what_is_listed() -> None:
+    """Only the components named, in that order, with options and the names of sizes."""
+    output = run("backbones", "unet", "gunet").output
+    assert [line for line in output.splitlines() if not line.startswith(" ")] == ["unet", "gunet"]
+    assert "fusion='selective_kernel' (or 'concatenation' or 'sum')" in output
+    assert "sizes: t, s, b, d, small, retouch, tiny" in output
+
+
+def test_a_broken_component_does_not_hide_the_others(tmp_path: Path) -> None:
+    """A plugin that does not say where it comes from gets one line; the rest of the list follows."""
+    file = tmp_path / "faulty.py"
+    file.write_text(PLUGIN.replace('    origin = "ours"\n', ""))
+    output = run("backbones", "--plugin", file).output
+    assert "\nfaulty: " in output and "\nunet\n" in output
 
 
 @pytest.fixture
@@ -100,7 +124,7 @@ def counted(backbone: dict[str, Any], registry: Registry) -> list[str]:
 def test_sizes_are_counted_as_built(plugin: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Also where the constructor needs real tensors; a size that cannot be built is told among the others."""
     registry = Registry((plugin,))
-    show_sizes(registry, "calculating")
+    show_costs(registry, "calculating")
     output = f"calculating\n{capsys.readouterr().out}"
     assert cells(output, "calculating", "one") == [
         "one",
@@ -114,7 +138,7 @@ def test_sizes_are_counted_as_built(plugin: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.slow
 def test_every_size_of_every_backbone_is_listed() -> None:
     """The published ones are counted without their weights, so the list ends within its time."""
-    output, registry = run("backbones").output, Registry()
+    output, registry = run("backbones", "--costs").output, Registry()
     for backbone in registry.names("backbone"):
         sizes = registry.find("backbone", backbone).sizes
         assert all(len(cells(output, backbone, size)) == 5 for size in sizes)
