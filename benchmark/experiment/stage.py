@@ -134,3 +134,21 @@ class Stage(Settings):
         if self.output == "last" and self.ema is not None:
             raise ValueError("nothing would use the average; give output: ema or best, or ema: null")
         return self
+
+
+def late_validation_step(stage: Stage) -> int | None:
+    """Return the step at four fifths of a stage; None if it is too short.
+
+    What is gained after this step tells whether the row was still learning at the end.
+    """
+    return stage.steps * 4 // 5 if stage.steps >= 5 else None
+
+
+def validation_steps(stage: Stage) -> frozenset[int]:
+    """Return the steps with a validation during training.
+
+    Every `validate_every` steps before the end, at four fifths, and for `output: best` also at the last step.
+    """
+    every, late = stage.validate_every or stage.steps, late_validation_step(stage)
+    last = [stage.steps] if stage.output == "best" else []
+    return frozenset([*range(every, stage.steps, every), *([late] if late else []), *last])

@@ -27,7 +27,7 @@ from benchmark.runner.row import Measured, measure_model, run_floor
 from benchmark.runner.worker_pool import Group, Task, group_runs, run_groups, worker_count
 from benchmark.training import ENGINE_VERSION
 from benchmark.training.objective import make_objective
-from benchmark.training.train_state import make_optimizer
+from benchmark.training.optimizer import make_optimizer
 
 _BFLOAT16_CAPABILITY = 8
 """Compute capability from which a GPU has bfloat16 in hardware."""

@@ -15,7 +15,7 @@ from benchmark.data.passes import PassSampler
 from benchmark.data.sampling import Sampler
 from benchmark.evaluation.evaluate import Summary, evaluate, mean_psnr, summarise
 from benchmark.experiment.plan import PlannedStage, Run
-from benchmark.experiment.stage import Stage
+from benchmark.experiment.stage import Stage, late_validation_step, validation_steps
 from benchmark.gates.memory import peak_memory_bytes, reset_peak_memory
 from benchmark.interrupts import deferred_interrupts
 from benchmark.lease import Lease, LeaseLost
@@ -24,12 +24,17 @@ from benchmark.model.build import architecture
 from benchmark.runner.context import Context
 from benchmark.runner.progress_events import Event, StageAwaited, StageFinished, StageProgress, StageReused
 from benchmark.runner.stage_store import StageResult
-from benchmark.training.checkpoint import Best, CurveRow, Reached, load_state, save_state
-from benchmark.training.determinism import is_repeatable
-from benchmark.training.loop import Progress, fit
+from benchmark.training.loop import Progress, is_deterministic, progress_reports
 from benchmark.training.objective import Objective, make_objective
-from benchmark.training.train_state import Learner, make_learner
-from benchmark.training.validation_steps import late_step, look_steps
+from benchmark.training.train_state import (
+    Best,
+    Checkpoint,
+    CurveRow,
+    TrainState,
+    load_checkpoint,
+    make_train_state,
+    save_checkpoint,
+)
 
 _SAVE_SECONDS = 30.0
 """How much work an interruption can cost at most, besides the steps of one report."""
@@ -74,30 +79,30 @@ def _train_stage(
     """
     stage = Stage.model_validate(planned.settings)
     device = context.machine.device
-    learner = make_learner(network(run, parent, context), stage, device)
+    state = make_train_state(network(run, parent, context), stage, device)
     reset_peak_memory(device)
     objective = make_objective(planned.name, stage, context.registry)
     sampler = make_sampler(run, planned.name, stage, context)
-    repeats = None if device.type == "cpu" else is_repeatable(learner, objective, sampler, stage, device)
-    reached = yield from _fit(run, planned, stage, learner, objective, sampler, context)
+    repeats = None if device.type == "cpu" else is_deterministic(state, objective, sampler, stage, device)
+    checkpoint = yield from _fit(run, planned, stage, state, objective, sampler, context)
 
-    _set_output_weights(stage, learner, reached.best)
-    val = look_at_val(run, learner.restorer, context)
+    _set_output_weights(stage, state, checkpoint.best)
+    val = look_at_val(run, state.restorer, context)
     result = StageResult(
         name=planned.name,
         key=planned.key,
         steps=stage.steps,
-        seconds=reached.seconds,
-        images_per_second=stage.steps * stage.batch / reached.seconds,
+        seconds=checkpoint.seconds,
+        images_per_second=stage.steps * stage.batch / checkpoint.seconds,
         peak_memory_bytes=peak_memory_bytes(device),
         val=val,
         val_fingerprint=_val(run, context).fingerprint,
-        skipped_steps=len(reached.left_out),
-        late_gain_psnr=_late_gain(stage, reached, val["psnr"]["mean"]),
+        skipped_steps=len(checkpoint.skipped_steps),
+        late_gain_psnr=_late_gain(stage, checkpoint, val["psnr"]["mean"]),
         identity_psnr=mean_psnr(np.asarray, _val(run, context)),
         repeatable=repeats,
     )
-    context.store.publish(lease, result, learner.restorer, reached.curve)
+    context.store.publish(lease, result, state.restorer, checkpoint.curve)
     yield StageFinished(run.folder, result)
     return result
 
@@ -106,65 +111,67 @@ def _fit(
     run: Run,
     planned: PlannedStage,
     stage: Stage,
-    learner: Learner,
+    state: TrainState,
     objective: Objective,
     sampler: Sampler,
     context: Context,
-) -> Generator[Event, None, Reached]:
+) -> Generator[Event, None, Checkpoint]:
     """Train from the stored state, if there is one, to the end of the stage; looks at val on the way.
 
     Stores the state from time to time, and after the step at hand when Ctrl-C or SIGTERM comes.
     """
     state_file = context.store.state_file(planned.key)
-    reached = load_state(state_file, learner)
-    saved_at = started = time.perf_counter() - reached.seconds
-    looks, device = look_steps(stage), context.machine.device
+    checkpoint = load_checkpoint(state_file, state)
+    saved_at = started = time.perf_counter() - checkpoint.seconds
+    validations, device = validation_steps(stage), context.machine.device
     with deferred_interrupts() as is_stopping:
-        for progress in fit(learner, objective, sampler, stage, device, reached.step, reached.left_out, is_stopping):
-            reached = _went_on(reached, progress, time.perf_counter() - started)
-            if progress.step in looks:
-                reached = _looked(reached, run, stage, learner, context)
+        for progress in progress_reports(
+            state, objective, sampler, stage, device, checkpoint.step, checkpoint.skipped_steps, is_stopping
+        ):
+            checkpoint = _went_on(checkpoint, progress, time.perf_counter() - started)
+            if progress.step in validations:
+                checkpoint = _looked(checkpoint, run, stage, state, context)
             if is_stopping() or time.perf_counter() - saved_at > _SAVE_SECONDS:
-                save_state(state_file, learner, reached)
+                save_checkpoint(state_file, state, checkpoint)
                 saved_at = time.perf_counter()
             if is_stopping():
                 raise KeyboardInterrupt
             yield StageProgress(run.folder, planned.key, progress)
     if is_stopping():  # it came while the last report was passed on
-        save_state(state_file, learner, reached)
+        save_checkpoint(state_file, state, checkpoint)
         raise KeyboardInterrupt
-    return reached
+    return checkpoint
 
 
-def _went_on(reached: Reached, progress: Progress, seconds: float) -> Reached:
-    curve = [*reached.curve, *_curve_rows(progress)]
-    return replace(reached, step=progress.step, seconds=seconds, curve=curve, left_out=progress.left_out)
+def _went_on(checkpoint: Checkpoint, progress: Progress, seconds: float) -> Checkpoint:
+    curve = [*checkpoint.curve, *_curve_rows(progress)]
+    return replace(checkpoint, step=progress.step, seconds=seconds, curve=curve, skipped_steps=progress.skipped_steps)
 
 
-def _looked(reached: Reached, run: Run, stage: Stage, learner: Learner, context: Context) -> Reached:
+def _looked(checkpoint: Checkpoint, run: Run, stage: Stage, state: TrainState, context: Context) -> Checkpoint:
     """With the PSNR on val of what the stage would yield now; its weights, if wanted and the best so far."""
-    weights = learner.restorer.state_dict() if stage.output == "last" else learner.averaged()
+    weights = state.restorer.state_dict() if stage.output == "last" else state.averaged_weights()
     restorer = _with_weights(run, weights, context).eval()
     psnr = mean_psnr(lambda image: restore_image(restorer, image, context.machine.device), _val(run, context))
-    reached = replace(reached, curve=[*reached.curve, (reached.step, _LOOK, psnr)])
-    if stage.output != "best" or (reached.best is not None and reached.best.psnr >= psnr):
-        return reached
+    checkpoint = replace(checkpoint, curve=[*checkpoint.curve, (checkpoint.step, _LOOK, psnr)])
+    if stage.output != "best" or (checkpoint.best is not None and checkpoint.best.psnr >= psnr):
+        return checkpoint
     copied = {name: value.detach().cpu().clone() for name, value in weights.items()}
-    return replace(reached, best=Best(psnr, copied))
+    return replace(checkpoint, best=Best(psnr, copied))
 
 
-def _set_output_weights(stage: Stage, learner: Learner, best: Best | None) -> None:
+def _set_output_weights(stage: Stage, state: TrainState, best: Best | None) -> None:
     """Put the weights that the stage yields into the network."""
     if stage.output == "ema":
-        learner.restorer.load_state_dict(learner.averaged())
+        state.restorer.load_state_dict(state.averaged_weights())
     elif stage.output == "best" and best is not None:
-        learner.restorer.load_state_dict(best.weights)
+        state.restorer.load_state_dict(best.weights)
 
 
-def _late_gain(stage: Stage, reached: Reached, at_end: float) -> float | None:
+def _late_gain(stage: Stage, checkpoint: Checkpoint, at_end: float) -> float | None:
     """What the last fifth of the stage added to the PSNR on val."""
-    looks = {step: value for step, name, value in reached.curve if name == _LOOK}
-    late = late_step(stage)
+    looks = {step: value for step, name, value in checkpoint.curve if name == _LOOK}
+    late = late_validation_step(stage)
     return None if late is None else looks.get(stage.steps, at_end) - looks[late]
 
 

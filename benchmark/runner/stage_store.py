@@ -19,7 +19,7 @@ from benchmark.evaluation.evaluate import Summary
 from benchmark.files import digest_of, read_json, write_csv, write_json
 from benchmark.lease import BEAT_SECONDS, STALE_SECONDS, Lease, LeaseFolder
 from benchmark.model.weights import is_intact, read_weights, write_weights
-from benchmark.training.checkpoint import CurveRow
+from benchmark.training.train_state import CurveRow
 
 _SCHEMA = 2
 

@@ -10,7 +10,7 @@ from benchmark.experiment.stage import Stage
 from benchmark.model import Restorer, build
 from benchmark.runner.context import Context
 from benchmark.runner.worker_pool import worker_count
-from benchmark.training.train_state import lay_out, make_learner
+from benchmark.training.train_state import make_train_state, set_memory_format
 
 _MOST_PIXELS = 8 * 128 * 128
 """Batches with more pixels than this are timed at one smaller and scaled up, so that an estimate takes seconds."""
@@ -49,9 +49,9 @@ def _stage_seconds(run: Run, planned: PlannedStage, context: Context, per_pixel:
 def _seconds_per_pixel(restorer: Restorer, stage: Stage, device: torch.device) -> float:
     batch = max(1, min(stage.batch, _MOST_PIXELS // stage.patch**2))
     side = stage.patch if batch * stage.patch**2 <= _MOST_PIXELS else 128
-    memory_format = lay_out(restorer.train(), stage)
+    memory_format = set_memory_format(restorer.train(), stage)
     image = torch.rand(batch, 3, side, side, device=device).contiguous(memory_format=memory_format)
-    optimizer = make_learner(restorer, stage, device).optimizer
+    optimizer = make_train_state(restorer, stage, device).optimizer
     times: list[float] = []
     for _ in range(_STEPS + 1):
         start = time.perf_counter()

@@ -1,6 +1,7 @@
-"""From patches to batches on the device, made while the step before is still computed."""
+"""Batches of training patches: stacked in the background, then moved to the device as float tensors."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,13 @@ from torch import Tensor
 from benchmark.data.sampling import Sampler
 from losses import SPOT_THRESHOLD, Batch
 
-_AHEAD = 2
-"""Batches made in advance: one would do on average, the second hides the jitter of the first."""
+_PREFETCHED = 2
+"""Batches made in advance: one is enough on average, the second evens out slow batches."""
 
 
 @dataclass(frozen=True)
 class HostBatch:
-    """A batch in host memory: `B H W 3` arrays, and the names of the images its patches come from."""
+    """A batch in host memory: arrays `B H W 3`, and the names of the images that its patches come from."""
 
     names: tuple[str, ...]
     degraded: NDArray[np.uint8]
@@ -29,7 +30,7 @@ class HostBatch:
 
 
 def batch_at(sampler: Sampler, step: int, size: int) -> HostBatch:
-    """The batch of a step (from 1): positions `(step - 1) * size` and on of the stage's stream."""
+    """Return the batch of a step (from 1): the `size` patches from position `(step - 1) * size` of the stream."""
     pairs = [sampler.patch_at(position) for position in range((step - 1) * size, step * size)]
     return HostBatch(
         tuple(pair.name for pair in pairs),
@@ -40,49 +41,46 @@ def batch_at(sampler: Sampler, step: int, size: int) -> HostBatch:
     )
 
 
-def host_batches(sampler: Sampler, steps: Iterable[int], size: int) -> Iterator[HostBatch]:
-    """The batches of these steps, each made in the background while the ones before are used."""
-    return _ahead(lambda step: batch_at(sampler, step, size), steps)
+def host_batches(sampler: Sampler, steps: Iterable[int], size: int) -> Generator[HostBatch, None, None]:
+    """Yield the batches of these steps; a background thread makes each while the ones before are used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+        pending: deque[Future[HostBatch]] = deque()
+        try:
+            for step in steps:
+                pending.append(pool.submit(batch_at, sampler, step, size))
+                if len(pending) > _PREFETCHED:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 def to_device(batch: HostBatch, device: torch.device, memory_format: torch.memory_format) -> Batch:
-    """The batch as float32 tensors on the device; 8-bit images cross, not floats."""
+    """Return the batch as float32 tensors in [0, 1] on the device, with the damage mask; 8-bit images are copied."""
     degraded, target = (_image(array, device, memory_format) for array in (batch.degraded, batch.target))
-    # Differences are whole 8-bit levels: compared half a level above the threshold, float rounding cannot matter.
+    # Differences are whole 8-bit levels; half a level above the threshold, float rounding cannot matter.
     mask = ((target - degraded).abs().amax(1, keepdim=True) > SPOT_THRESHOLD + 0.5 / 255).float()
     return Batch(degraded, target, mask, _map(batch.gain, device), _map(batch.spots, device))
 
 
 def _stack_maps(maps: Sequence[NDArray[np.float16] | None]) -> NDArray[np.float16] | None:
-    known = [values for values in maps if values is not None]
-    return np.stack(known) if len(known) == len(maps) else None
+    """Return the maps of a batch; None unless every pair has one."""
+    present = [values for values in maps if values is not None]
+    return np.stack(present) if len(present) == len(maps) else None
 
 
 def _image(array: NDArray[np.uint8], device: torch.device, memory_format: torch.memory_format) -> Tensor:
-    return _on(array, device).permute(0, 3, 1, 2).float().div_(255).contiguous(memory_format=memory_format)
+    return _copy(array, device).permute(0, 3, 1, 2).float().div_(255).contiguous(memory_format=memory_format)
 
 
 def _map(array: NDArray[np.float16] | None, device: torch.device) -> Tensor | None:
-    return None if array is None else _on(array, device).permute(0, 3, 1, 2).float().contiguous()
+    return None if array is None else _copy(array, device).permute(0, 3, 1, 2).float().contiguous()
 
 
-def _on(array: NDArray[Any], device: torch.device) -> Tensor:
+def _copy(array: NDArray[Any], device: torch.device) -> Tensor:
     tensor = torch.from_numpy(array)
-    if device.type == "cuda":  # page-locked memory lets the copy run beside the computation; the CPU has no use for it
+    if device.type == "cuda":  # the copy from page-locked memory overlaps with computation
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor
-
-
-def _ahead(make: Callable[[int], HostBatch], steps: Iterable[int]) -> Iterator[HostBatch]:
-    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-        waiting: list[Future[HostBatch]] = []
-        try:
-            for step in steps:
-                waiting.append(pool.submit(make, step))
-                if len(waiting) > _AHEAD:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -13,6 +13,8 @@ from losses import Batch, Loss
 
 @dataclass(frozen=True)
 class Term:
+    """One loss of a stage and its weight."""
+
     name: str
     weight: float
     loss: Loss
@@ -20,49 +22,55 @@ class Term:
 
 @dataclass(frozen=True)
 class Objective:
+    """The weighted sum of a stage's losses, as a function of restoration and batch."""
+
     terms: tuple[Term, ...]
     auxiliary_weight: float = 1.0
-    """Of the losses of each auxiliary image, beside those of the full image."""
+    """Weight of the losses of each auxiliary image beside those of the full image."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the losses, in the order of the parts that a call gives."""
+        """Names of the losses, in the order in which a call returns them."""
         return tuple(term.name for term in self.terms)
 
     def __call__(self, restoration: Restoration, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and each loss of the full image before its weight, by name. Call it outside autocast.
+        """Return the weighted sum, and each loss of the full image by name, before its weight.
 
-        The sum has the same weighted losses once more, times `auxiliary_weight`, for every auxiliary image (with 1 as
-        in MIMO-UNet: Cho et al., ICCV 2021, section 3), where they apply to it: losses of maps and losses that need
-        larger sides are left out.
+        Every auxiliary image of a multi-output network adds the same weighted losses, times `auxiliary_weight` (with 1
+        as in MIMO-UNet: Cho et al., ICCV 2021, section 3). Losses of maps do not apply to auxiliary images, nor do
+        losses that need larger sides. Losses are computed in float32; call this outside autocast.
         """
-        in_full = Restoration(restoration.image.float(), {k: v.float() for k, v in restoration.maps.items()})
-        parts = {term.name: term.loss(in_full, batch) for term in self.terms}
+        restoration_32 = Restoration(restoration.image.float(), {k: v.float() for k, v in restoration.maps.items()})
+        parts = {term.name: term.loss(restoration_32, batch) for term in self.terms}
         total = sum((term.weight * parts[term.name] for term in self.terms), start=batch.degraded.new_zeros(()))
         for image in restoration.auxiliary if self.auxiliary_weight else ():
-            total = total + self.auxiliary_weight * self._of_auxiliary(image.float(), batch)
+            total = total + self.auxiliary_weight * self._auxiliary_loss(image.float(), batch)
         return total, {name: part.detach() for name, part in parts.items()}
 
-    def _of_auxiliary(self, image: Tensor, batch: Batch) -> Tensor:
-        alone, thinned, side = Restoration(image, {}), _thin(batch, image), min(image.shape[-2:])
+    def _auxiliary_loss(self, image: Tensor, batch: Batch) -> Tensor:
+        restoration, subsampled, side = Restoration(image, {}), _subsample(batch, image), min(image.shape[-2:])
         terms = [term for term in self.terms if not term.loss.supervises and term.loss.min_side <= side]
-        return sum((term.weight * term.loss(alone, thinned) for term in terms), start=image.new_zeros(()))
+        return sum((term.weight * term.loss(restoration, subsampled) for term in terms), start=image.new_zeros(()))
 
 
-def _thin(batch: Batch, image: Tensor) -> Batch:
-    """The batch at the pixels that make it as large as `image`: every s-th row and column, from the first.
+def _subsample(batch: Batch, image: Tensor) -> Batch:
+    """Return every s-th row and column of the batch, from the first, so that it has the size of `image`.
 
-    Not an average: these are the pixels that nearest-neighbour resizing keeps, and a network which adds its correction
-    to such an image is to be compared with the target at the same places. The mask stays that of the pair, too.
+    These are the pixels that nearest-neighbour resizing keeps. A network that adds its correction to an image resized
+    so must be compared with the target at the same pixels; an average would not be the same image.
     """
     height, width = image.shape[-2:]
-    # Sides that s does not divide lost their remainder to the crop; from s * s pixels on it leaves the quotient alone.
+    # Auxiliary images have floor(side / s) rows; for sides of at least s * s, floor division recovers s.
     step = batch.target.shape[-2] // max(height, 1)
     return Batch._make(None if part is None else part[..., ::step, ::step][..., :height, :width] for part in batch)
 
 
 def make_objective(name: str, stage: Stage, registry: Registry) -> Objective:
-    """The objective of stage `name`. Raises ExperimentError where a loss needs larger patches."""
+    """Return the objective of the stage called `name`.
+
+    Raises:
+        ExperimentError: A loss needs larger patches than the stage has.
+    """
     terms: list[Term] = []
     for loss_name, term in sorted(stage.loss.items()):
         loss: Loss = registry.create("loss", loss_name, term.model_extra or {})

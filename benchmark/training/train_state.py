@@ -1,31 +1,38 @@
-"""What training changes: weights, optimiser, loss scale and running average, and how a stage's settings make them."""
+"""What training changes (weights, optimiser, loss scale, running average), its snapshots and its checkpoint on disk."""
 
 import copy
-from dataclasses import dataclass
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
-from benchmark.errors import ExperimentError, suggestion
 from benchmark.experiment.stage import Stage
+from benchmark.files import write_bytes
 from benchmark.model import Restorer
+from benchmark.training.optimizer import make_optimizer
+
+CurveRow = tuple[int, str, float]
+"""Step, name of the quantity, value."""
 
 
 @dataclass(frozen=True)
-class Learner:
-    """A network in training. All of it changes in place; `state` and `load` hold everything that does."""
+class TrainState:
+    """A network in training with all that changes beside its weights. Everything changes in place."""
 
     restorer: Restorer
     optimizer: Optimizer
     scaler: GradScaler
-    """Scales the loss in float16, where small gradients would be lost; does nothing otherwise."""
+    """Scales the loss in float16, where small gradients would underflow; does nothing in other precisions."""
     average: "_Average | None" = None
 
-    def state(self) -> dict[str, Any]:
-        """References, not copies."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return references to everything that training changes."""
         return {
             "restorer": self.restorer.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -33,24 +40,28 @@ class Learner:
             "average": self.average.module.state_dict() if self.average else {},
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """In place; `state` stays as it is."""
-        self.restorer.load_state_dict(state["restorer"])
-        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
-        self.scaler.load_state_dict(state["scaler"])
-        if self.average:
-            self.average.module.load_state_dict(state["average"])
+    def snapshot(self) -> dict[str, Any]:
+        """Return copies on the same device; they need as much memory as weights, optimiser and average together."""
+        return copy.deepcopy(self.state_dict())
 
-    def averaged(self) -> dict[str, Any]:
-        """Weights and buffers of the running average, or the last ones where there is none."""
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Set everything back, in place, to a snapshot, which stays as it is."""
+        self.restorer.load_state_dict(snapshot["restorer"])
+        self.optimizer.load_state_dict(copy.deepcopy(snapshot["optimizer"]))
+        self.scaler.load_state_dict(snapshot["scaler"])
+        if self.average:
+            self.average.module.load_state_dict(snapshot["average"])
+
+    def averaged_weights(self) -> dict[str, Any]:
+        """Return weights and buffers of the running average, or the last ones where the stage has no average."""
         return (self.average.module if self.average else self.restorer).state_dict()
 
 
 class _Average:
-    """Running average of weights and buffers, integers such as BatchNorm's counter copied."""
+    """Running average of weights and buffers; integers, such as BatchNorm's counter, are copied."""
 
     def __init__(self, restorer: Restorer, decay: float, *, warmup: bool) -> None:
-        from timm.utils.model_ema import ModelEmaV3  # slow to import, and seldom wanted
+        from timm.utils.model_ema import ModelEmaV3  # slow to import, and few stages need it
 
         self._average = ModelEmaV3(restorer, decay, use_warmup=warmup)
         self.module: nn.Module = self._average.module
@@ -59,50 +70,76 @@ class _Average:
         self._average.update(restorer, step)
 
 
-def make_learner(restorer: Restorer, stage: Stage, device: torch.device) -> Learner:
-    """Optimiser, loss scale and average of a stage for a network that is on the device, all as at its start.
+def make_train_state(restorer: Restorer, stage: Stage, device: torch.device) -> TrainState:
+    """Return the state in which a stage starts: fresh optimiser, loss scale and average for the given network.
 
-    Puts the weights into the stage's memory format. Raises ExperimentError where timm has no such optimiser or it has
-    no such option.
+    Args:
+        restorer: The network, already on the device. Its weights are put into the stage's memory format, in place.
+        stage: Settings of the stage.
+        device: Where the stage is trained.
+
+    Raises:
+        ExperimentError: timm has no such optimiser, or the optimiser has no such option.
     """
-    lay_out(restorer, stage)
+    set_memory_format(restorer, stage)
     average = _Average(restorer, stage.ema.decay, warmup=stage.ema.warmup) if stage.ema else None
     scaler = GradScaler(device.type, enabled=stage.precision == "float16")
     weights = [parameter for parameter in restorer.parameters() if parameter.requires_grad]
-    return Learner(restorer, make_optimizer(weights, stage), scaler, average)
+    return TrainState(restorer, make_optimizer(weights, stage), scaler, average)
 
 
-def make_optimizer(weights: list[nn.Parameter], stage: Stage) -> Optimizer:
-    """AdamW of torch, fused into one pass over the weights, or another of timm. Weight decay is on all weights.
-
-    Raises ExperimentError where timm has no such optimiser or it has no such option.
-    """
-    settings = stage.optimizer
-    given: dict[str, Any] = {"betas": settings.betas, "eps": settings.eps, **(settings.model_extra or {})}
-    options = {name: value for name, value in given.items() if value is not None}
-    try:
-        if settings.name == "adamw":
-            return AdamW(weights, lr=stage.lr, weight_decay=settings.weight_decay, fused=True, **options)
-        return _of_timm(settings.name, weights, stage.lr, settings.weight_decay, options)
-    except (TypeError, ValueError, IndexError) as error:  # an option it has not, or a value it cannot use
-        raise ExperimentError(f"optimizer {settings.name!r} cannot be made with {options}: {error}") from None
-
-
-def _of_timm(
-    name: str, weights: list[nn.Parameter], lr: float, weight_decay: float, options: dict[str, Any]
-) -> Optimizer:
-    from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
-
-    known = [str(known) for known in list_optimizers()]
-    if name not in known:
-        raise ExperimentError(f"optimizer: timm has no {name!r}; {suggestion(name, known)}")
-    if get_optimizer_info(name).second_order:
-        raise ExperimentError(f"optimizer: {name!r} needs second derivatives, which training does not compute")
-    return create_optimizer_v2(weights, name, lr, weight_decay, **options)
-
-
-def lay_out(restorer: Restorer, stage: Stage) -> torch.memory_format:
-    """Put the weights into the stage's memory format, in place; images are to come in the same one."""
+def set_memory_format(restorer: Restorer, stage: Stage) -> torch.memory_format:
+    """Put the weights into the stage's memory format, in place; return the format, which images must have, too."""
     memory_format = torch.channels_last if stage.memory_format == "channels_last" else torch.contiguous_format
     restorer.to(memory_format=memory_format)  # pyright: ignore[reportCallIssue]  # torch's stubs lack this overload
     return memory_format
+
+
+@dataclass(frozen=True)
+class Best:
+    """The weights with the highest PSNR on val so far, on the CPU, with buffers."""
+
+    psnr: float
+    weights: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far an unfinished stage has come; with its train state, all that a resumed stage needs."""
+
+    step: int = 0
+    seconds: float = 0.0
+    """Spent on training so far."""
+    curve: list[CurveRow] = field(default_factory=list[CurveRow])
+    skipped_steps: tuple[int, ...] = ()
+    """The steps that were undone because loss or gradient were not finite."""
+    best: Best | None = None
+
+
+def save_checkpoint(file: Path, state: TrainState, checkpoint: Checkpoint) -> None:
+    """Write checkpoint and train state into one file, whole or not at all."""
+    content = {
+        "train_state": state.state_dict(),
+        "step": checkpoint.step,
+        "seconds": checkpoint.seconds,
+        "curve": [list(row) for row in checkpoint.curve],
+        "skipped_steps": list(checkpoint.skipped_steps),
+        "best": [checkpoint.best.psnr, checkpoint.best.weights] if checkpoint.best else None,
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(file, buffer.getvalue())
+
+
+def load_checkpoint(file: Path, state: TrainState) -> Checkpoint:
+    """Load a file of `save_checkpoint` into the train state; return step 0 where there is no readable file."""
+    try:
+        content = torch.load(file, weights_only=True, map_location="cpu")
+    except (FileNotFoundError, RuntimeError, UnpicklingError, EOFError):
+        return Checkpoint()
+    if "train_state" not in content:  # written by an older version
+        return Checkpoint()
+    state.restore(content["train_state"])
+    curve = [(row[0], row[1], row[2]) for row in content["curve"]]
+    best = Best(*content["best"]) if content["best"] else None
+    return Checkpoint(content["step"], content["seconds"], curve, tuple(content["skipped_steps"]), best)

@@ -51,9 +51,9 @@ def loops(folder: Path) -> tuple[Callable[[], object], Callable[[], object]]:
     from benchmark.model import build
     from benchmark.registry import Registry
     from benchmark.training.batches import batch_at, to_device
-    from benchmark.training.loop import fit
+    from benchmark.training.loop import train
     from benchmark.training.objective import make_objective
-    from benchmark.training.train_state import make_learner
+    from benchmark.training.train_state import make_train_state
 
     cpu, stage = torch.device("cpu"), Stage.model_validate(SETTINGS)
     source = result_of(cached(SyntheticFaces("severe", count=6, size=256), folder, 1))
@@ -61,17 +61,17 @@ def loops(folder: Path) -> tuple[Callable[[], object], Callable[[], object]]:
     objective = make_objective("coarse", stage, Registry())
     size = Registry().find("backbone", "gunet").sizes["t"]
     model = {"backbone": {"name": "gunet", **size}, "head": {"name": "degradation"}}
-    learners = [make_learner(build(model).train(), stage, cpu) for _ in range(2)]
+    states = [make_train_state(build(model).train(), stage, cpu) for _ in range(2)]
     ready = [to_device(batch_at(sampler, step, stage.batch), cpu, torch.channels_last) for step in range(1, STEPS + 1)]
 
     def bare() -> None:
         for batch in ready:
-            loss, _ = objective(learners[0].restorer(batch.degraded), batch)
-            learners[0].optimizer.zero_grad(set_to_none=True)
+            loss, _ = objective(states[0].restorer(batch.degraded), batch)
+            states[0].optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            learners[0].optimizer.step()
+            states[0].optimizer.step()
 
-    return bare, lambda: list(fit(learners[1], objective, sampler, stage, cpu))
+    return bare, lambda: train(states[1], objective, sampler, stage, cpu)
 
 
 def seconds(loop: Callable[[], object]) -> tuple[float, float]:

@@ -16,9 +16,9 @@ from benchmark.experiment.stage import Stage
 from benchmark.model import build
 from benchmark.registry import Registry
 from benchmark.training.batches import batch_at
-from benchmark.training.loop import fit
+from benchmark.training.loop import train
 from benchmark.training.objective import make_objective
-from benchmark.training.train_state import make_learner
+from benchmark.training.train_state import make_train_state
 
 STEPS, ROUNDS = 10, 5
 STEPS_SCRIPT = Path(__file__).with_name("training_steps.py")
@@ -38,10 +38,10 @@ def test_ten_training_steps(benchmark: Any, sampler: Sampler, name: str) -> None
     stage = Stage.model_validate({"steps": STEPS, "batch": 4, "patch": 64, "lr": 1e-4, "loss": {"l1": 1.0}})
     objective, cpu = make_objective("coarse", stage, Registry()), torch.device("cpu")
 
-    def train() -> None:
-        list(fit(make_learner(restorer, stage, cpu), objective, sampler, stage, cpu))
+    def train_ten() -> None:
+        train(make_train_state(restorer, stage, cpu), objective, sampler, stage, cpu)
 
-    benchmark.pedantic(train, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(train_ten, rounds=5, warmup_rounds=1)
 
 
 def test_a_batch_of_patches(benchmark: Any, sampler: Sampler) -> None:
@@ -70,7 +70,7 @@ def test_a_step_of_gunet_t_beside_the_published_one(benchmark: Any, kind: str) -
 
 
 def test_what_the_harness_adds_to_a_bare_loop(benchmark: Any) -> None:
-    """`fit` beside a plain loop with the same network, losses, patches and optimiser: `extra_info`, in percent."""
+    """`train` beside a plain loop with the same network, losses, patches and optimiser: `extra_info`, in percent."""
     found_percent: list[tuple[float, float]] = []
 
     def one_process() -> None:

@@ -52,7 +52,7 @@ def our_step(degraded: Tensor, target: Tensor, is_compiled: bool) -> Callable[[]
     from benchmark.model import build
     from benchmark.registry import Registry
     from benchmark.training.objective import make_objective
-    from benchmark.training.train_state import make_learner
+    from benchmark.training.train_state import make_train_state
     from losses import Batch
 
     set_up(torch.get_num_threads())
@@ -60,16 +60,16 @@ def our_step(degraded: Tensor, target: Tensor, is_compiled: bool) -> Callable[[]
     head = {"name": "residual", "padding": "reflect"}
     restorer = build({"backbone": {"name": "gunet", **size}, "head": head}).train()
     stage = Stage.model_validate({"steps": 1, "batch": 4, "patch": 128, "lr": 1e-4, "loss": {"l1": 1.0}})
-    learner = make_learner(restorer, stage, torch.device("cpu"))
+    state = make_train_state(restorer, stage, torch.device("cpu"))
     objective = make_objective("coarse", stage, Registry())
     images = [image.contiguous(memory_format=torch.channels_last) for image in (degraded, target)]
     batch = Batch(images[0], images[1], degraded[:, :1], None, None)
     network = torch.compile(restorer) if is_compiled else restorer
 
     def step() -> None:
-        learner.optimizer.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad(set_to_none=True)
         objective(network(batch.degraded), batch)[0].backward()
-        learner.optimizer.step()
+        state.optimizer.step()
 
     return step
 

@@ -13,9 +13,9 @@ from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.experiment.stage import Stage
 from benchmark.model import build
 from benchmark.registry import Registry
-from benchmark.training.loop import fit
+from benchmark.training.loop import train
 from benchmark.training.objective import Objective, Term, make_objective
-from benchmark.training.train_state import make_learner
+from benchmark.training.train_state import make_train_state
 from heads import Restoration
 from losses import SPOT_THRESHOLD, Batch, Loss
 
@@ -142,7 +142,7 @@ def test_a_step_trains_the_smaller_outputs(pairs: Path, precision: str) -> None:
     before = {name: value.clone() for name, value in net.backbone.named_parameters() if name.startswith("outputs")}
     objective_of_stage = make_objective("coarse", stage, Registry())
     cpu = torch.device("cpu")
-    list(fit(make_learner(net, stage, cpu), objective_of_stage, sampler, stage, cpu))
+    train(make_train_state(net, stage, cpu), objective_of_stage, sampler, stage, cpu)
     after = dict(net.backbone.named_parameters())
     assert len(before) == 4
     assert all((value != after[name]).all() for name, value in before.items())

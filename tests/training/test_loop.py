@@ -2,7 +2,8 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,17 @@ from benchmark.experiment.stage import Stage
 from benchmark.model import Restorer, build
 from benchmark.registry import Registry
 from benchmark.training.batches import batch_at, host_batches, to_device
-from benchmark.training.checkpoint import Best, Reached, load_state, save_state
-from benchmark.training.loop import REPORT_STEPS, DivergedError, Progress, fit
+from benchmark.training.loop import REPORT_STEPS, DivergedError, Progress, is_deterministic, train
 from benchmark.training.objective import Objective, make_objective
-from benchmark.training.schedule import lr_at
-from benchmark.training.train_state import Learner, make_learner
+from benchmark.training.optimizer import lr_at
+from benchmark.training.train_state import (
+    Best,
+    Checkpoint,
+    TrainState,
+    load_checkpoint,
+    make_train_state,
+    save_checkpoint,
+)
 from heads import Restoration
 from losses import Batch
 
@@ -51,10 +58,52 @@ FLAT = {"name": "constant"}
 CONSTANT = make_stage(schedule=FLAT)
 
 
-def start(stage: Stage, sampler: Sampler, restorer: Restorer, done: int = 0) -> tuple[Learner, Iterator[Progress]]:
-    learner = make_learner(restorer, stage, CPU)
-    objective = make_objective("coarse", stage, Registry())
-    return learner, fit(learner, objective, sampler, stage, CPU, done)
+def run_stage(
+    stage: Stage,
+    sampler: Sampler,
+    restorer: Restorer,
+    on_progress: Callable[[Progress], object] = lambda progress: None,
+) -> tuple[TrainState, list[Progress]]:
+    """Train a network for a stage; return its train state and all reports."""
+    state, reports = make_train_state(restorer, stage, CPU), list[Progress]()
+
+    def note(progress: Progress) -> None:
+        reports.append(progress)
+        on_progress(progress)
+
+    train(state, make_objective("coarse", stage, Registry()), sampler, stage, CPU, on_progress=note)
+    return state, reports
+
+
+class KilledError(Exception):
+    """Raised in the callback to end training in the middle of a stage."""
+
+
+def run_until_second_report(
+    stage: Stage, sampler: Sampler, restorer: Restorer, file: Path, best: Best | None = None
+) -> Progress:
+    """Train, write a checkpoint at the first report, and end at the second, so that the steps between are lost."""
+    state, reports = make_train_state(restorer, stage, CPU), list[Progress]()
+
+    def save(progress: Progress) -> None:
+        if reports:
+            raise KilledError
+        reports.append(progress)
+        save_checkpoint(
+            file, state, Checkpoint(progress.step, 1.5, [(progress.step, "loss", progress.loss)], best=best)
+        )
+
+    with pytest.raises(KilledError):
+        train(state, make_objective("coarse", stage, Registry()), sampler, stage, CPU, on_progress=save)
+    return reports[0]
+
+
+def resume(stage: Stage, sampler: Sampler, file: Path) -> tuple[TrainState, Checkpoint]:
+    """Finish a stage from its checkpoint in fresh objects; return the train state and the checkpoint."""
+    state = make_train_state(build(MODEL, seed=9), stage, CPU)
+    checkpoint = load_checkpoint(file, state)
+    train(state, make_objective("coarse", stage, Registry()), sampler, stage, CPU, checkpoint.step)
+    return state, checkpoint
 
 
 def same(first: Restorer, second: Restorer) -> bool:
@@ -68,32 +117,25 @@ def test_training_is_a_function_of_its_inputs(sampler: Sampler) -> None:
     other = Sampler(sampler.source, 4, sampler.stage, sampler.patch, sampler.augmentations)
     for net, stream in zip(nets, (sampler, sampler, other), strict=True):
         torch.rand(5)  # what the global generator did before must not matter
-        list(start(make_stage(), stream, net)[1])
+        run_stage(make_stage(), stream, net)
     assert same(nets[0], nets[1])
     assert not same(nets[0], nets[2])
 
 
 def test_training_learns(sampler: Sampler) -> None:
     """The loss at the end is clearly below the loss at the start."""
-    reports = list(start(make_stage(steps=60, lr=5e-3), sampler, build(MODEL))[1])
+    _, reports = run_stage(make_stage(steps=60, lr=5e-3), sampler, build(MODEL))
     assert reports[-1].loss < 0.7 * reports[0].loss
 
 
 def test_a_resumed_stage_ends_bit_equal(sampler: Sampler, tmp_path: Path) -> None:
-    """Stopped at a report, stored, loaded into fresh objects and finished: the same weights as without a stop."""
-    straight, stopped, resumed = build(MODEL), build(MODEL), build(MODEL, seed=9)
-    list(start(make_stage(), sampler, straight)[1])
-    learner, running = start(make_stage(), sampler, stopped)
-    report = next(running)
-    save_state(tmp_path / "state.pt", learner, Reached(report.step, 1.5, [(report.step, "loss", report.loss)]))
-    next(running)  # steps that are lost
-
-    stage = make_stage()
-    learner = make_learner(resumed, stage, CPU)
-    reached = load_state(tmp_path / "state.pt", learner)
-    assert reached == Reached(REPORT_STEPS, 1.5, [(REPORT_STEPS, "loss", report.loss)])
-    list(fit(learner, make_objective("coarse", stage, Registry()), sampler, stage, CPU, reached.step))
-    assert same(straight, resumed)
+    """Killed after a checkpoint, loaded into fresh objects and finished: the same weights as without a stop."""
+    straight, file = build(MODEL), tmp_path / "state.pt"
+    run_stage(make_stage(), sampler, straight)
+    report = run_until_second_report(make_stage(), sampler, build(MODEL), file)
+    state, checkpoint = resume(make_stage(), sampler, file)
+    assert checkpoint == Checkpoint(REPORT_STEPS, 1.5, [(REPORT_STEPS, "loss", report.loss)])
+    assert same(straight, state.restorer)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"garbage", b"PK\x03\x04half"])
@@ -102,19 +144,19 @@ def test_an_unreadable_state_starts_anew(tmp_path: Path, content: bytes | None) 
     file, net = tmp_path / "state.pt", build(MODEL)
     if content is not None:
         file.write_bytes(content)
-    assert load_state(file, make_learner(net, make_stage(), CPU)).step == 0
+    assert load_checkpoint(file, make_train_state(net, make_stage(), CPU)).step == 0
 
 
 def test_reports_cover_every_step_once(sampler: Sampler) -> None:
-    """Reports come at fixed steps, at the last one, and where val is looked at."""
-    assert [report.step for report in start(make_stage(), sampler, build(MODEL))[1]] == [10, 20, 25]
+    """Reports come at fixed steps, at validation steps and at the last step."""
+    assert [report.step for report in run_stage(make_stage(), sampler, build(MODEL))[1]] == [10, 20, 25]
     often = make_stage(validate_every=7)
-    assert [report.step for report in start(often, sampler, build(MODEL))[1]] == [7, 10, 14, 20, 21, 25]
+    assert [report.step for report in run_stage(often, sampler, build(MODEL))[1]] == [7, 10, 14, 20, 21, 25]
 
 
 @dataclasses.dataclass(frozen=True)
 class Spoiled(Objective):
-    """Not a number at some steps; it knows a step by its batch, as a loss would."""
+    """NaN at some steps, which it recognises by their batches."""
 
     sampler: Sampler | None = None
     steps: tuple[int, ...] = ()
@@ -123,35 +165,37 @@ class Spoiled(Objective):
         assert self.sampler
         loss, parts = super().__call__(restoration, batch)
         spoiled = (to_device(batch_at(self.sampler, step, 2), CPU, torch.contiguous_format) for step in self.steps)
-        is_spoiled = any(torch.equal(batch.degraded, one.degraded) for one in spoiled)
+        is_spoiled = any(torch.equal(batch.degraded, other.degraded) for other in spoiled)
         return (loss * float("nan") if is_spoiled else loss), parts
 
 
 def spoiled(sampler: Sampler, steps: tuple[int, ...], net: Restorer) -> list[Progress]:
     """All reports of a stage whose loss is not finite at these steps."""
     objective = Spoiled(make_objective("coarse", CONSTANT, Registry()).terms, sampler=sampler, steps=steps)
-    return list(fit(make_learner(net, CONSTANT, CPU), objective, sampler, CONSTANT, CPU))
+    reports: list[Progress] = []
+    train(make_train_state(net, CONSTANT, CPU), objective, sampler, CONSTANT, CPU, on_progress=reports.append)
+    return reports
 
 
-def test_steps_that_are_not_finite_are_taken_back(sampler: Sampler) -> None:
-    """As if they had never been: neither weights, buffers nor the optimiser remember them, and reports count them."""
+def test_steps_that_are_not_finite_are_skipped(sampler: Sampler) -> None:
+    """As if they had never run: neither weights, buffers nor the optimiser remember them, and reports count them."""
     net, without = build(MODEL), build(MODEL)
     reports = spoiled(sampler, (4, 13, 17), net)
-    assert [report.left_out for report in reports] == [(4,), (4, 13, 17), (4, 13, 17)]
+    assert [report.skipped_steps for report in reports] == [(4,), (4, 13, 17), (4, 13, 17)]
     assert all(np.isfinite([report.loss, report.gradient_norm]).all() for report in reports)
 
-    learner, objective = make_learner(without, CONSTANT, CPU), make_objective("coarse", CONSTANT, Registry())
+    state, objective = make_train_state(without, CONSTANT, CPU), make_objective("coarse", CONSTANT, Registry())
     for done, last in ((0, 3), (4, 12), (13, 16), (17, 25)):
-        list(fit(learner, objective, sampler, make_stage(steps=last, schedule=FLAT), CPU, done))
+        train(state, objective, sampler, make_stage(steps=last, schedule=FLAT), CPU, done)
     assert same(net, without)
 
 
 def test_too_many_bad_steps_end_the_stage_with_step_and_batch(sampler: Sampler) -> None:
-    """The message has the step, the images of its batch, and how many were left out before it."""
+    """The message has the step, the images of its batch, and the steps skipped before it."""
     with pytest.raises(DivergedError) as error:
         spoiled(sampler, (4, 13, 17, 22), build(MODEL))
     assert (error.value.stage, error.value.step) == ("coarse", 22)
-    assert "step 22: the loss is nan" in str(error.value) and "; left out before: step 4, 13, 17" in str(error.value)
+    assert "step 22: the loss is nan" in str(error.value) and "; skipped before: step 4, 13, 17" in str(error.value)
     assert all(name in str(error.value) for name in batch_at(sampler, 22, 2).names)
 
 
@@ -159,7 +203,7 @@ def test_two_bad_steps_in_a_row_end_the_stage(sampler: Sampler) -> None:
     """Another batch did not help: the weights are bad."""
     with pytest.raises(DivergedError, match="step 7: the loss is nan") as error:
         spoiled(sampler, (6, 7), build(MODEL))
-    assert "left out before: step 6" in str(error.value)
+    assert "skipped before: step 6" in str(error.value)
 
 
 def test_clipping_bounds_the_first_step(sampler: Sampler) -> None:
@@ -167,13 +211,13 @@ def test_clipping_bounds_the_first_step(sampler: Sampler) -> None:
     norms = {}
     for clip in (None, 1e-3):
         net = build(MODEL)
-        next(start(make_stage(steps=1, clip_norm=clip), sampler, net)[1])
+        run_stage(make_stage(steps=1, clip_norm=clip), sampler, net)
         norms[clip] = float(torch.nn.utils.get_total_norm([p.grad for p in net.parameters() if p.grad is not None]))
     assert norms[1e-3] == pytest.approx(1e-3, rel=1e-3)
     assert norms[None] > 2e-3
 
 
-def test_too_small_a_patch_is_told_before_training() -> None:
+def test_too_small_a_patch_is_an_error_before_training() -> None:
     """A loss that needs larger patches is an error of the file, with the least side."""
     with pytest.raises(ExperimentError, match=r"'ms_ssim' needs patches of at least 161 pixels, patch is 32"):
         make_objective("score", make_stage(loss={"ms_ssim": 1.0}), Registry())
@@ -242,7 +286,7 @@ def test_bfloat16_trains_close_to_float32(sampler: Sampler) -> None:
     nets = {precision: build(MODEL) for precision in ("float32", "bfloat16")}
     last = {}
     for precision, net in nets.items():
-        last[precision] = list(start(make_stage(precision=precision), sampler, net)[1])[-1].loss
+        last[precision] = run_stage(make_stage(precision=precision), sampler, net)[1][-1].loss
     assert all(value.dtype != torch.bfloat16 for value in nets["bfloat16"].state_dict().values())
     assert last["bfloat16"] == pytest.approx(last["float32"], rel=0.1)
 
@@ -251,16 +295,16 @@ def flat_weights(net: Restorer) -> torch.Tensor:
     return torch.cat([value.flatten().double() for value in net.state_dict().values()])
 
 
-# Layer norm instead of batch norm: the statistics of a part are not those of the batch.
+# Layer norm instead of batch norm: the statistics of a microbatch are not those of the batch.
 NORMALISED_ALONE = {"backbone": {"name": "nafnet", "width": 4}, "head": {"name": "residual"}}
 
 
-def test_accumulated_parts_train_as_the_whole_batch(sampler: Sampler) -> None:
+def test_microbatches_train_as_the_whole_batch(sampler: Sampler) -> None:
     """A loss that is a mean over images has the same gradient in one piece and in four."""
     ends = []
     for parts in (1, 4):
         net = build(NORMALISED_ALONE)
-        reports = list(start(make_stage(batch=4, accumulate=parts, steps=5), sampler, net)[1])
+        _, reports = run_stage(make_stage(batch=4, accumulate=parts, steps=5), sampler, net)
         ends.append((flat_weights(net), reports[-1].loss, reports[-1].gradient_norm))
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-5)
 
@@ -269,9 +313,8 @@ def test_the_average_follows_weights_and_buffers(sampler: Sampler) -> None:
     """With a decay of 0 it is the last weights with their statistics; with more it lags behind them."""
     for decay, is_last in ((0.0, True), (0.9, False)):
         net = build(MODEL)
-        learner, running = start(make_stage(ema={"decay": decay, "warmup": False}, output="ema"), sampler, net)
-        list(running)
-        averaged, last = learner.averaged(), net.state_dict()
+        state, _ = run_stage(make_stage(ema={"decay": decay, "warmup": False}, output="ema"), sampler, net)
+        averaged, last = state.averaged_weights(), net.state_dict()
         statistics = [name for name in last if name.endswith("running_mean")]
         assert statistics
         for name in (*statistics, "head.conv.weight"):
@@ -280,28 +323,25 @@ def test_the_average_follows_weights_and_buffers(sampler: Sampler) -> None:
 
 def test_the_average_goes_on_after_a_resume(sampler: Sampler, tmp_path: Path) -> None:
     """Stored and loaded with the rest of the state, bit for bit, with the best weights seen so far."""
-    stage = make_stage(ema={"decay": 0.9}, output="ema")
-    (straight, running), (stopped, until) = (start(stage, sampler, build(MODEL)) for _ in range(2))
-    list(running)
-    report = next(until)
-    best = Best(31.5, {"a": torch.ones(2)})
-    save_state(tmp_path / "state.pt", stopped, Reached(report.step, best=best))
-    resumed = make_learner(build(MODEL, seed=9), stage, CPU)
-    reached = load_state(tmp_path / "state.pt", resumed)
-    assert reached.best is not None
-    assert (reached.best.psnr, reached.best.weights["a"].tolist()) == (31.5, [1.0, 1.0])
-    list(fit(resumed, make_objective("coarse", stage, Registry()), sampler, stage, CPU, reached.step))
-    straights, resumeds = straight.averaged(), resumed.averaged()
-    assert all(torch.equal(straights[name], resumeds[name]) for name in straights)
+    stage, file = make_stage(ema={"decay": 0.9}, output="ema"), tmp_path / "state.pt"
+    straight, _ = run_stage(stage, sampler, build(MODEL))
+    run_until_second_report(stage, sampler, build(MODEL), file, Best(31.5, {"a": torch.ones(2)}))
+    resumed, checkpoint = resume(stage, sampler, file)
+    assert checkpoint.best is not None
+    assert (checkpoint.best.psnr, checkpoint.best.weights["a"].tolist()) == (31.5, [1.0, 1.0])
+    expected, averaged = straight.averaged_weights(), resumed.averaged_weights()
+    assert all(torch.equal(expected[name], averaged[name]) for name in expected)
 
 
 def test_frozen_statistics_stay_as_they_were(sampler: Sampler) -> None:
-    """For the last share of the steps BatchNorm keeps its statistics, while the weights go on learning."""
-    net, stage = build(MODEL), make_stage(steps=20, freeze_bn_fraction=0.5)
-    _, running = start(stage, sampler, net)
-    next(running)
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    list(running)
+    """For the last fraction of the steps BatchNorm keeps its statistics, while the weights go on learning."""
+    net, stage, before = build(MODEL), make_stage(steps=20, freeze_bn_fraction=0.5), dict[str, torch.Tensor]()
+
+    def note(progress: Progress) -> None:
+        if progress.step == 10:
+            before.update({name: value.clone() for name, value in net.state_dict().items()})
+
+    run_stage(stage, sampler, net, note)
     moved = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
     assert not any("running" in name or "num_batches" in name for name in moved)
     assert any(name.endswith("weight") for name in moved)
@@ -311,10 +351,9 @@ def test_frozen_statistics_stay_as_they_were(sampler: Sampler) -> None:
 def test_float16_scales_the_loss_and_learns(sampler: Sampler) -> None:
     """Steps that overflow at the first, high scales are no failure; the loss falls and weights stay float32."""
     net = build(NORMALISED_ALONE)
-    learner, running = start(make_stage(precision="float16", steps=40, lr=5e-3), sampler, net)
-    reports = list(running)
+    state, reports = run_stage(make_stage(precision="float16", steps=40, lr=5e-3), sampler, net)
     assert reports[-1].loss < 0.9 * reports[0].loss
-    assert learner.scaler.get_scale() >= 1
+    assert state.scaler.get_scale() >= 1
     assert all(value.dtype == torch.float32 for value in net.state_dict().values())
 
 
@@ -330,25 +369,21 @@ def test_gradients_no_scale_can_hold_end_the_stage(sampler: Sampler) -> None:
     stage = make_stage(precision="float16", steps=40)
     objective = Steep(make_objective("coarse", stage, Registry()).terms)
     with pytest.raises(DivergedError, match="use precision bfloat16"):
-        list(fit(make_learner(build(MODEL), stage, CPU), objective, sampler, stage, CPU))
+        train(make_train_state(build(MODEL), stage, CPU), objective, sampler, stage, CPU)
 
 
 @pytest.mark.parametrize("settings", [{"name": "lion"}, {"name": "adan"}, {"name": "sgd", "momentum": 0.8}], ids=str)
 def test_optimisers_of_timm_train_and_resume(sampler: Sampler, tmp_path: Path, settings: dict[str, object]) -> None:
     """By their names there, with their options; the state they keep is stored as AdamW's is."""
-    stage = make_stage(optimizer=settings)
-    (straight, running), (stopped, until) = (start(stage, sampler, build(MODEL)) for _ in range(2))
-    list(running)
-    save_state(tmp_path / "state.pt", stopped, Reached(next(until).step))
-    resumed = make_learner(build(MODEL, seed=9), stage, CPU)
-    done = load_state(tmp_path / "state.pt", resumed).step
-    list(fit(resumed, make_objective("coarse", stage, Registry()), sampler, stage, CPU, done))
-    assert same(straight.restorer, resumed.restorer)
+    stage, file = make_stage(optimizer=settings), tmp_path / "state.pt"
+    straight, _ = run_stage(stage, sampler, build(MODEL))
+    run_until_second_report(stage, sampler, build(MODEL), file)
+    assert same(straight.restorer, resume(stage, sampler, file)[0].restorer)
     assert not same(straight.restorer, build(MODEL))
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"name": "adamv"}, "timm has no 'adamv'"),
         ({"name": "sgd", "betas": [0.9, 0.99], "eps": 1e-8, "colour": 1}, "cannot be made with"),
@@ -357,10 +392,10 @@ def test_optimisers_of_timm_train_and_resume(sampler: Sampler, tmp_path: Path, s
     ],
     ids=str,
 )
-def test_an_unknown_optimiser_is_told(settings: dict[str, object], said: str) -> None:
-    """A name timm has not, and an option the optimiser has not, are mistakes of the file."""
-    with pytest.raises(ExperimentError, match=said):
-        make_learner(build(MODEL), make_stage(optimizer=settings), CPU)
+def test_an_unknown_optimiser_is_an_error(settings: dict[str, object], message: str) -> None:
+    """A name that timm lacks and an option that the optimiser lacks are mistakes of the file."""
+    with pytest.raises(ExperimentError, match=message):
+        make_train_state(build(MODEL), make_stage(optimizer=settings), CPU)
 
 
 def test_images_stand_in_place_of_steps() -> None:
@@ -369,39 +404,57 @@ def test_images_stand_in_place_of_steps() -> None:
     by_images = Stage.model_validate({**settings, "images": 10})
     assert by_images.steps == 3
     assert by_images.model_dump() == Stage.model_validate({**settings, "steps": 3}).model_dump()
-    for wrong, said in (
+    for settings_to_refuse, message in (
         ({"images": 10, "steps": 3}, "steps or images"),
         ({"steps": 3, "accumulate": 3}, "equal parts"),
         ({"steps": 3, "output": "ema"}, "needs an average"),
         ({"steps": 3, "ema": {}}, "nothing would use the average"),
         ({"steps": 3, "schedule": {"milestones": [0.9]}}, "milestones is a setting of the schedule step"),
     ):
-        with pytest.raises(ValueError, match=said):
-            Stage.model_validate({**settings, **wrong})
+        with pytest.raises(ValueError, match=message):
+            Stage.model_validate({**settings, **settings_to_refuse})
 
 
-def test_a_stop_comes_after_the_step_at_hand(sampler: Sampler) -> None:
-    """Whenever it is asked for: the report belongs to that step, and going on from there ends bit-equal."""
+def test_training_stops_after_the_step_at_hand(sampler: Sampler) -> None:
+    """A stop gives a report of that very step and no more; resumed after every step, training ends bit-equal."""
     straight, net = build(MODEL), build(MODEL)
-    list(start(make_stage(), sampler, straight)[1])
-    done, learner = 0, make_learner(net, make_stage(), CPU)
-    while done < 25:
-        objective = make_objective("coarse", make_stage(), Registry())
-        running = fit(learner, objective, sampler, make_stage(), CPU, done, is_stopping=lambda: True)
-        report = next(running)
-        assert report.step == done + 1
-        done = report.step
-        running.close()
+    run_stage(make_stage(), sampler, straight)
+    state, objective = make_train_state(net, make_stage(), CPU), make_objective("coarse", make_stage(), Registry())
+    for done in range(25):
+        reports: list[Progress] = []
+        train(state, objective, sampler, make_stage(), CPU, done, (), lambda: True, reports.append)
+        assert [report.step for report in reports] == [done + 1]
     assert same(straight, net)
 
 
 @pytest.mark.slow
 def test_a_compiled_network_trains_the_same(sampler: Sampler) -> None:
-    """Up to rounding, and the weights keep their names."""
+    """Up to rounding; the weights keep their names."""
     plain, compiled = build(MODEL), build(MODEL)
     ends = [
-        list(start(make_stage(steps=5, compile=is_compiled), sampler, net)[1])[-1].loss
+        run_stage(make_stage(steps=5, compile=is_compiled), sampler, net)[1][-1].loss
         for net, is_compiled in ((plain, False), (compiled, True))
     ]
     assert ends[1] == pytest.approx(ends[0], rel=1e-4)
     assert plain.state_dict().keys() == compiled.state_dict().keys()
+
+
+class Unsteady(Objective):
+    """Weighs its loss by chance, as a kernel that adds in any order rounds by chance."""
+
+    def __call__(self, restoration: Restoration, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        loss, parts = super().__call__(restoration, batch)
+        return loss * random.Random().uniform(0.5, 1.5), parts
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(Objective, True), (Unsteady, False)])
+def test_the_determinism_check_compares_two_equal_steps(
+    sampler: Sampler, kind: type[Objective], expected: bool
+) -> None:
+    """The CPU repeats itself, a loss with chance in it does not; either way the train state stays as it was."""
+    stage = make_stage(steps=9, lr=1e-2, ema={}, output="ema", optimizer={"name": "sgd"})
+    state = make_train_state(build(MODEL), stage, CPU)
+    before = {name: value.clone() for name, value in state.restorer.state_dict().items()}
+    objective = kind(make_objective("coarse", stage, Registry()).terms)
+    assert is_deterministic(state, objective, sampler, stage, CPU) == expected
+    assert all(torch.equal(value, before[name]) for name, value in state.restorer.state_dict().items())
