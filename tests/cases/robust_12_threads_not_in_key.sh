@@ -6,14 +6,14 @@ from benchmark.runner.run import environment
 from benchmark.runner.stage_store import StageResult
 from benchmark.experiment.stage import Stage
 from benchmark.model import build
-from benchmark.training.train_state import make_learner
+from benchmark.training.train_state import make_train_state
 def train(threads):
     torch.set_num_threads(threads)
     net = build({"backbone": {"name": "gunet", "size": "tiny"}, "head": {"name": "degradation"}}) if False else build({"backbone": {"name": "unet", "width": 16}, "head": {"name": "residual"}})
     stage = Stage.model_validate({"steps": 5, "batch": 4, "patch": 64, "lr": 1e-3, "loss": {"l1": {"weight": 1.0}}})
-    learner = make_learner(net.train(), stage, torch.device("cpu")); g = torch.Generator().manual_seed(0)
+    state = make_train_state(net.train(), stage, torch.device("cpu")); g = torch.Generator().manual_seed(0)
     for _ in range(6):
-        x = torch.rand(4, 3, 64, 64, generator=g); learner.optimizer.zero_grad(); net(x).image.sub(0.5).abs().mean().backward(); learner.optimizer.step()
+        x = torch.rand(4, 3, 64, 64, generator=g); state.optimizer.zero_grad(); net(x).image.sub(0.5).abs().mean().backward(); state.optimizer.step()
     return hashlib.sha256(b"".join(v.detach().numpy().tobytes() for v in net.state_dict().values())).hexdigest()[:12]
 env = environment(torch.device("cpu")); names = set(vars(env)) | set(inspect.signature(StageResult).parameters)
 a, b = train(1), train(2)
