@@ -1,15 +1,14 @@
 """Backbones: one architecture a file, and the contract they share.
 
 A backbone maps an image to features of the same height and width; a head (package `heads`) turns the features into the
-restored image. The file's name is the backbone's name in YAML: `backbones/nafnet.py` holds backbone `nafnet`. A file
-whose name begins with `_` is no component.
+restored image. The file's name is the backbone's name in YAML: `backbones/nafnet.py` holds backbone `nafnet`. Files
+whose names start with `_` hold what several backbones share and are no components. A backbone subclasses `Backbone`,
+directly or through a layout in such a file; nothing subclasses a backbone.
 
-Classes here are final: a backbone subclasses `Backbone` and nothing subclasses a backbone.
-
-Folding for inference: any module may have a method `folded(self) -> nn.Module`. It returns a new module that is called
-in the same way and in eval mode gives the same result with less, e.g. because a normalisation became part of the
-convolution behind it; the module itself stays as it was. Where nothing is left to fold it may return the module as it
-is. `benchmark.model.fold` puts the new modules in the places of the old ones, from the outermost inward.
+Folding for inference: any module may have a method `folded(self) -> nn.Module`. It returns a new module with the same
+signature that computes the same result in eval mode at lower cost, e.g. because a normalisation became part of the next
+convolution. The original module stays unchanged. Where nothing is left to fold, the method may return the module
+itself. `benchmark.model.fold` replaces the modules, from the outermost inward.
 """
 
 from abc import ABC, abstractmethod
@@ -21,11 +20,12 @@ from torch import Tensor, nn
 
 
 class Features(NamedTuple):
-    """What a multi-output network gives in training mode.
+    """What a multi-output network returns in training mode.
 
-    `tensor`: features `B out_channels H W`.
-    `auxiliary`: images restored on the way, `B 3 H/s W/s` in `input_range`, each with an integer s >= 1 that divides
-    `multiple_of`. The objective compares them with the pair at every s-th pixel.
+    Attributes:
+        tensor: features `B out_channels H W`.
+        auxiliary: intermediate restored images, `B 3 H/s W/s` in `input_range`, each with an integer s >= 1 that
+            divides `multiple_of`. The objective compares them with the pair at every s-th pixel.
     """
 
     tensor: Tensor
@@ -33,61 +33,61 @@ class Features(NamedTuple):
 
 
 Renames = tuple[tuple[str, str], ...]
-"""(pattern, replacement): the first pattern that matches a whole official key renames it; new names begin with
+"""Rules (pattern, replacement): the first pattern that matches a whole official key renames it; new names start with
 `backbone.` or `head.`."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """How the authors' checkpoints of an architecture fit a backbone and the head that holds its last convolution."""
+    """How to load the authors' checkpoints of an architecture into a backbone and the head with its last convolution."""
 
     keys: Renames | Callable[[Collection[str]], Renames]
-    """How official keys are renamed; made from all keys of a checkpoint where they depend on how deep it is."""
+    """Rules that rename official keys, or a function from all keys of a checkpoint to such rules where depth matters."""
     head: Mapping[str, Any]
     """Name and options of the head, e.g. `{"name": "residual", "padding": "zeros"}`."""
     zeros: tuple[str, ...] = ()
-    """Names of ours that the official network does not have because they are zero in it."""
+    """Our keys without an official counterpart, where the official network has zero."""
     recomputed: tuple[str, ...] = ()
-    """Patterns of official keys that hold no weights: buffers which the constructor fills."""
+    """Patterns of official keys that hold no weights but buffers that the constructor fills."""
     head_scale: float = 1.0
-    """Factor of the last convolution's weights and bias between the authors' output and ours, in units of the
-    backbone's `input_range`; -1 where the authors subtract what the network predicts."""
+    """Factor from the authors' weights and bias of the last convolution to ours, in units of `input_range`; -1 where the
+    authors subtract the prediction."""
     head_mix: tuple[tuple[float, ...], ...] = ()
-    """Where one factor does not do: each channel of our last convolution, in units of [0, 1], as a sum of theirs."""
+    """Matrix that replaces `head_scale`: each channel of our last convolution, in units of [0, 1], as a sum of theirs."""
 
 
 class Backbone(nn.Module, ABC):
     """The contract of a backbone.
 
     Keyword arguments of `__init__`, with annotations and defaults, are the options that YAML may set. The caller (the
-    Restorer) pads the image to `multiple_of` and at least `min_side` in the way `pad_mode` says, and maps it from
-    [0, 1] to `input_range`, so a backbone never pads its input as a whole.
+    Restorer) pads the image to a multiple of `multiple_of` and at least `min_side`, by `pad_mode`, and maps it from
+    [0, 1] to `input_range`, so a backbone never pads its input.
     """
 
     citation: ClassVar[str]
     """BibTeX of the paper."""
     origin: ClassVar[str]
-    """Paper and, where there is one, official repository@commit with its licence; what differs here."""
+    """Paper; official repository@commit with its licence, where there is one; what differs here."""
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named configurations: size -> options. Published ones carry their published names."""
     input_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    """Lowest and highest value of the image the network expects."""
+    """Values that the network expects for black and white."""
     pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
-    """How the image is padded, at the right and the bottom, to `multiple_of`."""
+    """How the image is padded at the right and the bottom."""
     published: ClassVar[Published | None] = None
-    """How checkpoints of the reference implementation are read; None where there are none."""
+    """How to load checkpoints of the reference implementation; None where there are none."""
 
     out_channels: int
     """Channels of the features; set in `__init__`."""
     multiple_of: int = 1
-    """Height and width of the image must be divisible by this."""
+    """Height and width of the image must be multiples of this."""
     min_side: int = 1
     """Smallest height and width, after padding, that `forward` accepts."""
 
     @abstractmethod
     def forward(self, image: Tensor) -> Tensor | Features:
-        """Features `B out_channels H W` of an image `B 3 H W` in `input_range`.
+        """Return features `B out_channels H W` of an image `B 3 H W` in `input_range`.
 
-        A multi-output network gives `Features` in training mode, and in eval mode the tensor alone, so that what is
-        counted, exported and compiled has one output.
+        A multi-output network returns `Features` in training mode and the tensor alone in eval mode, so that counting,
+        export and compilation see one output.
         """

@@ -1,7 +1,7 @@
-"""Scales, shifts and differences that become part of a convolution, for the `folded` methods of backbones.
+"""Arithmetic on convolutions for the `folded` methods of backbones: absorb scales, shifts and differences.
 
-Scale and shift have one value per channel. Every function gives new modules, where the old ones are, and leaves those
-as they were. Batch normalisation behind a convolution folds by itself (`ConvNorm`).
+Scale and shift have one value per channel. Every function returns new modules, on the device of the old ones, and leaves
+the old ones unchanged. For batch normalisation after a convolution see `ConvNorm` in `_layers`.
 """
 
 import copy
@@ -13,14 +13,18 @@ from backbones._layers import ChannelLayerNorm
 
 
 def has_affine(norm: nn.Module) -> bool:
-    """Whether a normalisation learns a scale and a shift; what `split_affine` leaves of it does not."""
+    """Tell whether a normalisation has a learned scale and shift that `split_affine` can take out."""
     return isinstance(norm, nn.BatchNorm2d | ChannelLayerNorm) and norm.affine
 
 
 def split_affine(norm: nn.Module) -> tuple[nn.Module, Tensor, Tensor]:
-    """What a normalisation does in eval mode: a module without weights, then a scale and a shift.
+    """Split a normalisation in eval mode into a module without weights, a scale and a shift.
 
-    `norm`: BatchNorm2d with running statistics or ChannelLayerNorm, with weights (else TypeError).
+    Args:
+        norm: BatchNorm2d with running statistics, or ChannelLayerNorm; with weights.
+
+    Raises:
+        TypeError: `norm` is anything else.
     """
     if isinstance(norm, ChannelLayerNorm) and norm.affine:
         bare = ChannelLayerNorm(len(norm.weight), norm.eps, affine=False)
@@ -37,35 +41,36 @@ def split_affine(norm: nn.Module) -> tuple[nn.Module, Tensor, Tensor]:
 
 
 def affine_before(conv: nn.Module, scale: Tensor, shift: Tensor | None = None) -> nn.Conv2d:
-    """What `conv` makes of `features * scale + shift`, made of `features`.
+    """Return the convolution that maps `features` to `conv(features * scale + shift)`.
 
-    Raises ValueError unless it is a 1x1 convolution without groups: a larger one sees zeros beyond the border, which
-    no shift moves.
+    Raises:
+        ValueError: `conv` is not a 1x1 convolution without groups. A larger one sees zeros beyond the border, which no
+            shift moves.
     """
     if not isinstance(conv, nn.Conv2d) or conv.kernel_size != (1, 1) or conv.groups != 1:
         raise ValueError(f"scale and shift fit into a 1x1 convolution without groups, not into {conv}")
     weight, bias = _exact(conv.weight), None if conv.bias is None else _exact(conv.bias)
     if shift is not None:
-        moved = weight.flatten(1) @ _exact(shift)
-        bias = moved if bias is None else bias + moved
+        shifted = weight.flatten(1) @ _exact(shift)
+        bias = shifted if bias is None else bias + shifted
     return _with(conv, weight * _exact(scale).view(1, -1, 1, 1), bias)
 
 
 def scale_after(conv: nn.Conv2d, scale: Tensor) -> nn.Conv2d:
-    """What `conv` makes of features, times a scale."""
+    """Return the convolution that maps features to `conv(features) * scale`."""
     scale = _exact(scale).flatten()
     bias = None if conv.bias is None else _exact(conv.bias) * scale
     return _with(conv, _exact(conv.weight) * scale.view(-1, 1, 1, 1), bias)
 
 
 def difference_of_halves(conv: nn.Conv2d) -> nn.Conv2d:
-    """The first half of the channels that `conv`, which has no bias, gives, minus the second half."""
+    """Return the convolution that gives the first half of the channels of `conv`, which has no bias, minus the second."""
     first, second = _exact(conv.weight).chunk(2)
     return _with(conv, first - second, None)
 
 
 def _exact(tensor: Tensor) -> Tensor:
-    """In float32 at least: half precision would round every step."""
+    """Return a tensor in float32 at least, because half precision would round every step."""
     return tensor.detach().to(torch.promote_types(tensor.dtype, torch.float32))
 
 

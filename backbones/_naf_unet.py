@@ -1,39 +1,72 @@
-"""Blocks without nonlinear activations and the U they stand in: what NAFNet and networks made from it share."""
+"""What NAFNet, CGNet and KBNet share: the layout of the U-Net and the frame of its blocks."""
 
 import copy
 import re
-from collections.abc import Collection, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from backbones import Renames
+from backbones import Backbone, Renames
 from backbones._folding import affine_before, scale_after, split_affine
 from backbones._layers import ChannelLayerNorm
-from backbones._tlc import local_mean, spread
+from backbones._unet import level_channels, pixel_shuffle_up, unet_forward
 
 NORM_EPS = 1e-6
-NAF_PARTS = {
-    "norm1": "spatial_norm",
-    "conv1": "spatial_expand",
-    "conv2": "depthwise",
-    "sca.1": "attention",
-    "se.1": "attention.0",
-    "se.3": "attention.2",
-    "conv3": "spatial_project",
-    "norm2": "channel_norm",
-    "conv4": "channel_expand",
-    "conv5": "channel_project",
-    "beta": "beta",
-    "gamma": "gamma",
-}
-"""What the parts of a block are called in the reference implementation, and here."""
+
+
+class NafUNet(Backbone):
+    """U-Net layout of NAFNet: 2x2 convolutions halve the size, pixel shuffles double it, skip connections are added.
+
+    Subclasses choose the blocks.
+    """
+
+    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "zeros"
+
+    def __init__(self, width: int, depths: tuple[int, ...], make_block: Callable[[int, int], nn.Module]) -> None:
+        """Build stem, stages, downsampling and upsampling.
+
+        Args:
+            width: channels at full resolution; each level doubles them.
+            depths: blocks per stage: encoder levels, middle, decoder levels.
+            make_block: makes one block from the index of its stage and its channels.
+        """
+        super().__init__()
+        levels = len(depths) // 2
+        channels = level_channels(width, levels)
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*[make_block(index, size) for _ in range(depth)])
+            for index, (size, depth) in enumerate(zip(channels + channels[-2::-1], depths, strict=True))
+        )
+        self.downs = nn.ModuleList(nn.Conv2d(size, 2 * size, 2, stride=2) for size in channels[:-1])
+        self.ups = nn.ModuleList(pixel_shuffle_up(2 * size, size, bias=False) for size in channels[:-1])
+        self.out_channels = width
+        self.multiple_of = self.min_side = 2**levels
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        # The norms work on pixels: in any other memory layout each norm and each sum would copy its input.
+        features = self.stem(image).contiguous(memory_format=torch.channels_last)
+        return unet_forward(
+            features,
+            self.stages,
+            down=lambda level, features: self.downs[level](features),
+            join=lambda level, features, skipped: self.ups[level](features) + skipped,
+        )
 
 
 def make_renames(official: Collection[str], parts: Mapping[str, str]) -> Renames:
-    """How the official keys of a whole network are renamed; `parts` of a block as in `NAF_PARTS`.
+    """Return the rules that rename the official keys of a whole network.
 
-    The official names count the decoder from the coarsest level; ours count stages, and `ups` by level.
+    The official decoder counts from the coarsest level. Ours counts stages in the order in which they run, and `ups`
+    from the finest level.
+
+    Args:
+        official: all keys of a checkpoint.
+        parts: names of the parts of a block, the reference implementation's, ours.
     """
     levels = sum(re.fullmatch(r"downs\.\d+\.weight", key) is not None for key in official)
     stages = {f"encoders.{level}": level for level in range(levels)}
@@ -54,82 +87,52 @@ def make_renames(official: Collection[str], parts: Mapping[str, str]) -> Renames
     )
 
 
-def make_downs(channels: Sequence[int]) -> nn.ModuleList:
-    """What halves the size and doubles the channels, one for each level but the coarsest, the finest first.
+class MixingBlock(nn.Module, ABC):
+    """Two residual halves: spatial mixing, then channel mixing.
 
-    `channels`: of all levels, the finest first.
-    """
-    return nn.ModuleList(nn.Conv2d(size, 2 * size, 2, stride=2) for size in channels[:-1])
-
-
-def make_ups(channels: Sequence[int]) -> nn.ModuleList:
-    """What takes each of `make_downs` back, in the same order."""
-    return nn.ModuleList(
-        nn.Sequential(nn.Conv2d(2 * size, 4 * size, 1, bias=False), nn.PixelShuffle(2)) for size in channels[:-1]
-    )
-
-
-def run_through(features: Tensor, stages: nn.ModuleList, downs: nn.ModuleList, ups: nn.ModuleList) -> Tensor:
-    """Features of the same shape `B C H W`, after encoder, middle and decoder with added skip connections.
-
-    `stages`: encoder levels, middle, decoder levels. `downs`, `ups`: one for each level, the finest first.
-    """
-    levels = len(downs)
-    # The norms work on pixels: in any other layout each would copy its input, and each sum what it is added to.
-    features = features.contiguous(memory_format=torch.channels_last)
-    skipped: list[Tensor] = []
-    for level in range(levels):
-        features = stages[level](features)
-        skipped.append(features)
-        features = downs[level](features)
-    features = stages[levels](features)
-    for level in reversed(range(levels)):
-        features = ups[level](features) + skipped[level]
-        features = stages[2 * levels - level](features)
-    return features
-
-
-class NafBlock(nn.Module):
-    """Two residual halves: spatial mixing with channel attention, then channel mixing.
-
-    Both are scaled by `beta` and `gamma`, which start at zero: a fresh block is the identity. A folded block has
-    neither, as they are in the projections.
+    `beta` and `gamma` scale the two halves. A folded block has neither, because they are part of its projections.
+    Subclasses create the layers of the spatial half, then call `add_channel_mixing`.
     """
 
-    def __init__(self, channels: int, kind: str, expansion: int, window: int | None) -> None:
-        super().__init__()
-        hidden = expansion * channels
-        gated = 2 if kind == "naf" else 1
-        self.window = window
-        self.spatial_norm: nn.Module = ChannelLayerNorm(channels, NORM_EPS)
-        self.spatial_expand = nn.Conv2d(channels, hidden, 1)
-        self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
-        self.attention = _attention(kind, hidden // gated)
-        self.spatial_project = nn.Conv2d(hidden // gated, channels, 1)
+    spatial_norm: nn.Module
+    spatial_expand: nn.Conv2d
+    spatial_project: nn.Conv2d
+
+    def add_channel_mixing(self, channels: int, hidden: int, activation: nn.Module, scale: float = 0.0) -> None:
+        """Create the layers of the channel half, and `beta` and `gamma`.
+
+        Args:
+            channels: channels of the block.
+            hidden: channels before the activation; `SimpleGate` halves them.
+            activation: applied to the hidden channels.
+            scale: initial value of `beta` and `gamma`; with 0, a new block is the identity.
+        """
+        self.activation = activation
         self.channel_norm: nn.Module = ChannelLayerNorm(channels, NORM_EPS)
-        self.channel_expand = nn.Conv2d(channels, 2 * channels, 1)
-        self.channel_project = nn.Conv2d(2 * channels // gated, channels, 1)
-        self.activation = SimpleGate() if kind == "naf" else nn.GELU()
-        self.beta: nn.Parameter | None = nn.Parameter(torch.zeros(1, channels, 1, 1))
-        self.gamma: nn.Parameter | None = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.channel_expand = nn.Conv2d(channels, hidden, 1)
+        self.channel_project = nn.Conv2d(hidden // 2 if isinstance(activation, SimpleGate) else hidden, channels, 1)
+        self.beta: nn.Parameter | None = channel_scale(channels, scale)
+        self.gamma: nn.Parameter | None = channel_scale(channels, scale)
+
+    @abstractmethod
+    def mix_pixels(self, normed: Tensor) -> Tensor:
+        """Return what the spatial half adds to the features, from the normalised features, both `B C H W`."""
 
     def forward(self, features: Tensor) -> Tensor:
-        mixed = self.activation(self.depthwise(self.spatial_expand(self.spatial_norm(features))))
-        mixed = self.spatial_project(mixed * self._weights(mixed))
-        features = add_scaled(features, mixed, self.beta)
-        mixed = self.channel_project(self.activation(self.channel_expand(self.channel_norm(features))))
-        return add_scaled(features, mixed, self.gamma)
+        """Return features of the same shape, `B C H W`."""
+        features = add_scaled(features, self.mix_pixels(self.spatial_norm(features)), self.beta)
+        hidden = self.activation(self.channel_expand(self.channel_norm(features)))
+        return add_scaled(features, self.channel_project(hidden), self.gamma)
 
     def folded(self) -> nn.Module:
-        """With what the norms scale and shift in the 1x1 convolutions behind them, beta and gamma in the projections.
+        """Return a block with `beta`, `gamma` and the weights of the norms in the neighbouring 1x1 convolutions.
 
-        Exact at the border: the convolutions that take them in see one pixel, and only what they give is padded.
+        It is exact at the border: those convolutions see one pixel, and only their output is padded.
         """
         if self.beta is None or self.gamma is None:
             return self
         block = copy.deepcopy(self)
-        block.spatial_norm, scale, shift = split_affine(self.spatial_norm)
-        block.spatial_expand = affine_before(self.spatial_expand, scale, shift)
+        block.fold_pixel_mixing()
         block.spatial_project = scale_after(self.spatial_project, self.beta)
         block.channel_norm, scale, shift = split_affine(self.channel_norm)
         block.channel_expand = affine_before(self.channel_expand, scale, shift)
@@ -137,34 +140,26 @@ class NafBlock(nn.Module):
         block.beta = block.gamma = None
         return block
 
-    def _weights(self, features: Tensor) -> Tensor:
-        """What channel attention multiplies features by: a value for each channel, or for each of its pixels."""
-        if self.window is None or self.training:
-            return self.attention(features.mean((2, 3), keepdim=True))
-        # Attention before the border's values are repeated: there are fewer windows than pixels.
-        return spread(self.attention(local_mean(features, self.window)), features)
+    def fold_pixel_mixing(self) -> None:
+        """Fold in place what comes before `spatial_project`."""
+        self.spatial_norm, scale, shift = split_affine(self.spatial_norm)
+        self.spatial_expand = affine_before(self.spatial_expand, scale, shift)
 
 
 class SimpleGate(nn.Module):
-    """The product of both halves of the channels."""
+    """Product of the two halves of the channels."""
 
     def forward(self, features: Tensor) -> Tensor:
-        return product_of_halves(features)
-
-
-def product_of_halves(features: Tensor) -> Tensor:
-    """One half of the channels times the other: `B 2C H W` to `B C H W`."""
-    first, second = features.chunk(2, dim=1)
-    return first * second
-
-
-def _attention(kind: str, channels: int) -> nn.Module:
-    if kind == "naf":
-        return nn.Conv2d(channels, channels, 1)
-    squeeze, excite = nn.Conv2d(channels, channels // 2, 1), nn.Conv2d(channels // 2, channels, 1)
-    return nn.Sequential(squeeze, nn.ReLU(inplace=True), excite, nn.Sigmoid())
+        """Return `B C H W` from features `B 2C H W`."""
+        first, second = features.chunk(2, dim=1)
+        return first * second
 
 
 def add_scaled(features: Tensor, residual: Tensor, scale: Tensor | None) -> Tensor:
-    """Features plus what a branch gives, which is multiplied by `scale` (`1 C 1 1`) unless that is folded away."""
+    """Return `features` + `scale` * `residual`; `scale` is `1 C 1 1`, or None where it has been folded away."""
     return features + residual if scale is None else torch.addcmul(features, residual, scale)
+
+
+def channel_scale(channels: int, value: float) -> nn.Parameter:
+    """Return a learned factor per channel, `1 C 1 1`, that starts at `value`."""
+    return nn.Parameter(torch.full((1, channels, 1, 1), value))

@@ -1,25 +1,30 @@
-"""Attention among the pixels of each window of an image, on `B H W C`."""
+"""Attention among the pixels of each window of an image, on `B H W C`: what SwinIR, Uformer and DehazeFormer share."""
 
 import torch
 from torch import Tensor, nn
 
 INITIAL_STD = 0.02
-"""Of linear layers and of the bias per offset."""
-_OUTSIDE = -100.0
-"""Added to the score of two pixels that must not see each other."""
+"""Deviation of the initial weights of linear layers and of the bias per offset."""
+_MASKED_SCORE = -100.0
+"""Added to the score of two pixels that must not attend to each other."""
 
 
 class WindowAttention(nn.Module):
     """Multi-head attention within windows, with a learned bias per offset between two pixels (Swin: Liu et al., 2021).
 
-    With a shift the image moves up and left, what leaves it comes in at the other side, and pixels from opposite sides
-    do not see each other. Only the last row and the last column of windows hold such pixels. Query, key and value are
-    the subclass's.
+    With a shift, the image rolls up and left; pixels that come from opposite sides of it do not attend to each other.
+    Only the last row and the last column of windows hold such pixels. Subclasses make query, key and value.
+
+    Args:
+        channels: channels of the features; a multiple of `heads`.
+        heads: attention heads.
+        window: side of the windows in pixels.
+        shift: by how many pixels the grid of windows is shifted; 0 for none.
     """
 
-    seen_offset: Tensor
-    apart_in_last_row: Tensor
-    apart_in_last_column: Tensor
+    offset_index: Tensor
+    mask_of_last_row: Tensor
+    mask_of_last_column: Tensor
 
     def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
         super().__init__()
@@ -31,48 +36,50 @@ class WindowAttention(nn.Module):
         nn.init.trunc_normal_(self.offset_bias, std=INITIAL_STD)
         row, column = torch.arange(window**2) // window, torch.arange(window**2) % window
         offsets = (_differences(row) + window - 1) * (2 * window - 1) + _differences(column) + window - 1
-        self.register_buffer("seen_offset", offsets.flatten(), persistent=False)
-        # The same for an image of any size, so nothing is made or kept per size.
-        for name, position in (("apart_in_last_row", row), ("apart_in_last_column", column)):
+        self.register_buffer("offset_index", offsets.flatten(), persistent=False)
+        # The masks do not depend on the size of the image.
+        for name, position in (("mask_of_last_row", row), ("mask_of_last_column", column)):
             is_moved = (position >= window - shift).float()
-            self.register_buffer(name, _OUTSIDE * _differences(is_moved).abs(), persistent=False)
+            self.register_buffer(name, _MASKED_SCORE * _differences(is_moved).abs(), persistent=False)
 
-    def moved(self, features: Tensor) -> Tensor:
-        """The image up and left by the shift."""
+    def shifted(self, features: Tensor) -> Tensor:
+        """Return the image `B H W C`, rolled up and left by the shift."""
         return features.roll((-self.shift, -self.shift), (1, 2)) if self.shift else features
 
-    def moved_back(self, features: Tensor) -> Tensor:
+    def shifted_back(self, features: Tensor) -> Tensor:
+        """Undo `shifted`."""
         return features.roll((self.shift, self.shift), (1, 2)) if self.shift else features
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Features `B H W C` of the same; H and W multiples of the window."""
-        queries, keys, values = (self._windows(features) for features in (query, key, value))
+        """Return attended features from query, key and value, all `B H W C`; H and W multiples of the window."""
+        queries, keys, values = (split_windows(tensor, self.window, self.heads) for tensor in (query, key, value))
         scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-2, -1) + self._bias()
         if self.shift:
-            # In place: the last row and column are a small part of all windows.
-            scores[:, -1] += self.apart_in_last_row
-            scores[:, :, -1] += self.apart_in_last_column
-        return self.project(self._image(scores.softmax(dim=-1) @ values, query))
+            # In place, because the last row and column are a small part of all windows.
+            scores[:, -1] += self.mask_of_last_row
+            scores[:, :, -1] += self.mask_of_last_column
+        return self.project(merge_windows(scores.softmax(dim=-1) @ values, self.window))
 
     def _bias(self) -> Tensor:
         pixels = self.window**2
-        return self.offset_bias[self.seen_offset].view(pixels, pixels, self.heads).permute(2, 0, 1)
+        return self.offset_bias[self.offset_index].view(pixels, pixels, self.heads).permute(2, 0, 1)
 
-    def _windows(self, features: Tensor) -> Tensor:
-        """`B H W C` as `B rows columns heads window^2 C/heads`."""
-        batch, height, width, channels = features.shape
-        side = self.window
-        cut = features.reshape(batch, height // side, side, width // side, side, self.heads, channels // self.heads)
-        return cut.permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5)
 
-    def _image(self, windows: Tensor, like: Tensor) -> Tensor:
-        """`B rows columns heads window^2 C/heads` as `B H W C`, the shape of `like`."""
-        cut = windows.unflatten(4, (self.window, self.window))
-        return cut.permute(0, 1, 4, 2, 5, 3, 6).reshape(like.shape)
+def split_windows(features: Tensor, side: int, heads: int) -> Tensor:
+    """Return features `B H W C` as windows `B rows columns heads side^2 C/heads`; H and W multiples of `side`."""
+    batch, height, width, channels = features.shape
+    windows = features.reshape(batch, height // side, side, width // side, side, heads, channels // heads)
+    return windows.permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5)
+
+
+def merge_windows(windows: Tensor, side: int) -> Tensor:
+    """Undo `split_windows`: return `B rows columns heads side^2 C/heads` as `B H W C`."""
+    pixels = windows.unflatten(4, (side, side)).permute(0, 1, 4, 2, 5, 3, 6)
+    return pixels.flatten(5).flatten(3, 4).flatten(1, 2)
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer with the small weights that transformers begin with."""
+    """Return a linear layer with the small initial weights of transformers, and zero bias."""
     layer = nn.Linear(inputs, outputs)
     nn.init.trunc_normal_(layer.weight, std=INITIAL_STD)
     nn.init.zeros_(layer.bias)
@@ -80,5 +87,5 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def _differences(positions: Tensor) -> Tensor:
-    """`N N`: position of the first minus that of the second."""
+    """Return the differences `N N`: position of the first minus position of the second."""
     return positions[:, None] - positions[None, :]

@@ -1,4 +1,8 @@
-"""Blend pyramid: a network that looks at a small image, and light modules that carry its features up to full size."""
+"""Blend pyramid, after ABPN (Lei et al., CVPR 2022): a network at low resolution, and light modules up to full size.
+
+The network sees a small image; every level above adds the detail of a Laplacian pyramid with two convolutions. Not a
+re-implementation: features, not the paper's blend layer, go up the pyramid (see `origin`).
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -8,25 +12,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Features
-from backbones._layers import check_depths, check_positive
+from backbones._layers import ResidualBlock, check_depths, check_positive, initialise_zero
+from backbones._unet import level_channels
 
 
 class BlendPyramid(Backbone):
     """Encoder-decoder with a mask branch at 1/2^levels of the size, refined up a Laplacian pyramid of the image.
 
-    What has to be understood is decided on the small image; every level above adds the detail which the image has there
-    with two small convolutions. So the cost per pixel of a large image is nearly that of the finest of these modules.
-    In training the small image restored by itself comes with the features as auxiliary image.
+    The deep network runs on the small image; every level above adds the detail of the image at that size with two small
+    convolutions. So the cost per pixel of a large image is nearly that of the finest of these modules. In training, the
+    restored small image is returned as auxiliary image.
 
-    Options:
-        levels: how often the image is halved before the network that understands it.
-        width: channels of the features on their way up, and of those given.
-        low_width: channels of the small image's network at its own full size; they double with every halving in it.
-        depths: residual blocks per stage of that network: encoder levels, middle, decoder levels; its odd length sets
-            how often it halves.
+    Args:
+        levels: how often the image is halved before the deep network.
+        width: channels of the features on their way up, and of the returned features.
+        low_width: channels of the deep network at the size of the small image; it doubles them with every halving.
+        depths: residual blocks per stage of the deep network: encoder levels, middle, decoder levels; its odd length
+            sets how often that network halves its input.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@inproceedings{lei2022abpn,
@@ -57,36 +62,33 @@ class BlendPyramid(Backbone):
         self.entry = nn.Conv2d(low_width, width, 3, padding=1)
         self.low_output = nn.Conv2d(low_width, 3, 3, padding=1)
         self.refinements = nn.ModuleList(_Refinement(width) for _ in range(levels))
-        # The image restored on the way begins as the degraded one, as the heads that add a correction do.
-        nn.init.zeros_(self.low_output.weight)
-        nn.init.zeros_(self.low_output.bias)  # pyright: ignore[reportArgumentType]
+        # The auxiliary image starts as the degraded one, like the image of heads that add a correction.
+        initialise_zero(self.low_output)
 
         self.out_channels = width
-        self.multiple_of = 2 ** (levels + len(depths) // 2)
-        self.min_side = self.multiple_of
+        self.multiple_of = self.min_side = 2 ** (levels + len(depths) // 2)
 
     def forward(self, image: Tensor) -> Tensor | Features:
-        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        """Return features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
         small, details = _laplacian(image.contiguous(memory_format=torch.channels_last), len(self.refinements))
         low = self.low(small)
         features = self.entry(low)
         for refinement, detail in zip(self.refinements, reversed(details), strict=True):
             features = refinement(features, detail)
-        return Features(features, (self._restored_low(image, low),)) if self.training else features
-
-    def _restored_low(self, image: Tensor, low: Tensor) -> Tensor:
-        # Compared with every s-th pixel of the target: the correction belongs to those of the image, not to its means.
+        if not self.training:
+            return features
+        # The loss compares it with every s-th pixel of the target, so it corrects those pixels, not their means.
         step = 2 ** len(self.refinements)
-        return image[..., ::step, ::step] + self.low_output(low)
+        return Features(features, (image[..., ::step, ::step] + self.low_output(low),))
 
 
 class _LowNetwork(nn.Module):
-    """U-Net whose decoder is gated, at every level, by what a mask branch says of where to retouch."""
+    """U-Net whose decoder is gated at every level by a mask branch that finds where to retouch."""
 
     def __init__(self, width: int, depths: tuple[int, ...]) -> None:
         super().__init__()
         levels = len(depths) // 2
-        channels = [width << level for level in range(levels + 1)]
+        channels = level_channels(width, levels)
         self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.encoder = nn.ModuleList(map(_stage, channels[:-1], depths))
         self.downs = nn.ModuleList(nn.Conv2d(size, 2 * size, 2, stride=2) for size in channels[:-1])
@@ -95,7 +97,7 @@ class _LowNetwork(nn.Module):
         self.ups = nn.ModuleList(nn.ConvTranspose2d(2 * size, size, 2, stride=2) for size in channels[:-1])
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features `B width H W` of an image `B 3 H W`."""
+        """Return features `B width H W` of an image `B 3 H W`."""
         features, skipped = self.stem(image), []
         for stage, down in zip(self.encoder, self.downs, strict=True):
             skipped.append(stage(features))
@@ -109,7 +111,7 @@ class _LowNetwork(nn.Module):
 
 
 class _MaskLevel(nn.Module):
-    """One level of the mask branch: its features from the encoder's and the coarser mask's, and the decoder's gate."""
+    """One level of the mask branch: joins encoder features with the coarser mask, and computes the decoder's gate."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -118,14 +120,14 @@ class _MaskLevel(nn.Module):
         self.gate = nn.Conv2d(width, channels, 1)
 
     def forward(self, features: Tensor, coarser: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mask features `B width H W`; a gate in (0, 1) for every value of `features` `B channels H W`."""
+        """Return mask features `B width H W`, and a gate in (0, 1) for every value of `features` `B channels H W`."""
         entered = self.enter(features)
         mask = F.relu(self.mix(entered if coarser is None else entered + F.interpolate(coarser, scale_factor=2.0)))
         return mask, torch.sigmoid(self.gate(mask))
 
 
 class _Refinement(nn.Module):
-    """Features of the next finer level: the coarser ones enlarged, and a correction that sees the image's detail."""
+    """Step to the next finer level: enlarge the features and add a correction that sees the image's detail."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -137,24 +139,12 @@ class _Refinement(nn.Module):
         return enlarged + self.second(F.relu(self.first(torch.cat((enlarged, detail), dim=1))))
 
 
-class _Block(nn.Module):
-    """Two 3x3 convolutions beside the identity."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features + self.second(F.relu(self.first(features)))
-
-
 def _stage(channels: int, depth: int) -> nn.Sequential:
-    return nn.Sequential(*[_Block(channels) for _ in range(depth)])
+    return nn.Sequential(*[ResidualBlock(channels, F.relu) for _ in range(depth)])
 
 
 def _laplacian(image: Tensor, levels: int) -> tuple[Tensor, list[Tensor]]:
-    """The image at 1/2^levels of its size, and what is lost in every halving, the finest first."""
+    """Return the image at 1/2^levels of its size, and the detail lost in every halving, finest first."""
     details: list[Tensor] = []
     for _ in range(levels):
         half = F.avg_pool2d(image, 2)

@@ -1,31 +1,25 @@
-"""CGNet (CascadedGaze): NAFNet's U, whose encoder sees wide surroundings through a cascade of small convolutions."""
+"""CGNet, or CascadedGaze (Ghasemabadi et al., TMLR 2024): NAFNet's U-Net with wide context in its encoder.
 
-import copy
+Each block of the encoder shrinks its features through a cascade of small strided convolutions, so that it sees wide
+surroundings at low cost. Unlike the authors' code, ours weights and projects the steps of a cascade before it enlarges
+them, which gives the same numbers with fewer multiply-adds.
+"""
+
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Published
-from backbones._folding import affine_before, scale_after, split_affine
-from backbones._layers import ChannelLayerNorm, check_depths, check_positive
-from backbones._naf_unet import (
-    NAF_PARTS,
-    NORM_EPS,
-    NafBlock,
-    SimpleGate,
-    add_scaled,
-    make_downs,
-    make_renames,
-    make_ups,
-    run_through,
-)
+from backbones import Published
+from backbones._layers import ChannelLayerNorm, check_depths, check_option, check_positive
+from backbones._naf_unet import NORM_EPS, MixingBlock, NafUNet, SimpleGate, make_renames
+from backbones.nafnet import NAF_PARTS, NafBlock
 
 CASCADES = {2: ((3, 2), (3, 3)), 3: ((3, 2), (3, 3), (5, 4))}
-"""Kernel size and stride of the convolutions of a cascade, by how many there are; none is padded."""
+"""Kernel size and stride of the convolutions of a cascade, by their number; none is padded."""
 OFFICIAL_PARTS = {
     **NAF_PARTS,
     "project_out": "spatial_project",
@@ -35,23 +29,24 @@ OFFICIAL_PARTS = {
         for part in ("depthwise", "pointwise")
     },
 }
+"""Names of the parts of a block: in the reference implementation, and here."""
 
 
-class CGNet(Backbone):
+class CGNet(NafUNet):
     """U-Net with global context in every block of the encoder (paper, section 3); middle and decoder are NAFNet's.
 
-    A block of the encoder sums both halves of its channels, shrinks them step by step, and puts every step, enlarged by
-    nearest neighbour, beside its own channels. Levels double in channels and halve in size; skip connections are added.
-    Features are those before the output convolution, `width` channels.
+    A block of the encoder sums the two halves of its channels, shrinks the sum step by step, enlarges every step by
+    nearest neighbour and puts it beside its own channels. Levels double in channels and halve in size; skip connections
+    are added. The features are those before the output convolution, `width` channels.
 
-    Options:
+    Args:
         width: channels at full resolution.
         depths: blocks per stage: encoder levels, middle, decoder levels; its odd length sets the number of levels.
-        cascade: steps of the cascade in the blocks of each encoder level, 2 or 3. Every step of a cascade needs room:
-            a side of 7 pixels for 2 steps and of 31 for 3, at its level.
+        cascade: steps of the cascade in the blocks of each encoder level, 2 or 3. A cascade of 2 steps needs a side of
+            at least 7 pixels at its level, one of 3 steps at least 31.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@article{ghasemabadi2024cascadedgaze,
@@ -71,7 +66,6 @@ class CGNet(Backbone):
         "small": {"width": 16, "depths": (1, 1, 2, 2, 1, 1, 1, 1, 1), "cascade": (3, 3, 2, 2)},
         "tiny": {"width": 6, "depths": (1, 1, 1, 1, 1, 1, 1), "cascade": (3, 2, 2)},
     }
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "zeros"
     published: ClassVar[Published | None] = Published(
         keys=partial(make_renames, parts=OFFICIAL_PARTS), head={"name": "residual", "padding": "zeros"}
     )
@@ -82,84 +76,42 @@ class CGNet(Backbone):
         depths: tuple[int, ...] = (2, 2, 4, 6, 10, 2, 2, 2, 2),
         cascade: tuple[int, ...] = (3, 3, 2, 2),
     ) -> None:
-        super().__init__()
         _check_options(width, depths, cascade)
-        levels = len(depths) // 2
-        channels = [width << level for level in range(levels + 1)]
 
-        def stage(index: int) -> nn.Sequential:
-            size = channels[min(index, 2 * levels - index)]
-            if index < levels:
-                return nn.Sequential(*[_CascadeBlock(size, cascade[index]) for _ in range(depths[index])])
-            return nn.Sequential(*[NafBlock(size, "naf", 2, window=None) for _ in range(depths[index])])
+        def make_block(stage: int, channels: int) -> nn.Module:
+            in_encoder = stage < len(cascade)
+            return _CascadeBlock(channels, cascade[stage]) if in_encoder else NafBlock(channels, "naf", 2, window=None)
 
-        self.stem = nn.Conv2d(3, width, 3, padding=1)
-        self.stages = nn.ModuleList(map(stage, range(len(depths))))
-        self.downs, self.ups = make_downs(channels), make_ups(channels)
-
-        self.out_channels = width
-        self.multiple_of = 2**levels
+        super().__init__(width, depths, make_block)
         least = max([1, *(_least_side(steps) << level for level, steps in enumerate(cascade))])
         self.min_side = -(-least // self.multiple_of) * self.multiple_of
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
-        return run_through(self.stem(image), self.stages, self.downs, self.ups)
 
-
-class _CascadeBlock(nn.Module):
-    """Two residual halves: spatial mixing with a cascade of contexts, then gated channel mixing.
-
-    Both are scaled by `beta` and `gamma`, which start at zero: a fresh block is the identity. A folded block has
-    neither, as they are in the projections.
-    """
+class _CascadeBlock(MixingBlock):
+    """Block of the encoder: a cascade of contexts with channel attention, then channel mixing."""
 
     def __init__(self, channels: int, steps: int) -> None:
         super().__init__()
         gathered = (2 + steps) * channels
         self.splits = [2 * channels, *[channels] * steps]
-        self.spatial_norm: nn.Module = ChannelLayerNorm(channels, NORM_EPS)
+        self.spatial_norm = ChannelLayerNorm(channels, NORM_EPS)
         self.spatial_expand = nn.Conv2d(channels, 2 * channels, 1)
         self.depthwise = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
         self.cascade = nn.ModuleList(_Step(channels, kernel, stride) for kernel, stride in CASCADES[steps])
         self.attention = nn.Conv2d(gathered, gathered, 1)
         self.spatial_project = nn.Conv2d(gathered, channels, 1)
-        self.channel_norm: nn.Module = ChannelLayerNorm(channels, NORM_EPS)
-        self.channel_expand = nn.Conv2d(channels, 2 * channels, 1)
-        self.activation = SimpleGate()
-        self.channel_project = nn.Conv2d(channels, channels, 1)
-        self.beta: nn.Parameter | None = nn.Parameter(torch.zeros(1, channels, 1, 1))
-        self.gamma: nn.Parameter | None = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.add_channel_mixing(channels, 2 * channels, SimpleGate())
 
-    def forward(self, features: Tensor) -> Tensor:
-        mixed = F.gelu(self.depthwise(self.spatial_expand(self.spatial_norm(features))))
-        features = add_scaled(features, self._fuse(mixed, self._contexts(mixed)), self.beta)
-        mixed = self.channel_project(self.activation(self.channel_expand(self.channel_norm(features))))
-        return add_scaled(features, mixed, self.gamma)
-
-    def folded(self) -> nn.Module:
-        """With what the norms scale and shift in the 1x1 convolutions behind them, the scales in the projections."""
-        if self.beta is None or self.gamma is None:
-            return self
-        block = copy.deepcopy(self)
-        block.spatial_norm, scale, shift = split_affine(self.spatial_norm)
-        block.spatial_expand = affine_before(self.spatial_expand, scale, shift)
-        block.spatial_project = scale_after(self.spatial_project, self.beta)
-        block.channel_norm, scale, shift = split_affine(self.channel_norm)
-        block.channel_expand = affine_before(self.channel_expand, scale, shift)
-        block.channel_project = scale_after(self.channel_project, self.gamma)
-        block.beta = block.gamma = None
-        return block
-
-    def _contexts(self, mixed: Tensor) -> list[Tensor]:
+    def mix_pixels(self, normed: Tensor) -> Tensor:
+        mixed = F.gelu(self.depthwise(self.spatial_expand(normed)))
         first, second = mixed.chunk(2, dim=1)
         contexts = [first + second]
         for step in self.cascade:
             contexts.append(step(contexts[-1]))
-        return contexts[1:]
+        return self._fuse(mixed, contexts[1:])
 
     def _fuse(self, mixed: Tensor, contexts: list[Tensor]) -> Tensor:
-        """Channel attention on, and projection of, the features and all contexts in their size (paper: range fusion).
+        """Apply channel attention and projection to the features and all contexts (paper: range fusion).
 
         A 1x1 convolution and a weight per channel commute with nearest neighbour, so the contexts are enlarged last:
         the large tensor of all channels never exists.
@@ -175,7 +127,7 @@ class _CascadeBlock(nn.Module):
 
 
 class _Step(nn.Module):
-    """One step of a cascade: a depthwise convolution with stride, a 1x1 convolution, GELU."""
+    """Step of a cascade: a strided depthwise convolution, a 1x1 convolution, GELU."""
 
     def __init__(self, channels: int, kernel_size: int, stride: int) -> None:
         super().__init__()
@@ -187,7 +139,7 @@ class _Step(nn.Module):
 
 
 def _mean_when_enlarged(features: Tensor, height: int, width: int) -> Tensor:
-    """Mean `B C 1 1` that features would have if nearest neighbour enlarged them to the sides given."""
+    """Return the mean `B C 1 1` of features after enlargement by nearest neighbour to `height` x `width`."""
     rows, columns = (
         _shares(small, large, features) for small, large in zip(features.shape[-2:], (height, width), strict=True)
     )
@@ -195,16 +147,16 @@ def _mean_when_enlarged(features: Tensor, height: int, width: int) -> Tensor:
 
 
 def _shares(small: int, large: int, like: Tensor) -> Tensor:
-    """Which share of `large` positions nearest neighbour gives to each of `small` ones; they differ by one position."""
-    places = torch.arange(small, dtype=torch.float32, device=like.device).view(1, 1, small)
-    # By the same kernel that enlarges the features: its indices are rounded.
-    sources = F.interpolate(places, size=large, mode="nearest").view(large).long()
-    counted = torch.ones(large, device=like.device)
-    return torch.zeros(small, device=like.device).scatter_add(0, sources, counted) / large
+    """Return the share of `large` positions that nearest neighbour fills from each of `small` positions."""
+    positions = torch.arange(small, dtype=torch.float32, device=like.device).view(1, 1, small)
+    # Counted with the kernel that enlarges the features, because its indices are rounded.
+    sources = F.interpolate(positions, size=large, mode="nearest").view(large).long()
+    counts = torch.ones(large, device=like.device)
+    return torch.zeros(small, device=like.device).scatter_add(0, sources, counts) / large
 
 
 def _least_side(steps: int) -> int:
-    """Smallest side that leaves a cascade one pixel."""
+    """Return the smallest side in pixels that leaves the last step of a cascade one pixel."""
     side = 1
     for kernel, stride in reversed(CASCADES[steps]):
         side = (side - 1) * stride + kernel
@@ -215,8 +167,6 @@ def _check_options(width: int, depths: tuple[int, ...], cascade: tuple[int, ...]
     check_positive("cgnet", width=width)
     check_depths("cgnet", depths)
     levels = len(depths) // 2
-    if len(cascade) != levels or not set(cascade) <= set(CASCADES):
-        raise ValueError(
-            f"cgnet: cascade is {list(cascade)}; depths has {levels} encoder levels, so it must hold {levels} times 2 "
-            "or 3"
-        )
+    valid = len(cascade) == levels and set(cascade) <= set(CASCADES)
+    requirement = f"depths has {levels} encoder levels, so it must hold {levels} times 2 or 3"
+    check_option("cgnet", "cascade", cascade, valid, requirement)

@@ -1,4 +1,8 @@
-"""DehazeFormer: a U-Net of window attention and depthwise convolutions with a normalisation that can be undone."""
+"""DehazeFormer (Song et al., IEEE TIP 2023): a U-Net of window attention and convolutions.
+
+Its normalisation over the whole image is undone after the attention, so that brightness is not lost. Ours is the
+authors' network with other names of weights; for inference, the bias per offset can be folded to a constant.
+"""
 
 import copy
 from collections.abc import Mapping
@@ -9,13 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Published
-from backbones._layers import check_depths, check_positive, initialise_xavier
-from backbones._selective_kernel import SelectiveKernel
+from backbones._layers import check_depths, check_option, check_positive, initialise_xavier
+from backbones._unet import SelectiveKernel, pixel_shuffle_up, unet_forward
+from backbones._window_attention import merge_windows, split_windows
 
 NORM_EPS = 1e-5
 META_WIDTH = 256
-"""Hidden width of the network that gives the bias of two pixels from their offset."""
-_BLOCK_PARTS = (
+"""Hidden width of the network that computes the bias of two pixels from their offset."""
+OFFICIAL_PARTS = (
     (r"attn\.QK", "query_key"),
     (r"attn\.V", "value"),
     (r"attn\.conv", "convolution"),
@@ -29,29 +34,28 @@ _BLOCK_PARTS = (
     (r"mlp\.mlp\.0", "expand"),
     (r"mlp\.mlp\.2", "contract"),
 )
-"""Names of the parts of a block: theirs, ours."""
+"""Names of the parts of a block: in the reference implementation, and here."""
 
 
 class DehazeFormer(Backbone):
-    """U-Net whose blocks mix pixels by windows of attention, by a convolution, or by both (figure 2).
+    """U-Net whose blocks mix pixels by attention within windows, by a convolution, or by both (paper, figure 2).
 
-    Two halvings. The last blocks of a stage have attention, as many as `attention` says. Skip connections are joined by
-    a selective kernel, and the decoder's features are added once more. Features are those before the output
-    convolution.
+    The size is halved twice. In each stage, the last blocks have attention. A selective kernel joins skip connections,
+    and the decoder's features are added once more. The features are those before the output convolution.
 
-    Options:
-        widths: channels of the five stages: two of the encoder, the middle, two of the decoder; the last equals the
-            first, and so do the second and the fourth.
+    Args:
+        widths: channels of the five stages: two of the encoder, the middle, two of the decoder; the decoder's mirror
+            the encoder's.
         depths: blocks of each stage.
         heads: attention heads of each stage.
         attention: share of the blocks of each stage that have attention.
         expansions: hidden channels of the feed-forward part of each stage, as a multiple of its width.
         window: side of the windows in pixels, even.
-        convolution: depthwise: one of 5x5 in each block; dense: two of 3x3 with a ReLU between them, which in blocks
-            without attention stand alone.
+        convolution: "depthwise" for one 5x5 convolution in each block; "dense" for two 3x3 convolutions with a ReLU
+            between them, which in blocks without attention are the whole mixing of pixels.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@article{song2023vision,
@@ -84,14 +88,13 @@ class DehazeFormer(Backbone):
         },
     }
     input_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
     published: ClassVar[Published | None] = Published(
         keys=(
             (r"patch_embed\.proj\.(\w+)", r"backbone.stem.\1"),
             *(
                 (rf"layer{stage + 1}\.blocks\.(\d+)\.{theirs}\.(\w+)", rf"backbone.stages.{stage}.\1.{ours}.\2")
                 for stage in range(5)
-                for theirs, ours in (*_BLOCK_PARTS, ("norm1", "norm"))
+                for theirs, ours in (*OFFICIAL_PARTS, ("norm1", "norm"))
             ),
             *((rf"patch_merge{at + 1}\.proj\.(\w+)", rf"backbone.downs.{at}.\1") for at in range(2)),
             *((rf"patch_split{2 - at}\.proj\.0\.(\w+)", rf"backbone.ups.{at}.0.\1") for at in range(2)),
@@ -118,102 +121,92 @@ class DehazeFormer(Backbone):
     ) -> None:
         super().__init__()
         _check_options(widths, depths, heads, attention, expansions, window)
+        gain, depthwise = (8 * sum(depths)) ** -0.25, convolution == "depthwise"
 
-        gain = (8 * sum(depths)) ** -0.25
-
-        def stage(index: int) -> nn.Sequential:
-            width, depth, hidden = widths[index], depths[index], int(widths[index] * expansions[index])
-            first = depth - attention[index] * depth  # blocks before it have none
+        def stage(width: int, depth: int, head_count: int, share: float, expansion: float) -> nn.Sequential:
+            first = depth - share * depth  # the first block with attention
             blocks = [
-                _Block(width, hidden, heads[index] if at >= first else 0, window, window // 2 * (at % 2), convolution)
-                for at in range(depth)
+                _Block(width, int(width * expansion), head_count if index >= first else 0, window, index % 2, depthwise)
+                for index in range(depth)
             ]
             for block in blocks:
                 block.initialise(gain)
             return nn.Sequential(*blocks)
 
-        self.stem = _reflecting(3, widths[0], 3)
-        self.stages = nn.ModuleList(map(stage, range(5)))
+        self.stem = nn.Conv2d(3, widths[0], 3, padding=1, padding_mode="reflect")
+        self.stages = nn.ModuleList(map(stage, widths, depths, heads, attention, expansions))
         self.downs = nn.ModuleList(nn.Conv2d(widths[at], widths[at + 1], 2, stride=2) for at in range(2))
         self.skips = nn.ModuleList(nn.Conv2d(widths[at], widths[at], 1) for at in range(2))
-        self.ups = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(widths[at + 1], 4 * widths[at], 1), nn.PixelShuffle(2)) for at in range(2)
-        )
+        self.ups = nn.ModuleList(pixel_shuffle_up(widths[at + 1], widths[at]) for at in range(2))
         self.fusions = nn.ModuleList(SelectiveKernel(widths[at]) for at in range(2))
 
         self.out_channels = widths[-1]
         self.multiple_of = 4
-        self.min_side = 4 * _smallest_coarse_side(window)
+        # At the coarsest level, reflection needs more pixels than it adds. The convolution adds 2; a shifted window,
+        # which lies half before the image, lacks 3/2 * window - side behind it.
+        self.min_side = 4 * max(3, 3 * window // 4 + 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features `B widths[-1] H W` of an image `B 3 H W` in [-1, 1]; H and W multiples of `multiple_of`."""
-        features = self.stem(image).contiguous(memory_format=torch.channels_last)
-        skipped: list[Tensor] = []
-        for level in range(2):
-            features = self.stages[level](features)
-            skipped.append(self.skips[level](features))
-            features = self.downs[level](features)
-        features = self.stages[2](features)
-        for level in (1, 0):
+        """Return features `B widths[-1] H W` of an image `B 3 H W` in [-1, 1]; H and W multiples of `multiple_of`."""
+
+        def join(level: int, features: Tensor, skipped: Tensor) -> Tensor:
             features = self.ups[level](features)
-            features = self.stages[4 - level](features + self.fusions[level](features, skipped[level]))
-        return features
+            return features + self.fusions[level](features, self.skips[level](skipped))
+
+        features = self.stem(image).contiguous(memory_format=torch.channels_last)
+        return unet_forward(features, self.stages, lambda level, features: self.downs[level](features), join)
 
 
 class _Block(nn.Module):
-    """Mixing of pixels, then of channels, each beside the identity; what attention normalised is undone behind it."""
+    """Mixing of pixels, then of channels, each added to its input; after attention, the normalisation is undone."""
 
-    def __init__(self, width: int, hidden: int, heads: int, window: int, shift: int, convolution: str) -> None:
+    def __init__(self, width: int, hidden: int, heads: int, window: int, shifted: int, depthwise: bool) -> None:
         super().__init__()
-        depthwise = convolution == "depthwise"
-        self.heads, self.window, self.shift = heads, window, shift
+        self.heads, self.window, self.shift = heads, window, window // 2 * shifted
         self.norm = _RescaleNorm(width) if heads else None
-        # Dense convolutions without attention stand alone: they mix the channels already.
+        # Dense convolutions without attention need no 1x1 convolutions around them: they mix the channels already.
         self.value = nn.Conv2d(width, width, 1) if heads or depthwise else nn.Identity()
         self.query_key = nn.Conv2d(width, 2 * width, 1) if heads else None
         self.offset_bias: nn.Module | None = _OffsetBias(window, heads) if heads else None
-        self.convolution = _reflecting(width, width, 5, groups=width) if depthwise else _two_dense(width)
+        self.convolution = _reflecting(width, 5, groups=width) if depthwise else _two_dense(width)
         self.project = nn.Conv2d(width, width, 1) if heads or depthwise else nn.Identity()
         self.expand = nn.Conv2d(width, hidden, 1)
         self.contract = nn.Conv2d(hidden, width, 1)
 
     def initialise(self, gain: float) -> None:
-        """Published initialisation; query and key without the gain, and the norm keeps its own."""
-        mixers = (self.value, self.convolution, self.project, self.expand, self.contract)
-        for conv in (module for mixer in mixers for module in mixer.modules() if isinstance(module, nn.Conv2d)):
-            initialise_xavier(conv, gain)
+        """Initialise as the authors do: query and key without the gain; the norm keeps its own initial values."""
+        for mixer in (self.value, self.convolution, self.project, self.expand, self.contract):
+            for module in mixer.modules():
+                if isinstance(module, nn.Conv2d):
+                    initialise_xavier(module, gain)
         if self.query_key is not None:
             initialise_xavier(self.query_key, 1.0)
 
     def forward(self, features: Tensor) -> Tensor:
-        if self.norm is None:
+        if self.norm is None or self.query_key is None:
             features = features + self.project(self.convolution(self.value(features)))
         else:
             normed, scale, shift = self.norm(features)
-            features = features + self._mixed(normed) * scale + shift
+            value = self.value(normed)
+            attended = self._attend(torch.cat((self.query_key(normed), value), dim=1))
+            features = features + self.project(self.convolution(value) + attended) * scale + shift
         return features + self.contract(F.relu(self.expand(features)))
 
-    def _mixed(self, features: Tensor) -> Tensor:
-        assert self.query_key is not None
-        value = self.value(features)
-        attended = self._attended(torch.cat((self.query_key(features), value), dim=1))
-        return self.project(self.convolution(value) + attended)
-
-    def _attended(self, query_key_value: Tensor) -> Tensor:
-        """Attention within windows of side `window`, the first of which begins `shift` before the image."""
+    def _attend(self, query_key_value: Tensor) -> Tensor:
+        """Return attention `B C H W` within windows, the first of which begins `shift` pixels before the image."""
         assert self.offset_bias is not None
         height, width = query_key_value.shape[2:]
         side, before = self.window, self.shift
         behind = [(-(size + before)) % side for size in (height, width)]
-        padded = F.pad(query_key_value, (before, behind[1], before, behind[0]), mode="reflect")
-        query, key, value = _windows(padded.permute(0, 2, 3, 1), side, self.heads)
+        padded = F.pad(query_key_value, (before, behind[1], before, behind[0]), mode="reflect").permute(0, 2, 3, 1)
+        query, key, value = (split_windows(tensor, side, self.heads) for tensor in padded.chunk(3, dim=-1))
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1) + self.offset_bias()
-        mixed = _image(scores.softmax(dim=-1) @ value, side)
+        mixed = merge_windows(scores.softmax(dim=-1) @ value, side)
         return mixed[:, before : before + height, before : before + width].permute(0, 3, 1, 2)
 
 
 class _RescaleNorm(nn.Module):
-    """Layer norm over a whole image, and what puts its deviation and mean back later (RescaleNorm; equations 3, 4)."""
+    """Layer norm over a whole image, and the scale and shift that undo it later (RescaleNorm; equations 3 and 4)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -221,12 +214,13 @@ class _RescaleNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.scale = nn.Conv2d(1, channels, 1)
         self.shift = nn.Conv2d(1, channels, 1)
-        # As at first nothing was normalised: the scale is the deviation's own, the shift zero.
+        # At first the block works as without normalisation: the scale is near 1, the shift near 0.
         for convolution, start in ((self.scale, 1.0), (self.shift, 0.0)):
             nn.init.trunc_normal_(convolution.weight, std=0.02)
             nn.init.constant_(convolution.bias, start)  # pyright: ignore[reportArgumentType]  # it has a bias
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return normalised features `B C H W`, scale `B C 1 1` and shift `B C 1 1`."""
         mean = features.mean((1, 2, 3), keepdim=True)
         deviation = ((features - mean).square().mean((1, 2, 3), keepdim=True) + NORM_EPS).sqrt()
         normed = torch.addcmul(self.bias, (features - mean) / deviation, self.weight)
@@ -234,7 +228,7 @@ class _RescaleNorm(nn.Module):
 
 
 class _OffsetBias(nn.Module):
-    """What is added to the score of two pixels of a window, from their offset: `heads window^2 window^2`."""
+    """Bias on the score of two pixels of a window, computed from their offset: `heads window^2 window^2`."""
 
     offsets: Tensor
 
@@ -251,7 +245,7 @@ class _OffsetBias(nn.Module):
         return self.output(F.relu(self.hidden(self.offsets))).permute(2, 0, 1)
 
     def folded(self) -> nn.Module:
-        """As the constant it is without training."""
+        """Return a module that holds the bias, which is constant after training."""
         return _Constant(self.forward().detach().contiguous())
 
 
@@ -266,34 +260,12 @@ class _Constant(nn.Module):
         return self.value
 
 
-def _reflecting(inputs: int, outputs: int, kernel_size: int, groups: int = 1) -> nn.Conv2d:
-    padding = kernel_size // 2
-    return nn.Conv2d(inputs, outputs, kernel_size, padding=padding, groups=groups, padding_mode="reflect")
+def _reflecting(width: int, kernel_size: int, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(width, width, kernel_size, padding=kernel_size // 2, groups=groups, padding_mode="reflect")
 
 
 def _two_dense(width: int) -> nn.Sequential:
-    return nn.Sequential(_reflecting(width, width, 3), nn.ReLU(inplace=True), _reflecting(width, width, 3))
-
-
-def _smallest_coarse_side(window: int) -> int:
-    """Side in pixels the coarsest level needs, as reflection wants more pixels than it adds.
-
-    The convolution adds 2. A shifted window of which half lies before the image lacks 3/2 window - side behind it.
-    """
-    return max(3, 3 * window // 4 + 1)
-
-
-def _windows(features: Tensor, side: int, heads: int) -> tuple[Tensor, ...]:
-    """`B H W 3C` as query, key and value, each `B rows columns heads side^2 C/heads`."""
-    batch, height, width, channels = features.shape
-    cut = features.reshape(batch, height // side, side, width // side, side, 3, heads, channels // (3 * heads))
-    return tuple(cut.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).unbind(0))
-
-
-def _image(windows: Tensor, side: int) -> Tensor:
-    """`B rows columns heads side^2 C/heads` as `B H W C`."""
-    cut = windows.unflatten(4, (side, side)).permute(0, 1, 4, 2, 5, 3, 6)
-    return cut.flatten(5).flatten(3, 4).flatten(1, 2)
+    return nn.Sequential(_reflecting(width, 3), nn.ReLU(inplace=True), _reflecting(width, 3))
 
 
 def _check_options(
@@ -308,13 +280,11 @@ def _check_options(
     check_depths("dehazeformer", depths)
     lists = {"widths": widths, "depths": depths, "heads": heads, "attention": attention, "expansions": expansions}
     for name, values in lists.items():
-        if len(values) != 5 or min(values) < (0 if name == "attention" else 1):
-            raise ValueError(f"dehazeformer: {name} is {list(values)}; it must hold five values, one for each stage")
-    if widths[0] != widths[4] or widths[1] != widths[3]:
-        raise ValueError(f"dehazeformer: widths is {list(widths)}; the decoder's must mirror the encoder's")
-    if any(width % count for width, count in zip(widths, heads, strict=True)):
-        raise ValueError(f"dehazeformer: heads is {list(heads)}; each must divide its stage's width, {list(widths)}")
-    if max(attention) > 1:
-        raise ValueError(f"dehazeformer: attention is {list(attention)}; shares are at most 1")
-    if window % 2:
-        raise ValueError(f"dehazeformer: window is {window}; it must be even, as blocks shift by half of it")
+        valid = len(values) == 5 and min(values) >= (0 if name == "attention" else 1)
+        check_option("dehazeformer", name, values, valid, "it must hold five values, one for each stage")
+    mirrored = widths[0] == widths[4] and widths[1] == widths[3]
+    divided = all(width % count == 0 for width, count in zip(widths, heads, strict=True))
+    check_option("dehazeformer", "widths", widths, mirrored, "the decoder's must mirror the encoder's")
+    check_option("dehazeformer", "heads", heads, divided, f"each must divide its stage's width, {list(widths)}")
+    check_option("dehazeformer", "attention", attention, max(attention) <= 1, "shares are at most 1")
+    check_option("dehazeformer", "window", window, window % 2 == 0, "it must be even, as blocks shift by half of it")

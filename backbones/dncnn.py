@@ -1,4 +1,8 @@
-"""DnCNN: one plain stack of 3x3 convolutions at full resolution, with batch normalisation."""
+"""DnCNN (Zhang et al., IEEE TIP 2017): one plain stack of 3x3 convolutions at full resolution.
+
+The network predicts the residual, with batch normalisation in every layer but the first and the last. Unlike the
+authors' code, our head adds the prediction instead of subtracting it, and initial weights are those of the paper (He).
+"""
 
 import re
 from collections.abc import Collection, Mapping
@@ -8,17 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Published, Renames
-from backbones._conv_norm import ConvNorm, start_as_he
-from backbones._layers import check_positive
+from backbones._layers import ConvNorm, check_option, check_positive, initialise_he
 
 NORM_EPS = 1e-4
 NORM_MOMENTUM = 0.9
 
 
 def _renames(official: Collection[str]) -> Renames:
-    """The official names number convolutions, normalisations and ReLUs alike; the last convolution is the head's."""
-    found = [re.fullmatch(r"model\.(\d+)\.weight", key) for key in official]
-    numbers = sorted(int(match[1]) for match in found if match)
+    """Return the rules of renaming: official names number all layers alike; the last convolution is the head's."""
+    matches = [re.fullmatch(r"model\.(\d+)\.weight", key) for key in official]
+    numbers = sorted(int(match[1]) for match in matches if match)
     norms = [number for number in numbers if f"model.{number}.running_mean" in official]
     convs = [number for number in numbers if number not in norms]
     names = {convs[-1]: "head.conv"} if convs else {}
@@ -33,17 +36,17 @@ def _renames(official: Collection[str]) -> Renames:
 class DnCNN(Backbone):
     """Stack of convolution, batch normalisation and ReLU (paper, section 3 and figure 1).
 
-    The first convolution has no normalisation. Features are those before the last convolution, `width` channels: with
-    head `residual` the network is the paper's. Memory for one image grows with `width` at full resolution alone.
+    The first convolution has no normalisation. The features are those before the last convolution, `width` channels:
+    with head `residual` the network is the paper's. Memory grows with `width` at full resolution, not with `depth`.
 
-    Options:
+    Args:
         width: channels.
-        depth: convolutions as the paper counts them, the head's, which is the last, among them.
-        norm: normalise by batch statistics; "none" is the form in which the authors release trained networks, with
+        depth: convolutions as the paper counts them, including the last one, which is the head's.
+        norm: "batch" for batch normalisation; "none" for the form in which the authors release trained networks, with
             the normalisation merged into the convolutions.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@article{zhang2017beyond,
@@ -68,7 +71,6 @@ class DnCNN(Backbone):
         "small": {"width": 64, "depth": 17, "norm": "batch"},
         "tiny": {"width": 32, "depth": 9, "norm": "batch"},
     }
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
     published: ClassVar[Published | None] = Published(
         keys=_renames, head={"name": "residual", "padding": "zeros"}, head_scale=-1.0
     )
@@ -76,21 +78,21 @@ class DnCNN(Backbone):
     def __init__(self, width: int = 64, depth: int = 17, norm: Literal["batch", "none"] = "batch") -> None:
         super().__init__()
         check_positive("dncnn", width=width)
-        if depth < 2:
-            raise ValueError(f"dncnn: depth is {depth}; it must be at least 2 (the first convolution and the head's)")
+        requirement = "it must be at least 2 (the first convolution and the head's)"
+        check_option("dncnn", "depth", depth, depth >= 2, requirement)
         self.layers = nn.ModuleList([_conv(3, width)])
         self.layers.extend(_layer(width, norm) for _ in range(depth - 2))
-        start_as_he(self)
+        initialise_he(self)
 
         self.out_channels = width
-        # Batch statistics of a single pixel do not exist.
+        # Batch statistics need more than one pixel.
         self.min_side = 2 if norm == "batch" else 1
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features `B width H W` of an image `B 3 H W` in [0, 1]."""
+        """Return features `B width H W` of an image `B 3 H W` in [0, 1]."""
         features = image
         for layer in self.layers:
-            # In place: at full resolution the stack's memory is what limits the size of an image.
+            # In place, because memory at full resolution limits the size of an image.
             features = F.relu(layer(features), inplace=True)
         return features
 

@@ -1,4 +1,8 @@
-"""ErasE-UNet: a coarse U-Net that restores at three sizes, and a second U-Net with attention that refines its image."""
+"""ErasE-UNet, after EraseNet (Liu et al., IEEE TIP 2020): a coarse U-Net, and a second one that refines its image.
+
+The coarse network restores at three sizes; the refining one has attention over channels, places and all pixels. Written
+from the description of a contest solution: no authors' code, no published weights.
+"""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -9,37 +13,39 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Features
-from backbones._conv_norm import start_as_he
-from backbones._layers import check_positive
+from backbones._layers import check_max_width, check_option, check_positive, initialise_he, initialise_zero
+from backbones._unet import level_channels
 
 COARSE_SCALES = 3
-"""Sizes at which the coarse network restores: full, 1/2 and 1/4."""
+"""Number of sizes at which the coarse network restores: full, 1/2 and 1/4."""
 SPATIAL_KERNEL = 7
+"""Side in pixels of the convolution of spatial attention."""
 SQUEEZE = 4
-"""By how much channel attention narrows its channels."""
+"""Factor by which channel attention narrows its channels."""
 
 
 class EraseUNet(Backbone):
-    """Two U-Nets, coarse to fine: the second sees the degraded image and what the first made of it.
+    """Two U-Nets, coarse to fine: the second sees the degraded image and the image that the first restored.
 
-    The coarse one adds a correction to the image at full size and, in training, at 1/4 and 1/2. The refining one
-    weights its residual branches by channel and by place, and at its coarsest level relates every pixel to all others.
-    Levels double in channels and halve in size; skip connections are added. In training the coarse images at 1/4, 1/2
-    and full size, in this order, come with the features as auxiliary images. Features are those before the output
+    The coarse network adds a correction to the image at full size and, in training, at 1/4 and 1/2. The refining
+    network weights its residual branches by channel and by place; at its coarsest level every pixel attends to the
+    whole image. Levels double in channels and halve in size; skip connections are added. In training, the coarse images
+    at 1/4, 1/2 and full size, in this order, are returned as auxiliary images. The features are those before the output
     convolution of the refining network, `width` channels.
 
-    Options:
+    Args:
         width: channels of both networks at full resolution.
         levels: how often the size is halved, at least 2.
         max_width: upper limit on the channels of a level; None for none.
         depth: residual blocks per stage.
-        attention: what weights the residual branches of the refining network: channels, places, both (mixed) or none.
-        non_local: whether its coarsest level has self-attention.
-        pool: side of the squares of pixels that self-attention averages before it looks at them, at the coarsest level:
-            every pixel asks, only the squares answer, so cost falls by the square of this.
+        attention: weights of the residual branches of the refining network: per channel, per place, both (mixed) or
+            none.
+        non_local: whether the coarsest level of the refining network has self-attention.
+        pool: side in pixels of the squares that self-attention averages for keys and values; queries stay per pixel.
+            The cost falls with the square of it.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@article{liu2020erasenet,
@@ -60,7 +66,6 @@ class EraseUNet(Backbone):
         "small": {"width": 16, "levels": 4, "max_width": 112},
         "tiny": {"width": 6, "levels": 2, "max_width": 24},
     }
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
 
     def __init__(
         self,
@@ -74,38 +79,37 @@ class EraseUNet(Backbone):
     ) -> None:
         super().__init__()
         _check_options(width, levels, max_width, depth, pool)
-        channels = [min(width << level, max_width or width << level) for level in range(levels + 1)]
+        channels = level_channels(width, levels, max_width)
 
         self.coarse = _UNet(3, channels, depth, "none", nn.Identity())
         self.outputs = nn.ModuleList(nn.Conv2d(size, 3, 3, padding=1) for size in channels[:COARSE_SCALES])
         middle = _NonLocal(channels[-1], pool) if non_local else nn.Identity()
         self.refinement = _UNet(6, channels, depth, attention, middle)
-        start_as_he(self)
+        initialise_he(self)
         for module in self.modules():
             if isinstance(module, _Block | _NonLocal):
-                _zero(module.last)  # a fresh branch adds nothing, however many there are
-        self.outputs.apply(_zero)  # the first coarse image is the degraded one
+                initialise_zero(module.last)  # a new branch adds nothing
+        initialise_zero(self.outputs)  # the first coarse image is the degraded one
 
         self.out_channels = width
-        self.multiple_of = 2**levels
-        self.min_side = self.multiple_of
+        self.multiple_of = self.min_side = 2**levels
 
     def forward(self, image: Tensor) -> Tensor | Features:
-        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        """Return features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
         decoded = self.coarse(image)
         coarse = image + self.outputs[0](decoded[0])
         features = self.refinement(torch.cat((image, coarse), dim=1))[0]
         if not self.training:
             return features
-        smaller = [self._restore_smaller(image, decoded[scale], scale) for scale in range(1, COARSE_SCALES)]
+        smaller = [
+            image[..., :: 2**level, :: 2**level] + self.outputs[level](decoded[level])
+            for level in range(1, COARSE_SCALES)
+        ]
         return Features(features, (*reversed(smaller), coarse))
-
-    def _restore_smaller(self, image: Tensor, features: Tensor, scale: int) -> Tensor:
-        return image[..., :: 2**scale, :: 2**scale] + self.outputs[scale](features)
 
 
 class _UNet(nn.Module):
-    """Encoder and decoder of residual blocks; gives the features of every stage of the decoder, the finest first."""
+    """Encoder and decoder of residual blocks; returns the features of every stage of the decoder, finest first."""
 
     def __init__(self, in_channels: int, channels: list[int], depth: int, attention: str, middle: nn.Module) -> None:
         super().__init__()
@@ -132,7 +136,7 @@ class _UNet(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions and what weights their result, beside the identity."""
+    """Two 3x3 convolutions, attention on their result, and a skip connection."""
 
     def __init__(self, channels: int, attention: str) -> None:
         super().__init__()
@@ -149,7 +153,7 @@ class _Block(nn.Module):
 
 
 class _ChannelAttention(nn.Module):
-    """Every channel times a weight in (0, 1), from the means of all channels over the image."""
+    """Scale every channel by a weight in (0, 1), computed from the means of all channels over the image."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -163,19 +167,19 @@ class _ChannelAttention(nn.Module):
 
 
 class _SpatialAttention(nn.Module):
-    """Every pixel times a weight in (0, 1), from the mean and the largest of the channels around it."""
+    """Scale every pixel by a weight in (0, 1), computed from mean and maximum of the channels around it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(2, 1, SPATIAL_KERNEL, padding=SPATIAL_KERNEL // 2)
 
     def forward(self, features: Tensor) -> Tensor:
-        seen = torch.cat((features.mean(1, keepdim=True), features.amax(1, keepdim=True)), dim=1)
-        return features * torch.sigmoid(self.conv(seen))
+        pooled = torch.cat((features.mean(1, keepdim=True), features.amax(1, keepdim=True)), dim=1)
+        return features * torch.sigmoid(self.conv(pooled))
 
 
 class _NonLocal(nn.Module):
-    """Self-attention of every pixel to the means of squares of pixels, beside the identity."""
+    """Self-attention of every pixel to the means of squares of pixels, with a skip connection."""
 
     def __init__(self, channels: int, pool: int) -> None:
         super().__init__()
@@ -188,29 +192,20 @@ class _NonLocal(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         height, width = features.shape[-2:]
-        # The last row and column are repeated, so that the squares at the border are whole.
-        whole = F.pad(features, (0, -width % self.pool, 0, -height % self.pool), mode="replicate")
-        squares = F.avg_pool2d(whole, self.pool)
+        # The last row and column are repeated, so that the squares at the border are complete.
+        padded = F.pad(features, (0, -width % self.pool, 0, -height % self.pool), mode="replicate")
+        squares = F.avg_pool2d(padded, self.pool)
         query, key, value = (
-            _in_sequence(part) for part in (self.query(features), self.key(squares), self.value(squares))
+            # `B C H W` as one head of attention, `B 1 HW C`.
+            tensor.flatten(2).transpose(1, 2).unsqueeze(1)
+            for tensor in (self.query(features), self.key(squares), self.value(squares))
         )
         attended = F.scaled_dot_product_attention(query, key, value)
         return features + self.last(attended.squeeze(1).transpose(1, 2).unflatten(2, (height, width)))
 
 
-def _zero(module: nn.Module) -> None:
-    for parameter in module.parameters():
-        nn.init.zeros_(parameter)
-
-
-def _in_sequence(features: Tensor) -> Tensor:
-    """Features `B C H W` as one head of attention, `B 1 HW C`."""
-    return features.flatten(2).transpose(1, 2).unsqueeze(1)
-
-
 def _check_options(width: int, levels: int, max_width: int | None, depth: int, pool: int) -> None:
     check_positive("erase_unet", width=width, depth=depth, pool=pool)
-    if levels < COARSE_SCALES - 1:
-        raise ValueError(f"erase_unet: levels is {levels}; it must be at least {COARSE_SCALES - 1}")
-    if max_width is not None and max_width < width:
-        raise ValueError(f"erase_unet: max_width is {max_width}; it must be at least width ({width}), or null")
+    valid = levels >= COARSE_SCALES - 1
+    check_option("erase_unet", "levels", levels, valid, f"it must be at least {COARSE_SCALES - 1}")
+    check_max_width("erase_unet", max_width, width)

@@ -1,4 +1,8 @@
-"""gUNet: a U-Net of gated depthwise convolutions, with the options of the "improved gUNet" for retouching."""
+"""gUNet (Song et al., 2022): a U-Net of gated depthwise convolutions.
+
+Each block multiplies the values of a depthwise convolution by a gate. Beyond the authors' code, options add a limit on
+the channels and smaller images as further inputs, after the description of an "improved gUNet" for face retouching.
+"""
 
 import copy
 from collections.abc import Mapping
@@ -12,8 +16,15 @@ from torch import Tensor, nn
 from backbones import Backbone, Published
 from backbones._depthwise import DepthwiseConv2d
 from backbones._folding import affine_before, has_affine, split_affine
-from backbones._layers import ChannelLayerNorm, check_depths, check_positive, initialise_xavier
-from backbones._selective_kernel import SelectiveKernel
+from backbones._layers import (
+    ChannelLayerNorm,
+    check_depths,
+    check_max_width,
+    check_option,
+    check_positive,
+    initialise_xavier,
+)
+from backbones._unet import SelectiveKernel, level_channels, pixel_shuffle_up, unet_forward
 
 NORM_EPS = 1e-5
 
@@ -21,21 +32,21 @@ NORM_EPS = 1e-5
 class GUNet(Backbone):
     """U-Net whose blocks are one normalisation, a depthwise convolution and a gate (paper, section 3).
 
-    Features are those before the output convolution, `width` channels.
+    The features are those before the output convolution, `width` channels.
 
-    Options:
+    Args:
         width: channels at full resolution; doubled at every level.
         depths: blocks per stage: encoder levels, middle, decoder levels; its odd length sets the number of levels.
         max_width: upper limit on the channels of a level; None for none.
-        input_scales: how many sizes of the image enter the encoder: 1 (full), 2 (and 1/2), 3 (and 1/4).
+        input_scales: number of image sizes that enter the encoder: 1 (full), 2 (and 1/2), 3 (and 1/4).
         fusion: how the decoder joins its features with the skip connection.
-        gate: what the gate goes through before it multiplies the values; "none" leaves the gate out.
-        norm: what normalises the input of a block.
+        gate: activation of the gate that multiplies the values; "none" leaves the gate out.
+        norm: normalisation of the input of a block.
         kernel_size: side of the depthwise convolutions, odd.
         padding: how the depthwise convolutions pad.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@article{song2022rethinking,
@@ -61,7 +72,6 @@ class GUNet(Backbone):
         "tiny": {"width": 8, "depths": (1, 1, 1, 1, 1, 1, 1, 1, 1), "max_width": 44, "input_scales": 3},
     }
     input_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
     published: ClassVar[Published | None] = Published(
         keys=(
             (r"inconv\.proj\.(\w+)", r"backbone.stem.\1"),
@@ -94,11 +104,9 @@ class GUNet(Backbone):
         padding: Literal["reflect", "zeros"] = "reflect",
     ) -> None:
         super().__init__()
-        check_positive("gunet", width=width)
-        check_depths("gunet", depths)
         levels = len(depths) // 2
-        _check_options(width, max_width, levels, input_scales, kernel_size)
-        channels = [min(width << level, max_width or width << level) for level in range(levels + 1)]
+        _check_options(width, depths, max_width, input_scales, kernel_size)
+        channels = level_channels(width, levels, max_width)
         gain = (8 * sum(depths)) ** -0.25
 
         self.stem = nn.Conv2d(3, width, 3, padding=1, padding_mode="reflect")
@@ -111,38 +119,31 @@ class GUNet(Backbone):
         )
         self.skips = nn.ModuleList(nn.Conv2d(size, size, 1) for size in channels[:-1])
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(channels))
-        self.ups = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2)) for fine, coarse in pairwise(channels)
-        )
+        self.ups = nn.ModuleList(pixel_shuffle_up(coarse, fine) for fine, coarse in pairwise(channels))
         self.fusions = nn.ModuleList(_fusion(fusion, size) for size in channels[:-1])
 
         self.out_channels = width
         self.multiple_of = 2**levels
-        self.min_side = self.multiple_of * _smallest_coarse_side(kernel_size, padding)
+        # The coarsest level: reflection needs more pixels than it adds, batch statistics more than one.
+        self.min_side = self.multiple_of * (max(2, kernel_size // 2 + 1) if padding == "reflect" else 2)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features `B width H W` of an image `B 3 H W` in [-1, 1]; H and W multiples of `multiple_of`."""
-        levels = len(self.downs)
-        features = self.stem(image)
-        skipped: list[Tensor] = []
-        for level in range(levels):
-            features = self.stages[level](features)
-            skipped.append(self.skips[level](features))
-            features = self._add_scaled_image(self.downs[level](features), image, level + 1)
-        features = self.stages[levels](features)
-        for level in reversed(range(levels)):
-            features = self.fusions[level](self.ups[level](features), skipped[level])
-            features = self.stages[2 * levels - level](features)
-        return features
+        """Return features `B width H W` of an image `B 3 H W` in [-1, 1]; H and W multiples of `multiple_of`."""
 
-    def _add_scaled_image(self, features: Tensor, image: Tensor, level: int) -> Tensor:
-        if level > len(self.scale_stems):
+        def down(level: int, features: Tensor) -> Tensor:
+            features = self.downs[level](features)
+            if level < len(self.scale_stems):
+                features = features + self.scale_stems[level](F.avg_pool2d(image, 2 << level))
             return features
-        return features + self.scale_stems[level - 1](F.avg_pool2d(image, 2**level))
+
+        def join(level: int, features: Tensor, skipped: Tensor) -> Tensor:
+            return self.fusions[level](self.ups[level](features), self.skips[level](skipped))
+
+        return unet_forward(self.stem(image), self.stages, down, join)
 
 
 class _Block(nn.Module):
-    """Residual gated block: x + project(depthwise(value(norm x)) * gate(norm x))."""
+    """Residual gated block: x + project(depthwise(value(norm(x))) * gate(norm(x)))."""
 
     def __init__(
         self, channels: int, gate: str, norm: str, kernel_size: int, padding: Literal["reflect", "zeros"], gain: float
@@ -167,9 +168,9 @@ class _Block(nn.Module):
         return features + self.project(values)
 
     def folded(self) -> nn.Module:
-        """The same block, with scale and shift of the normalisation in the 1x1 convolutions of values and gate.
+        """Return a block with scale and shift of the normalisation in the 1x1 convolutions of values and gate.
 
-        Exact at the border: both see one pixel, and only what they give is padded.
+        It is exact at the border: both convolutions see one pixel, and only their output is padded.
         """
         if not has_affine(self.norm):
             return self
@@ -177,8 +178,8 @@ class _Block(nn.Module):
         block.norm, scale, shift = split_affine(self.norm)
         block.value = affine_before(self.value, scale, shift)
         if self.gate is not None:
-            # Not one convolution for both: cutting its result in two costs more than it saves, above all in
-            # channels_last, where the halves of a pixel lie apart.
+            # Values and gate stay two convolutions: splitting the result of one costs more than it saves, above all in
+            # channels_last, where the two halves of a pixel are far apart.
             block.gate = nn.Sequential(affine_before(self.gate[0], scale, shift), self.gate[1])
         return block
 
@@ -212,16 +213,14 @@ def _gate(name: str, channels: int) -> nn.Sequential | None:
     return nn.Sequential(nn.Conv2d(channels, channels, 1), activation)
 
 
-def _smallest_coarse_side(kernel_size: int, padding: str) -> int:
-    """Side the coarsest level needs: reflection wants more pixels than it adds, batch statistics more than one."""
-    return max(2, kernel_size // 2 + 1) if padding == "reflect" else 2
-
-
-def _check_options(width: int, max_width: int | None, levels: int, input_scales: int, kernel_size: int) -> None:
-    if max_width is not None and max_width < width:
-        raise ValueError(f"gunet: max_width is {max_width}; it must be at least width ({width}), or null")
-    most_scales = min(3, levels + 1)
-    if not 1 <= input_scales <= most_scales:
-        raise ValueError(f"gunet: input_scales is {input_scales}; depths allow 1 to {most_scales}")
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"gunet: kernel_size is {kernel_size}; it must be odd and at least 1")
+def _check_options(
+    width: int, depths: tuple[int, ...], max_width: int | None, input_scales: int, kernel_size: int
+) -> None:
+    check_positive("gunet", width=width)
+    check_depths("gunet", depths)
+    check_max_width("gunet", max_width, width)
+    most_scales = min(3, len(depths) // 2 + 1)
+    valid = 1 <= input_scales <= most_scales
+    check_option("gunet", "input_scales", input_scales, valid, f"depths allow 1 to {most_scales}")
+    valid = kernel_size >= 1 and kernel_size % 2 == 1
+    check_option("gunet", "kernel_size", kernel_size, valid, "it must be odd and at least 1")

@@ -1,27 +1,32 @@
-"""HINet: two U-Nets one after the other; half of the channels are instance-normalised."""
+"""HINet (Chen et al., CVPRW 2021): two U-Nets in sequence, with half of the channels instance-normalised.
+
+The second network sees the image and the features of the first, weighted by a supervised attention module. Ours is the
+authors' network with other names of weights.
+"""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Features, Published, Renames
-from backbones._layers import check_positive
+from backbones._layers import check_option, check_positive
+from backbones._unet import level_channels
 
 SLOPE = 0.2
-"""Of the leaky ReLU."""
+"""Slope of the leaky ReLU for negative values."""
 
 
 def _renames(official: Collection[str]) -> Renames:
-    """The official decoders count from the coarsest level, ours from the finest; networks and levels count from 0."""
+    """Return the rules of renaming: official decoders count from the coarsest level, ours from the finest."""
     levels = sum(re.fullmatch(r"skip_conv_1\.\d+\.weight", key) is not None for key in official)
-    found: list[tuple[str, str]] = []
+    renames: list[tuple[str, str]] = []
     for net in range(2):
         ours = f"backbone.networks.{net}"
-        found += [
+        renames += [
             (rf"conv_0{net + 1}\.(\w+)", rf"backbone.stems.{net}.\1"),
             (rf"down_path_{net + 1}\.(\d+)\.downsample\.(\w+)", rf"{ours}.downs.\1.\2"),
             (rf"down_path_{net + 1}\.(\d+)\.csff_enc\.(\w+)", r"backbone.from_encoder.\1.\2"),
@@ -30,13 +35,13 @@ def _renames(official: Collection[str]) -> Renames:
         ]
         for theirs in range(levels):
             level = levels - 1 - theirs
-            found += [
+            renames += [
                 (rf"up_path_{net + 1}\.{theirs}\.up\.(\w+)", rf"{ours}.ups.{level}.\1"),
                 (rf"up_path_{net + 1}\.{theirs}\.conv_block\.(\w+)\.(\w+)", rf"{ours}.decoder.{level}.\1.\2"),
                 (rf"skip_conv_{net + 1}\.{theirs}\.(\w+)", rf"{ours}.skips.{level}.\1"),
             ]
     return (
-        *found,
+        *renames,
         (r"sam12\.conv1\.(\w+)", r"backbone.supervised.project.\1"),
         (r"sam12\.conv2\.(\w+)", r"backbone.supervised.output.\1"),
         (r"sam12\.conv3\.(\w+)", r"backbone.supervised.gate.\1"),
@@ -46,19 +51,19 @@ def _renames(official: Collection[str]) -> Renames:
 
 
 class HINet(Backbone):
-    """Two U-Nets of residual blocks, the second of which sees the features and the image of the first (figure 2).
+    """Two U-Nets of residual blocks; the second sees the features and the image of the first (paper, figure 2).
 
-    Levels double in channels and halve in size. In training the image that the first network restores comes with the
-    features as auxiliary image. Features are those before the output convolution, `width` channels.
+    Levels double in channels and halve in size. In training, the image that the first network restores is returned as
+    auxiliary image. The features are those before the output convolution, `width` channels.
 
-    Options:
+    Args:
         width: channels at full resolution, even.
         depth: levels of each U-Net.
         normalised: first and last level, from 0 at full resolution, whose encoder blocks instance-normalise half of
-            their channels; with the second below the first none does.
+            their channels; no level does if the last is below the first.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@inproceedings{chen2021hinet,
@@ -80,17 +85,14 @@ class HINet(Backbone):
         "small": {"width": 16, "depth": 4},
         "tiny": {"width": 6, "depth": 3},
     }
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
     published: ClassVar[Published | None] = Published(keys=_renames, head={"name": "residual", "padding": "zeros"})
 
     def __init__(self, width: int = 64, depth: int = 5, normalised: tuple[int, int] = (0, 4)) -> None:
         super().__init__()
         check_positive("hinet", width=width, depth=depth)
-        if width % 2:
-            raise ValueError(f"hinet: width is {width}; it must be even, as half of it is normalised")
-        if depth < 2:
-            raise ValueError(f"hinet: depth is {depth}; a U-Net has at least 2 levels")
-        channels = [width << level for level in range(depth)]
+        check_option("hinet", "width", width, width % 2 == 0, "it must be even, as half of it is normalised")
+        check_option("hinet", "depth", depth, depth >= 2, "a U-Net has at least 2 levels")
+        channels = level_channels(width, depth - 1)
 
         self.stems = nn.ModuleList(nn.Conv2d(3, width, 3, padding=1) for _ in range(2))
         self.networks = nn.ModuleList(_UNet(channels, normalised) for _ in range(2))
@@ -101,10 +103,10 @@ class HINet(Backbone):
 
         self.out_channels = width
         self.multiple_of = 2 ** (depth - 1)
-        self.min_side = 2 * self.multiple_of  # a single pixel has no statistics
+        self.min_side = 2 * self.multiple_of  # statistics need more than one pixel
 
     def forward(self, image: Tensor) -> Tensor | Features:
-        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        """Return features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
         encoded, decoded = self.networks[0](self.stems[0](image), None)
         features, restored = self.supervised(decoded[0], image)
         passed = [
@@ -119,7 +121,7 @@ class HINet(Backbone):
 
 
 class _UNet(nn.Module):
-    """One of the two networks; levels are listed from the finest."""
+    """One of the two networks; its layers are listed from the finest level."""
 
     def __init__(self, channels: Sequence[int], normalised: tuple[int, int]) -> None:
         super().__init__()
@@ -134,7 +136,12 @@ class _UNet(nn.Module):
         self.decoder = nn.ModuleList(_Block(2 * size, size, is_normalised=False) for size in finer)
 
     def forward(self, features: Tensor, passed: Sequence[Tensor] | None) -> tuple[list[Tensor], list[Tensor]]:
-        """Features of encoder and decoder at all levels but the coarsest; `passed`: of the network before, added."""
+        """Return the features of encoder and decoder at all levels but the coarsest, finest first.
+
+        Args:
+            features: input at full resolution, `B C H W`.
+            passed: features of the first network, added to those of the encoder at each level; None in the first one.
+        """
         levels = len(self.downs)
         encoded: list[Tensor] = []
         for level in range(levels):
@@ -171,7 +178,7 @@ class _Block(nn.Module):
 
 
 class _Supervised(nn.Module):
-    """The first network's image, and its features as far as that image wants them (supervised attention module)."""
+    """Supervised attention module: the first network's image, and its features gated by that image."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,34 +1,39 @@
-"""MIMO-UNet: one U-Net that takes the image at three sizes and, in training, restores it at three sizes."""
+"""MIMO-UNet (Cho et al., ICCV 2021): one U-Net with the image at three sizes as input and, in training, as output.
+
+Smaller images enter the encoder through feature attention, and skip connections fuse all levels. Written from the
+paper, not from the authors' code; their weights fit after renaming.
+"""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Features, Published
-from backbones._layers import check_positive
+from backbones._layers import check_option, check_positive
+from backbones._unet import level_channels
 
 LEVELS = 3
-"""Sizes of the image: full, 1/2 and 1/4."""
+"""Number of image sizes: full, 1/2 and 1/4."""
 
 
 class MimoUNet(Backbone):
     """U-Net of residual blocks with an image at every level, in both directions (paper, section 3 and figure 3).
 
     Levels double in channels and halve in size. The smaller images enter the encoder through feature attention; each
-    skip connection but the coarsest is a fusion of all levels of the encoder. In training the images restored at 1/4
-    and 1/2, in this order, come with the features as auxiliary images. Features are those before the output
-    convolution of the full size, `width` channels.
+    skip connection but the coarsest is a fusion of all levels of the encoder. In training, the images restored at 1/4
+    and 1/2, in this order, are returned as auxiliary images. The features are those before the output convolution of
+    the full size, `width` channels.
 
-    Options:
+    Args:
         width: channels at full resolution, even.
         depth: residual blocks per stage, in the encoder and again in the decoder.
-        dropout: share of the channels of a fused skip connection that is zeroed in training.
+        dropout: share of the channels of a fused skip connection that is set to zero in training.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@inproceedings{cho2021rethinking,
@@ -49,9 +54,8 @@ class MimoUNet(Backbone):
         "small": {"width": 16, "depth": 8},
         "tiny": {"width": 6, "depth": 2},
     }
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
-    # The official names of the decoder, and of what sees a smaller image, count from the coarsest level; ours from the
-    # finest.
+    # Official names of the decoder, and of layers that see a smaller image, count from the coarsest level; ours count
+    # from the finest.
     published: ClassVar[Published | None] = Published(
         keys=(
             (r"feat_extract\.0\.main\.(0\..+)", r"backbone.stem.\1"),
@@ -62,12 +66,14 @@ class MimoUNet(Backbone):
             (r"feat_extract\.5\.main\.0\.(.+)", r"head.conv.\1"),
             (r"Encoder\.(\d)\.layers\.(\d+)\.main\.0\.main\.(0\..+)", r"backbone.encoder.\1.\2.first.\3"),
             (r"Encoder\.(\d)\.layers\.(\d+)\.main\.1\.main\.0\.(.+)", r"backbone.encoder.\1.\2.second.\3"),
-            (r"Decoder\.0\.layers\.(\d+)\.main\.0\.main\.(0\..+)", r"backbone.decoder.2.\1.first.\2"),
-            (r"Decoder\.0\.layers\.(\d+)\.main\.1\.main\.0\.(.+)", r"backbone.decoder.2.\1.second.\2"),
-            (r"Decoder\.1\.layers\.(\d+)\.main\.0\.main\.(0\..+)", r"backbone.decoder.1.\1.first.\2"),
-            (r"Decoder\.1\.layers\.(\d+)\.main\.1\.main\.0\.(.+)", r"backbone.decoder.1.\1.second.\2"),
-            (r"Decoder\.2\.layers\.(\d+)\.main\.0\.main\.(0\..+)", r"backbone.decoder.0.\1.first.\2"),
-            (r"Decoder\.2\.layers\.(\d+)\.main\.1\.main\.0\.(.+)", r"backbone.decoder.0.\1.second.\2"),
+            *(
+                (
+                    rf"Decoder\.{2 - level}\.layers\.(\d+)\.main\.{theirs}",
+                    rf"backbone.decoder.{level}.\1.{ours}.\2",
+                )
+                for level in range(LEVELS)
+                for theirs, ours in ((r"0\.main\.(0\..+)", "first"), (r"1\.main\.0\.(.+)", "second"))
+            ),
             (r"SCM2\.main\.(\d)\.main\.(0\..+)", r"backbone.shallow.0.body.\1.\2"),
             (r"SCM1\.main\.(\d)\.main\.(0\..+)", r"backbone.shallow.1.body.\1.\2"),
             (r"SCM2\.conv\.main\.0\.(.+)", r"backbone.shallow.0.project.\1"),
@@ -87,7 +93,7 @@ class MimoUNet(Backbone):
     def __init__(self, width: int = 32, depth: int = 8, dropout: float = 0.0) -> None:
         super().__init__()
         _check_options(width, depth, dropout)
-        channels = [width << level for level in range(LEVELS)]
+        channels = level_channels(width, LEVELS - 1)
 
         self.stem = _activated(nn.Conv2d(3, width, 3, padding=1))
         self.downs = nn.ModuleList(_activated(nn.Conv2d(size, 2 * size, 3, 2, 1)) for size in channels[:-1])
@@ -104,11 +110,10 @@ class MimoUNet(Backbone):
         self.outputs = nn.ModuleList(nn.Conv2d(size, 3, 3, padding=1) for size in channels[1:])
 
         self.out_channels = width
-        self.multiple_of = 2 ** (LEVELS - 1)
-        self.min_side = self.multiple_of
+        self.multiple_of = self.min_side = 2 ** (LEVELS - 1)
 
     def forward(self, image: Tensor) -> Tensor | Features:
-        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        """Return features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
         images = [_resize(image, 0.5**level) for level in range(LEVELS)]
         encoded = self._encode(images)
         features = encoded[-1]
@@ -123,7 +128,7 @@ class MimoUNet(Backbone):
         return Features(features, tuple(auxiliary)) if self.training else features
 
     def _encode(self, images: list[Tensor]) -> list[Tensor]:
-        """Features of every level, the finest first."""
+        """Return the features of every level, finest first, from images of every size."""
         encoded = [self.encoder[0](self.stem(images[0]))]
         for level in range(1, LEVELS):
             features = self.downs[level - 1](encoded[-1])
@@ -134,7 +139,7 @@ class MimoUNet(Backbone):
 
 
 class _Shallow(nn.Module):
-    """Features of a smaller image without a deep path (paper: shallow convolutional module)."""
+    """Shallow features of a smaller image (paper: shallow convolutional module)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -151,7 +156,7 @@ class _Shallow(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions beside the identity."""
+    """Two 3x3 convolutions with a ReLU between them, added to the input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -171,12 +176,12 @@ def _stage(channels: int, depth: int) -> nn.Sequential:
 
 
 def _fusion(in_channels: int, channels: int) -> nn.Sequential:
-    """One level's skip connection from the features of all levels (paper: asymmetric feature fusion)."""
+    """Return the layers that fuse the features of all levels into one skip connection (asymmetric feature fusion)."""
     return nn.Sequential(_activated(nn.Conv2d(in_channels, channels, 1)), nn.Conv2d(channels, channels, 3, padding=1))
 
 
 def _gather(encoded: list[Tensor], level: int) -> Tensor:
-    """The features of all levels in the size of one, side by side, the finest first."""
+    """Return the features of all levels, resized to one level and put side by side, finest first."""
     return torch.cat([_resize(features, 2.0 ** (own - level)) for own, features in enumerate(encoded)], dim=1)
 
 
@@ -185,8 +190,6 @@ def _resize(features: Tensor, scale: float) -> Tensor:
 
 
 def _check_options(width: int, depth: int, dropout: float) -> None:
-    if width < 2 or width % 2:
-        raise ValueError(f"mimo_unet: width is {width}; it must be even and at least 2")
+    check_option("mimo_unet", "width", width, width >= 2 and width % 2 == 0, "it must be even and at least 2")
     check_positive("mimo_unet", depth=depth)
-    if not 0 <= dropout < 1:
-        raise ValueError(f"mimo_unet: dropout is {dropout}; it must be at least 0 and below 1")
+    check_option("mimo_unet", "dropout", dropout, 0 <= dropout < 1, "it must be at least 0 and below 1")

@@ -1,4 +1,8 @@
-"""Restormer at any size: a U-Net of transformer blocks whose attention runs across channels, not pixels."""
+"""Restormer at any size (Zamir et al., CVPR 2022): a U-Net of transformer blocks with attention across channels.
+
+Attention compares channels instead of pixels, so its cost grows linearly with the image. Written from the paper, not
+from the authors' code; their weights fit after renaming.
+"""
 
 import copy
 import re
@@ -11,7 +15,8 @@ from torch import Tensor, nn
 
 from backbones import Backbone, Published, Renames
 from backbones._folding import affine_before
-from backbones._layers import ChannelLayerNorm, check_positive
+from backbones._layers import ChannelLayerNorm, check_option, check_positive
+from backbones._unet import level_channels, unet_forward
 
 NORM_EPS = 1e-5
 OFFICIAL_LEVELS = 4
@@ -26,12 +31,12 @@ OFFICIAL_PARTS = {
     "ffn.dwconv": "feed_forward.depthwise",
     "ffn.project_out": "feed_forward.project",
 }
-"""What the parts of a block are called in published weights, and here."""
+"""Names of the parts of a block: in published weights, and here."""
 PUBLISHED = {"width": 48, "depths": (4, 6, 6, 8), "refinement": 4, "heads": (1, 2, 4, 8), "expansion": 2.66}
 
 
 def _renames() -> Renames:
-    """The official names count levels from 1; ours count from 0 and keep each kind of layer in one list."""
+    """Return the rules of renaming: official names count levels from 1, ours from 0 with one list per kind of layer."""
     stages = {"latent": "latent", "refinement": "refinement"}
     renames = [(r"patch_embed\.proj\.(\w+)", r"backbone.stem.\1"), (r"output\.(\w+)", r"head.conv.\1")]
     for level in range(OFFICIAL_LEVELS - 1):
@@ -53,20 +58,20 @@ class RestormerLite(Backbone):
     """U-Net of transposed attention and gated feed-forward blocks (paper, section 3).
 
     Levels double in channels and halve in size. Skip connections are concatenated; a 1x1 convolution halves the
-    channels again, except at full resolution, where decoder and refinement run at 2 * `width`. Features are those
+    channels again, except at full resolution, where decoder and refinement run at 2 * `width`. The features are those
     before the output convolution, 2 * `width` channels.
 
-    Options:
+    Args:
         width: channels at full resolution in the encoder, even.
         depths: blocks per level, in the encoder and again in the decoder, the middle last; its length, at least 2,
             sets the number of levels.
         refinement: blocks after the decoder, at full resolution.
         heads: attention heads per level; as many entries as `depths`.
         expansion: hidden channels of the feed-forward part, as a multiple of its channels.
-        norm: LayerNorm over channels, or the bias-free form that divides by the deviation without removing the mean.
+        norm: LayerNorm over channels, or its bias-free form, which divides by the deviation and keeps the mean.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@inproceedings{zamir2022restormer,
@@ -87,7 +92,6 @@ class RestormerLite(Backbone):
         "small": {"width": 16, "depths": (2, 3, 3, 4), "refinement": 2, "heads": (1, 2, 4, 8)},
         "tiny": {"width": 4, "depths": (1, 1, 2, 2), "refinement": 0, "heads": (1, 1, 2, 4), "expansion": 2.0},
     }
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
     published: ClassVar[Published | None] = Published(
         keys=_renames(),
         head={"name": "residual", "padding": "zeros"},
@@ -106,7 +110,7 @@ class RestormerLite(Backbone):
         super().__init__()
         _check_options(width, depths, refinement, heads, expansion)
         levels = len(depths) - 1
-        channels = [width << level for level in range(levels + 1)]
+        channels = level_channels(width, levels)
         decoder_channels = [2 * width, *channels[1:levels]]
 
         def stage(size: int, depth: int, head_count: int) -> nn.Sequential:
@@ -114,34 +118,35 @@ class RestormerLite(Backbone):
 
         self.stem = nn.Conv2d(3, width, 3, padding=1, bias=False)
         self.encoder = nn.ModuleList(map(stage, channels[:-1], depths, heads))
-        self.downs = nn.ModuleList(_down(size) for size in channels[:-1])
+        self.downs = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(size, size // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
+            for size in channels[:-1]
+        )
         self.latent = stage(channels[-1], depths[-1], heads[-1])
-        self.ups = nn.ModuleList(_up(size) for size in channels[1:])
+        self.ups = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(size, 2 * size, 3, padding=1, bias=False), nn.PixelShuffle(2))
+            for size in channels[1:]
+        )
         self.reductions = nn.ModuleList(nn.Conv2d(2 * size, size, 1, bias=False) for size in channels[1:levels])
         self.decoder = nn.ModuleList(map(stage, decoder_channels, depths, heads))
         self.refinement = stage(2 * width, refinement, heads[0])
 
         self.out_channels = 2 * width
-        self.multiple_of = 2**levels
-        self.min_side = self.multiple_of
+        self.multiple_of = self.min_side = 2**levels
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features `B 2*width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
-        levels = len(self.downs)
-        # The norms work on pixels: in any other layout they would copy what they read, or sums what they add to.
+        """Return features `B 2*width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+
+        def join(level: int, features: Tensor, skipped: Tensor) -> Tensor:
+            features = torch.cat((self.ups[level](features), skipped), dim=1)
+            return self.reductions[level - 1](features) if level > 0 else features
+
+        # The norms work on pixels: in any other memory layout each norm and each sum would copy its input.
         features = self.stem(image).contiguous(memory_format=torch.channels_last)
-        skipped: list[Tensor] = []
-        for level in range(levels):
-            features = self.encoder[level](features)
-            skipped.append(features)
-            features = self.downs[level](features)
-        features = self.latent(features)
-        for level in reversed(range(levels)):
-            features = torch.cat((self.ups[level](features), skipped[level]), dim=1)
-            if level > 0:
-                features = self.reductions[level - 1](features)
-            features = self.decoder[level](features)
-        return self.refinement(features)
+        stages = [*self.encoder, self.latent, *reversed(self.decoder)]
+        return self.refinement(
+            unet_forward(features, stages, lambda level, features: self.downs[level](features), join)
+        )
 
 
 class _Block(nn.Module):
@@ -159,10 +164,10 @@ class _Block(nn.Module):
         return features + self.feed_forward(self.feed_forward_norm(features))
 
     def folded(self) -> nn.Module:
-        """With the weights of bias-free norms in the 1x1 convolutions behind them.
+        """Return a block with the weights of bias-free norms in the 1x1 convolutions that follow them.
 
-        Those of `with_bias` stay: the convolutions have no bias to take the shift, and one for each of their many
-        channels would be more weights than the norm has, without being faster.
+        The weights of `with_bias` norms stay. The convolutions have no bias to take the shift, and a new bias for their
+        many channels would need more weights than the norm has and would not be faster.
         """
         block = copy.deepcopy(self)
         for norm, layer in ((block.attention_norm, block.attention), (block.feed_forward_norm, block.feed_forward)):
@@ -173,7 +178,7 @@ class _Block(nn.Module):
 
 
 class _TransposedAttention(nn.Module):
-    """Attention between the channels of a head, over all pixels (paper: MDTA, equation 1)."""
+    """Attention between the channels of each head, over all pixels (paper: MDTA, equation 1)."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -188,12 +193,12 @@ class _TransposedAttention(nn.Module):
         return self.project((weights @ value).flatten(1, 2).unflatten(2, features.shape[2:]))
 
     def folded(self) -> nn.Module:
-        """With the projection multiplied into the attention weights, which are few, not into all pixels."""
+        """Return attention that multiplies its projection into the few attention weights instead of into all pixels."""
         return _FoldedAttention(self)
 
 
 class _FoldedAttention(nn.Module):
-    """Transposed attention in one product with the values of all pixels instead of two."""
+    """Transposed attention with one product over the values of all pixels instead of two."""
 
     def __init__(self, attention: _TransposedAttention) -> None:
         super().__init__()
@@ -206,20 +211,25 @@ class _FoldedAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         weights, value = _attend(self.depthwise(self.expand(features)), self.temperature)
         projected = (self.project @ weights).transpose(1, 2).flatten(2)
-        # Pixels before channels: the result is in channels_last like what it will be added to.
+        # Pixels come before channels: the result is in channels_last, like the features it is added to.
         mixed = value.flatten(1, 2).transpose(1, 2) @ projected.transpose(1, 2)
         return mixed.transpose(1, 2).unflatten(2, features.shape[2:])
 
 
 def _attend(joint: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights `B heads C C` between the channels of a head, and values `B heads C HW`, of query, key, value in one."""
+    """Return weights `B heads C C` between the channels of a head, and values `B heads C HW`.
+
+    Args:
+        joint: query, key and value side by side, `B 3*heads*C H W`.
+        temperature: factor of the similarities, `heads 1 1`.
+    """
     query, key, value = joint.unflatten(1, (3, len(temperature), -1)).flatten(4).unbind(1)
     similarity = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).transpose(-2, -1)
     return (similarity * temperature).softmax(dim=-1), value
 
 
 class _GatedFeedForward(nn.Module):
-    """One half of the hidden channels, through GELU, gates the other (paper: GDFN, equation 2)."""
+    """Feed-forward part in which GELU of one half of the hidden channels gates the other (paper: GDFN, equation 2)."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -233,9 +243,9 @@ class _GatedFeedForward(nn.Module):
 
 
 class _BiasFreeNorm(nn.Module):
-    """Divides every pixel by the (biased, centred) deviation of its channels; the mean stays.
+    """Divide every pixel by the (biased, centred) deviation of its channels, keep the mean, then scale each channel.
 
-    Then a scale per channel, which is None where it has been folded into what comes next.
+    The scale is None where it has been folded into the next convolution.
     """
 
     def __init__(self, channels: int) -> None:
@@ -243,7 +253,7 @@ class _BiasFreeNorm(nn.Module):
         self.weight: nn.Parameter | None = nn.Parameter(torch.ones(channels))
 
     def forward(self, features: Tensor) -> Tensor:
-        # Half precision cannot hold the squares of large features; mean() is far faster than var() along channels.
+        # Half precision cannot hold the squares of large features; along channels, mean() is far faster than var().
         exact = features.to(torch.promote_types(features.dtype, torch.float32))
         variance = (exact - exact.mean(1, keepdim=True)).square().mean(1, keepdim=True)
         scale = torch.rsqrt(variance + NORM_EPS).to(features.dtype)
@@ -255,28 +265,19 @@ def _norm(name: str, channels: int) -> nn.Module:
     return ChannelLayerNorm(channels, NORM_EPS) if name == "with_bias" else _BiasFreeNorm(channels)
 
 
-def _down(channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
-
-
-def _up(channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False), nn.PixelShuffle(2))
-
-
 def _check_options(
     width: int, depths: tuple[int, ...], refinement: int, heads: tuple[int, ...], expansion: float
 ) -> None:
-    if width < 2 or width % 2:
-        raise ValueError(f"restormer_lite: width is {width}; it must be even and at least 2")
-    if len(depths) < 2 or min(depths) < 1:
-        raise ValueError(f"restormer_lite: depths is {list(depths)}; it must hold at least 2 integers of at least 1")
-    if len(heads) != len(depths):
-        raise ValueError(f"restormer_lite: heads is {list(heads)}; depths has {len(depths)} levels, so must heads")
-    for level, count in enumerate(heads):
-        if count < 1 or (width << level) % count:
-            raise ValueError(
-                f"restormer_lite: heads[{level}] is {count}; it must divide the level's {width << level} channels"
-            )
-    if refinement < 0:
-        raise ValueError(f"restormer_lite: refinement is {refinement}; it must be at least 0")
+    valid = width >= 2 and width % 2 == 0
+    check_option("restormer_lite", "width", width, valid, "it must be even and at least 2")
+    valid = len(depths) >= 2 and min(depths) >= 1
+    check_option("restormer_lite", "depths", depths, valid, "it must hold at least 2 integers of at least 1")
+    valid = len(heads) == len(depths)
+    check_option("restormer_lite", "heads", heads, valid, f"depths has {len(depths)} levels, so must heads")
+    for level, (count, channels) in enumerate(zip(heads, level_channels(width, len(depths) - 1), strict=True)):
+        valid = count >= 1 and channels % count == 0
+        check_option(
+            "restormer_lite", f"heads[{level}]", count, valid, f"it must divide the level's {channels} channels"
+        )
+    check_option("restormer_lite", "refinement", refinement, refinement >= 0, "it must be at least 0")
     check_positive("restormer_lite", expansion=expansion)

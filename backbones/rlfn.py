@@ -1,7 +1,11 @@
-"""RLFN: a residual local feature network, made to be fast for its quality in super-resolution."""
+"""RLFN (Kong et al., CVPRW 2022): a residual local feature network, made for fast super-resolution.
+
+Few plain convolutions at full resolution, with spatial attention computed at low resolution. Unlike the authors'
+network, ours restores an image of the same size, without upsampling.
+"""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,22 +14,23 @@ from backbones import Backbone, Published
 from backbones._layers import check_positive
 
 SLOPE = 0.05
-"""Of the leaky ReLU."""
+"""Slope of the leaky ReLU for negative values."""
 
 
 class RLFN(Backbone):
     """Blocks of three 3x3 convolutions with spatial attention, all at full resolution (paper, figures 2 and 3).
 
-    Features are the sum of the first and the last ones, `width` channels. The published network ends in a convolution
-    and a pixel shuffle to a larger image; here it restores an image of the same size, without an outer skip.
+    The features are the sum of the first and the last ones, `width` channels. The published network ends in a
+    convolution and a pixel shuffle to a larger image; here it restores an image of the same size, without an outer
+    skip.
 
-    Options:
+    Args:
         width: channels.
         depth: blocks.
         attention_width: channels inside the spatial attention.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@inproceedings{kong2022residual,
@@ -46,7 +51,6 @@ class RLFN(Backbone):
         "small": {"width": 24},
         "tiny": {"width": 12},
     }
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
     published: ClassVar[Published | None] = Published(
         keys=(
             (r"conv_1\.(\w+)", r"backbone.stem.\1"),
@@ -80,17 +84,16 @@ class RLFN(Backbone):
         self.end = nn.Conv2d(width, width, 3, padding=1)
 
         self.out_channels = width
-        self.multiple_of = 1
-        self.min_side = 15  # the attention's pooling needs a window of 7 in every second pixel
+        self.min_side = 15  # attention pools windows of 7 pixels after a stride of 2
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features `B width H W` of an image `B 3 H W` in [0, 1]; sides of at least `min_side`."""
+        """Return features `B width H W` of an image `B 3 H W` in [0, 1]; sides of at least `min_side`."""
         first = self.stem(image)
         return first + self.end(self.blocks(first))
 
 
 class _Block(nn.Module):
-    """Three convolutions, each with a leaky ReLU, beside the identity; then spatial attention."""
+    """Three convolutions, each with a leaky ReLU, and a skip connection; then spatial attention."""
 
     def __init__(self, width: int, attention_width: int) -> None:
         super().__init__()
@@ -106,7 +109,7 @@ class _Block(nn.Module):
 
 
 class _SpatialAttention(nn.Module):
-    """Features times a map of weights that is computed at a sixth of their size (enhanced spatial attention)."""
+    """Scale features by a map of weights computed at a sixth of their size (enhanced spatial attention)."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()

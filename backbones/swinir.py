@@ -1,27 +1,31 @@
-"""SwinIR: groups of window attention and a convolution, all at full resolution."""
+"""SwinIR (Liang et al., ICCVW 2021): groups of window attention and a convolution, all at full resolution.
+
+Every second block shifts its windows by half, so that neighbouring windows exchange information. Unlike the authors'
+code, ours has no stochastic depth in training and no upsampling.
+"""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Published
-from backbones._layers import check_positive
+from backbones._layers import check_option, check_positive
 from backbones._window_attention import WindowAttention, linear
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
-"""Of DIV2K; subtracted from the image."""
+"""Mean colour of DIV2K, subtracted from the image."""
 
 
 class SwinIR(Backbone):
     """Residual groups of Swin transformer blocks on features of one convolution (paper, figure 2).
 
-    Every second block shifts its windows by half a window. Features are those before the output convolution, `width`
-    channels.
+    Every second block shifts its windows by half a window. The features are those before the output convolution,
+    `width` channels.
 
-    Options:
+    Args:
         width: channels; divisible by all `heads`.
         depths: blocks in each group.
         heads: attention heads of the blocks in each group.
@@ -29,7 +33,7 @@ class SwinIR(Backbone):
         expansion: hidden channels of the feed-forward part, as a multiple of `width`.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@inproceedings{liang2021swinir,
@@ -50,7 +54,6 @@ class SwinIR(Backbone):
         "small": {"width": 32, "depths": (2, 2, 2), "heads": (2, 2, 2)},
         "tiny": {"width": 16, "depths": (2, 2), "heads": (2, 2), "window": 4},
     }
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
     published: ClassVar[Published | None] = Published(
         keys=(
             (r"conv_first\.(\w+)", r"backbone.stem.\1"),
@@ -108,19 +111,18 @@ class SwinIR(Backbone):
         self.end = nn.Conv2d(width, width, 3, padding=1)
 
         self.out_channels = width
-        self.multiple_of = window
-        self.min_side = window
+        self.multiple_of = self.min_side = window
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
-        # Norms and linear layers work on pixels: with the channels last in memory all permutes below are views.
+        """Return features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        # Norms and linear layers work on pixels: channels_last makes the permutes of all groups views.
         first = self.stem(image - self.mean).contiguous(memory_format=torch.channels_last)
         pixels = self.groups(self.first_norm(first.permute(0, 2, 3, 1)))
         return first + self.end(self.last_norm(pixels).permute(0, 3, 1, 2))
 
 
 class _Group(nn.Module):
-    """Blocks and a 3x3 convolution beside the identity, on `B H W C` (residual Swin transformer block)."""
+    """Blocks and a 3x3 convolution, added to the input, on `B H W C` (residual Swin transformer block)."""
 
     def __init__(self, width: int, depth: int, heads: int, window: int, expansion: int) -> None:
         super().__init__()
@@ -133,7 +135,7 @@ class _Group(nn.Module):
 
 
 class _Block(nn.Module):
-    """Window attention, then a feed-forward part, each normalised before and beside the identity."""
+    """Window attention, then a feed-forward part; each normalises its input and is added to it."""
 
     def __init__(self, width: int, heads: int, window: int, shift: int, expansion: int) -> None:
         super().__init__()
@@ -156,17 +158,15 @@ class _Attention(WindowAttention):
         self.query_key_value = linear(channels, 3 * channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        query, key, value = self.query_key_value(self.moved(features)).chunk(3, dim=-1)
-        return self.moved_back(self.attend(query, key, value))
+        query, key, value = self.query_key_value(self.shifted(features)).chunk(3, dim=-1)
+        return self.shifted_back(self.attend(query, key, value))
 
 
 def _check_options(width: int, depths: tuple[int, ...], heads: tuple[int, ...], window: int, expansion: int) -> None:
     check_positive("swinir", width=width, window=window, expansion=expansion)
-    if len(depths) != len(heads) or not depths or min(*depths, *heads) < 1:
-        raise ValueError(
-            f"swinir: depths is {list(depths)} and heads is {list(heads)}; both need one integer above 0 per group"
-        )
-    if any(width % count for count in heads):
-        raise ValueError(f"swinir: width is {width}; it must be divisible by all heads, {list(heads)}")
-    if window % 2:
-        raise ValueError(f"swinir: window is {window}; it must be even, as every second block shifts by half of it")
+    valid = len(depths) == len(heads) > 0 and min(*depths, *heads) >= 1
+    requirement = f"heads is {list(heads)}; both need one integer above 0 per group"
+    check_option("swinir", "depths", depths, valid, requirement)
+    valid = all(width % count == 0 for count in heads)
+    check_option("swinir", "width", width, valid, f"it must be divisible by all heads, {list(heads)}")
+    check_option("swinir", "window", window, window % 2 == 0, "it must be even, as every second block shifts by half")

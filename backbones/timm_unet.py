@@ -1,44 +1,48 @@
-"""Any encoder of timm that gives feature maps, under a decoder for restoration."""
+"""U-Net with an encoder of timm (Wightman, 2019), pretrained on request, and a decoder for restoration.
+
+Encoders for classification start at 1/2 or 1/4 of the size; a stem of our own keeps the fine detail at the resolutions
+above. Stem and decoder are our choice.
+"""
 
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone
-from backbones._layers import check_positive
+from backbones._layers import ResidualBlock, check_positive
+from backbones._unet import pixel_shuffle_up
 
 SIDE_FACTORS = (1, 2, 4, 8)
-"""Sides that are tried, in units of the coarsest reduction: attention in windows may want more than one."""
+"""Sides to try, in units of the coarsest reduction: attention in windows may need more than one unit."""
 
 
 class TimmUNet(Backbone):
-    """U-Net whose encoder is a network of timm, with a stem of its own at the resolutions that the encoder lacks.
+    """U-Net whose encoder is a network of timm, with a stem at the resolutions that the encoder lacks.
 
-    Encoders for classification begin at 1/2 or 1/4 of the size, where fine detail is gone already. The stem keeps it:
-    a 3x3 convolution at full resolution, then a 2x2 convolution of stride 2 for each halving above the encoder's first
-    feature map. The decoder goes up by 1x1 convolution and pixel shuffle, concatenates the map of that resolution,
-    and refines both. It has `width` channels at full resolution, twice as many at every halving, but no more than the
-    encoder there. Features are its last ones, `width` channels. The encoder sees images normalised as in its training.
+    The stem has a 3x3 convolution at full resolution, then a 2x2 convolution of stride 2 for each halving above the
+    encoder's first feature map. The decoder doubles the size by 1x1 convolution and pixel shuffle, concatenates the map
+    of that resolution, and refines both. It has `width` channels at full resolution and twice as many at every halving,
+    but no more than the encoder at that resolution. The features are its last ones, `width` channels. The encoder sees
+    images normalised as in its training.
 
-    Options:
-        encoder: a name of timm, with or without a tag of its weights. One that does not take images of every size is
-            refused; most convolutional ones do.
+    Args:
+        encoder: a name of timm, with or without a tag of its weights. An encoder that does not take images of every
+            size is refused; most convolutional ones do.
         pretrained: start the encoder from the weights that timm downloads and keeps in its own cache, also when a
-            trained network is loaded. Their licence is the user's to read; ConvNeXt V2's forbids commercial use.
-        stages: how many feature maps of the encoder are used, from the finest; the stages behind them are left out.
-            None for all.
+            trained network is loaded. Check their licence; that of ConvNeXt V2 forbids commercial use.
+        stages: number of feature maps of the encoder to use, from the finest; later stages are left out. None for all.
         width: channels at full resolution.
         decoder_depth: residual blocks of two 3x3 convolutions at every resolution of the decoder.
 
     Raises:
-        ValueError: timm has no such encoder, it gives no feature maps that fit the image, its weights cannot be had,
-            or an option is outside what it allows.
+        ValueError: timm has no such encoder, its feature maps do not fit the image, its weights cannot be loaded, or an
+            option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@misc{rw2019timm,
@@ -59,7 +63,6 @@ class TimmUNet(Backbone):
         "small": {"encoder": "convnextv2_atto", "stages": 3, "width": 32, "decoder_depth": 2},
         "tiny": {"encoder": "test_convnext", "stages": 2, "width": 12},
     }
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
 
     def __init__(
         self,
@@ -70,9 +73,7 @@ class TimmUNet(Backbone):
         decoder_depth: int = 1,
     ) -> None:
         super().__init__()
-        check_positive("timm_unet", width=width, decoder_depth=decoder_depth)
-        if stages is not None:
-            check_positive("timm_unet", stages=stages)
+        check_positive("timm_unet", width=width, decoder_depth=decoder_depth, stages=stages)
         self.encoder = _Encoder(encoder, pretrained, stages)
         self.stem = nn.ModuleList([nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.GELU())])
         levels = [_Level(1, width)]
@@ -95,7 +96,7 @@ class TimmUNet(Backbone):
         self.min_side = self.encoder.min_side
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        """Return features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
         maps: list[Tensor] = []
         features = image
         for layer in self.stem:
@@ -110,16 +111,17 @@ class TimmUNet(Backbone):
 
 @dataclass(frozen=True)
 class _Level:
-    """Feature maps of one resolution: pixels of the image along one of theirs, and channels."""
+    """Feature maps of one resolution: how often they are smaller than the image, and their channels."""
 
     reduction: int
     channels: int
 
 
 class _Encoder(nn.Module):
-    """A network of timm that gives feature maps `B C H/r W/r`, finest first, as `levels` says; of equal ones the last.
+    """Network of timm that returns feature maps `B C H/r W/r`, finest first, as `levels` lists them.
 
-    What it gives is tried out once: some take few sizes of image only, and some give other sizes than timm says.
+    Of several maps at one resolution it returns the last. The constructor runs the network once, because some networks
+    take few image sizes only, and some return other sizes than timm states.
     """
 
     def __init__(self, name: str, pretrained: bool, stages: int | None) -> None:
@@ -127,7 +129,7 @@ class _Encoder(nn.Module):
         self.network = _build(name, pretrained, stages)
         info = self.network.feature_info
         levels = [_Level(*facts) for facts in zip(info.reduction(), info.channels(), strict=True)]
-        # Statistics over the pixels of one image do not exist where it is one pixel large.
+        # Statistics over the pixels of an image need more than one pixel.
         needs_pixels = any(isinstance(m, nn.BatchNorm2d | nn.InstanceNorm2d) for m in self.network.modules())
         least_side = levels[-1].reduction * (2 if needs_pixels else 1)
         self.multiple_of, self.channels_last = _try_sides(self.network, name, levels, least_side)
@@ -147,43 +149,31 @@ class _Encoder(nn.Module):
 
 
 class _Up(nn.Module):
-    """Enlarges features by 1x1 convolution and pixel shuffle, joins them with those of that size, refines both."""
+    """Step of the decoder: enlarge features, join them with the map of that size, refine both."""
 
     def __init__(self, coarse: int, channels: int, skipped: int, ratio: int, depth: int) -> None:
         super().__init__()
-        self.up = nn.Sequential(nn.Conv2d(coarse, channels * ratio**2, 1), nn.PixelShuffle(ratio))
+        self.up = pixel_shuffle_up(coarse, channels, ratio)
         self.join = nn.Conv2d(channels + skipped, channels, 1)
-        self.blocks = nn.Sequential(*[_Block(channels) for _ in range(depth)])
+        self.blocks = nn.Sequential(*[ResidualBlock(channels, F.gelu) for _ in range(depth)])
 
     def forward(self, features: Tensor, skipped: Tensor) -> Tensor:
         return self.blocks(self.join(torch.cat((self.up(features), skipped), dim=1)))
 
 
-class _Block(nn.Module):
-    """Residual block of two 3x3 convolutions."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features + self.second(F.gelu(self.first(features)))
-
-
 def _missing_reductions(first: int) -> list[int]:
-    """2, 4, ... below the encoder's first reduction, as far as they divide it."""
+    """Return the powers of two below the encoder's first reduction that divide it."""
     powers = [2**power for power in range(1, first.bit_length())]
     return [power for power in powers if power < first and first % power == 0]
 
 
 def _timm() -> Any:
-    """timm, imported late: it brings torchvision and takes seconds, and a list of options needs neither."""
+    """Import timm, which takes seconds and needs torchvision, only where an encoder is built."""
     try:
         import timm
     except Exception as error:  # a torchvision of another build than torch fails with more than an ImportError
         raise ValueError(
-            f"timm_unet: timm cannot be imported: {_line(error)}; python -m benchmark doctor says what mends it"
+            f"timm_unet: timm cannot be imported: {_first_line(error)}; python -m benchmark doctor says what mends it"
         ) from error
     return timm
 
@@ -193,28 +183,30 @@ def _build(name: str, pretrained: bool, stages: int | None) -> Any:
     if not timm.is_model(name):
         near = ", ".join(difflib.get_close_matches(name, timm.list_models(), n=3)) or "none"
         raise ValueError(f"timm_unet: timm {timm.__version__} has no encoder {name!r}; names like it: {near}")
-    # With timm's own choice some encoders keep, and compute, the stages behind the last one that is asked for.
+    # With timm's default, some encoders keep, and compute, stages after the last requested one.
     chosen: dict[str, Any] = {} if stages is None else {"out_indices": tuple(range(stages)), "feature_cls": "getter"}
-    # A network without storage, as it is built to count what it costs, has no place for weights: none are fetched.
+    # On the meta device, where networks are built to count their cost, weights have no storage: download none.
     pretrained = pretrained and torch.get_default_device().type != "meta"
     try:
         return timm.create_model(name, pretrained=pretrained, features_only=True, **chosen)
-    except Exception as error:  # a thousand networks of many authors: each has its own way to say no
-        asked = "" if stages is None else f" with {stages} stages"
-        mend = "; pretrained needs weights that timm can download or has in its cache" if pretrained else ""
-        raise ValueError(f"timm_unet: encoder {name!r}{asked} gives no features: {_line(error)}{mend}") from error
+    except Exception as error:  # a thousand networks of many authors raise many kinds of errors
+        requested = "" if stages is None else f" with {stages} stages"
+        remedy = "; pretrained needs weights that timm can download or has in its cache" if pretrained else ""
+        raise ValueError(
+            f"timm_unet: encoder {name!r}{requested} gives no features: {_first_line(error)}{remedy}"
+        ) from error
 
 
 def _try_sides(network: nn.Module, name: str, levels: list[_Level], least: int) -> tuple[int, bool]:
-    """What the sides of an image must be multiples of, and whether the maps come as `B H W C`."""
+    """Return the number that the sides of an image must be multiples of, and whether maps come as `B H W C`."""
     refusal = ""
     for multiple in (levels[-1].reduction * factor for factor in SIDE_FACTORS):
         height, width = max(least, multiple), max(least, multiple) + multiple
         expected = [(level.channels, height // level.reduction, width // level.reduction) for level in levels]
         try:
             shapes = _shapes(network, height, width)
-        except Exception as error:  # as above
-            refusal = f"takes none of {height} x {width} px: {_line(error)}"
+        except Exception as error:  # see `_build`
+            refusal = f"takes none of {height} x {width} px: {_first_line(error)}"
             continue
         for fits, channels_last in ((expected, False), ([(h, w, c) for c, h, w in expected], True)):
             if shapes == fits:
@@ -226,7 +218,7 @@ def _try_sides(network: nn.Module, name: str, levels: list[_Level], least: int) 
 
 @torch.no_grad()
 def _shapes(network: nn.Module, height: int, width: int) -> list[tuple[int, ...]]:
-    """Shapes of the maps of an image of that size, without the batch. Leaves the network in training mode."""
+    """Return the shapes of the maps of an image of that size, without the batch; leave the network in training mode."""
     try:
         return [tuple(features.shape[1:]) for features in network.eval()(torch.zeros(1, 3, height, width))]
     finally:
@@ -234,11 +226,11 @@ def _shapes(network: nn.Module, height: int, width: int) -> list[tuple[int, ...]
 
 
 def _normalisation(network: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of the images that the weights were trained with, ImageNet's if timm knows none."""
-    known = _timm().data.resolve_data_config(model=network)
-    return known["mean"], known["std"]
+    """Return mean and deviation of the images that the weights were trained on, ImageNet's if timm knows none."""
+    config = _timm().data.resolve_data_config(model=network)
+    return config["mean"], config["std"]
 
 
-def _line(error: Exception) -> str:
-    """The first line of an error, with its kind, as many say nothing else."""
+def _first_line(error: Exception) -> str:
+    """Return the kind and the first line of an error."""
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

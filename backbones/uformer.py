@@ -1,4 +1,8 @@
-"""Uformer: a U-Net of transformer blocks with attention inside windows."""
+"""Uformer (Wang et al., CVPR 2022): a U-Net of transformer blocks with attention inside windows.
+
+Every second block of a stage shifts its windows; a depthwise convolution in the feed-forward half mixes neighbours. The
+authors' network takes squares only; ours takes rectangles, and has no stochastic depth in training.
+"""
 
 import re
 from collections.abc import Collection, Mapping
@@ -9,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Published, Renames
-from backbones._layers import check_depths, check_positive
+from backbones._layers import check_depths, check_option, check_positive
+from backbones._unet import level_channels, unet_forward
 from backbones._window_attention import WindowAttention, linear
 
 OFFICIAL_PARTS = {
@@ -24,11 +29,11 @@ OFFICIAL_PARTS = {
     "mlp.dwconv.0": "feed_forward.depthwise",
     "mlp.linear2.0": "feed_forward.project",
 }
-"""What the parts of a block are called in the reference implementation, and here."""
+"""Names of the parts of a block: in the reference implementation, and here."""
 
 
 def _renames(official: Collection[str]) -> Renames:
-    """The official stages are named by kind and counted in the order in which they run; ours are one list."""
+    """Return the rules of renaming: official stages are named by kind and counted as they run; ours are one list."""
     levels = sum(re.fullmatch(r"dowsample_\d+\.conv\.0\.weight", key) is not None for key in official)
     stages = {f"encoderlayer_{i}": i for i in range(levels)} | {"conv": levels}
     stages |= {f"decoderlayer_{i}": levels + 1 + i for i in range(levels)}
@@ -48,21 +53,21 @@ def _renames(official: Collection[str]) -> Renames:
 class Uformer(Backbone):
     """U-Net of locally-enhanced window transformer blocks (LeWin; paper, section 3 and figure 2).
 
-    Levels double in channels and halve in size; skip connections are concatenated. Features are those before the
+    Levels double in channels and halve in size; skip connections are concatenated. The features are those before the
     output convolution, `2 * width` channels. Every second block of a stage shifts its windows by half their side.
 
-    Options:
-        width: channels at full resolution, in the encoder; the decoder has twice as many as the encoder of its level.
+    Args:
+        width: channels of the encoder at full resolution; the decoder has twice as many as the encoder of its level.
         depths: blocks per stage: encoder levels, middle, decoder levels; its odd length sets the number of levels.
         heads: attention heads per stage; each divides its stage's channels.
         window: side of the attention windows in pixels of their level, even.
         expansion: hidden channels of the feed-forward half, as a multiple of the block's.
         modulator: whether decoder blocks add a learned value for every position in a window.
-        train_size: side in pixels of the square images the network is made for. Stages that see such an image in one
-            window do not shift, at whatever size they run; the weights are the same either way.
+        train_size: side in pixels of the square images that the network is designed for. Stages at which such an image
+            fits into one window do not shift, whatever the size of the actual image. It does not change the weights.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@inproceedings{wang2022uformer,
@@ -103,20 +108,20 @@ class Uformer(Backbone):
     ) -> None:
         super().__init__()
         levels = len(depths) // 2
-        channels = [width << level for level in range(levels + 1)]
+        channels = level_channels(width, levels)
         stage_channels = [*channels, *(2 * size for size in reversed(channels[:-1]))]
-        _check_options(width, depths, window, expansion, train_size)
-        _check_heads(heads, stage_channels)
+        _check_options(width, depths, heads, stage_channels, window, expansion, train_size)
 
-        def stage(index: int) -> nn.Sequential:
+        def stage(index: int) -> _Stage:
             level = min(index, 2 * levels - index)
             shift = window // 2 if train_size >> level > window else 0
             modulated = modulator and index > levels
-            blocks = (
-                _Block(stage_channels[index], heads[index], window, shift * (i % 2), expansion, modulated)
-                for i in range(depths[index])
+            return _Stage(
+                *[
+                    _Block(stage_channels[index], heads[index], window, shift * (block % 2), expansion, modulated)
+                    for block in range(depths[index])
+                ]
             )
-            return nn.Sequential(*blocks)
 
         self.stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.LeakyReLU())
         self.stages = nn.ModuleList(map(stage, range(len(depths))))
@@ -126,31 +131,29 @@ class Uformer(Backbone):
             for coarse, fine in zip(stage_channels[levels:-1], reversed(channels[:-1]), strict=True)
         )
         self.out_channels = stage_channels[-1]
-        self.multiple_of = window << levels
-        self.min_side = self.multiple_of
+        self.multiple_of = self.min_side = window << levels
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features `B out_channels H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        """Return features `B out_channels H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
         levels = len(self.downs)
-        # Norms and linear layers work on pixels: with the channels last in memory all permutes below are views.
-        features = self.stem(image).contiguous(memory_format=torch.channels_last)
-        skipped: list[Tensor] = []
-        for level in range(levels):
-            features = self._run(level, features)
-            skipped.append(features)
-            features = self.downs[level](features)
-        features = self._run(levels, features)
-        for step in range(levels):
-            features = torch.cat([self.ups[step](features), skipped.pop()], dim=1)
-            features = self._run(levels + 1 + step, features)
-        return features
+        # Norms and linear layers work on pixels: channels_last makes the permutes of all blocks views.
+        return unet_forward(
+            self.stem(image).contiguous(memory_format=torch.channels_last),
+            self.stages,
+            down=lambda level, features: self.downs[level](features),
+            join=lambda level, features, skipped: torch.cat((self.ups[levels - 1 - level](features), skipped), dim=1),
+        )
 
-    def _run(self, stage: int, features: Tensor) -> Tensor:
-        return self.stages[stage](features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+class _Stage(nn.Sequential):
+    """Blocks on `B H W C`, applied to features `B C H W`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class _Block(nn.Module):
-    """Two residual halves on `B H W C`: attention inside windows, then a feed-forward part that sees 3x3 pixels."""
+    """Two residual halves on `B H W C`: attention inside windows, then a feed-forward half that sees 3x3 pixels."""
 
     def __init__(self, channels: int, heads: int, window: int, shift: int, expansion: int, modulated: bool) -> None:
         super().__init__()
@@ -188,32 +191,29 @@ class _WindowAttention(WindowAttention):
         self.key_value = linear(channels, 2 * channels)
 
     def forward(self, features: Tensor, modulator: Tensor | None) -> Tensor:
-        """Features `B H W C` of normalised ones; `modulator`, `window^2 C`, is added to each window."""
-        features = _modulated(self.moved(features), modulator, self.window)
+        """Return attended features `B H W C` from normalised ones; add `modulator`, `window^2 C`, to each window."""
+        features = self.shifted(features)
+        if modulator is not None:
+            (batch, height, width, channels), side = features.shape, self.window
+            windows = features.reshape(batch, height // side, side, width // side, side, channels)
+            features = (windows + modulator.view(side, 1, side, channels)).view(features.shape)
         key, value = self.key_value(features).chunk(2, dim=-1)
-        return self.moved_back(self.attend(self.query(features), key, value))
+        return self.shifted_back(self.attend(self.query(features), key, value))
 
 
-def _modulated(features: Tensor, modulator: Tensor | None, window: int) -> Tensor:
-    if modulator is None:
-        return features
-    batch, height, width, channels = features.shape
-    cut = features.reshape(batch, height // window, window, width // window, window, channels)
-    return (cut + modulator.view(window, 1, window, channels)).view(features.shape)
-
-
-def _check_options(width: int, depths: tuple[int, ...], window: int, expansion: int, train_size: int) -> None:
+def _check_options(
+    width: int,
+    depths: tuple[int, ...],
+    heads: tuple[int, ...],
+    channels: list[int],
+    window: int,
+    expansion: int,
+    train_size: int,
+) -> None:
     check_positive("uformer", width=width, window=window, expansion=expansion, train_size=train_size)
     check_depths("uformer", depths)
-    if window % 2:
-        raise ValueError(f"uformer: window is {window}; it must be even, as blocks shift by half of it")
-
-
-def _check_heads(heads: tuple[int, ...], channels: list[int]) -> None:
+    check_option("uformer", "window", window, window % 2 == 0, "it must be even, as blocks shift by half of it")
     pairs = zip(heads, channels, strict=False)
-    fits = len(heads) == len(channels) and all(h > 0 and c % h == 0 for h, c in pairs)
-    if not fits:
-        raise ValueError(
-            f"uformer: heads is {list(heads)}; it must hold one integer per stage that divides its channels, which are "
-            f"{channels}"
-        )
+    valid = len(heads) == len(channels) and all(count > 0 and size % count == 0 for count, size in pairs)
+    requirement = f"it must hold one integer per stage that divides its channels, which are {channels}"
+    check_option("uformer", "heads", heads, valid, requirement)

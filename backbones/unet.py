@@ -1,4 +1,8 @@
-"""The plain U-Net: two 3x3 convolutions a level, halved sizes, concatenated skip connections."""
+"""U-Net (Ronneberger et al., MICCAI 2015): the plain one, with two 3x3 convolutions per level.
+
+Each level halves the size; skip connections are concatenated. Written from the paper: convolutions are padded, so that
+the features are as large as the image, and normalisation, activation, downsampling and upsampling are options.
+"""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -8,29 +12,29 @@ import torch
 from torch import Tensor, nn
 
 from backbones import Backbone
-from backbones._conv_norm import ConvNorm, start_as_he
-from backbones._layers import check_positive
+from backbones._layers import ConvNorm, check_max_width, check_positive, initialise_he
+from backbones._unet import level_channels, unet_forward
 
 LEAKY_SLOPE = 0.2
 
 
 class UNet(Backbone):
-    """Encoder and decoder of two 3x3 convolutions a level, each with activation (paper, figure 1).
+    """Encoder and decoder of two 3x3 convolutions per level, each with an activation (paper, figure 1).
 
-    Levels double in channels and halve in size. Features are those before the output convolution, `width` channels.
+    Levels double in channels and halve in size. The features are those before the output convolution, `width` channels.
 
-    Options:
+    Args:
         width: channels at full resolution.
         levels: how often the size is halved.
         max_width: upper limit on the channels of a level; None for none.
-        norm: batch normalisation behind every 3x3 convolution, or none.
-        activation: after every 3x3 convolution; leaky_relu with slope 0.2.
-        down: how the size is halved: largest of 2x2 pixels, or a learned 2x2 convolution of stride 2.
-        up: how it is doubled: a transposed 2x2 convolution (but for its bias the same as a 1x1 convolution and pixel
-            shuffle), or a 1x1 convolution and bilinear interpolation.
+        norm: batch normalisation after every 3x3 convolution, or none.
+        activation: after every 3x3 convolution; leaky_relu has slope 0.2.
+        down: how the size is halved: maximum of 2x2 pixels, or a learned 2x2 convolution of stride 2.
+        up: how the size is doubled: a transposed 2x2 convolution (the same as a 1x1 convolution and pixel shuffle,
+            except for its bias), or a 1x1 convolution and bilinear interpolation.
 
     Raises:
-        ValueError: an option is outside what it allows.
+        ValueError: an option is outside its allowed range.
     """
 
     citation: ClassVar[str] = """@inproceedings{ronneberger2015unet,
@@ -50,7 +54,6 @@ class UNet(Backbone):
         "small": {"width": 32, "levels": 4, "max_width": 128},
         "tiny": {"width": 12, "levels": 3, "max_width": 24},
     }
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
 
     def __init__(
         self,
@@ -64,9 +67,8 @@ class UNet(Backbone):
     ) -> None:
         super().__init__()
         check_positive("unet", width=width, levels=levels)
-        if max_width is not None and max_width < width:
-            raise ValueError(f"unet: max_width is {max_width}; it must be at least width ({width}), or null")
-        channels = [min(width << level, max_width or width << level) for level in range(levels + 1)]
+        check_max_width("unet", max_width, width)
+        channels = level_channels(width, levels, max_width)
 
         def stage(in_channels: int, out_channels: int) -> nn.Sequential:
             first, second = (_conv(size, out_channels, norm) for size in (in_channels, out_channels))
@@ -76,31 +78,27 @@ class UNet(Backbone):
         self.downs = nn.ModuleList(_down(down, size) for size in channels[:-1])
         self.ups = nn.ModuleList(_up(up, coarse, fine) for fine, coarse in pairwise(channels))
         self.decoder = nn.ModuleList(stage(2 * size, size) for size in channels[:-1])
-        start_as_he(self)
+        initialise_he(self)
 
         self.out_channels = width
         self.multiple_of = 2**levels
-        # Batch statistics of a single pixel do not exist.
+        # Batch statistics need more than one pixel.
         self.min_side = self.multiple_of * (2 if norm == "batch" else 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
-        levels = len(self.downs)
-        features = self.encoder[0](image)
-        skipped: list[Tensor] = []
-        for level in range(levels):
-            skipped.append(features)
-            features = self.encoder[level + 1](self.downs[level](features))
-        for level in reversed(range(levels)):
-            features = torch.cat((skipped[level], self.ups[level](features)), dim=1)
-            features = self.decoder[level](features)
-        return features
+        """Return features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        return unet_forward(
+            image,
+            [*self.encoder, *reversed(self.decoder)],
+            down=lambda level, features: self.downs[level](features),
+            join=lambda level, features, skipped: torch.cat((skipped, self.ups[level](features)), dim=1),
+        )
 
 
 def _conv(in_channels: int, out_channels: int, norm: str) -> nn.Module:
     if norm == "none":
         return nn.Conv2d(in_channels, out_channels, 3, padding=1)
-    conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)  # the normalisation has one
+    conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)  # the normalisation has a bias
     return ConvNorm(conv, nn.BatchNorm2d(out_channels))
 
 
@@ -117,5 +115,5 @@ def _down(name: str, channels: int) -> nn.Module:
 def _up(name: str, coarse: int, fine: int) -> nn.Module:
     if name == "transposed":
         return nn.ConvTranspose2d(coarse, fine, 2, stride=2)
-    # Both are linear and the convolution sees one pixel, so it may come first, at a quarter of the cost.
+    # Both are linear and the convolution sees one pixel, so it can come first, at a quarter of the cost.
     return nn.Sequential(nn.Conv2d(coarse, fine, 1), nn.Upsample(scale_factor=2, mode="bilinear"))

@@ -72,7 +72,7 @@ def test_the_smallest_side_is_the_smallest(window):
 def test_a_block_equals_its_equations(randomise, convolution):
     """Norm over the image, attention plus convolution, deviation and mean put back, then the feed-forward part."""
     torch.manual_seed(0)
-    block = _Block(8, 16, 2, 4, 0, convolution)
+    block = _Block(8, 16, 2, 4, 0, depthwise=convolution == "depthwise")
     randomise(block)
     features = torch.rand(2, 8, 8, 12)
     mean = features.mean((1, 2, 3), keepdim=True)
@@ -96,7 +96,7 @@ def test_a_block_equals_its_equations(randomise, convolution):
 def test_a_dense_block_without_attention_is_two_convolutions(randomise):
     """Neither values nor a projection: 3x3, ReLU, 3x3, with reflection, beside the identity."""
     torch.manual_seed(0)
-    block = _Block(8, 16, 0, 4, 0, "dense")
+    block = _Block(8, 16, 0, 4, 0, depthwise=False)
     randomise(block)
     features = torch.rand(2, 8, 8, 12)
     first, _, second = block.convolution
@@ -142,11 +142,11 @@ def test_fresh_weights_have_the_published_spread():
 def test_a_shift_moves_the_windows(randomise):
     """Two pixels side by side see each other through attention if and only if a window holds both."""
     torch.manual_seed(0)
-    for shift, together in ((0, False), (2, True)):
-        block = _Block(8, 16, 2, 4, shift, "depthwise")
+    for shifted, together in ((0, False), (1, True)):
+        block = _Block(8, 16, 2, 4, shifted, depthwise=True)
         features = torch.rand(1, 8, 8, 8, requires_grad=True)
         triple = torch.cat((features, features, features), dim=1)
-        block._attended(triple)[0, :, 3, 3].sum().backward()
+        block._attend(triple)[0, :, 3, 3].sum().backward()
         assert bool(features.grad[0, :, 4, 4].any()) == together
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from backbones._conv_norm import ConvNorm
+from backbones._layers import ConvNorm
 from backbones.dncnn import DnCNN
 
 SMALL = {"width": 8, "depth": 4}

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from backbones import _kernel_basis
-from backbones._kernel_basis import KernelBasis
-from backbones.kbnet import KBNet
+from backbones import kbnet
+from backbones.kbnet import KBNet, KernelBasis
 from benchmark.model import build
 from benchmark.model.fold import fold
 
@@ -50,7 +49,7 @@ def test_kbnet_gives_the_authors_output(load_golden, with_published_weights):
 @pytest.mark.parametrize("training", [False, True])
 def test_kernel_basis_equals_its_definition(monkeypatch, strip_pixels, training):
     """In strips of one row, of several or in one piece: each pixel's own kernel and bias, in both directions."""
-    monkeypatch.setattr(_kernel_basis, "STRIP_PIXELS_CPU", strip_pixels)
+    monkeypatch.setattr(kbnet, "STRIP_PIXELS_CPU", strip_pixels)
     torch.manual_seed(0)
     basis = KernelBasis(8, 5).double().train(training)
     features = torch.randn(2, 8, 7, 5, dtype=torch.float64, requires_grad=True)
@@ -180,8 +179,8 @@ def test_kbnet_exports(backbone):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"width": 6}, "kbnet: width is 6, which gives a level 6 channels; it must be a multiple of 4"),
-        ({"width": 12}, "which gives a level 48 channels; it must be a multiple of 4, and above 32 of 32"),
+        ({"width": 6}, "kbnet: width is 6; a level gets 6 channels, which must be a multiple of 4"),
+        ({"width": 12}, "a level gets 48 channels, which must be a multiple of 4, and above 32 of 32"),
         ({"width": 0}, "kbnet: width is 0; it must be above 0"),
         ({"bases": 0}, "bases is 0"),
         ({"depths": (1, 1)}, "odd number"),

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backbones._tlc import local_mean, spread, window_side
+from backbones.nafnet import local_mean, spread, window_side
 
 sides = st.integers(1, 20)
 
