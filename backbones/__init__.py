@@ -39,10 +39,10 @@ Renames = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Published:
-    """How to load the authors' checkpoints of an architecture into a backbone and the head with its last convolution."""
+    """How to load the authors' checkpoints into a backbone and the head that holds the last convolution."""
 
     keys: Renames | Callable[[Collection[str]], Renames]
-    """Rules that rename official keys, or a function from all keys of a checkpoint to such rules where depth matters."""
+    """Rules that rename official keys, or a function from all keys of a checkpoint to such rules."""
     head: Mapping[str, Any]
     """Name and options of the head, e.g. `{"name": "residual", "padding": "zeros"}`."""
     zeros: tuple[str, ...] = ()
@@ -50,10 +50,10 @@ class Published:
     recomputed: tuple[str, ...] = ()
     """Patterns of official keys that hold no weights but buffers that the constructor fills."""
     head_scale: float = 1.0
-    """Factor from the authors' weights and bias of the last convolution to ours, in units of `input_range`; -1 where the
-    authors subtract the prediction."""
+    """Factor from the authors' weights and bias of the last convolution to ours, in units of `input_range`; -1 where
+    the authors subtract the prediction."""
     head_mix: tuple[tuple[float, ...], ...] = ()
-    """Matrix that replaces `head_scale`: each channel of our last convolution, in units of [0, 1], as a sum of theirs."""
+    """Matrix instead of `head_scale`: each channel of our last convolution, in units of [0, 1], as a sum of theirs."""
 
 
 class Backbone(nn.Module, ABC):

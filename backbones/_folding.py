@@ -1,7 +1,7 @@
 """Arithmetic on convolutions for the `folded` methods of backbones: absorb scales, shifts and differences.
 
-Scale and shift have one value per channel. Every function returns new modules, on the device of the old ones, and leaves
-the old ones unchanged. For batch normalisation after a convolution see `ConvNorm` in `_layers`.
+Scale and shift have one value per channel. Every function returns new modules, on the device of the old ones, and
+leaves the old ones unchanged. For batch normalisation after a convolution see `ConvNorm` in `_layers`.
 """
 
 import copy
@@ -64,7 +64,7 @@ def scale_after(conv: nn.Conv2d, scale: Tensor) -> nn.Conv2d:
 
 
 def difference_of_halves(conv: nn.Conv2d) -> nn.Conv2d:
-    """Return the convolution that gives the first half of the channels of `conv`, which has no bias, minus the second."""
+    """Return a convolution whose output is the first half of the channels of `conv`, without bias, minus the second."""
     first, second = _exact(conv.weight).chunk(2)
     return _with(conv, first - second, None)
 
