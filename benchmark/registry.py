@@ -51,7 +51,11 @@ KINDS: Mapping[str, Kind] = {
     "head": Kind("heads", "heads:Head", "restoration_benchmark.head", ("formula", "origin"), given=("in_channels",)),
     "loss": Kind("losses", "losses:Loss", "restoration_benchmark.loss", ("formula", "origin")),
     "source": Kind(
-        "benchmark.data.sources", "benchmark.data:Source", "restoration_benchmark.source", facts=("origin",)
+        "benchmark.data.sources",
+        "benchmark.data:Source",
+        "restoration_benchmark.source",
+        facts=("origin",),
+        given=("registry",),
     ),
     "augmentation": Kind(
         "benchmark.data.augmentations",
@@ -122,8 +126,11 @@ class Registry:
         """
         model = self.options_model(kind, name)
         values = model.model_validate(dict(options))
+        component = self.find(kind, name)
+        if "registry" in KINDS[kind].given and "registry" in inspect.signature(component).parameters:
+            given["registry"] = self
         try:
-            return self.find(kind, name)(**given, **{key: getattr(values, key) for key in type(values).model_fields})
+            return component(**given, **{key: getattr(values, key) for key in type(values).model_fields})
         except (ValueError, TypeError) as error:  # TypeError: a method of the contract is missing
             raise ComponentError(f"{kind} {name!r}: {error}") from error
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from benchmark.data.damage_mask import over_threshold
+from benchmark.data import damage_mask
 
 Channels = tuple[float, float, float]
 _PEAK = 255
@@ -43,7 +43,7 @@ _FEWEST_SEVERE = 20
 
 def analyse(degraded: NDArray[np.uint8], target: NDArray[np.uint8]) -> Degradation:
     """The degradation of a pair of images `H W 3` of one size. `psnr_db` is infinite between equal ones."""
-    severe = over_threshold(degraded, target)
+    severe = damage_mask(degraded, target)
     difference = degraded.astype(np.int16) - target
     energy = np.square(difference, dtype=np.int32).sum(-1)
     total, of_severe = int(energy.sum(dtype=np.int64)), int(energy[severe].sum(dtype=np.int64))

@@ -11,8 +11,7 @@ from typing import Final
 import numpy as np
 
 from benchmark.audit.degradation import psnr_db, region_areas
-from benchmark.data import Pair
-from benchmark.data.damage_mask import over_threshold
+from benchmark.data import Pair, damage_mask
 
 _FAINT_LEVELS = 4  # a pixel that a spot changes by less is background
 
@@ -43,7 +42,7 @@ _ROWS: Final[Sequence[tuple[str, str, int, Callable[[Statistics], float | None]]
 
 def statistics(pair: Pair) -> Statistics:
     """The statistics of a pair."""
-    severe = over_threshold(pair.degraded, pair.target)
+    severe = damage_mask(pair.degraded, pair.target)
     squares = np.square(pair.degraded.astype(np.int16) - pair.target, dtype=np.int32)
     areas = region_areas(severe)
     background = squares[:0] if pair.spots is None else squares[np.abs(pair.spots).max(-1) < _FAINT_LEVELS / 255]

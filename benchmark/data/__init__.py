@@ -1,17 +1,21 @@
-"""Pairs of degraded and target images: the contracts of sources and augmentations.
+"""Contracts of data: pairs and clean faces, the sources that give them, the augmentations that change them.
 
-Nothing in this room imports torch: data are numpy arrays until the training loop takes them. Images are RGB uint8
+Nothing in this package imports torch: data are numpy arrays until the training loop takes them. Images are RGB uint8
 arrays `H W 3`. The true maps, where a source knows them, are the *restoring* ones: target = K * degraded + D + degraded
-in [0, 1] units, with K the gain and D the spots, before rounding to 8 bits.
+in [0, 1] units, before rounding to 8 bits, with K the gain and D the spots.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+SPOT_THRESHOLD_LEVELS: Final = 30
+"""Rule of the reference solution: a pixel is damaged where any channel differs by more than this many 8-bit levels."""
 
 _Value = TypeVar("_Value", bound=np.generic)
 
@@ -30,49 +34,91 @@ class Pair:
     gain: NDArray[np.float16] | None = None
     spots: NDArray[np.float16] | None = None
 
-    def rearranged(self, move: Callable[[NDArray[Any]], NDArray[Any]]) -> "Pair":
-        """The pair with the pixels of images and maps moved alike; `move` maps `H W 3` to `H' W' 3`."""
+    @property
+    def images(self) -> Mapping[str, NDArray[np.uint8]]:
+        """The images that no other split may contain, by role."""
+        return {"target": self.target, "degraded": self.degraded}
+
+    def map_spatial(self, move: Callable[[NDArray[Any]], NDArray[Any]]) -> "Pair":
+        """Return the pair with the pixels of its images and maps moved alike.
+
+        Args:
+            move: maps `H W 3` to `H' W' 3`, e.g. a crop or a mirror image.
+        """
         images = [_contiguous(move(image)) for image in (self.degraded, self.target)]
         maps = [None if values is None else _contiguous(move(values)) for values in (self.gain, self.spots)]
         return Pair(self.name, images[0], images[1], maps[0], maps[1])
 
 
-def _contiguous(pixels: NDArray[_Value]) -> NDArray[_Value]:
-    """The same values `H W C` row by row in memory; the array itself where they lie so already."""
-    channel_bytes = pixels.itemsize
-    if pixels.strides[1:] == (pixels.shape[2] * channel_bytes, channel_bytes):
-        return np.ascontiguousarray(pixels)  # whole rows at a time
-    packed = np.empty(pixels.shape, pixels.dtype)
-    # Of mirrored or turned pixels numpy copies runs of three values, and starting a run costs more than the run: one
-    # channel at a time the runs are as long as a row, and the copy five times as fast.
-    for channel in range(pixels.shape[2]):
-        packed[..., channel] = pixels[..., channel]
-    return packed
+@dataclass(frozen=True)
+class CleanFace:
+    """A face before damage: `image` is `H W 3` uint8; `skin`, `H W` uint8, is 255 where the skin is bare."""
+
+    name: str
+    image: NDArray[np.uint8]
+    skin: NDArray[np.uint8]
+
+    @property
+    def images(self) -> Mapping[str, NDArray[np.uint8]]:
+        """The images that no other split may contain, by role; the image becomes the target of pairs."""
+        return {"target": self.image}
 
 
-class Source(ABC):
-    """A fixed, ordered set of pairs. Keyword arguments of `__init__`, with annotations, are its YAML options."""
+Item = TypeVar("Item", Pair, CleanFace)
 
-    origin: ClassVar[str]
-    """Where the pictures come from."""
+
+class Dataset(ABC, Generic[Item]):
+    """A fixed, ordered set of items that a cache can store."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """Number of pairs."""
+        """Return the number of items."""
 
     @abstractmethod
-    def read(self, index: int) -> Pair:
-        """Pair number `index`; the same each time. Raises DataError if it cannot be read."""
+    def read(self, index: int) -> Item:
+        """Return item number `index`, the same each time.
+
+        Raises:
+            DataError: the item cannot be read.
+        """
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Hex digest that changes whenever a pixel of any pair could. Cheap: reads no image."""
+        """Hex digest that changes whenever a pixel of any item could. Cheap: reads no image."""
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The image files that are read, if any."""
+        return ()
+
+
+class Source(Dataset[Pair]):
+    """A set of pairs. Keyword arguments of `__init__`, with annotations, are its YAML options.
+
+    An argument `registry` is no option: it gets the registry that creates the source.
+    """
+
+    origin: ClassVar[str]
+    """Where the pictures come from."""
 
     @property
     def subjects(self) -> frozenset[str]:
         """Who or what is in the pictures, where that is known without reading them; two splits must share none."""
         return frozenset()
+
+    @property
+    def parts(self) -> Sequence[Dataset[Any]]:
+        """What a cache stores in place of the pairs of a source that makes its pairs from others; else empty."""
+        return ()
+
+    def with_parts(self, parts: Sequence[Dataset[Any]]) -> Self:
+        """Return the source with its parts replaced by others of equal content, e.g. by their caches."""
+        return self
+
+    def at_epoch(self, seed: int, stage: str, epoch: int) -> "Source":
+        """Return the source as an epoch of a stage sees it: equally long, but damage may be drawn anew."""
+        return self
 
 
 class Augmentation(ABC):
@@ -81,22 +127,29 @@ class Augmentation(ABC):
     formula: ClassVar[str]
     """One line: what it does."""
     drops_maps: bool = False
-    """Whether it drops the maps of some pairs or of all; set in `__init__` where options decide it."""
+    """Whether it drops the maps of some or all pairs; set in `__init__` where options decide it."""
 
     @abstractmethod
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
-        """A new pair; all randomness comes from `rng`. Drops the maps if J = K*I + D + I no longer holds."""
+        """Return a new pair; all randomness comes from `rng`.
+
+        The new pair has no maps if target = K * degraded + D + degraded no longer holds.
+        """
 
 
 class CropAugmentation(Augmentation):
-    """An augmentation that chooses where, or at what scale, a training patch is cut; a stage may have one of them."""
+    """An augmentation that chooses the place or the scale of a training patch; a stage may have one of them."""
 
     @abstractmethod
     def crop(self, pair: Pair, side: int, rng: np.random.Generator) -> Pair:
-        """A patch `side x side` of a whole pair. Raises DataError if the pair is too small."""
+        """Return a patch `side x side` of a whole pair.
+
+        Raises:
+            DataError: the pair is too small.
+        """
 
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
-        """The patch as it is: the work was done by `crop`."""
+        """Return the patch unchanged: `crop` did the work."""
         return pair
 
 
@@ -105,12 +158,51 @@ class MixAugmentation(Augmentation):
 
     @abstractmethod
     def mix(self, pair: Pair, draw_other: Callable[[], Pair], rng: np.random.Generator) -> Pair:
-        """A new pair made of two.
+        """Return a new pair made from two.
 
-        `draw_other` makes a patch of a random pair of the source, with `rng`, through the same augmentations up to this
-        one; a call costs as much as the first patch did.
+        Args:
+            pair: the first patch.
+            draw_other: makes a patch of a random pair of the source, with `rng`, through the augmentations before this
+                one. A call costs as much as the first patch.
+            rng: source of all randomness.
         """
 
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
-        """The patch as it is: alone it has no partner."""
+        """Return the patch unchanged: without a second one there is nothing to mix."""
         return pair
+
+
+def damage_mask(
+    degraded: NDArray[np.uint8], target: NDArray[np.uint8], levels: int = SPOT_THRESHOLD_LEVELS
+) -> NDArray[np.bool_]:
+    """Return the damaged pixels, `H W`: those where any channel of |target - degraded| exceeds `levels`."""
+    difference = np.maximum(degraded, target) - np.minimum(degraded, target)  # never leaves uint8
+    over = difference > levels
+    return over[..., 0] | over[..., 1] | over[..., 2]
+
+
+def to_levels(image: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Return an image in 8-bit levels (0 to 255), clipped and rounded."""
+    return np.rint(np.clip(image, 0, 255)).astype(np.uint8)
+
+
+def to_half(values: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
+    """Return a map as float16, with 0 for what is below its normal range (6e-5, a sixtieth of an 8-bit level).
+
+    Numpy rounds such numbers some twenty times slower than others, and soft edges of spots are full of them.
+    """
+    small = np.abs(values) < np.finfo(np.float16).tiny
+    return np.where(small, np.float32(0), values).astype(np.float16)
+
+
+def _contiguous(pixels: NDArray[_Value]) -> NDArray[_Value]:
+    """Return the same values `H W C` row by row in memory; the array itself if they lie so already."""
+    channel_bytes = pixels.itemsize
+    if pixels.strides[1:] == (pixels.shape[2] * channel_bytes, channel_bytes):
+        return np.ascontiguousarray(pixels)  # whole rows at a time
+    packed = np.empty(pixels.shape, pixels.dtype)
+    # Of mirrored or turned pixels numpy copies runs of three values, and starting a run costs more than the run. One
+    # channel at a time, runs are as long as a row, and the copy is five times as fast.
+    for channel in range(pixels.shape[2]):
+        packed[..., channel] = pixels[..., channel]
+    return packed

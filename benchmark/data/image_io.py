@@ -1,25 +1,34 @@
-"""Image files: which ones a folder holds, and what is read from them.
+"""Image files: find them in a folder, read them, many of them in several processes, and write pairs as PNG.
 
 Every source reads images here, so that a picture has the same pixels whichever source shows it.
 """
 
 import hashlib
+import io
 import struct
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from benchmark.component_source import syntax_digest
-from benchmark.errors import DataError
+from benchmark.data import Source
+from benchmark.errors import DataError, ProcessError
+from benchmark.files import write_bytes
+from benchmark.processes import map_in_processes
+from benchmark.registry import load_plugins
+
+Result = TypeVar("Result")
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
-_TURNS = {
+_ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -28,16 +37,20 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What turns an image upright, by its EXIF orientation."""
+"""The operation that turns an image upright, by its EXIF orientation."""
+_FEWEST_FOR_WORKERS = 8
+"""Starting a worker takes about as long as reading this many pairs."""
 
 
 def read_image(file: Path) -> NDArray[np.uint8]:
-    """An image file as `H W 3` uint8 RGB, turned as its EXIF orientation says.
+    """Return the pixels of an image file as `H W 3` uint8 RGB, turned as its EXIF orientation says.
 
-    Of 16 or 12 bits the upper 8 are taken; grey becomes three equal channels; alpha is dropped, so the colour below
-    transparent pixels counts; CMYK is converted by the plain formula; colour profiles are ignored. Raises DataError for
-    what cannot be decoded whole, for 32-bit images, whose range is not known, and for more pixels than an honest image
-    has (Pillow's limit of 89 million).
+    Of 16 or 12 bits the upper 8 are taken. Grey becomes three equal channels. Alpha is dropped, so the colour below
+    transparent pixels counts. CMYK is converted by the plain formula. Colour profiles are ignored.
+
+    Raises:
+        DataError: the file cannot be decoded whole, has 32 bits a channel (their range is not known), or has more
+            pixels than an honest image (Pillow's limit of 89 million).
     """
     try:
         with warnings.catch_warnings():
@@ -57,7 +70,7 @@ def read_image(file: Path) -> NDArray[np.uint8]:
 
 
 def stored_bits(image: ImageFile.ImageFile) -> int:
-    """Bits a channel of an image that was opened but not yet decoded: 8, 12 or 16.
+    """Return the bits a channel of an image that was opened but not yet decoded: 8, 12 or 16.
 
     Pillow shows 16-bit colour as 8 bits, and 12-bit grey as 16; only its decoder's settings say what is in the file.
     """
@@ -67,10 +80,25 @@ def stored_bits(image: ImageFile.ImageFile) -> int:
     return 16 if any(";16" in settings for settings in raw) else 8
 
 
+def file_bits(file: Path) -> int:
+    """Return the bits a channel of an image file, from its header alone; 8 for a file that is no image."""
+    with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(file) as image:
+        return stored_bits(image)
+    return 8
+
+
+def bit_depth_warning(files: Sequence[Path]) -> str:
+    """Return a sentence on the images with more than 8 bits a channel, of which 8 are read; empty without any."""
+    deep = [file for file in files if file_bits(file) > 8]
+    if not deep:
+        return ""
+    return f"{deep[0]}: {file_bits(deep[0])} bits a channel, the upper 8 are read ({len(deep)} such images)"
+
+
 def _upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF orientation says. Pillow's own turn writes EXIF data, too, and may fail at it."""
-    image.load()  # of TIFF this turns it, and drops the orientation
-    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    """Turn an image as its EXIF orientation says. Pillow's own function also writes EXIF data, and may fail at it."""
+    image.load()  # this turns TIFF and drops its orientation
+    turn = _ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     return image if turn is None else image.transpose(turn)
 
 
@@ -86,11 +114,14 @@ def _rgb(image: Image.Image, bits: int) -> NDArray[np.uint8]:
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """The images of a folder and its sub-folders by name: the path without suffix, in the order of paths.
+    """Return the images of a folder and its sub-folders by name: the path without suffix, in the order of paths.
 
-    Hidden files and folders are passed over, links followed. Names are compared as composed Unicode: a Mac writes `é`
-    as two characters where others write one. Raises DataError if the folder is missing, cannot be read or has no
-    images, for a link to an image that is not there, and for two images of one name.
+    Hidden files and folders are skipped, links are followed. Names are compared as composed Unicode: a Mac writes `é`
+    as two characters where others write one.
+
+    Raises:
+        DataError: the folder is missing, cannot be read or has no images, a link leads to an image that is not there,
+            or two images have one name.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected a folder of images ({_allowed()})")
@@ -106,7 +137,7 @@ def images_in(folder: Path) -> dict[str, Path]:
 
 
 def _images_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """`above`: the folders on the way here and this one, which a link may lead back to."""
+    """Yield the image files; `above`: this folder and those on the way here, to which a link may lead back."""
     try:
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
@@ -123,10 +154,10 @@ def _images_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def files_digest(named: Iterable[tuple[str, Path]], code: Iterable[Path], options: object = None) -> str:
-    """SHA-256 of files by name, size and time of change, of the source code that reads them, and of its options.
+    """Return the SHA-256 of files by name, size and time of change, of the code that reads them, and of its options.
 
-    Two sets of files that agree in all of these are taken for one: files whose times were all set alike, and whose
-    sizes tell nothing, as in BMP, need names of their own.
+    Two sets of files that agree in all of these count as one. Files of equal times and equal sizes (as BMP files have)
+    need different names.
     """
     digest = hashlib.sha256(code_digest((Path(__file__), *code)).encode())
     digest.update(repr(options).encode())
@@ -136,11 +167,68 @@ def files_digest(named: Iterable[tuple[str, Path]], code: Iterable[Path], option
     return digest.hexdigest()
 
 
-@lru_cache  # code does not change while it runs, and fingerprints are asked for many times
+@lru_cache  # code does not change while it runs, and fingerprints are needed many times
 def code_digest(files: tuple[Path, ...]) -> str:
-    """Digest of these source files as syntax trees, read once a process."""
+    """Return a digest of source files as syntax trees; each process reads them once."""
     return syntax_digest(files)
 
 
 def _allowed() -> str:
     return ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+
+
+def parallel_map(
+    work: Callable[[int], Result], count: int, workers: int, plugins: Sequence[Path] = ()
+) -> Iterator[Result]:
+    """Yield `work(0)`, `work(1)`, ... `work(count - 1)` in this order, e.g. the pairs of a source.
+
+    Args:
+        work: a function that can be pickled; what it raises is raised here.
+        count: how many results there are.
+        workers: how many processes to start; few results are computed in this process.
+        plugins: files that define what `work` needs.
+
+    Raises:
+        DataError: a process died.
+    """
+    if workers < 2 or count < _FEWEST_FOR_WORKERS:
+        yield from (work(index) for index in range(count))
+        return
+    try:
+        yield from map_in_processes(work, count, workers, partial(load_plugins, tuple(plugins)))
+    except ProcessError as error:
+        raise DataError(f"reading images: {error}") from None
+
+
+def write_pairs(source: Source, count: int, folder: Path, workers: int, *, with_maps: bool) -> Iterator[int]:
+    """Write the first pairs of a source as `degraded/NAME.png` and `target/NAME.png`, 8-bit RGB.
+
+    Args:
+        source: where the pairs come from.
+        count: how many pairs to write.
+        folder: receives the folders `degraded`, `target` and `maps`.
+        workers: number of processes.
+        with_maps: also write `maps/NAME.npz` with the float16 arrays `gain` (K) and `spots` (D), `H W 3` each, where
+            the source knows them.
+
+    Yields:
+        The number of pairs written so far.
+
+    Raises:
+        OSError: the folder cannot be written.
+        DataError: a pair cannot be read.
+    """
+    work = partial(_write_pair, source, folder, with_maps)
+    yield from (done + 1 for done, _ in enumerate(parallel_map(work, count, workers)))
+
+
+def _write_pair(source: Source, folder: Path, with_maps: bool, index: int) -> None:
+    pair = source.read(index)
+    for role, pixels in (("degraded", pair.degraded), ("target", pair.target)):
+        png = io.BytesIO()
+        Image.fromarray(pixels).save(png, "PNG")
+        write_bytes(folder / role / f"{pair.name}.png", png.getvalue())
+    if with_maps and pair.gain is not None and pair.spots is not None:
+        maps = io.BytesIO()
+        np.savez_compressed(maps, gain=pair.gain, spots=pair.spots)
+        write_bytes(folder / "maps" / f"{pair.name}.npz", maps.getvalue())

@@ -1,16 +1,17 @@
-"""Which degraded image belongs to which target: by equal names, by templates of names, by a CSV file."""
+"""Pairing of image files: finds the target of each degraded image by equal names, by templates or by a CSV file."""
 
+import csv
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from benchmark.data.csv_manifest import image_name, read_table
-from benchmark.data.image_io import images_in
+from benchmark.data.image_io import SUFFIXES, images_in
 from benchmark.errors import DataError
 
 Fields = tuple[str, ...]
-"""What a template's fields stand for in one name."""
+"""The values of a template's fields in one name."""
 
 LAYOUTS: Mapping[str, tuple[str, str]] = {
     "contest": ("image", "groundtruth"),  # the retouching contest, AI Studio 1022
@@ -18,12 +19,12 @@ LAYOUTS: Mapping[str, tuple[str, str]] = {
     "basicsr": ("lq", "gt"),
     "gopro": ("input", "target"),
 }
-"""Names of the folders with degraded and target images in data sets as they are handed out."""
+"""Names of the folders with degraded and target images in data sets as they are published."""
 
 
 @dataclass(frozen=True)
 class PairedFiles:
-    """The two files of a pair and the name it has in reports."""
+    """The two files of a pair and its name in reports."""
 
     name: str
     degraded: Path
@@ -31,9 +32,10 @@ class PairedFiles:
 
 
 def by_equal_names(degraded: Path, target: Path) -> list[PairedFiles]:
-    """Pairs of equal names (the suffix may differ), sub-folders included, in the order of names.
+    """Return the pairs of equal names (the suffix may differ), sub-folders included, in the order of names.
 
-    Raises DataError for folders without images, for images without partner, and if both folders are the same.
+    Raises:
+        DataError: a folder has no images, an image has no partner, or both folders are the same.
     """
     degraded_files, target_files = images_in(degraded), images_in(target)
     if degraded.samefile(target):
@@ -42,11 +44,17 @@ def by_equal_names(degraded: Path, target: Path) -> list[PairedFiles]:
 
 
 def by_templates(folders: tuple[Path, Path], templates: tuple[str, str]) -> list[PairedFiles]:
-    """Pairs whose names agree in the fields of two templates, e.g. `{id}_noisy` and `{id}_clean`.
+    """Return the pairs whose names agree in the fields of two templates, e.g. `{id}_noisy` and `{id}_clean`.
 
-    Degraded first in both arguments; both folders may be the same. A pair is named by its fields, joined by `_`; images
-    that do not fit the template are passed over. Raises DataError for templates without a field or with different
-    ones, for templates that fit nothing, or two images alike, for images without partner, and for pairs of one name.
+    The name of a pair is its fields, joined by `_`. Images that do not fit their template are skipped.
+
+    Args:
+        folders: of degraded and of target images; both may be the same.
+        templates: of the names of degraded and of target images.
+
+    Raises:
+        DataError: templates have no field or different fields, fit no image, or fit two images alike; an image has no
+            partner; two pairs get one name.
     """
     patterns = [_pattern(template) for template in templates]
     if patterns[0].groupindex.keys() != patterns[1].groupindex.keys():
@@ -54,18 +62,19 @@ def by_templates(folders: tuple[Path, Path], templates: tuple[str, str]) -> list
     if templates[0] == templates[1] and folders[0].resolve() == folders[1].resolve():
         raise DataError(f"{folders[0]}: degraded and target are the same images; give another folder or template")
     fields = sorted(patterns[0].groupindex, key=patterns[0].groupindex.__getitem__)
-    sides = zip(folders, templates, patterns, strict=True)
-    found = [_fitting(folder, template, pattern, fields) for folder, template, pattern in sides]
-    _check_names(found)
-    named = [{_joined(values): file for values, file in side.items()} for side in found]
+    sides = [_fitting(*side, fields) for side in zip(folders, templates, patterns, strict=True)]
+    _check_names(sides)
+    named = [{"_".join(values): file for values, file in side.items()} for side in sides]
     return _matched(folders[0], named[0], folders[1], named[1])
 
 
 def by_csv(file: Path) -> list[PairedFiles]:
-    """The pairs of a CSV file with columns `degraded,target` and, if wanted, `name`; paths are relative to the file.
+    """Return the pairs of a CSV file with columns `degraded,target` and optionally `name`.
 
-    A pair without `name` is called as its degraded image. Raises DataError for files that are not there, for a line
-    that names one file twice, and for names that stand twice.
+    Paths are relative to the CSV file. A pair without `name` is named after its degraded image.
+
+    Raises:
+        DataError: an image file is missing, a line names one file twice, or two pairs have one name.
     """
     pairs: dict[str, PairedFiles] = {}
     for number, line in enumerate(read_table(file, ("degraded", "target")), start=2):
@@ -101,20 +110,17 @@ def _check_names(sides: Iterable[Mapping[Fields, Path]]) -> None:
     named: dict[str, Fields] = {}
     for side in sides:
         for values, file in side.items():
-            other = named.setdefault(_joined(values), values)
+            name = "_".join(values)
+            other = named.setdefault(name, values)
             if other != values:
                 raise DataError(
                     f"{file}: its fields {values} and the fields {other} of another image give one name, "
-                    f"{_joined(values)!r}; pair them by a CSV file"
+                    f"{name!r}; pair them by a CSV file"
                 )
 
 
-def _joined(values: Fields) -> str:
-    return "_".join(values)
-
-
 def _pattern(template: str) -> re.Pattern[str]:
-    """`{id}_noisy` as a regular expression over the name of an image, which has its folder but no suffix."""
+    """Return a template such as `{id}_noisy` as a pattern for image names, which have a folder but no suffix."""
     pieces = re.split(r"\{(\w+)\}", template)
     fields = pieces[1::2]
     if not fields or len(set(fields)) < len(fields) or not all(field.isidentifier() for field in fields):
@@ -134,3 +140,36 @@ def _fitting(folder: Path, template: str, pattern: re.Pattern[str], fields: list
     if not found:
         raise DataError(f"{folder}: no image name fits the template {template!r}")
     return found
+
+
+def read_table(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Return the lines of a CSV file with a header, by column, without blanks at both ends of a cell.
+
+    Raises:
+        DataError: the file cannot be read as UTF-8, lacks one of `columns`, has no lines or an empty cell in a column.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as handle:  # -sig: spreadsheets write a byte-order mark
+            reader = csv.DictReader(handle, restval="")
+            header = [name.strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = header
+            lines = [{key: (value or "").strip() for key, value in line.items() if key} for line in reader]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{file}: not a readable CSV file ({error}); expected columns {', '.join(columns)}") from None
+    missing = [name for name in columns if name not in header]
+    if missing:
+        names = ", ".join(header) or "none"
+        raise DataError(f"{file}: no column {missing[0]!r} in its first line; it has {names}")
+    if not lines:
+        raise DataError(f"{file}: no lines below the header {', '.join(header)}")
+    for number, line in enumerate(lines, start=2):
+        empty = next((name for name in columns if not line[name]), None)
+        if empty:
+            raise DataError(f"{file}: entry {number}: {empty!r} is empty")
+    return lines
+
+
+def image_name(path: str) -> str:
+    """Return the name of an image in its folder from a path as users write it: with or without suffix, `/` or `\\`."""
+    plain = PurePosixPath(unicodedata.normalize("NFC", path.replace("\\", "/")))
+    return (plain.with_suffix("") if plain.suffix.lower() in SUFFIXES else plain).as_posix()

@@ -1,19 +1,42 @@
-"""Training patches: position in, augmented patch out."""
+"""Random streams and training patches: a position of a stage's stream in, an augmented patch out.
 
+Every patch is a pure function of (seed, stage, position): it is the same whatever the workers, resumes or other rows.
+"""
+
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.data import Augmentation, CropAugmentation, MixAugmentation, Pair, Source
-from benchmark.data.random_streams import generator, index_at
 from benchmark.errors import DataError
+
+
+def generator(*names: int | str) -> np.random.Generator:
+    """Return a generator that depends on these names alone, e.g. `generator(seed, "coarse", "position", 17)`."""
+    digest = hashlib.sha256("\0".join(f"{type(name).__name__}:{name}" for name in names).encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
+
+
+def index_at(position: int, count: int, seed: int, stage: str) -> int:
+    """Return which of `count` pairs stands at a position of a stage's endless stream; an epoch is a permutation."""
+    return int(_order(seed, stage, position // count, count)[position % count])
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, stage: str, epoch: int, count: int) -> NDArray[np.int64]:
+    return generator(seed, stage, "order", epoch).permutation(count)
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """The endless stream of patches of one stage; `patch_at` is a pure function of the position."""
+    """The endless stream of patches of one stage.
+
+    An epoch shows each pair once. The source learns the epoch, so that it can draw other damage in each.
+    """
 
     source: Source
     seed: int
@@ -22,22 +45,29 @@ class Sampler:
     augmentations: Sequence[Augmentation]
 
     def patch_at(self, position: int) -> Pair:
-        """The augmented patch at a position, `patch x patch`. Raises DataError if its image is smaller than that."""
-        index = index_at(position, len(self.source), self.seed, self.stage)
-        rng = generator(self.seed, self.stage, "position", position)
-        return self._make(index, self.augmentations, rng)
+        """Return the augmented patch at a position, `patch x patch`.
 
-    def _make(self, index: int, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> Pair:
-        patch = self._crop(self.source.read(index), rng)
+        Raises:
+            DataError: the image is smaller than the patch.
+        """
+        source = self.source.at_epoch(self.seed, self.stage, position // len(self.source))
+        index = index_at(position, len(source), self.seed, self.stage)
+        rng = generator(self.seed, self.stage, "position", position)
+        return self._make(source, index, self.augmentations, rng)
+
+    def _make(
+        self, source: Source, index: int, augmentations: Sequence[Augmentation], rng: np.random.Generator
+    ) -> Pair:
+        patch = self._crop(source.read(index), rng)
         for count, augmentation in enumerate(augmentations):
             if isinstance(augmentation, MixAugmentation):
-                patch = augmentation.mix(patch, partial(self._make_other, augmentations[:count], rng), rng)
+                patch = augmentation.mix(patch, partial(self._make_other, source, augmentations[:count], rng), rng)
             else:
                 patch = augmentation.apply(patch, rng)
         return patch
 
-    def _make_other(self, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> Pair:
-        return self._make(int(rng.integers(len(self.source))), augmentations, rng)
+    def _make_other(self, source: Source, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> Pair:
+        return self._make(source, int(rng.integers(len(source))), augmentations, rng)
 
     def _crop(self, pair: Pair, rng: np.random.Generator) -> Pair:
         for augmentation in self.augmentations:
@@ -47,20 +77,28 @@ class Sampler:
 
 
 def random_crop(pair: Pair, side: int, rng: np.random.Generator) -> Pair:
-    """A square crop at a random place, uniform over all places that fit. Raises DataError if the pair is too small."""
+    """Return a square crop at a random place, uniform over all places that fit.
+
+    Raises:
+        DataError: the pair is too small.
+    """
     require_side(pair, side)
     height, width = pair.degraded.shape[:2]
-    return cut(pair, int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1)), side)
+    return crop_at(pair, int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1)), side)
 
 
-def cut(pair: Pair, top: int, left: int, side: int) -> Pair:
-    """The square of `side` pixels whose first row is `top` and first column `left`."""
+def crop_at(pair: Pair, top: int, left: int, side: int) -> Pair:
+    """Return the square of `side` pixels whose first row is `top` and whose first column is `left`."""
     window = (slice(top, top + side), slice(left, left + side))
-    return pair.rearranged(lambda pixels: pixels[window])
+    return pair.map_spatial(lambda pixels: pixels[window])
 
 
 def require_side(pair: Pair, side: int) -> None:
-    """Raises DataError if a patch of `side` pixels does not fit into the pair."""
+    """Check that a patch fits into the pair.
+
+    Raises:
+        DataError: the pair is smaller than `side` pixels.
+    """
     height, width = pair.degraded.shape[:2]
     if min(height, width) < side:
         raise DataError(

@@ -11,8 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import Pair
-from benchmark.data.damage_mask import over_threshold
+from benchmark.data import Pair, damage_mask
 from benchmark.evaluation.metrics import Metric
 
 Maps = Mapping[str, NDArray[np.float32]]
@@ -91,7 +90,7 @@ def _errors(
 def _overlaps(maps: Maps, pair: Pair) -> dict[str, float]:
     if "mask" not in maps:
         return {}
-    overlap = _overlap(maps["mask"][..., 0] > 0.5, over_threshold(pair.degraded, pair.target))
+    overlap = _overlap(maps["mask"][..., 0] > 0.5, damage_mask(pair.degraded, pair.target))
     return {} if overlap is None else {"region_iou": overlap}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d, maximum_filter
 
-from benchmark.data.damage_mask import over_threshold
+from benchmark.data import damage_mask
 
 DILATION_PX: Final = 2
 
@@ -23,7 +23,7 @@ def find_spots(degraded: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArra
     The threshold is the rule of the reference solution, the dilation takes in the soft edge of a spot. The
     rest of the image is the background.
     """
-    dilated = maximum_filter(over_threshold(degraded, target), size=2 * DILATION_PX + 1, mode="constant")
+    dilated = maximum_filter(damage_mask(degraded, target), size=2 * DILATION_PX + 1, mode="constant")
     return np.asarray(dilated, dtype=np.bool_)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.data import Source
 from benchmark.data.cache import cache_folder, cached
-from benchmark.data.factory import open_source
+from benchmark.data.sources import open_source
 from benchmark.data.split_leakage import check_contents, shared_subjects
 from benchmark.errors import DataError
 from benchmark.experiment.load import Experiment

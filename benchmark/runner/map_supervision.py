@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from benchmark.data import Pair, Source
-from benchmark.data.composite_source import CompositeSource
-from benchmark.data.factory import make_augmentations
+from benchmark.data.augmentations import make_augmentations
 from benchmark.errors import ExperimentError
 from benchmark.experiment.plan import PlannedStage, Run
 from benchmark.registry import Registry
@@ -63,9 +62,8 @@ def _obstacles(run: Run, stage: PlannedStage, names: Sequence[str], context: Con
 
 def _examples(source: Source) -> list[Pair]:
     """The first pair of a source, or of each source that it mixes."""
-    if isinstance(source, CompositeSource) and source.keeps_degraded and source.parts:
-        return [pair for part in source.parts for pair in _examples(part)]
-    return [source.read(0)]
+    mixed = [part for part in source.parts if isinstance(part, Source)]
+    return [pair for part in mixed for pair in _examples(part)] or [source.read(0)]
 
 
 def _dropping(stage: PlannedStage, registry: Registry) -> list[str]:

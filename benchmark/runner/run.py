@@ -11,7 +11,7 @@ import yaml
 from torch import nn
 
 from benchmark.data import Source
-from benchmark.data.factory import make_augmentations
+from benchmark.data.augmentations import make_augmentations
 from benchmark.errors import DataError
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import Environment, Floor, Plan, Run, make_plan, network_id, settings_id

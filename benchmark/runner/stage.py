@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.data import Source
-from benchmark.data.factory import make_augmentations
-from benchmark.data.passes import PassSampler
+from benchmark.data.augmentations import make_augmentations
 from benchmark.data.sampling import Sampler
 from benchmark.evaluation.evaluate import Summary, evaluate, mean_psnr, summarise
 from benchmark.experiment.plan import PlannedStage, Run
@@ -204,7 +203,7 @@ def network(run: Run, key: str | None, context: Context) -> Restorer:
 def make_sampler(run: Run, name: str, stage: Stage, context: Context) -> Sampler:
     """The stream of training patches of a stage."""
     augmentations = make_augmentations(stage.augment, context.registry)
-    return PassSampler(context.source(run.config, "train"), run.seed, name, stage.patch, augmentations)
+    return Sampler(context.source(run.config, "train"), run.seed, name, stage.patch, augmentations)
 
 
 def look_at_val(run: Run, trained: Restorer, context: Context) -> dict[str, Summary]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmark.data.random_streams import generator
-from benchmark.data.sampling import Sampler
+from benchmark.data.sampling import Sampler, generator
 from benchmark.errors import RowError
 from benchmark.experiment.stage import Stage, validation_steps
 from benchmark.training.batches import HostBatch, host_batches, to_device

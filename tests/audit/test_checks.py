@@ -17,7 +17,7 @@ from benchmark.audit.files import match
 from benchmark.audit.pair_statistics import Measures, measure_files, measure_sources
 from benchmark.audit.starter_experiment import experiment, link, safe_name, split
 from benchmark.data import Source
-from benchmark.data.export_pairs import write_pairs
+from benchmark.data.image_io import write_pairs
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
 Audit = Callable[[], dict[str, Finding]]

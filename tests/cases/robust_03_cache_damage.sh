@@ -4,7 +4,7 @@ OMP_NUM_THREADS=1 python - <<'P'
 import json, pathlib, sys, tempfile, traceback
 from benchmark.data.split_leakage import check_contents
 from benchmark.data.cache import cached
-from benchmark.data.factory import open_source
+from benchmark.data.sources import open_source
 from benchmark.errors import BenchmarkError
 from benchmark.registry import Registry
 bad = 0
@@ -13,7 +13,7 @@ def fresh(root):
     try:
         while True: next(it)
     except StopIteration as end: return end.value
-for name, file, change in [("pixels inverted", "images.npy", lambda b: bytes(255 - x for x in b)), ("cut", "images.npy", lambda b: b[:500]), ("empty index", "index.json", lambda b: b""), ("digests of another form", "digests.json", lambda b: b'["a"]')]:
+for name, file, change in [("pixels inverted", "arrays.bin", lambda b: bytes(255 - x for x in b)), ("cut", "arrays.bin", lambda b: b[:500]), ("empty index", "index.json", lambda b: b""), ("digests of another form", "digests.json", lambda b: b'["a"]')]:
     root = pathlib.Path(tempfile.mkdtemp()); source = fresh(root); want = source.read(0).target.tobytes()
     check_contents("r", {"a": source})
     f = source.folder / file; f.write_bytes(change(f.read_bytes() if f.exists() else b""))

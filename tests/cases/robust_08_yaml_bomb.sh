@@ -11,7 +11,7 @@ except BenchmarkError: sys.exit(2)" 2>/dev/null ); rc=$?; [ $rc = 2 ] || { echo 
 ( ulimit -t 20 -v 6000000; python -c "
 import sys
 from benchmark.errors import BenchmarkError
-from benchmark.data.factory import open_source
+from benchmark.data.sources import open_source
 from benchmark.registry import Registry
 try:
     s = open_source({'source': 'synthetic_faces', 'preset': 'severe', 'count': 10**12, 'size': 64, 'seed': 0}, Registry()); s.fingerprint; s.subjects

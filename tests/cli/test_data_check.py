@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmark.cli import main
-from benchmark.data.export_pairs import write_pairs
+from benchmark.data.image_io import write_pairs
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 from benchmark.experiment.load import load
 from benchmark.registry import Registry

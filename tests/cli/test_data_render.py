@@ -17,9 +17,8 @@ from PIL import Image
 from benchmark.cli import main
 from benchmark.cli.data import COMMANDS, command
 from benchmark.cli.data.render import command as render
-from benchmark.data.factory import open_source
-from benchmark.data.image_io import read_image
-from benchmark.data.parallel import each
+from benchmark.data.image_io import parallel_map, read_image
+from benchmark.data.sources import open_source
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 from benchmark.errors import DataError
@@ -66,7 +65,8 @@ def test_the_table_names_the_commands() -> None:
     context = click.Context(command)
     assert command.list_commands(context) == list(COMMANDS)
     assert command.get_command(context, "render") is render
-    assert command.get_command(context, "rendr") is None
+    with pytest.raises(click.UsageError, match="did you mean 'render'"):
+        command.get_command(context, "rendr")
 
 
 def test_presets_are_those_of_the_generator() -> None:
@@ -154,9 +154,9 @@ def test_a_folder_that_cannot_be_written_is_told(call: Call, tmp_path: Path) -> 
 
 def test_results_come_in_order_whatever_the_workers() -> None:
     """One process or two, the results are the same and in order; an error in a worker arrives."""
-    assert list(each(str, 20, 1)) == list(each(str, 20, 2)) == [str(index) for index in range(20)]
+    assert list(parallel_map(str, 20, 1)) == list(parallel_map(str, 20, 2)) == [str(index) for index in range(20)]
     with pytest.raises(DataError, match="there are 8"):
-        list(each(SyntheticFaces(count=8, size=64).read, 9, 2))
+        list(parallel_map(SyntheticFaces(count=8, size=64).read, 9, 2))
 
 
 @pytest.mark.slow

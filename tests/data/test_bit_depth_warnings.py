@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.bit_depth_warnings import bits_of, depth_notices
 from benchmark.data.cache import cached
+from benchmark.data.image_io import bit_depth_warning, file_bits
 from benchmark.data.sources.noise import Noise
-from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
 
 def save_deep_colour(file: Path) -> None:
@@ -30,12 +29,12 @@ def test_sixteen_bits_are_seen_in_the_header(tmp_path: Path) -> None:
     Image.fromarray(ramp).save(tmp_path / "grey.png")
     Image.fromarray(ramp).save(tmp_path / "grey.tif")
     save_deep_colour(tmp_path / "colour.png")
-    assert all(bits_of(tmp_path / name) == 16 for name in ("grey.png", "grey.tif", "colour.png"))
+    assert all(file_bits(tmp_path / name) == 16 for name in ("grey.png", "grey.tif", "colour.png"))
     for suffix in ("png", "tif", "jpg", "webp", "bmp"):
         Image.new("RGB", (8, 8)).save(tmp_path / f"flat.{suffix}")
-        assert bits_of(tmp_path / f"flat.{suffix}") == 8
+        assert file_bits(tmp_path / f"flat.{suffix}") == 8
     (tmp_path / "text.png").write_text("text")
-    assert bits_of(tmp_path / "text.png") == 8
+    assert file_bits(tmp_path / "text.png") == 8
 
 
 def test_a_source_with_such_images_tells_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -49,4 +48,4 @@ def test_a_source_with_such_images_tells_once(tmp_path: Path, caplog: pytest.Log
         for _ in range(2):
             list(cached(Noise(folder), tmp_path / "cache", 1))
     assert caplog.messages == [f"{folder / 'a.png'}: 16 bits a channel, the upper 8 are read (2 such images)"]
-    assert depth_notices(SyntheticFaces(size=64, count=1)) == []
+    assert bit_depth_warning([folder / "c.png"]) == bit_depth_warning([]) == ""

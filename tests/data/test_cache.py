@@ -1,6 +1,8 @@
 """Decoded pairs are kept, read back as they were, and never half a cache."""
 
 import shutil
+import sys
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import ClassVar
@@ -8,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from benchmark.data import Pair, Source
-from benchmark.data.cache import CachedSource, cached
+from benchmark.data import Pair, Source, cache
+from benchmark.data.cache import cache_folder, cached
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError
 from benchmark.generators import result_of
@@ -40,7 +42,7 @@ class Made(Source):
         return f"made-{self.count}"
 
 
-def finish(building: Generator[int, None, CachedSource]) -> tuple[list[int], CachedSource]:
+def finish(building: Generator[int, None, Source]) -> tuple[list[int], Source]:
     progress: list[int] = []
     ready = result_of(building, progress.append)
     return progress, ready
@@ -49,16 +51,16 @@ def finish(building: Generator[int, None, CachedSource]) -> tuple[list[int], Cac
 def test_what_is_cached_is_what_was_read(tmp_path: Path) -> None:
     """Images and maps come back equal, in order; a second build does no work."""
     source = Made()
-    progress, cache = finish(cached(source, tmp_path, 1))
+    progress, ready = finish(cached(source, tmp_path, 1))
     assert progress == [1, 2, 3, 4]
-    assert (len(cache), cache.fingerprint) == (4, source.fingerprint)
+    assert (len(ready), ready.fingerprint) == (4, source.fingerprint)
     for index in range(4):
-        pair, back = source.read(index), cache.read(index)
+        pair, back = source.read(index), ready.read(index)
         assert back.name == pair.name
         for name in ("degraded", "target", "gain", "spots"):
-            wanted, found = getattr(pair, name), getattr(back, name)
-            assert (wanted is None) == (found is None)
-            assert wanted is None or (np.array_equal(wanted, found) and wanted.dtype == found.dtype)
+            expected, actual = getattr(pair, name), getattr(back, name)
+            assert (expected is None) == (actual is None)
+            assert expected is None or (np.array_equal(expected, actual) and expected.dtype == actual.dtype)
     assert finish(cached(source, tmp_path, 1))[0] == []
 
 
@@ -97,8 +99,8 @@ def test_workers_know_the_sources_of_plugins(tmp_path: Path) -> None:
     plugin = tmp_path / "greys.py"
     plugin.write_text(SOURCE)
     source = Registry((plugin,)).create("source", "greys", {})
-    cache = finish(cached(source, tmp_path / "cache", 2, (plugin,)))[1]
-    assert [int(cache.read(index).target[0, 0, 0]) for index in range(9)] == list(range(9))
+    ready = finish(cached(source, tmp_path / "cache", 2, (plugin,)))[1]
+    assert [int(ready.read(index).target[0, 0, 0]) for index in range(9)] == list(range(9))
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
@@ -131,3 +133,18 @@ def test_an_unwritable_cache_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="set BENCHMARK_CACHE"):
         finish(cached(Made(), tmp_path / "file", 1))
+
+
+def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`$BENCHMARK_CACHE`, else the user's cache folder of the system, else a temporary folder; never below `./~`."""
+    monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "chosen"))
+    assert cache_folder() == tmp_path / "chosen"
+    monkeypatch.delenv("BENCHMARK_CACHE")
+    if sys.platform == "linux":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+        assert cache_folder() == tmp_path / "xdg/restoration-benchmark"
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        assert cache_folder() == tmp_path / "home/.cache/restoration-benchmark"
+        monkeypatch.setattr(cache, "user_cache_path", lambda name, appauthor: Path("~/.cache") / name)  # as without one
+        assert cache_folder() == Path(tempfile.gettempdir()) / "restoration-benchmark"

@@ -14,10 +14,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmark.data import Pair, cache_quota
-from benchmark.data.cache import cached
+from benchmark.data import Pair, cache
+from benchmark.data.cache import BUILD_PREFIX, cached, check_disk_quota, remove_killed_builds
 from benchmark.data.sources.paired_folders import PairedFolders
-from benchmark.data.sources.synthetic_faces import SyntheticFaces
 from benchmark.errors import DataError
 
 PAIR = Pair("p", np.zeros((10, 10, 3), np.uint8), np.zeros((10, 10, 3), np.uint8))
@@ -27,29 +26,23 @@ def several(count: int) -> Iterator[Pair]:
     return (PAIR for _ in range(count))
 
 
-def test_a_pair_weighs_its_images_and_maps() -> None:
-    """Two bytes a value of a map, one of an image."""
-    assert cache_quota.pair_bytes(PAIR) == 600
-    assert cache_quota.pair_bytes(SyntheticFaces(size=64).read(0)) == 2 * 64 * 64 * 3 * 3
-
-
 def test_what_does_not_fit_is_told_after_the_first_pair(tmp_path: Path) -> None:
     """More than the disk has free: nothing is written for hours before it fails."""
     with pytest.raises(
         DataError, match=r"takes about \d+\.\d GB, .* [GM]B are free; free space or set BENCHMARK_CACHE"
     ):
-        list(cache_quota.watched(several(3), 10**15, tmp_path))
-    assert len(list(cache_quota.watched(several(3), 3, tmp_path))) == 3
+        list(check_disk_quota(several(3), 10**15, tmp_path))
+    assert len(list(check_disk_quota(several(3), 3, tmp_path))) == 3
 
 
 def test_a_limit_counts_all_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`BENCHMARK_CACHE_GB` holds for what lies there already and the new one together."""
     monkeypatch.setenv("BENCHMARK_CACHE_GB", "0.000002")  # 2000 bytes
-    assert len(list(cache_quota.watched(several(3), 3, tmp_path))) == 3
+    assert len(list(check_disk_quota(several(3), 3, tmp_path))) == 3
     (tmp_path / "old").mkdir()
     (tmp_path / "old/images.npy").write_bytes(bytes(500))
     with pytest.raises(DataError, match=r"beside 0\.0 MB of others, BENCHMARK_CACHE_GB allows 2e-06; delete caches"):
-        list(cache_quota.watched(several(3), 3, tmp_path))
+        list(check_disk_quota(several(3), 3, tmp_path))
 
 
 @pytest.mark.parametrize("text", ["much", "-1", "0", "nan"])
@@ -57,18 +50,18 @@ def test_a_limit_that_is_no_number_is_told(tmp_path: Path, monkeypatch: pytest.M
     """It is not passed over in silence."""
     monkeypatch.setenv("BENCHMARK_CACHE_GB", text)
     with pytest.raises(DataError, match=f"BENCHMARK_CACHE_GB is '{text}'; set it to a number of gigabytes"):
-        list(cache_quota.watched(several(1), 1, tmp_path))
+        list(check_disk_quota(several(1), 1, tmp_path))
 
 
 def test_a_large_cache_is_announced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From a gigabyte on; small ones come without a word."""
-    monkeypatch.setattr(cache_quota.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**12))
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**12))
     with caplog.at_level(logging.WARNING):
-        list(cache_quota.watched(several(1), 1_000_000, tmp_path))
+        list(check_disk_quota(several(1), 1_000_000, tmp_path))
         assert caplog.messages == []
-        list(cache_quota.watched(several(1), 5_000_000, tmp_path))
+        list(check_disk_quota(several(1), 5_000_000, tmp_path))
     assert caplog.messages == [
         f"the cache of 5000000 pairs takes about 3.0 GB in {tmp_path}; it can be deleted at any time"
     ]
@@ -112,20 +105,32 @@ def test_kill_9_leaves_no_cache_and_no_litter(pairs: Path, tmp_path: Path) -> No
     assert len(list(root.iterdir())) == 2
 
 
+def test_a_builder_of_another_host_is_dead_after_an_hour(tmp_path: Path) -> None:
+    """Nobody here can see its process; while it is alive, its heartbeat renews the folder."""
+    folder = tmp_path / f"{BUILD_PREFIX}x"
+    folder.mkdir()
+    (folder / "build.1").write_text('{"host": "another", "pid": 1, "started": 1}')
+    remove_killed_builds(tmp_path)
+    assert folder.is_dir()
+    os.utime(folder, (time.time() - 4000, time.time() - 4000))
+    remove_killed_builds(tmp_path)
+    assert not folder.exists()
+
+
 def test_a_build_is_marked_until_it_is_a_cache(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed at any moment before, it can be told from one that lives; afterwards no mark is left."""
     rename, marked = Path.rename, []
 
     def watched(path: Path, target: Path) -> Path:
         if path.is_dir():
-            marked.append((path / cache_quota.ALIVE).is_file())
+            marked.append((path / "build.1").is_file())
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", watched)
     assert finish(PairedFolders(pairs / "val/degraded", pairs / "val/target"), tmp_path / "cache") == 2
     assert marked == [True]
     (cache,) = (tmp_path / "cache").iterdir()
-    assert sorted(file.name for file in cache.iterdir()) == ["images.npy", "index.json", "maps.npy"]
+    assert sorted(file.name for file in cache.iterdir()) == ["arrays.bin", "index.json"]
 
 
 def test_two_processes_build_one_cache(pairs: Path, tmp_path: Path) -> None:
@@ -139,7 +144,7 @@ def test_two_processes_build_one_cache(pairs: Path, tmp_path: Path) -> None:
     )
     assert [process.returncode for process in both] == [0, 0]
     (only,) = root.iterdir()
-    assert (only / "index.json").is_file() and not (only / cache_quota.ALIVE).exists()
+    assert (only / "index.json").is_file() and not list(only.glob("build*"))
 
 
 def test_a_changed_source_makes_a_new_cache(pairs: Path, tmp_path: Path) -> None:

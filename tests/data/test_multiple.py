@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from benchmark.data import Pair, Source
 from benchmark.data.cache import CachedSource, cached
-from benchmark.data.composite_source import CompositeSource
-from benchmark.data.sources.multiple import Multiple, _counts
-from benchmark.errors import DataError
+from benchmark.data.sources.multiple import Multiple, pairs_per_epoch
+from benchmark.errors import ComponentError, DataError
 from benchmark.experiment.schema import SourceSpec
 from benchmark.generators import result_of
 from benchmark.registry import Registry
@@ -39,7 +38,7 @@ def test_without_weights_every_pair_comes_once() -> None:
     assert pairs[0].gain is not None
 
 
-def test_weights_are_shares_of_a_pass() -> None:
+def test_weights_are_shares_of_an_epoch() -> None:
     """3:1 repeats the pairs of the first source; every pair stays, and names stay different."""
     source = mix(64, 72, weights=[3, 1])
     names = [source.read(index).name for index in range(len(source))]
@@ -50,9 +49,9 @@ def test_weights_are_shares_of_a_pass() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 500), st.floats(0.01, 10)), min_size=2, max_size=5))
 def test_shares_hold_to_a_pair(parts: list[tuple[int, float]]) -> None:
-    """No pair is lost, and no source is off its share of the pass by more than rounding."""
+    """No pair is lost, and no source is off its share of the epoch by more than rounding."""
     lengths, weights = zip(*parts, strict=True)
-    counts = _counts(lengths, weights)
+    counts = pairs_per_epoch(lengths, weights)
     assert all(count >= length for count, length in zip(counts, lengths, strict=True))
     unit = max(length / weight for length, weight in parts)
     for (length, weight), count in zip(parts, counts, strict=True):
@@ -90,7 +89,7 @@ def test_weights_that_cannot_be_meant_are_told(weights: list[float]) -> None:
 def test_one_source_is_no_mix() -> None:
     """It is named itself instead."""
     with pytest.raises(DataError, match="1 sources are given; mix two or more"):
-        Multiple([SourceSpec.model_validate(spec) for spec in specs(64)])
+        Multiple([SourceSpec.model_validate(spec) for spec in specs(64)], Registry())
 
 
 def test_a_pair_outside_is_told() -> None:
@@ -100,11 +99,10 @@ def test_a_pair_outside_is_told() -> None:
             mix(64, 72).read(index)
 
 
-class Fresh(CompositeSource):
-    """Two flat pairs whose degraded level is drawn anew in each pass."""
+class Fresh(Source):
+    """Two flat pairs whose degraded level is drawn anew in each epoch."""
 
     origin = "a test"
-    parts: tuple[Source, ...] = ()
     fingerprint = "fresh"
 
     def __init__(self, drawn: int = 0) -> None:
@@ -117,20 +115,54 @@ class Fresh(CompositeSource):
         rng = np.random.default_rng([index, self.drawn])
         return Pair(f"p{index}", rng.integers(0, 256, (4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8))
 
-    def with_parts(self, parts: Any) -> Source:
-        return self
-
-    def in_pass(self, seed: int, stage: str, turn: int) -> Source:
-        return Fresh(int.from_bytes(f"{seed} {stage} {turn}".encode()))
+    def at_epoch(self, seed: int, stage: str, epoch: int) -> Source:
+        return Fresh(int.from_bytes(f"{seed} {stage} {epoch}".encode()))
 
 
-def test_repetitions_in_a_pass_draw_damage_anew() -> None:
-    """The same image twice in a pass has other spots, the same ones each time it is read, and others a pass later."""
+def test_repetitions_in_an_epoch_draw_damage_anew() -> None:
+    """The same image twice in an epoch has other spots, the same ones each time it is read, others an epoch later."""
     source = mix(64, 72, weights=[3, 1]).with_parts([Fresh(), Fresh()])
 
-    def drawn(turn: int, index: int) -> bytes:
-        return source.in_pass(0, "coarse", turn).read(index).degraded.tobytes()
+    def drawn(epoch: int, index: int) -> bytes:
+        return source.at_epoch(0, "coarse", epoch).read(index).degraded.tobytes()
 
-    levels = [drawn(turn, index) for turn in (0, 1) for index in (0, 2, 4)]
+    levels = [drawn(epoch, index) for epoch in (0, 1) for index in (0, 2, 4)]
     assert len(set(levels)) == 6
-    assert levels == [drawn(turn, index) for turn in (0, 1) for index in (0, 2, 4)]
+    assert levels == [drawn(epoch, index) for epoch in (0, 1) for index in (0, 2, 4)]
+
+
+PLUGIN = """
+import numpy as np
+from benchmark.data import Pair, Source
+
+class Greys(Source):
+    origin = "made here"
+    fingerprint = "greys"
+
+    def __init__(self, level: int = 7) -> None:
+        self.level = level
+
+    def __len__(self):
+        return 3
+
+    def read(self, index):
+        image = np.full((4, 4, 3), self.level, np.uint8)
+        return Pair(f"n{index}", image, image)
+"""
+
+
+def test_sources_of_plugins_are_mixed(tmp_path: Path) -> None:
+    """A mixture opens its parts with its own registry: a source of a `--plugin` file counts, also in a nested one."""
+    plugin = tmp_path / "greys.py"
+    plugin.write_text(PLUGIN)
+    inner = {"source": "multiple", "sources": [{"source": "greys", "level": 9}, *specs(64)]}
+    registry = Registry((plugin,))
+    source = registry.create("source", "multiple", {"sources": [{"source": "greys"}, inner]})
+    assert [int(source.read(index).target[0, 0, 0]) for index in (0, 3)] == [7, 9]
+    with pytest.raises(ComponentError, match="no source 'greys'"):
+        Registry().create("source", "multiple", {"sources": [{"source": "greys"}, inner]})
+
+
+def test_the_registry_is_no_option() -> None:
+    """YAML cannot set it."""
+    assert set(Registry().options_model("source", "multiple").model_fields) == {"sources", "weights"}

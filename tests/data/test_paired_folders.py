@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.bit_depth_warnings import bits_of
-from benchmark.data.image_io import read_image
+from benchmark.data.image_io import file_bits, read_image
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError
 
@@ -242,7 +241,7 @@ def test_twelve_bits_are_scaled(tmp_path: Path) -> None:
     header = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
     (tmp_path / "deep.tif").write_bytes(header + directory + bytes(4) + packed)
     np.testing.assert_array_equal(read_image(tmp_path / "deep.tif")[0, :, 0], [0, 128, 255, 1])
-    assert bits_of(tmp_path / "deep.tif") == 12
+    assert file_bits(tmp_path / "deep.tif") == 12
 
 
 def test_odd_exif_data_does_not_matter(tmp_path: Path) -> None:

@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.data import Augmentation, Pair, Source
+from benchmark.data.augmentations import make_augmentations
 from benchmark.data.augmentations.channel_gain import ChannelGain
 from benchmark.data.augmentations.mixup import Mixup
 from benchmark.data.augmentations.random_resize import RandomResize
 from benchmark.data.augmentations.spot_crop import SpotCrop
-from benchmark.data.factory import make_augmentations
-from benchmark.data.random_streams import generator, index_at
-from benchmark.data.sampling import Sampler, random_crop
+from benchmark.data.sampling import Sampler, generator, index_at, random_crop
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError, ExperimentError
 from benchmark.registry import Registry
@@ -101,8 +100,8 @@ def test_each_pass_sees_every_pair_once(count: int, turn: int, seed: int) -> Non
 
 def test_passes_differ() -> None:
     """The order is drawn anew in each pass (a stream that repeats is the commonest fault of the field)."""
-    passes = [[index_at(turn * 20 + i, 20, 0, "coarse") for i in range(20)] for turn in range(3)]
-    assert passes[0] != passes[1] != passes[2]
+    epochs = [[index_at(epoch * 20 + i, 20, 0, "coarse") for i in range(20)] for epoch in range(3)]
+    assert epochs[0] != epochs[1] != epochs[2]
 
 
 @settings(deadline=None)
@@ -149,7 +148,7 @@ def test_generators_of_different_names_are_independent() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float16])
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, -1]), st.sampled_from([1, -1]), st.integers(0, 3))
-def test_rearranged_pixels_are_those_of_the_view(
+def test_moved_pixels_are_those_of_the_view(
     dtype: type[np.generic], height: int, width: int, down: int, right: int, turns: int
 ) -> None:
     """Whatever mirrors and turns are combined, every value comes along, row by row in memory."""
@@ -159,7 +158,7 @@ def test_rearranged_pixels_are_those_of_the_view(
 
     image = np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3)
     maps = None if dtype is np.uint8 else image.astype(np.float16)
-    moved = Pair("one", image, image[::-1], maps, maps).rearranged(move)
+    moved = Pair("one", image, image[::-1], maps, maps).map_spatial(move)
     for before, after in ((image, moved.degraded), (image[::-1], moved.target), (maps, moved.gain)):
         if before is not None and after is not None:
             assert after.flags.c_contiguous and after.dtype == before.dtype

@@ -15,6 +15,7 @@ from benchmark.data.split_leakage import check_contents
 from benchmark.errors import DataError
 from benchmark.experiment.schema import SourceSpec
 from benchmark.generators import result_of
+from benchmark.registry import Registry
 
 
 def ready(source: Source, root: Path) -> Source:
@@ -68,7 +69,7 @@ def test_an_image_within_a_mix_is_found(copy: Path, tmp_path: Path) -> None:
     def noise(split: str, seed: int) -> SourceSpec:
         return SourceSpec.model_validate({"source": "noise", "folder": copy / split / "target", "seed": seed})
 
-    mix = ready(Multiple([noise("train", 0), noise("val", 0)]), tmp_path / "cache")
+    mix = ready(Multiple([noise("train", 0), noise("val", 0)], Registry()), tmp_path / "cache")
     test = ready(Noise(copy / "val/target", seed=1), tmp_path / "cache")
     with pytest.raises(DataError, match=r"share images, 2 in all: 'picture_00' \(target\) of train"):
         check_contents("base", {"train": mix, "test": test})

@@ -1,26 +1,33 @@
-"""Parts of a folder: by list, count, share and group; never an image in two."""
+"""Splits of a folder: by list, count, share and group; never an image in two."""
 
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.data.splits import Parts, Splitting, chosen_names, read_groups
+from benchmark.data.splits import Splits, SplitSpec, read_groups, select_split
 from benchmark.errors import DataError
 
 NOWHERE = Path("nowhere.json")
-SHARES: Parts = {"train": 0.7, "val": 0.1, "test": 0.2}
+SHARES: Splits = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 
 def files(count: int) -> dict[str, tuple[Path]]:
     return {f"i{index:03d}": (Path(f"i{index:03d}.png"),) for index in range(count)}
 
 
-def take(count: int, split: str | None, parts: Parts | None, groups: dict[str, str] | None = None, seed: int = 0):
-    return chosen_names(files(count), Splitting(split, parts, groups or {}, seed), NOWHERE)
+def take(count: int, split: str | None, parts: Splits | None, groups: dict[str, str] | None = None, seed: int = 0):
+    """The names of a split of `count` images; `groups`: group by name, of the first images."""
+    with TemporaryDirectory() as folder:
+        lines = [f"{name},{(groups or {}).get(name, name)}\n" for name in files(count)]
+        groups_file = Path(folder) / "groups.csv" if groups else None
+        if groups_file:
+            groups_file.write_text("image,group\n" + "".join(lines))
+        return select_split(files(count), SplitSpec(split, parts, groups_file, seed), NOWHERE)[0]
 
 
 @settings(max_examples=30)
@@ -40,7 +47,7 @@ def test_another_seed_draws_other_parts() -> None:
 
 def test_counts_are_exact() -> None:
     """Images beyond them belong to no part; too few are told."""
-    parts: Parts = {"train": 5, "test": 3}
+    parts: Splits = {"train": 5, "test": 3}
     train, test = take(10, "train", parts), take(10, "test", parts)
     assert (len(train), len(test)) == (5, 3) and not set(train) & set(test)
     with pytest.raises(DataError, match="'test' gets 1 of 3 images; there are 6"):
@@ -105,7 +112,7 @@ def test_lists_that_contradict_themselves_are_told(tmp_path: Path) -> None:
         ({"val": 3}, "no split 'train'; known: val"),
     ],
 )
-def test_parts_that_cannot_be_meant_are_told(parts: Parts, message: str) -> None:
+def test_parts_that_cannot_be_meant_are_told(parts: Splits, message: str) -> None:
     """Mixed, too large, negative, not the one asked for."""
     with pytest.raises(DataError, match=message):
         take(10, "train", parts)

@@ -96,7 +96,7 @@ def _folders(degraded: Path, target: Path) -> _Work:
 
 def _experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) -> _Work:
     from benchmark.audit.pair_statistics import measure_sources
-    from benchmark.data.factory import open_source
+    from benchmark.data.sources import open_source
     from benchmark.data.split_leakage import shared_subjects
     from benchmark.experiment.load import load
     from benchmark.registry import Registry
@@ -111,13 +111,13 @@ def _experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) ->
 
 
 def _measured(work: _Work, workers: int | None, plugins: Sequence[Path]) -> "list[Measured]":
-    from benchmark.data.parallel import each
+    from benchmark.data.image_io import parallel_map
     from benchmark.processes import usable_cores
 
     found: list[Measured] = []
 
     def reading() -> Iterator[int]:
-        for one in each(work.measure, work.count, workers or usable_cores(), plugins):
+        for one in parallel_map(work.measure, work.count, workers or usable_cores(), plugins):
             found.append(one)
             yield len(found)
 

@@ -62,7 +62,7 @@ def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
 
 
 def _write(source: "Source", count: int, out: Path, *, with_maps: bool) -> None:
-    from benchmark.data.export_pairs import write_pairs
+    from benchmark.data.image_io import write_pairs
     from benchmark.processes import usable_cores
 
     try:
@@ -98,7 +98,7 @@ def _settings(preset: str, count: int | None, size: int | None, seed: int, **cle
 
 def _opened(settings: dict[str, Any], count: int | None) -> "Source":
     """The source, with as many versions of each face as `count` pairs need."""
-    from benchmark.data.factory import open_source
+    from benchmark.data.sources import open_source
     from benchmark.registry import Registry
 
     source = open_source(settings, Registry())

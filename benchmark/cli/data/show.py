@@ -64,7 +64,7 @@ def command(**options: Any) -> None:
       python -m benchmark data show --source 'synthetic_faces: {preset: heavy}' --augment flip --augment jpeg
       python -m benchmark data show --source 'synthetic_faces: {size: 1024}' --count 12 --statistics
     """
-    from benchmark.data.factory import make_augmentations
+    from benchmark.data.augmentations import make_augmentations
     from benchmark.files import write_bytes
     from benchmark.registry import Registry
     from reports.figures.pictures import png
@@ -117,7 +117,7 @@ class _First(Source):
 
 
 def _open(request: _Request, registry: "Registry") -> Source:
-    from benchmark.data.factory import open_source
+    from benchmark.data.sources import open_source
     from benchmark.experiment.load import load
 
     if request.file is None and request.source is not None and not request.sets:

@@ -1,4 +1,4 @@
-"""CutBlur: restore where it is needed, and leave alone what is clean.
+"""CutBlur: teaches a network to restore what is damaged and to leave the rest alone.
 
 Yoo, Ahn, Sohn, "Rethinking Data Augmentation for Image Super-resolution", CVPR 2020, here for pairs of equal size. The
 sizes of the rectangles are ours.
@@ -10,27 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import Augmentation, Pair
+from benchmark.data.augmentations import check_share
 
 
 class Cutblur(Augmentation):
     """A random rectangle of the degraded image replaced by the target's; as often, all but the rectangle.
 
-    `size_range`: smallest and largest share of each side, height and width drawn apart, uniform; `probability`: share
-    of the patches that are changed. The maps are kept: where the degraded image is the target, K and D are 0.
+    `size_range`: smallest and largest share of each side; height and width are drawn independently, uniform.
+    `probability`: share of the patches that are changed. The maps are kept: where the degraded image is the target, K
+    and D are 0.
     """
 
     formula = "I' = M * J + (1 - M) * I or M * I + (1 - M) * J, equally often, M a random rectangle"
 
     def __init__(self, probability: float = 0.5, size_range: tuple[float, float] = (0.2, 0.8)) -> None:
-        if not 0 <= probability <= 1:
-            raise ValueError(f"probability is {probability}; it must be from 0 to 1")
+        check_share("probability", probability)
         if not 0 < size_range[0] <= size_range[1] <= 1:
             raise ValueError(f"size_range is [{size_range[0]}, {size_range[1]}]; write two shares above 0, at most 1")
         self._probability = probability
         self._size_range = size_range
 
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
-        """The pair with part of the degraded image clean, maps kept."""
+        """Return the pair with part of the degraded image clean, maps kept."""
         if rng.random() >= self._probability:
             return pair
         clean = self._rectangle(pair.degraded.shape[:2], rng)
@@ -45,7 +46,7 @@ class Cutblur(Augmentation):
         )
 
     def _rectangle(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.bool_]:
-        """`H W 1`, true inside; at least a pixel."""
+        """Return a mask `H W 1`, true inside a rectangle of at least one pixel."""
         mask = np.zeros((*shape, 1), np.bool_)
         sides = [max(1, round(side * rng.uniform(*self._size_range))) for side in shape]
         top, left = (int(rng.integers(whole - side + 1)) for whole, side in zip(shape, sides, strict=True))

@@ -1,4 +1,4 @@
-"""Mirror in both directions, independently."""
+"""Mirror images in both directions, independently."""
 
 import numpy as np
 
@@ -11,6 +11,6 @@ class Flip(Augmentation):
     formula = "top-bottom mirror and left-right mirror, each with probability 1/2"
 
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
-        """The pair or one of its three mirror images, maps kept."""
+        """Return the pair or one of its three mirror images, maps kept."""
         down, right = (-1 if draw < 0.5 else 1 for draw in rng.random(2))
-        return pair.rearranged(lambda pixels: pixels[::down, ::right])
+        return pair.map_spatial(lambda pixels: pixels[::down, ::right])

@@ -1,4 +1,4 @@
-"""Mirror left and right: keeps what the network may learn about upright faces."""
+"""Left-right mirror images: faces stay upright."""
 
 import numpy as np
 
@@ -11,6 +11,6 @@ class HorizontalFlip(Augmentation):
     formula = "left-right mirror with probability 1/2"
 
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
-        """The pair or its mirror image, maps kept."""
+        """Return the pair or its mirror image, maps kept."""
         step = -1 if rng.random() < 0.5 else 1
-        return pair.rearranged(lambda pixels: pixels[:, ::step])
+        return pair.map_spatial(lambda pixels: pixels[:, ::step])

@@ -1,4 +1,4 @@
-"""Degraded images as they come from the net: compressed."""
+"""JPEG compression of the degraded image, as of images from the internet."""
 
 import io
 from dataclasses import replace
@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from benchmark.data import Augmentation, Pair
+from benchmark.data.augmentations import check_range, check_share
 
 _BLOCK_PX = 16  # two 8 x 8 blocks: the colour of four pixels is stored once
 
@@ -23,21 +24,17 @@ class Jpeg(Augmentation):
     formula = "I' = decoded(encoded(I, q)), q uniform in quality_range, with the given probability"
 
     def __init__(self, quality_range: tuple[int, int] = (60, 95), probability: float = 0.5) -> None:
-        low, high = quality_range
-        if not 1 <= low <= high <= 95:
-            raise ValueError(f"quality_range is [{low}, {high}]; write [lowest, highest], both from 1 to 95")
-        if not 0 <= probability <= 1:
-            raise ValueError(f"probability is {probability}; it must be from 0 to 1")
+        check_range("quality_range", quality_range, 1, 95)
+        check_share("probability", probability)
         self._quality_range = quality_range
         self._probability = probability
         self.drops_maps = probability > 0
 
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
-        """The pair with a compressed degraded image and without maps, or the same pair."""
+        """Return the pair with a compressed degraded image and without maps, or the same pair."""
         if rng.random() >= self._probability:
             return pair
-        low, high = self._quality_range
-        quality = int(rng.integers(low, high + 1))
+        quality = int(rng.integers(*self._quality_range, endpoint=True))
         top, left = (int(pixels) for pixels in rng.integers(_BLOCK_PX, size=2))
         padded = np.pad(pair.degraded, ((top, 0), (left, 0), (0, 0)), mode="symmetric")
         file = io.BytesIO()

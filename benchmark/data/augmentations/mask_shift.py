@@ -1,4 +1,4 @@
-"""More damage from the damage there is: spots copied to clean skin of the same image.
+"""Mask shift: more damage, by copying spots to clean skin of the same image.
 
 Written from the description of the reference solution ("take the mask region, shift it up and down, left and right or
 at other angles, to generate more degraded data"; no gain in its two trials); the way of carrying the damage is ours.
@@ -9,15 +9,14 @@ at other angles, to generate more degraded data"; no gain in its two trials); th
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy.ndimage import label, maximum_filter, uniform_filter
 
-from benchmark.data import Augmentation, Pair
-from benchmark.data.damage_mask import SPOT_THRESHOLD_LEVELS, over_threshold
+from benchmark.data import SPOT_THRESHOLD_LEVELS, Augmentation, Pair, damage_mask, to_levels
+from benchmark.data.augmentations import check_share
 
 Window = tuple[slice, slice]
 
@@ -39,7 +38,7 @@ class MaskShift(Augmentation):
 
     What moves is the ratio m = degraded / target, with the gain of the clean pixels divided out: a spot absorbs the
     same share of the light on darker skin. It fades to 1 at the edge of the region. The maps are kept: K stays, and D
-    takes up what was taken away, so the equation holds as exactly as before.
+    makes up for what was taken away, so the equation holds as exactly as before.
     """
 
     formula = "I' = I * (1 + w * (m - 1)), m = degraded / target of the spots moved by an offset, w their soft region"
@@ -52,8 +51,7 @@ class MaskShift(Augmentation):
         reach: tuple[float, float] = (0.1, 0.5),
         likeness_levels: int = 40,
     ) -> None:
-        if not 0 <= probability <= 1:
-            raise ValueError(f"probability is {probability}; it must be from 0 to 1")
+        check_share("probability", probability)
         if not 0 < reach[0] <= reach[1] < 1:
             raise ValueError(f"reach is [{reach[0]}, {reach[1]}]; write two shares of the side above 0 and below 1")
         if not 0 <= edge_levels <= threshold_levels <= 255 or not 0 <= likeness_levels <= 255:
@@ -65,24 +63,24 @@ class MaskShift(Augmentation):
         self._likeness_levels = likeness_levels
 
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
-        """The pair with more spots, maps kept; the same pair where there are none."""
+        """Return the pair with more spots, maps kept; the same pair if it has no spots."""
         if rng.random() >= self._probability:
             return pair
         height, width = pair.degraded.shape[:2]
         origin, landing = _windows(height, width, *self._offset(min(height, width), rng))
-        cores = over_threshold(pair.degraded, pair.target, self._threshold_levels)
+        cores = damage_mask(pair.degraded, pair.target, self._threshold_levels)
         if not cores.any():
             return pair
-        undamaged = _to_levels(_clean_gain(pair, cores) * pair.target)
-        spots = _connected(over_threshold(pair.degraded, undamaged, self._edge_levels) | cores, cores)
+        undamaged = to_levels(_clean_gain(pair, cores) * pair.target)
+        spots = _connected(damage_mask(pair.degraded, undamaged, self._edge_levels) | cores, cores)
         clean = ~spots[landing]
         skin = _without_pores(pair.target)
-        alike = ~over_threshold(skin[origin], skin[landing], self._likeness_levels)
+        alike = ~damage_mask(skin[origin], skin[landing], self._likeness_levels)
         weight = _soft(_grown(spots)[origin] & clean & alike) * clean
         return _damaged(pair, undamaged, origin, landing, weight)
 
     def _offset(self, side: int, rng: np.random.Generator) -> tuple[int, int]:
-        """Rows down and columns to the right."""
+        """Return rows down and columns to the right."""
         distance = side * rng.uniform(*self._reach)
         direction = int(rng.integers(5))
         angle = direction * math.pi / 2 if direction < 4 else rng.uniform(0, 2 * math.pi)
@@ -90,7 +88,7 @@ class MaskShift(Augmentation):
 
 
 def _windows(height: int, width: int, down: int, right: int) -> tuple[Window, Window]:
-    """Where moved pixels come from and where they land; what would land outside is in neither."""
+    """Return the windows that moved pixels come from and land in, without those that would land outside."""
     return (
         (slice(max(0, -down), height - max(0, down)), slice(max(0, -right), width - max(0, right))),
         (slice(max(0, down), height - max(0, -down)), slice(max(0, right), width - max(0, -right))),
@@ -102,7 +100,7 @@ def _without_pores(target: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _clean_gain(pair: Pair, cores: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """degraded / target per channel outside the spots; of every fourth row and column, for speed."""
+    """Return degraded / target per channel outside the spots, from every fourth row and column, for speed."""
     grid = (slice(None, None, 4), slice(None, None, 4))
     clean = ~cores[grid]
     degraded, target = (image[grid][clean].sum(0, np.float32) + 1 for image in (pair.degraded, pair.target))
@@ -110,7 +108,7 @@ def _clean_gain(pair: Pair, cores: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def _connected(region: NDArray[np.bool_], cores: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The parts of a region that hold a core."""
+    """Return the connected parts of a region that contain a core."""
     labels = np.empty(region.shape, np.int32)
     chosen = np.zeros(1 + int(label(region, output=labels)), np.bool_)  # pyright: ignore[reportArgumentType]  # a count
     chosen[labels[cores]] = True
@@ -122,7 +120,7 @@ def _grown(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _soft(region: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """1 well inside a region, falling to 0 at its edge; a lone pixel missing inside hardly shows."""
+    """Return weights: 1 well inside a region, falling to 0 at its edge; single missing pixels hardly matter."""
     mean = np.asarray(uniform_filter(region.astype(np.float32), 2 * _FEATHER_PX + 1, mode="constant"), np.float32)
     return np.clip(2 * mean - 1, 0, 1)  # the mean over a square is 1/2 at a straight edge
 
@@ -130,11 +128,11 @@ def _soft(region: NDArray[np.bool_]) -> NDArray[np.float32]:
 def _damaged(
     pair: Pair, undamaged: NDArray[np.uint8], origin: Window, landing: Window, weight: NDArray[np.float32]
 ) -> Pair:
-    """The pair with the damage of `origin` added at `landing`, as far as `weight` says."""
+    """Return the pair with the damage of `origin` added at `landing`, times `weight`."""
     places = np.nonzero(weight)
     ratio = (pair.degraded[origin][places] + _FLOOR_LEVELS) / (undamaged[origin][places] + _FLOOR_LEVELS)
     old = pair.degraded[landing][places]
-    new = _to_levels(old + weight[places][:, None] * (ratio - 1) * (old + _FLOOR_LEVELS))
+    new = to_levels(old + weight[places][:, None] * (ratio - 1) * (old + _FLOOR_LEVELS))
     degraded = pair.degraded.copy()
     degraded[landing][places] = new
     if pair.gain is None or pair.spots is None:
@@ -143,7 +141,3 @@ def _damaged(
     spots = pair.spots.copy()
     spots[landing][places] += (1 + pair.gain[landing][places]) * taken
     return replace(pair, degraded=degraded, spots=spots)
-
-
-def _to_levels(image: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    return np.rint(np.clip(image, 0, 255)).astype(np.uint8)

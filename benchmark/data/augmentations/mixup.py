@@ -1,4 +1,4 @@
-"""mixup: two patches laid over each other.
+"""Mixup: the weighted mean of two patches.
 
 Zhang, Cisse, Dauphin, Lopez-Paz, "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
 """
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import MixAugmentation, Pair
-from benchmark.data.augmentations._maps import to_half
+from benchmark.data import MixAugmentation, Pair, to_half, to_levels
+from benchmark.data.augmentations import check_share
 
 _DARK_LEVELS = np.float32(1e-3)
 """Added to both weights of K: where both patches are black, any mean of the two will do."""
@@ -29,15 +29,14 @@ class Mixup(MixAugmentation):
     formula = "I' = t * I1 + (1 - t) * I2, J' = t * J1 + (1 - t) * J2, t from Beta(alpha, alpha)"
 
     def __init__(self, probability: float = 0.5, alpha: float = 1.2) -> None:
-        if not 0 <= probability <= 1:
-            raise ValueError(f"probability is {probability}; it must be from 0 to 1")
+        check_share("probability", probability)
         if alpha <= 0:
             raise ValueError(f"alpha is {alpha}; it must be above 0")
         self._probability = probability
         self._alpha = alpha
 
     def mix(self, pair: Pair, draw_other: Callable[[], Pair], rng: np.random.Generator) -> Pair:
-        """The mixed pair under the name of the first."""
+        """Return the mixed pair under the name of the first."""
         if rng.random() >= self._probability:
             return pair
         share = rng.beta(self._alpha, self._alpha)
@@ -45,8 +44,8 @@ class Mixup(MixAugmentation):
         first, second = _times(share, pair.degraded), _times(1 - share, other.degraded)
         mixed = replace(
             pair,
-            degraded=_to_levels(first + second),
-            target=_to_levels(_times(share, pair.target) + _times(1 - share, other.target)),
+            degraded=to_levels(first + second),
+            target=to_levels(_times(share, pair.target) + _times(1 - share, other.target)),
             gain=None,
             spots=None,
         )
@@ -61,7 +60,3 @@ class Mixup(MixAugmentation):
 
 def _times(factor: float, values: NDArray[Any]) -> NDArray[np.float32]:
     return np.multiply(factor, values, dtype=np.float32)
-
-
-def _to_levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint(image).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Patches at several scales: spots and pores come larger and smaller than the camera saw them.
+"""Patches at several scales: spots and pores larger and smaller than in the photograph.
 
 The reference solution tried it and found a very small gain; it gives no range, ours is a third to both sides.
 """
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data import CropAugmentation, Pair
-from benchmark.data.augmentations._maps import to_half
+from benchmark.data import CropAugmentation, Pair, to_half
+from benchmark.data.augmentations import check_range
 from benchmark.data.sampling import random_crop, require_side
 
 
@@ -29,13 +29,11 @@ class RandomResize(CropAugmentation):
     formula = "a square of side / s pixels resized to side (bicubic, antialiased), log s uniform in scale_range"
 
     def __init__(self, scale_range: tuple[float, float] = (0.75, 1.33)) -> None:
-        low, high = scale_range
-        if not 0.05 <= low <= high <= 20:
-            raise ValueError(f"scale_range is [{low}, {high}]; write [smallest, largest], both from 0.05 to 20")
-        self._log_range = math.log(low), math.log(high)
+        check_range("scale_range", scale_range, 0.05, 20)
+        self._log_range = math.log(scale_range[0]), math.log(scale_range[1])
 
     def crop(self, pair: Pair, side: int, rng: np.random.Generator) -> Pair:
-        """A patch `side x side`, maps kept. Raises DataError if the pair is smaller than that."""
+        """Return a patch `side x side`, maps kept; the pair must be as large as that."""
         require_side(pair, side)
         scale = math.exp(rng.uniform(*self._log_range))
         window = min(max(1, round(side / scale)), *pair.degraded.shape[:2])

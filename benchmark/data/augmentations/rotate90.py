@@ -1,4 +1,4 @@
-"""Turn by quarter turns."""
+"""Rotation by quarter turns."""
 
 import numpy as np
 
@@ -14,6 +14,6 @@ class Rotate90(Augmentation):
     formula = "0, 90, 180 or 270 degrees anticlockwise, each with probability 1/4"
 
     def apply(self, pair: Pair, rng: np.random.Generator) -> Pair:
-        """The turned pair, maps kept."""
+        """Return the turned pair, maps kept."""
         turns = int(rng.integers(4))
-        return pair.rearranged(lambda pixels: np.rot90(pixels, turns))
+        return pair.map_spatial(lambda pixels: np.rot90(pixels, turns))

@@ -1,29 +1,31 @@
 """The user's clean faces, damaged by the presets of the drawn ones."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from benchmark import synthetic_faces
-from benchmark.data import Pair, Source, random_streams
-from benchmark.data.composite_source import CompositeSource
-from benchmark.data.image_io import files_digest
-from benchmark.data.sources import _portraits
-from benchmark.data.splits import Parts, images_of_part
+from benchmark.data import CleanFace, Dataset, Pair, Source, sampling
+from benchmark.data.image_io import files_digest, images_in, read_image
+from benchmark.data.splits import Splits, SplitSpec, select_split
 from benchmark.errors import DataError
 from benchmark.synthetic_faces import skin_segmentation
 
+_SIZES_PX = (64, 4096)
 
-class CleanFolder(CompositeSource):
+
+class CleanFolder(Source):
     """Faces of a folder, sub-folders included, each damaged `versions` times: `<face>__v0`, `<face>__v1`, ...
 
     All faces come with their first damage, then all with their second. `preset` says how much damage
-    (`benchmark.synthetic_faces.presets`); it depends on `seed`, the face's name and the version alone. With `fresh`
-    each epoch of training draws new spots, different ones for each stage and seed of the experiment, and only the clean
-    faces are cached; drawing them takes about 0.2 s at 512 px. `split` takes the faces that `splits.json` lists
+    (`benchmark.synthetic_faces.presets`); the damage depends on `seed`, the face's name and the version alone. With
+    `fresh` each epoch of training draws new spots, different ones for each stage and seed of the experiment, and only
+    the clean faces are cached; drawing takes about 0.2 s at 512 px. `split` takes the faces that `splits.json` lists
     under that name (`{"train": ["a.png", ...], "val": [...]}`); without it all are taken. `splits`, `groups` and
     `split_seed` as in `paired_folders`. Pictures whose shorter side is above `size` pixels are reduced to it, aspect
     kept; none is enlarged. Pictures must be aligned as FFHQ's, unless `mask_folder` has a mask of equal name and
@@ -32,7 +34,6 @@ class CleanFolder(CompositeSource):
     """
 
     origin: ClassVar[str] = "the user's clean faces, with spots drawn by this project (benchmark.synthetic_faces)"
-    keeps_degraded: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -44,86 +45,180 @@ class CleanFolder(CompositeSource):
         seed: int = 0,
         mask_folder: Path | None = None,
         fresh: bool = False,  # an option of YAML
-        splits: Parts | None = None,
+        splits: Splits | None = None,
         groups: Path | None = None,
         split_seed: int = 0,
     ) -> None:
         _check_options(preset, versions, size, seed)
         if fresh and versions > 1:
-            raise DataError(f"clean_folder: fresh lays new spots at each pass; leave out versions ({versions})")
+            raise DataError(f"clean_folder: fresh draws new spots in each epoch; leave out versions ({versions})")
         self._folder = folder
         self._preset: synthetic_faces.PresetName = preset
         self._versions, self._size, self._seed, self._fresh = versions, size, seed, fresh
-        pictures, self._groups = images_of_part(folder, split, splits, groups, split_seed)
-        self._clean = _portraits.Portraits(pictures, mask_folder, size)
+        pictures = images_in(folder)
+        spec = SplitSpec(split, splits, groups, split_seed)
+        names, self._groups = select_split(
+            {name: [file] for name, file in pictures.items()}, spec, folder / "splits.json"
+        )
+        self._clean = CleanFaces({name: pictures[name] for name in names}, mask_folder, size)
         self._has_masks = mask_folder is not None
-        self._portraits: Source = self._clean
-        self._pass: tuple[int | str, ...] | None = None
+        self._stored: Dataset[CleanFace] = self._clean
+        self._epoch: tuple[int | str, ...] = ()
 
     def __len__(self) -> int:
-        """Number of pairs: faces times versions."""
         return len(self._clean) * self._versions
 
     def read(self, index: int) -> Pair:
+        """Return a face with its damage: that of the epoch if it is `fresh`, else that of its version."""
         if not 0 <= index < len(self):
             raise DataError(f"{self._folder}: no pair {index}; there are {len(self)}, from 0")
         version, position = divmod(index, len(self._clean))
-        name = self._clean.name(position)
-        rng = random_streams.generator(self._seed, name, *(self._pass or (version,)))
-        pair = synthetic_faces.degrade(self._portrait(position), synthetic_faces.PRESETS[self._preset], rng)
-        return Pair(
-            name=f"{name}__v{version}",
-            degraded=pair.degraded,
-            target=pair.target,
-            gain=pair.gain.astype(np.float16),
-            spots=pair.spots.astype(np.float16),
-        )
-
-    def _portrait(self, position: int) -> synthetic_faces.Portrait:
-        if not self._fresh:
-            return self._clean.portrait(position)
-        return _portraits.portrait_of(self._portraits.read(position), from_mask=self._has_masks)
+        if self._fresh:
+            face = self._stored.read(position)
+            name, image, skin = face.name, face.image, np.divide(face.skin, 255, dtype=np.float32)
+        else:
+            name, image, skin = self._clean.read_exactly(position)
+        rng = sampling.generator(self._seed, name, *(self._epoch or (version,)))
+        portrait = _portrait(image, skin, has_mask=self._has_masks)
+        pair = synthetic_faces.degrade(portrait, synthetic_faces.PRESETS[self._preset], rng)
+        gain, spots = pair.gain.astype(np.float16), pair.spots.astype(np.float16)
+        return Pair(f"{name}__v{version}", pair.degraded, pair.target, gain, spots)
 
     @property
     def fingerprint(self) -> str:
-        files = (skin_segmentation.__file__, random_streams.__file__, _portraits.__file__, __file__)
-        modules = [Path(file) for file in files]
-        code = sorted([*Path(synthetic_faces.__file__).parent.glob("*.py"), *modules])
+        """Of the files, the options and the code that finds skin and draws damage."""
+        code = [*Path(synthetic_faces.__file__).parent.glob("*.py"), Path(sampling.__file__), Path(__file__)]
         options = (self._preset, self._versions, self._size, self._seed, *(["fresh"] if self._fresh else []))
-        return files_digest(self._clean.named_files, code, options)
+        return files_digest(self._clean.named_files, sorted(code), options)
 
     @property
     def subjects(self) -> frozenset[str]:
         """The pictures, and the groups where they are known; splits that share one share a face."""
-        return self._clean.subjects | self._groups
+        return self._groups | {str(file.resolve()) for file in self._clean.files}
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> Sequence[Path]:
         """The pictures."""
         return self._clean.files
 
     @property
-    def parts(self) -> Sequence[Source]:
-        """The clean faces where damage is drawn at each pass; else the pairs themselves are kept."""
-        return [self._portraits] if self._fresh else []
+    def parts(self) -> Sequence[Dataset[Any]]:
+        """The clean faces if each epoch draws damage; else the pairs themselves are cached."""
+        return [self._stored] if self._fresh else []
 
-    def with_parts(self, parts: Sequence[Source]) -> "CleanFolder":
-        """The same with the clean faces read from elsewhere."""
+    def with_parts(self, parts: Sequence[Dataset[Any]]) -> "CleanFolder":
+        """Return the same source with the clean faces read from elsewhere."""
         same = copy.copy(self)
-        (same._portraits,) = parts
+        (same._stored,) = parts
         return same
 
-    def in_pass(self, seed: int, stage: str, turn: int) -> "CleanFolder":
-        """With the spots of this pass, if they are `fresh`."""
+    def at_epoch(self, seed: int, stage: str, epoch: int) -> "CleanFolder":
+        """Return the source with the spots of an epoch, if they are `fresh`."""
         if not self._fresh:
             return self
         same = copy.copy(self)
-        same._pass = ("fresh", seed, stage, turn)
+        same._epoch = ("fresh", seed, stage, epoch)
         return same
 
 
+class CleanFaces(Dataset[CleanFace]):
+    """The faces of a folder before damage.
+
+    Pictures whose shorter side is above `size_px` are reduced to it. Skin is found as in faces aligned like FFHQ's, or
+    read from `mask_folder`.
+
+    Args:
+        pictures: picture files by name.
+        mask_folder: has a mask of equal name for each picture.
+        size_px: largest length of the shorter side, in pixels.
+
+    Raises:
+        DataError: a mask is missing.
+    """
+
+    def __init__(self, pictures: Mapping[str, Path], mask_folder: Path | None, size_px: int | None) -> None:
+        masks = images_in(mask_folder) if mask_folder else {}
+        for name, file in pictures.items():
+            if mask_folder and name not in masks:
+                raise DataError(f"{mask_folder}: no mask {name!r} for {file}")
+        self._faces = [(name, file, masks.get(name)) for name, file in pictures.items()]
+        self._size_px = size_px
+
+    def __len__(self) -> int:
+        return len(self._faces)
+
+    def read(self, index: int) -> CleanFace:
+        """Return face number `index`, its skin rounded to 8 bits."""
+        name, image, skin = self.read_exactly(index)
+        return CleanFace(name, image, np.rint(255 * skin).astype(np.uint8))
+
+    def read_exactly(self, index: int) -> tuple[str, NDArray[np.uint8], NDArray[np.float32]]:
+        """Return name, image `H W 3` and bare skin `H W` in [0, 1], not rounded.
+
+        Raises:
+            DataError: the picture is unreadable, too small or shows no skin, or its mask does not fit.
+        """
+        name, file, mask = self._faces[index]
+        pixels = _reduced(read_image(file), self._size_px)
+        height, width = pixels.shape[:2]
+        if min(height, width) < _SIZES_PX[0]:
+            raise DataError(f"{file}: {width}x{height} pixels; a face needs at least {_SIZES_PX[0]} on each side")
+        return name, pixels, _read_mask(mask, (height, width)) if mask else _find_skin(file, pixels)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the files, the size and the code that finds skin."""
+        return files_digest(self.named_files, [Path(skin_segmentation.__file__), Path(__file__)], self._size_px)
+
+    @property
+    def named_files(self) -> list[tuple[str, Path]]:
+        """All files with the name of their face, each picture before its mask."""
+        return [(name, file) for name, *files in self._faces for file in files if file]
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The pictures."""
+        return [file for _, file, _ in self._faces]
+
+
+def _portrait(image: NDArray[np.uint8], skin: NDArray[np.float32], *, has_mask: bool) -> synthetic_faces.Portrait:
+    """Return what is damaged. The width of a mask gives the scale of the face, else the size of the aligned picture."""
+    height, width = image.shape[:2]
+    scale = skin_segmentation.scale_of_mask(skin) if has_mask else skin_segmentation.aligned_scale(height, width)
+    return synthetic_faces.Portrait(np.divide(image, 255, dtype=np.float32), skin, scale)
+
+
+def _reduced(pixels: NDArray[np.uint8], size_px: int | None) -> NDArray[np.uint8]:
+    """Return the picture with its shorter side at most `size_px`."""
+    height, width = pixels.shape[:2]
+    shorter = min(height, width)
+    if size_px is None or shorter <= size_px:
+        return pixels
+    shape = (round(width * size_px / shorter), round(height * size_px / shorter))
+    return np.asarray(Image.fromarray(pixels).resize(shape, Image.Resampling.LANCZOS))
+
+
+def _find_skin(file: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    skin = skin_segmentation.find_skin(np.divide(pixels, 255, dtype=np.float32))
+    if skin is None:
+        raise DataError(f"{file}: no skin where a face aligned as in FFHQ has it; take it out or give a mask_folder")
+    return skin.astype(np.float32)
+
+
+def _read_mask(file: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return how much of each pixel is skin, in [0, 1], at the size of the picture."""
+    mask = Image.fromarray(read_image(file)).convert("L")
+    height, width = shape
+    if abs(mask.width * height - mask.height * width) > max(shape + mask.size):  # a pixel of rounding
+        raise DataError(f"{file}: the mask is {mask.width}x{mask.height} pixels, its picture {width}x{height}")
+    skin = np.divide(np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR)), 255, dtype=np.float32)
+    if not (skin > 0.5).any():
+        raise DataError(f"{file}: the mask shows no skin; skin is white")
+    return skin
+
+
 def _check_options(preset: str, versions: int, size: int | None, seed: int) -> None:
-    smallest, largest = _portraits.SIZES_PX
+    smallest, largest = _SIZES_PX
     if preset not in synthetic_faces.PRESETS:
         raise DataError(f"clean_folder: preset {preset!r} is unknown; use one of {', '.join(synthetic_faces.PRESETS)}")
     if versions < 1:

@@ -1,13 +1,14 @@
 """Clean pictures with Gaussian noise: the classic denoising protocol."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from benchmark.data import Pair, Source, random_streams
-from benchmark.data.image_io import files_digest, read_image
-from benchmark.data.splits import Parts, images_of_part
+from benchmark.data import Pair, Source, sampling, to_levels
+from benchmark.data.image_io import files_digest, images_in, read_image
+from benchmark.data.splits import Splits, SplitSpec, select_split
 from benchmark.errors import DataError
 
 
@@ -29,7 +30,7 @@ class Noise(Source):
         sigma: float = 25,
         seed: int = 0,
         split: str | None = None,
-        splits: Parts | None = None,
+        splits: Splits | None = None,
         groups: Path | None = None,
         split_seed: int = 0,
     ) -> None:
@@ -38,24 +39,27 @@ class Noise(Source):
         if seed < 0:
             raise DataError(f"noise: seed is {seed}; it must be 0 or more")
         self._folder, self._sigma, self._seed = folder, float(sigma), seed
-        files, self._groups = images_of_part(folder, split, splits, groups, split_seed)
-        self._files = list(files.items())
+        files = images_in(folder)
+        spec = SplitSpec(split, splits, groups, split_seed)
+        names, self._groups = select_split({name: [file] for name, file in files.items()}, spec, folder / "splits.json")
+        self._files = [(name, files[name]) for name in names]
 
     def __len__(self) -> int:
         return len(self._files)
 
     def read(self, index: int) -> Pair:
+        """Return an image with its noise."""
         if not 0 <= index < len(self):
             raise DataError(f"{self._folder}: no pair {index}; there are {len(self)}, from 0")
         name, file = self._files[index]
         target = read_image(file)
-        drawn = random_streams.generator(self._seed, "noise", name).standard_normal(target.shape, np.float32)
-        degraded = np.rint(np.clip(target + np.float32(self._sigma) * drawn, 0, 255)).astype(np.uint8)
-        return Pair(name, degraded, target)
+        noise = sampling.generator(self._seed, "noise", name).standard_normal(target.shape, np.float32)
+        return Pair(name, to_levels(target + np.float32(self._sigma) * noise), target)
 
     @property
     def fingerprint(self) -> str:
-        code = [Path(random_streams.__file__), Path(__file__)]
+        """Of the files, the options and the code that reads and draws."""
+        code = [Path(sampling.__file__), Path(__file__)]
         return files_digest(self._files, code, (self._sigma, self._seed))
 
     @property
@@ -64,6 +68,6 @@ class Noise(Source):
         return self._groups | {str(file.resolve()) for _, file in self._files}
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> Sequence[Path]:
         """The image files."""
         return [file for _, file in self._files]

@@ -1,12 +1,13 @@
 """The user's own pairs: two folders with images of equal names, a known layout, or a CSV file of pairs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from benchmark.data import Pair, Source
 from benchmark.data.image_io import files_digest, read_image
 from benchmark.data.pairing import LAYOUTS, PairedFiles, by_csv, by_equal_names, by_templates
-from benchmark.data.splits import Parts, Splitting, chosen_names, group_subjects, read_groups
+from benchmark.data.splits import Splits, SplitSpec, select_split
 from benchmark.errors import DataError
 
 
@@ -19,12 +20,12 @@ class PairedFolders(Source):
       `target`), basicsr (`lq`, `gt`), gopro (`input`, `target`); templates work there, too;
     * `pairs`: a CSV file with columns `degraded,target` and, if wanted, `name`.
 
-    `split` takes a part. `splits` says what the parts are: a file (JSON `{"train": ["a.png", ...]}` or CSV with columns
-    `image,split`; without it `splits.json` beside the images), counts `{train: 800, test: 200}` or shares
+    `split` takes one split. `splits` says what the splits are: a file (JSON `{"train": ["a.png", ...]}` or CSV with
+    columns `image,split`; without it `splits.json` beside the images), counts `{train: 800, test: 200}` or shares
     `{train: 0.8, test: 0.2}`, drawn by `split_seed`. `groups`: a CSV file with columns `image,group`; images of one
     group (a person, a scene) stay in one split. What is read from an image: `benchmark.data.image_io.read_image`.
     Relative paths are relative to the experiment file. Raises DataError for folders without images, for images
-    without partner, for parts that are unknown or empty, and if both folders are the same.
+    without partner, for splits that are unknown or empty, and if both folders are the same.
     """
 
     origin: ClassVar[str] = "the user's pairs"
@@ -39,29 +40,27 @@ class PairedFolders(Source):
         degraded_name: str | None = None,
         target_name: str | None = None,
         split: str | None = None,
-        splits: Parts | None = None,
+        splits: Splits | None = None,
         groups: Path | None = None,
         split_seed: int = 0,
     ) -> None:
-        found: list[PairedFiles]
         if pairs is not None:
             _refuse_beside("pairs", degraded, target, root, layout, degraded_name, target_name)
-            found, home = by_csv(pairs), pairs.parent
+            paired, home = by_csv(pairs), pairs.parent
         else:
             folders = _folders(degraded, target, root, layout)
             home = root or folders[0]
-            found = _pairs_of(folders, degraded_name, target_name)
-        files = {pair.name: (pair.degraded, pair.target) for pair in found}
-        group_of = read_groups(groups, files)
-        splitting = Splitting(split, splits, group_of, split_seed)
-        names = chosen_names(files, splitting, home / "splits.json")
-        self._groups = group_subjects(names, group_of, groups)
+            paired = _pairs_of(folders, degraded_name, target_name)
+        files = {pair.name: (pair.degraded, pair.target) for pair in paired}
+        spec = SplitSpec(split, splits, groups, split_seed)
+        names, self._groups = select_split(files, spec, home / "splits.json")
         self._files = [(name, *files[name]) for name in names]
 
     def __len__(self) -> int:
         return len(self._files)
 
     def read(self, index: int) -> Pair:
+        """Return both images of a pair; they must have one size."""
         files = self.pair_files(index)
         degraded, target = read_image(files.degraded), read_image(files.target)
         if degraded.shape != target.shape:
@@ -72,8 +71,8 @@ class PairedFolders(Source):
     @property
     def fingerprint(self) -> str:
         """Of the files and of the code that reads them; how they were found and chosen does not matter."""
-        files = ((name, file) for name, *both in self._files for file in both)
-        return files_digest(files, [Path(__file__)])
+        named_files = ((name, file) for name, *files in self._files for file in files)
+        return files_digest(named_files, [Path(__file__)])
 
     @property
     def subjects(self) -> frozenset[str]:
@@ -81,17 +80,17 @@ class PairedFolders(Source):
         return self._groups | {str(file.resolve()) for file in self.files}
 
     def pair_files(self, index: int) -> PairedFiles:
-        """Name and files of pair number `index`."""
+        """Return the name and the files of pair number `index`."""
         return PairedFiles(*self._files[index])
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> Sequence[Path]:
         """The image files, both of each pair."""
-        return [file for _, *both in self._files for file in both]
+        return [file for _, *files in self._files for file in files]
 
 
 def _folders(degraded: Path | None, target: Path | None, root: Path | None, layout: str | None) -> tuple[Path, Path]:
-    """The two folders. Raises DataError if they are named in no way or in two."""
+    """Return the two folders; raise DataError if options name none, or name them twice."""
     if root is not None and layout is not None:
         _refuse_beside("root and layout", degraded, target)
         names = LAYOUTS[layout]

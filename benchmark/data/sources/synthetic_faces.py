@@ -48,24 +48,17 @@ class SyntheticFaces(Source):
         self._seed = seed
 
     def __len__(self) -> int:
-        """Number of pairs."""
         return self._count
 
     def read(self, index: int) -> Pair:
-        """Draws pair number `index`. Raises DataError outside 0 to count - 1."""
+        """Draw pair number `index`, from 0 to count - 1."""
         if not 0 <= index < self._count:
             raise DataError(f"synthetic_faces: no pair {index}; there are {self._count}, from 0")
         portrait = synthetic_faces.draw_portrait(self._generator(index, "face"), self._size)
-        pair = synthetic_faces.degrade(
-            portrait, synthetic_faces.PRESETS[self._preset], self._generator(index, "damage")
-        )
-        return Pair(
-            name=f"face_{index:04d}",
-            degraded=pair.degraded,
-            target=pair.target,
-            gain=pair.gain.astype(np.float16),
-            spots=pair.spots.astype(np.float16),
-        )
+        preset = synthetic_faces.PRESETS[self._preset]
+        pair = synthetic_faces.degrade(portrait, preset, self._generator(index, "damage"))
+        gain, spots = pair.gain.astype(np.float16), pair.spots.astype(np.float16)
+        return Pair(f"face_{index:04d}", pair.degraded, pair.target, gain, spots)
 
     @property
     def fingerprint(self) -> str:
