@@ -1,4 +1,4 @@
-"""The restored image straight from the features: the head to beat."""
+"""Head that computes the restored image from the features alone: the reference for other heads."""
 
 from torch import Tensor
 
@@ -9,8 +9,13 @@ from heads._convolution import Padding, make_convolution
 class Rgb(Head):
     """One convolution from features to the restored image; the degraded image is not used.
 
-    `kernel_size`: odd, in pixels. `padding`: how the convolution continues the features beyond the border.
-    Raises ValueError if `kernel_size` is not odd and positive.
+    Args:
+        in_channels: channels of the features.
+        kernel_size: side of the kernel in pixels, odd.
+        padding: how the convolution continues the features beyond the border.
+
+    Raises:
+        ValueError: `kernel_size` is not odd and positive.
     """
 
     formula = "J = conv(features)"
@@ -18,9 +23,9 @@ class Rgb(Head):
 
     def __init__(self, in_channels: int, kernel_size: int = 3, padding: Padding = "reflect") -> None:
         super().__init__()
-        # Default initialisation: a zero convolution would start from a black image and win nothing for it.
+        # torch's default initialisation: a zero convolution would start from a black image, without benefit.
         self.conv = make_convolution(in_channels, 3, kernel_size, padding)
 
     def forward(self, features: Tensor, degraded: Tensor) -> Restoration:
-        """Restoration without maps of `degraded` (`B 3 H W`) from `features` (`B C H W`)."""
+        """Return the restoration, without maps, from `features` (`B C H W`)."""
         return Restoration(self.conv(features), {})

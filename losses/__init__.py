@@ -1,4 +1,4 @@
-"""Losses: one loss a file, the file's name is its name in YAML. Always float32, outside autocast."""
+"""Losses: one per file, the file's name is its name in YAML. All compute in float32, outside autocast."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
@@ -12,10 +12,14 @@ SPOT_THRESHOLD = 30 / 255
 
 
 class Batch(NamedTuple):
-    """What a loss may compare the restoration with. Images are RGB `B 3 H W` in [0, 1], float32.
+    """Data that a loss compares the restoration with. Images are RGB `B 3 H W` in [0, 1], float32.
 
-    `mask`: `B 1 H W`, 1 where any channel of |target - degraded| exceeds `SPOT_THRESHOLD`, else 0.
-    `gain`, `spots`: the true restoring maps K and D (`B C H W`) where the data knows them, else None.
+    Attributes:
+        degraded: degraded images.
+        target: clean images.
+        mask: damage mask `B 1 H W`: 1 where any channel of |target - degraded| exceeds the spot threshold, else 0.
+        gain: true restoring map K, `B C H W`; None where the data does not know it.
+        spots: true restoring map D, `B C H W`; None where the data does not know it.
     """
 
     degraded: Tensor
@@ -29,14 +33,14 @@ class Loss(nn.Module, ABC):
     """The contract of a loss. Keyword arguments of `__init__`, with annotations and defaults, are its YAML options."""
 
     formula: ClassVar[str]
-    """One line: what is computed."""
+    """The computation in one line."""
     origin: ClassVar[str]
     """Paper, or whose choice the formula is."""
     supervises: ClassVar[tuple[str, ...]] = ()
-    """Names of the maps it compares with the truth; rows that train with it are scored on them."""
+    """Names of the maps that it compares with the truth; rows that train with it are scored on these maps."""
     min_side: int = 1
-    """Smallest height and width of a patch; set in `__init__` where options decide it."""
+    """Smallest height and width of a patch in pixels; set in `__init__` where it depends on options."""
 
     @abstractmethod
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
-        """Scalar float32; finite, with a finite gradient, also where restored and target are equal."""
+        """Return a float32 scalar; it and its gradient are finite, also where restored and target are equal."""

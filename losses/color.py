@@ -1,8 +1,8 @@
 """Colour losses: agreement of colour without regard to fine texture.
 
-The reference solution names a colour loss without a formula, and adds it to L1 without a weight. Two forms in use are
-here. `cosine` is the default, because at equal weights it takes part: on synthetic faces between 26 and 39 dB its
-gradient has 90 to 30 % of the norm of that of L1. `blurred_l2` has 9 to 1 %: L1 + colour would be L1 by another name.
+The reference solution names a colour loss without a formula and adds it to L1 without a weight. Two published forms are
+here. `cosine` is the default, because it matters at equal weights: on synthetic faces between 26 and 39 dB its gradient
+has 90 to 30 % of the norm of that of L1. The gradient of `blurred_l2` has 9 to 1 %, so L1 + colour would be nearly L1.
 """
 
 from typing import Literal
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from heads import Restoration
 from losses import Batch, Loss
-from losses._checks import check_sides
+from losses._shared import check, check_sides
 
 _WINDOW_SIZE = 21
 _SIGMA_PX = 3.0
@@ -23,14 +23,19 @@ _NO_HUE_BELOW = 8 / 255
 class Color(Loss):
     """Colour distance, mean over batch and pixels.
 
-    `mode`:
-      * `blurred_l2`: mean of (G * restored - G * target)^2, over channels, too. G is a Gaussian of 21 x 21 px,
-        sigma 3 px, sum 1; images continue by reflection, so a constant cast c costs c^2. The mean makes the
-        weight independent of the patch size. It sees brightness as well as hue. It is a square of small numbers:
-        at 30 dB its gradient has 2 to 5 % of the norm of that of L1, so it takes a weight of 20 to 50 to be its equal.
-      * `cosine`: mean of 1 - cos of the angle between the RGB vectors, each with a constant fourth component
-        of 8/255: near black there is no hue, and the gradient of a pixel stays below 255 / 8. Nearly blind to
-        brightness: combine it with a loss that is not. At 30 dB its gradient has 15 to 50 % of the norm of that of L1.
+    * `cosine`: mean of 1 - cos of the angle between the RGB vectors, each with a constant fourth component of 8/255. So
+      near black there is no hue, and the gradient of a pixel stays below 255 / 8. It is nearly blind to brightness, so
+      combine it with a loss that is not. At 30 dB its gradient has 15 to 50 % of the norm of that of L1.
+    * `blurred_l2`: mean of (G * restored - G * target)^2, also over channels. G is a Gaussian of 21 x 21 px, sigma 3
+      px, sum 1; images continue by reflection, so a constant cast c costs c^2. The mean makes the weight independent of
+      the patch size. It depends on brightness and hue. At 30 dB its gradient has 2 to 5 % of the norm of that of L1,
+      so it needs a weight of 20 to 50 for the same influence.
+
+    Args:
+        mode: "cosine" or "blurred_l2".
+
+    Raises:
+        ValueError: `mode` is neither.
     """
 
     formula = "cosine: mean (1 - cos(restored, target)); blurred_l2: mean (G*restored - G*target)^2"
@@ -43,25 +48,24 @@ class Color(Loss):
 
     def __init__(self, mode: Literal["cosine", "blurred_l2"] = "cosine") -> None:
         super().__init__()
-        if mode not in ("blurred_l2", "cosine"):
-            raise ValueError(f"mode must be cosine or blurred_l2, not {mode!r}")
+        check(mode in ("cosine", "blurred_l2"), f"mode must be cosine or blurred_l2, not {mode!r}")
         self.mode = mode
         self.min_side = _WINDOW_SIZE // 2 + 1 if mode == "blurred_l2" else 1
 
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
-        """Scalar float32, 0 if restored and target are equal. Raises ValueError for patches below `min_side`."""
+        """Return a float32 scalar, 0 if restored and target are equal.
+
+        Raises:
+            ValueError: a side of the patch is below `min_side`.
+        """
         restored, target = restoration.image.float(), batch.target.float()
         if self.mode == "cosine":
-            return _cosine_distance(restored, target)
-        check_sides(restored, self.min_side, "color", "enlarge the patch or set mode: cosine")
-        # A convolution is what autocast would do in half precision.
+            # Half the squared distance of unit vectors is 1 - cos, with the digits that 1 - cos loses at small angles.
+            return 0.5 * (_direction(restored) - _direction(target)).square().sum(dim=1).mean()
+        check_sides(self, restored, "enlarge the patch or set mode: cosine")
+        # Autocast would run the convolution in half precision.
         with torch.autocast(restored.device.type, enabled=False):
             return _blur(restored - target).square().mean()
-
-
-def _cosine_distance(restored: Tensor, target: Tensor) -> Tensor:
-    # Half the squared distance of unit vectors is 1 - cos, with the digits that 1 - cos loses at small angles.
-    return 0.5 * (_direction(restored) - _direction(target)).square().sum(dim=1).mean()
 
 
 def _direction(image: Tensor) -> Tensor:
@@ -70,16 +74,12 @@ def _direction(image: Tensor) -> Tensor:
 
 
 def _blur(image: Tensor) -> Tensor:
-    """Gaussian blur of `B C H W`, columns then rows."""
+    """Blur an image `B C H W` by a Gaussian, along columns, then along rows."""
     margin = _WINDOW_SIZE // 2
-    weights = _gaussian(image.device)
+    # Computed anew each time: 21 numbers cost nothing, and a loss without buffers need not move to a device.
+    offsets = torch.arange(_WINDOW_SIZE, dtype=torch.float32, device=image.device) - margin
+    weights = torch.exp(-0.5 * (offsets / _SIGMA_PX).square())
+    weights = weights / weights.sum()
     padded = F.pad(image, (margin, margin, margin, margin), mode="reflect").flatten(0, 1).unsqueeze(1)
     blurred = F.conv2d(F.conv2d(padded, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
     return blurred.view_as(image)
-
-
-def _gaussian(device: torch.device) -> Tensor:
-    # Made anew each time: 21 numbers cost nothing, and a loss without buffers needs no move to a device.
-    offsets = torch.arange(_WINDOW_SIZE, dtype=torch.float32, device=device) - _WINDOW_SIZE // 2
-    weights = torch.exp(-0.5 * (offsets / _SIGMA_PX).square())
-    return weights / weights.sum()

@@ -1,4 +1,4 @@
-"""L1 between the edges of restored and target: sharpness, without regard to level."""
+"""L1 between the edges of restored and target: sharpness without regard to level."""
 
 from typing import Literal
 
@@ -6,18 +6,21 @@ from torch import Tensor
 
 from heads import Restoration
 from losses import Batch, Loss
-from losses._checks import check_sides
+from losses._shared import check, check_sides
 
 
 class Edge(Loss):
     """L1 between derivatives of the two images, mean over batch, channels and pixels, where they lie inside the patch.
 
-    `mode`:
-      * `gradient`: differences of neighbours, mean of the horizontal and of the vertical ones.
-      * `laplacian`: a pixel minus the mean of its four neighbours: fine lines more than steps.
-
     It does not see a constant cast, so combine it with a pixel loss. An error that is noise costs 1.4 times (gradient)
-    or 1.1 times (laplacian) what it costs in L1, a smooth one much less.
+    or 1.1 times (laplacian) its cost in L1, a smooth error much less.
+
+    Args:
+        mode: "gradient" for differences of neighbours, mean of horizontal and vertical ones; "laplacian" for a pixel
+            minus the mean of its four neighbours, which weighs fine lines more than steps.
+
+    Raises:
+        ValueError: `mode` is neither.
     """
 
     formula = (
@@ -30,22 +33,20 @@ class Edge(Loss):
 
     def __init__(self, mode: Literal["gradient", "laplacian"] = "gradient") -> None:
         super().__init__()
-        if mode not in ("gradient", "laplacian"):
-            raise ValueError(f"mode must be gradient or laplacian, not {mode!r}")
+        check(mode in ("gradient", "laplacian"), f"mode must be gradient or laplacian, not {mode!r}")
         self.mode = mode
         self.min_side = 2 if mode == "gradient" else 3
 
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
-        """Scalar float32; gradient 0 where the images are equal. Raises ValueError for patches below `min_side`."""
+        """Return a float32 scalar; its gradient is 0 where restored and target are equal.
+
+        Raises:
+            ValueError: a side of the patch is below `min_side`.
+        """
         error = restoration.image.float() - batch.target.float()
-        check_sides(error, self.min_side, "edge")
+        check_sides(self, error, "enlarge the patch")
         if self.mode == "gradient":
             return (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()) / 2
-        return _laplacian(error).abs().mean()
-
-
-def _laplacian(image: Tensor) -> Tensor:
-    """A pixel minus the mean of its four neighbours, `B C H W -> B C H-2 W-2`."""
-    inner, above, below = image[..., 1:-1, 1:-1], image[..., :-2, 1:-1], image[..., 2:, 1:-1]
-    left, right = image[..., 1:-1, :-2], image[..., 1:-1, 2:]
-    return inner - (above + below + left + right) / 4
+        inner, above, below = error[..., 1:-1, 1:-1], error[..., :-2, 1:-1], error[..., 2:, 1:-1]
+        left, right = error[..., 1:-1, :-2], error[..., 1:-1, 2:]
+        return (inner - (above + below + left + right) / 4).abs().mean()

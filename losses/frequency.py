@@ -1,4 +1,4 @@
-"""L1 between the Fourier transforms of restored and target: patterns instead of places."""
+"""L1 between the Fourier transforms of restored and target: an error at every frequency instead of every pixel."""
 
 from typing import Literal
 
@@ -7,20 +7,24 @@ from torch import Tensor
 
 from heads import Restoration
 from losses import Batch, Loss
+from losses._shared import check
 
 
 class Frequency(Loss):
-    """Mean over batch, channels and all frequencies of the patch, of a distance of Fourier coefficients.
+    """Mean distance of Fourier coefficients over batch, channels and all frequencies of the patch.
 
-    `mode`:
-      * `complex`: |F(restored) - F(target)|, the modulus of the complex difference: amplitude and phase.
-      * `amplitude`: ||F(restored)| - |F(target)||: blind to where things are (a patch moved with wrap-around costs
-        nothing), so combine it with a pixel loss.
-
-    The transform is orthonormal (divided by sqrt(H W)), which makes its scale that of L1 whatever the size of the
-    patch: the gradient has the same norm, and an error that is noise of standard deviation s costs 0.89 s (L1: 0.80 s).
-    What is weighed differs: a cast c over N pixels costs c / sqrt(N) (L1: c), a single pixel off by c just as much
+    The transform is orthonormal (divided by sqrt(H W)), so its scale is that of L1 for patches of any size: the
+    gradient has the same norm, and an error that is noise of standard deviation s costs 0.89 s (L1: 0.80 s). The
+    weighting differs: a cast c over N pixels costs c / sqrt(N) (L1: c), and so does a single pixel with error c
     (L1: c / N).
+
+    Args:
+        mode: "complex" for |F(restored) - F(target)|, amplitude and phase; "amplitude" for
+            ||F(restored)| - |F(target)||, which is blind to position (a patch shifted with wrap-around costs nothing),
+            so combine it with a pixel loss.
+
+    Raises:
+        ValueError: `mode` is neither.
     """
 
     formula = (
@@ -33,12 +37,11 @@ class Frequency(Loss):
 
     def __init__(self, mode: Literal["complex", "amplitude"] = "complex") -> None:
         super().__init__()
-        if mode not in ("complex", "amplitude"):
-            raise ValueError(f"mode must be complex or amplitude, not {mode!r}")
+        check(mode in ("complex", "amplitude"), f"mode must be complex or amplitude, not {mode!r}")
         self.mode = mode
 
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
-        """Scalar float32; the gradient is 0 where restored and target are equal."""
+        """Return a float32 scalar; its gradient is 0 where restored and target are equal."""
         restored, target = restoration.image.float(), batch.target.float()
         if self.mode == "complex":
             return torch.fft.fft2(restored - target, norm="ortho").abs().mean()

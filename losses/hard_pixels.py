@@ -1,19 +1,24 @@
-"""L1 over the worst pixels of each image: the average of a pixel loss is made by skin that was right from the start."""
+"""L1 over the worst pixels of each image, because intact skin dominates the average over all pixels."""
 
 from torch import Tensor
 
 from heads import Restoration
 from losses import Batch, Loss
-from losses._topk import check_share, worst_mean
+from losses._shared import check_share, worst_mean
 
 
 class HardPixels(Loss):
     """Mean over the `share` of pixels with the largest error, image by image, then over the batch.
 
-    The error of a pixel is the mean over RGB of |restored - target|, so with `share` 1 this is L1. Each image has as
-    many hard pixels as the next (`hard_samples` chooses among images), and there is at least one. Which pixels they
-    are is decided anew in every step; the others get no gradient in it, so combine this with a loss over all pixels.
-    Raises ValueError if `share` is not above 0 and at most 1.
+    The error of a pixel is the mean over RGB of |restored - target|, so with `share` 1 this is L1. All images have the
+    same number of hard pixels, at least one (`hard_samples` chooses among images). They are chosen anew in every step;
+    the other pixels get no gradient in it, so combine this with a loss over all pixels.
+
+    Args:
+        share: share of the pixels of an image, above 0 and at most 1.
+
+    Raises:
+        ValueError: `share` is outside this range.
     """
 
     formula = "mean over the worst share of pixels of mean over RGB |restored - target|"
@@ -28,6 +33,6 @@ class HardPixels(Loss):
         self.share = share
 
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
-        """Scalar float32; the gradient is 0 where restored and target are equal."""
+        """Return a float32 scalar; its gradient is 0 where restored and target are equal."""
         errors = (restoration.image.float() - batch.target.float()).abs().mean(dim=1)
         return worst_mean(errors.flatten(1), self.share).mean()

@@ -1,17 +1,23 @@
-"""L1 over the worst patches of a batch."""
+"""L1 over the worst images of a batch."""
 
 from torch import Tensor
 
 from heads import Restoration
 from losses import Batch, Loss
-from losses._topk import check_share, worst_mean
+from losses._shared import check_share, worst_mean
 
 
 class HardSamples(Loss):
     """Mean over the `share` of the batch's images with the largest error, at least one of them.
 
-    The error of an image is its mean |restored - target|, so with `share` 1, or a batch of 1, this is L1. The others
-    get no gradient in this step. Raises ValueError if `share` is not above 0 and at most 1.
+    The error of an image is its mean |restored - target|, so with `share` 1, or a batch of 1, this is L1. The other
+    images get no gradient in this step.
+
+    Args:
+        share: share of the images of a batch, above 0 and at most 1.
+
+    Raises:
+        ValueError: `share` is outside this range.
     """
 
     formula = "mean over the worst share of images of mean |restored - target|"
@@ -23,6 +29,6 @@ class HardSamples(Loss):
         self.share = share
 
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
-        """Scalar float32; the gradient is 0 where restored and target are equal."""
+        """Return a float32 scalar; its gradient is 0 where restored and target are equal."""
         errors = (restoration.image.float() - batch.target.float()).abs().mean(dim=(1, 2, 3))
         return worst_mean(errors, self.share)

@@ -1,26 +1,30 @@
-"""Supervision of the restoring maps K and D by the true ones."""
+"""L1 between the predicted restoring maps K and D and the true ones."""
 
 from torch import Tensor
 
 from heads import Restoration
 from losses import Batch, Loss
-from losses._maps import predicted_map
+from losses._shared import check, predicted_map
 
 
 class MapL1(Loss):
     """Weighted sum of the mean absolute errors of the gain K and of the spots D.
 
-    From the restored image alone K and D are not identifiable: whatever K is, some D gives the same image. This loss
-    decides between them where the data knows the truth. `gain`, `spots`: weights of the two errors. A gain of one
-    channel is compared with the mean of the true one over RGB. It says nothing of the restored image: combine it with a
-    loss that does.
+    K and D are not identifiable from the restored image alone: for every K, some D gives the same image. This loss
+    decides between them where the data knows the true maps. A gain of one channel is compared with the mean of the true
+    one over RGB. The restored image does not enter, so combine it with a loss of the image.
 
-    K is learned as far as it shows in the picture. Casts of up to 30 % do, to a network that sees the whole face: after
-    550 steps a small one is off by 7 % on new faces, the best constant by 15 %, a network trained by L1 alone by 13 %;
-    D, next to such a K, is not yet learned (`experiments/maps_recovery.yaml`). The 2 % of synthetic faces as they are
-    do not show (1.7 %; constant 1.5 %), but D is learned there (1.8 levels; constant 2.1).
+    K is learned as far as it is visible. A network that sees the whole face learns casts of up to 30 %: after 550 steps
+    the error of a small network on new faces is 7 %, that of the best constant 15 %, that of a network trained by L1
+    alone 13 %; D is not yet learned beside such a K (`experiments/maps_recovery.yaml`). The casts of 2 % of the usual
+    synthetic faces are not visible (1.7 %; constant 1.5 %), but D is learned there (1.8 levels; constant 2.1).
 
-    Raises ValueError for a negative weight.
+    Args:
+        gain: weight of the error of K, at least 0.
+        spots: weight of the error of D, at least 0.
+
+    Raises:
+        ValueError: a weight is negative.
     """
 
     formula = "gain * mean |K - true K| + spots * mean |D - true D|"
@@ -30,13 +34,16 @@ class MapL1(Loss):
 
     def __init__(self, gain: float = 1.0, spots: float = 1.0) -> None:
         super().__init__()
-        if min(gain, spots) < 0:
-            raise ValueError(f"the weights gain and spots must not be negative, not {gain} and {spots}")
+        check(min(gain, spots) >= 0, f"the weights gain and spots must not be negative, not {gain} and {spots}")
         self.gain = gain
         self.spots = spots
 
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
-        """Scalar float32, at least 0. Raises ValueError if the head or the data gives no K or no D."""
+        """Return a float32 scalar, at least 0.
+
+        Raises:
+            ValueError: the head predicts no K or no D, or the data does not know them.
+        """
         gain, spots = (_error(restoration, batch, name) for name in ("gain", "spots"))
         return self.gain * gain + self.spots * spots
 
@@ -44,13 +51,13 @@ class MapL1(Loss):
 def _error(restoration: Restoration, batch: Batch, name: str) -> Tensor:
     remedy = "choose head degradation or leave this loss out"
     predicted = predicted_map(restoration, name, "map_l1", remedy)
-    truth: Tensor | None = getattr(batch, name)
-    if truth is None:
+    known: Tensor | None = getattr(batch, name)
+    if known is None:
         raise ValueError(
             f"map_l1: the true {name} is not known; leave this loss out, or train on data that knows it "
             "(synthetic_faces, without augmentations that break J = K*I + D + I)"
         )
-    truth = truth.float()
+    truth = known.float()
     if predicted.shape[1] == 1:
         truth = truth.mean(dim=1, keepdim=True)
     return (predicted - truth).abs().mean()

@@ -1,21 +1,21 @@
-"""Supervision of a predicted mask by the true region of severe damage."""
+"""Binary cross-entropy plus Dice loss between the predicted mask and the damage mask."""
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from heads import Restoration
 from losses import Batch, Loss
-from losses._maps import predicted_map
+from losses._shared import predicted_map
 
 
 class MaskBceDice(Loss):
-    """Binary cross-entropy plus Dice loss between the predicted mask M and the mask T of the batch (0 or 1).
+    """Binary cross-entropy plus Dice loss between the predicted mask M and the damage mask T of the batch (0 or 1).
 
-    The cross-entropy is the mean over all pixels, and from the logits (map `mask_logits`), so that a mask at 0 or 1 has
-    a gradient, too. Spots are 0.1 to 2 % of the pixels, which the mean hardly sees; the Dice loss weighs them against
-    each other whatever their share: 1 - (2 sum M T + 1) / (sum M + sum T + 1), image by image, then the mean. The 1
-    makes an image without spots cost 0 if its mask is empty. It says nothing of the restored image: combine it with a
-    loss that does.
+    The cross-entropy is the mean over all pixels. It is computed from the logits (map `mask_logits`), so that a mask at
+    0 or 1 has a gradient, too. Spots are 0.1 to 2 % of the pixels and hardly change this mean. The Dice loss,
+    1 - (2 sum M T + 1) / (sum M + sum T + 1) per image, then the mean, depends on their overlap whatever their share.
+    Because of the added 1, an image without spots costs 0 if its mask is empty. The restored image does not enter, so
+    combine it with a loss of the image.
     """
 
     formula = "BCE(M, T) + 1 - (2 sum M*T + 1) / (sum M + sum T + 1)"
@@ -27,14 +27,15 @@ class MaskBceDice(Loss):
     supervises = ("mask",)
 
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
-        """Scalar float32, at least 0. Raises ValueError if the head predicts no mask."""
+        """Return a float32 scalar, at least 0.
+
+        Raises:
+            ValueError: the head predicts no mask.
+        """
         remedy = "choose a head that predicts a mask (mask_blend) or leave this loss out"
         logits = predicted_map(restoration, "mask_logits", "mask_bce_dice", remedy)
-        truth = batch.mask.float()
-        return F.binary_cross_entropy_with_logits(logits, truth) + _dice_loss(logits.sigmoid(), truth)
-
-
-def _dice_loss(mask: Tensor, truth: Tensor) -> Tensor:
-    common = (mask * truth).sum(dim=(1, 2, 3))
-    sizes = mask.sum(dim=(1, 2, 3)) + truth.sum(dim=(1, 2, 3))
-    return (1 - (2 * common + 1) / (sizes + 1)).mean()
+        mask, truth = logits.sigmoid(), batch.mask.float()
+        overlap = (mask * truth).sum(dim=(1, 2, 3))
+        sizes = mask.sum(dim=(1, 2, 3)) + truth.sum(dim=(1, 2, 3))
+        dice_loss = (1 - (2 * overlap + 1) / (sizes + 1)).mean()
+        return F.binary_cross_entropy_with_logits(logits, truth) + dice_loss

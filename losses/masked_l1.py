@@ -1,4 +1,4 @@
-"""L1 on the pixels where damage is severe."""
+"""L1 on the pixels of the damage mask."""
 
 from torch import Tensor
 
@@ -7,19 +7,19 @@ from losses import Batch, Loss
 
 
 class MaskedL1(Loss):
-    """Mean of |restored - target| over RGB and the pixels of the batch's mask: any |target - degraded| above 30/255.
+    """Mean of |restored - target| over RGB and the pixels of the damage mask: any |target - degraded| above 30/255.
 
-    The mean is over the mask's pixels of the whole batch; without any the loss is 0. The fewer they are, the more each
-    counts: at a share m of the pixels the gradient has 1 / sqrt(m) times the norm of that of L1, which on synthetic
-    faces is 6 (preset severe) to 30 (contest). Unlike `mask_loss` it knows the sign of the change and does not vanish
-    at restored = degraded. The rest of the image is free: combine it with a loss over all pixels.
+    The mean is over the masked pixels of the whole batch; without any, the loss is 0. The fewer they are, the more each
+    counts: with a share m of the pixels, the gradient has 1 / sqrt(m) times the norm of that of L1, which is 6 to 30 on
+    synthetic faces (presets severe and contest). Unlike `mask_loss` it depends on the sign of the change and does not
+    vanish at restored = degraded. Other pixels do not count, so combine it with a loss over all pixels.
     """
 
     formula = "sum over the mask |restored - target| / (3 * pixels of the mask)"
     origin = "Region and threshold are those of the reference solution's mask loss; this form is our choice."
 
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
-        """Scalar float32; the gradient is 0 where restored and target are equal, and outside the mask."""
+        """Return a float32 scalar; its gradient is 0 outside the mask and where restored and target are equal."""
         mask = batch.mask.float()
         errors = (restoration.image.float() - batch.target.float()).abs().mean(dim=1, keepdim=True)
         return (errors * mask).sum() / mask.sum().clamp(min=1)

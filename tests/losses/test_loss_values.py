@@ -41,13 +41,13 @@ def test_mask_loss(random_case, value):
     assert value(MaskLoss(), restored, degraded, target) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("level", range(0, 226, 5))
-def test_mask_loss_counts_from_exactly_30_levels(level, value):
-    """A difference of 30 levels counts and one of 29 does not, whatever the level it starts from."""
-    degraded = np.full((1, 3, 4, 4), level / 255)
-    for levels, counts in ((29, False), (30, True)):
-        target = np.full_like(degraded, (level + levels) / 255)
-        assert (value(MaskLoss(), degraded, degraded, target) > 0) == counts
+def test_mask_loss_counts_from_exactly_30_levels(value):
+    """A difference of 30 levels counts and one of 29 does not, whatever the level it starts from, up or down."""
+    levels = np.arange(226).reshape(1, 1, 1, 226).repeat(3, axis=1)
+    for low, high in ((levels / 255, (levels + 30) / 255), ((levels + 30) / 255, levels / 255)):
+        # The restored image is the degraded one: every value that counts costs its 30 levels.
+        assert value(MaskLoss(), low, low, high) == pytest.approx(30 / 255, rel=1e-5)
+    assert value(MaskLoss(), levels / 255, levels / 255, (levels + 29) / 255) == 0
 
 
 def test_mask_loss_is_blind_to_the_sign(value):
