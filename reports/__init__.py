@@ -21,10 +21,6 @@ The same records give the same bytes: nothing here asks for the time, the host o
 from pathlib import Path
 
 
-class ReportError(ValueError):
-    """The folder cannot be reported on; the message says what was read and what is expected."""
-
-
 def write(source: Path) -> Path:
     """Write the report of a run or a search into its folder `report`, that of a measurement into a folder beside it.
 

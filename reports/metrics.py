@@ -1,102 +1,154 @@
-"""What a report must know of a metric: its unit, its decimals, which direction is better.
+"""The built-in metrics: name, unit, direction, decimals and formula. The only place where these facts stand.
 
-A metric that is not listed (`psnr_y601_u8`) takes the facts of the longest listed name it begins with; a wholly unknown
-one is shown with four decimals and taken for "higher is better", as the record format says.
+`benchmark.evaluation` computes the metrics and takes the facts from here, as `reports` does. A metric of a plugin
+brings its own facts, which the record of a row carries (`schema.Record.metrics`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
+
+Direction = Literal["higher", "lower", "near 1"]
+"""Which values are better."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How one metric is shown and compared."""
+    """How one metric is named, compared and shown.
+
+    Attributes:
+        name: The name in YAML and records.
+        label: The name in tables.
+        unit: Empty for a pure number.
+        decimals: Decimals of values.
+        difference_decimals: Decimals of differences.
+        direction: Which values are better.
+        meaning: One sentence for readers of a table.
+        formula: What is computed; empty where it is not known.
+    """
 
     name: str
     label: str
     unit: str
     decimals: int
-    """Decimals of values."""
     difference_decimals: int
-    """Decimals of differences."""
-    better: Literal["higher", "lower", "near 1"]
+    direction: Direction
     meaning: str
+    formula: str = ""
 
-    def badness(self, value: float) -> float:
-        """A number that is smaller the better the value."""
-        if self.better == "near 1":
+    def sort_key(self, value: float) -> float:
+        """Return a number that is the smaller the better `value` is."""
+        if self.direction == "near 1":
             return abs(value - 1)
-        return value if self.better == "lower" else -value
+        return value if self.direction == "lower" else -value
 
     def gain(self, value: float, reference: float) -> float:
-        """How much better `value` is than `reference`, in the metric's unit; negative where it is worse."""
-        return self.badness(reference) - self.badness(value)
+        """Return how much better `value` is than `reference`, in the metric's unit; negative where it is worse."""
+        return self.sort_key(reference) - self.sort_key(value)
 
 
-_LISTED = (
-    Metric("psnr", "PSNR", "dB", 2, 3, "higher", "Peak signal-to-noise ratio of the whole image, RGB, 8 bit."),
-    Metric("psnr_spots", "PSNR spots", "dB", 2, 3, "higher", "PSNR inside the regions that had to change."),
-    Metric("psnr_background", "PSNR background", "dB", 2, 3, "higher", "PSNR outside the regions that had to change."),
-    Metric("score", "score", "", 5, 5, "higher", "(PSNR / 100 + MS-SSIM) / 2, the retouching contest's score."),
-    Metric("ssim", "SSIM", "", 4, 4, "higher", "Structural similarity, 11 x 11 Gaussian window, per channel."),
-    Metric("ms_ssim", "MS-SSIM", "", 5, 5, "higher", "Structural similarity over five scales."),
+def _by_name(*metrics: Metric) -> dict[str, Metric]:
+    return {metric.name: metric for metric in metrics}
+
+
+IMAGE_METRICS: Final[Mapping[str, Metric]] = _by_name(
     Metric(
-        "harm",
-        "harm",
-        "levels",
-        3,
-        3,
-        "lower",
+        "psnr", "PSNR", "dB", 2, 3, "higher",
+        "Peak signal-to-noise ratio of the whole image, RGB, 8 bit.",
+        "10 log10(255^2 / mean (restored - target)^2) over RGB, at most 100.",
+    ),
+    Metric(
+        "psnr_spots", "PSNR spots", "dB", 2, 3, "higher",
+        "PSNR inside the regions that had to change.",
+        "PSNR over the spots: any channel of |target - degraded| > 30, dilated by 2 px.",
+    ),
+    Metric(
+        "psnr_background", "PSNR background", "dB", 2, 3, "higher",
+        "PSNR outside the regions that had to change.",
+        "PSNR over all pixels that are not spots.",
+    ),
+    Metric(
+        "score", "score", "", 5, 5, "higher",
+        "(PSNR / 100 + MS-SSIM) / 2, the retouching contest's score.",
+        "(psnr / 100 + ms_ssim) / 2, the score of the retouching contest.",
+    ),
+    Metric(
+        "ssim", "SSIM", "", 4, 4, "higher",
+        "Structural similarity, 11 x 11 Gaussian window, per channel.",
+        "SSIM, 11 x 11 Gaussian of sigma 1.5, valid region, mean over RGB.",
+    ),
+    Metric(
+        "ms_ssim", "MS-SSIM", "", 5, 5, "higher",
+        "Structural similarity over five scales.",
+        "MS-SSIM over 5 scales, same window, mean over RGB; from 161 px a side.",
+    ),
+    Metric(
+        "harm", "harm", "levels", 3, 3, "lower",
         "Error added to the background that was right before, mean in 8-bit levels; lower is better.",
+        "Mean over the background of max(0, |restored - target| - |degraded - target|), in 8-bit levels.",
     ),
     Metric(
-        "fixed_share",
-        "fixed share",
-        "",
-        3,
-        3,
-        "higher",
+        "fixed_share", "fixed share", "", 3, 3, "higher",
         "Share of the error in the regions to change that is gone; 1 is all, 0 is as before.",
+        "1 - sum |restored - target| / sum |degraded - target| over the spots; below 0 is made worse.",
     ),
     Metric(
-        "texture",
-        "texture",
-        "",
-        3,
-        3,
-        "near 1",
+        "texture", "texture", "", 3, 3, "near 1",
         "Energy of fine detail on the background, restored to target; best at 1, below 1 is smoothed away.",
+        "Energy of luminance at 1-4 px periods over the background, restored / target; below 1 is smoothed.",
     ),
-    Metric("gain_error", "error of K", "%", 3, 3, "lower", "Mean absolute error of the predicted gain map."),
-    Metric(
-        "gain_error_constant",
-        "K, best constant",
-        "%",
-        3,
-        3,
-        "lower",
-        "Error of K of the best constant, channel by channel; what is not below it has not been recovered.",
-    ),
-    Metric("spots_error", "error of D", "levels", 3, 3, "lower", "Mean absolute error of the predicted map of spots."),
-    Metric("spots_error_constant", "D, best constant", "levels", 3, 3, "lower", "Error of D of the best constant."),
-    Metric("region_iou", "IoU of the region", "", 3, 3, "higher", "Overlap of predicted mask and severe damage."),
-)
+)  # fmt: skip
+"""Metrics of a restored image, in the order of reports. Every row is scored on them."""
 
-ORDER = tuple(metric.name for metric in _LISTED)
+MAP_METRICS: Final[Mapping[str, Metric]] = _by_name(
+    Metric(
+        "gain_error", "error of K", "%", 3, 3, "lower",
+        "Mean absolute error of the predicted gain map.",
+        "100 * mean |K - true K|; a K of one channel against the mean over RGB.",
+    ),
+    Metric(
+        "gain_error_constant", "K, best constant", "%", 3, 3, "lower",
+        "Error of K of the best constant, channel by channel; what is not below it has not been recovered.",
+        "gain_error of the best constant: the median of the true K over all images, channel by channel.",
+    ),
+    Metric(
+        "spots_error", "error of D", "levels", 3, 3, "lower",
+        "Mean absolute error of the predicted map of spots.",
+        "255 * mean |D - true D|, in 8-bit levels.",
+    ),
+    Metric(
+        "spots_error_constant", "D, best constant", "levels", 3, 3, "lower",
+        "Error of D of the best constant.",
+        "spots_error of the best constant, the median of the true D, in 8-bit levels.",
+    ),
+    Metric(
+        "region_iou", "IoU of the region", "", 3, 3, "higher",
+        "Overlap of predicted mask and severe damage.",
+        "Pixels in both of M > 0.5 and any channel of |target - degraded| > 30, divided by those in either.",
+    ),
+)  # fmt: skip
+"""Metrics of the maps that a head predicts, in the order of reports. Rows whose losses supervise the maps have them."""
+
+METRICS: Final[Mapping[str, Metric]] = {**IMAGE_METRICS, **MAP_METRICS}
+"""All built-in metrics, in the order of reports."""
 
 
 def metric(name: str) -> Metric:
-    """The facts of the metric called `name`; never fails."""
-    for listed in sorted(_LISTED, key=lambda listed: -len(listed.name)):
-        if name == listed.name:
-            return listed
-        if name.startswith(f"{listed.name}_"):
-            return replace(listed, name=name, label=name, meaning=f"A variant of {listed.label}.")
+    """Return the facts of the metric called `name`; never fails.
+
+    A variant (`psnr_y601_u8`) takes the facts of the longest built-in name it begins with. An unknown metric is shown
+    with four decimals, and higher is taken for better.
+    """
+    for builtin in sorted(METRICS.values(), key=lambda builtin: -len(builtin.name)):
+        if name == builtin.name:
+            return builtin
+        if name.startswith(f"{builtin.name}_"):
+            return replace(builtin, name=name, label=name, meaning=f"A variant of {builtin.label}.", formula="")
     return Metric(name, name, "", 4, 4, "higher", "")
 
 
 def ordered(names: set[str], first: str) -> list[str]:
-    """Metric names for columns: `first`, then the listed ones in their order, then the others by name."""
-    known = [name for name in ORDER if name in names and name != first]
-    others = sorted(names - set(known) - {first})
-    return ([first] if first in names else []) + known + others
+    """Return metric names for columns: `first`, then the built-in ones in their order, then the others by name."""
+    builtin = [name for name in METRICS if name in names and name != first]
+    others = sorted(names - set(builtin) - {first})
+    return ([first] if first in names else []) + builtin + others

@@ -116,7 +116,7 @@ protocol:
 {last}gates:
   size: {{limit_bytes: 10_000_000}}
 seeds: [0, 1]
-report: {{primary: psnr, margin: 0.1}}
+report: {{primary: psnr, equivalence_margin: 0.1}}
 tables:
   backbones:
     nafnet: {{model.backbone: {{name: nafnet, size: tiny}}, protocol.psnr.lr: 4e-3}}

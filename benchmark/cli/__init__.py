@@ -14,14 +14,14 @@ import click
 
 from benchmark.errors import BenchmarkError, suggestion
 from benchmark.interrupts import EXIT_RESUME, ResumableInterrupt, exit_now, interrupt_on_termination
-from reports import ReportError
+from reports.errors import ReportError
 
 COMMANDS: Mapping[str, str] = {
     "run": "Train, test and compare the rows of an experiment.",
     "search": "Search settings of an experiment, e.g. learning rates, by what they reach on val.",
     "plan": "Show what `run` would do, without running it.",
     "report": "Write the report of a run, a search or a measurement, from its records alone.",
-    "claims": "Say which claims of a run hold, and whether a text quotes records rightly.",
+    "claims": "Say which claims of a run hold, by its records alone.",
     "compare": "Put rows of several runs into one table, or say why that may not be done.",
     "leaderboard": "Rank the rows of all runs below a folder.",
     "list": "List the components that an experiment may name.",

@@ -120,13 +120,12 @@ def show_costs(registry: "Registry", backbone: str) -> None:
 
 
 def _metrics() -> dict[str, list[str]]:
-    from benchmark.evaluation.map_metrics import MAP_METRICS
-    from benchmark.evaluation.metrics import METRICS
+    from reports.metrics import METRICS
 
-    best = {"higher": "higher is better", "lower": "lower is better", "near_one": "1 is best"}
+    best = {"higher": "higher is better", "lower": "lower is better", "near 1": "1 is best"}
     return {
         name: [f"formula: {metric.formula}", f"{metric.unit or 'no unit'}; {best[metric.direction]}"]
-        for name, metric in {**METRICS, **MAP_METRICS}.items()
+        for name, metric in METRICS.items()
     }
 
 
@@ -154,9 +153,9 @@ def _gates() -> dict[str, list[str]]:
 
 
 def _baselines() -> dict[str, list[str]]:
-    from benchmark.evaluation.baselines import FLOORS
+    from benchmark.evaluation.baselines import BASELINE_FITS
 
-    return {name: [(baseline.__doc__ or "").partition("\n")[0]] for name, baseline in FLOORS.items()}
+    return {name: [(baseline.__doc__ or "").partition("\n")[0]] for name, baseline in BASELINE_FITS.items()}
 
 
 _OTHER_KINDS = {"metrics": _metrics, "presets": _presets, "gates": _gates, "baselines": _baselines}

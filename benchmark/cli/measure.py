@@ -198,8 +198,8 @@ def _show_counted(
 
 def _cells(found: _Counted) -> list[str]:
     model = found.measured.model
-    sizes = [f"{model['weight_bytes'][dtype]:,}" for dtype in ("float32", "float16")]
-    return [f"{model['params']:,}", *(f"{macs / 1e9:.3f}" for macs in found.macs.values()), *sizes]
+    sizes = [f"{model.weight_bytes[dtype]:,}" for dtype in ("float32", "float16")]
+    return [f"{model.params:,}", *(f"{macs / 1e9:.3f}" for macs in found.macs.values()), *sizes]
 
 
 def _gate_lines(network: "Network", found: _Counted | str) -> str:
@@ -230,10 +230,18 @@ def _write(
 
 
 def _entry(network: "Network", found: _Counted | str, cells: "Mapping[int, Sequence[Cell]]") -> Mapping[str, Any]:
+    from reports.schema import to_json
+
     about = {"rows": list(network.rows), "config": network.config["model"]}
     if isinstance(found, str):
         return {**about, "error": found}
     by_image = [{"image": list(image), "macs": macs} for image, macs in found.macs.items()]
-    gates = [asdict(verdict) for verdict in found.measured.gates]
+    gates = [to_json(result) for result in found.measured.gates]
     latencies = [cell.as_json() for cell in cells[id(network)]]
-    return {**about, **found.measured.model, "gates": gates, "macs_of_images": by_image, "latencies": latencies}
+    return {
+        **about,
+        **to_json(found.measured.model),
+        "gates": gates,
+        "macs_of_images": by_image,
+        "latencies": latencies,
+    }

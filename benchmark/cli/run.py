@@ -14,7 +14,7 @@ from benchmark.interrupts import resumable_interrupts
 if TYPE_CHECKING:  # torch comes in only when the command runs
     from benchmark.cli.setup import Prepared
     from benchmark.experiment.plan import Floor, Plan, Run
-    from benchmark.runner.record_writer import Record
+    from reports.schema import Record
 
 
 @click.command("run")
@@ -118,14 +118,12 @@ def _headline(plan: "Plan", todo: "Sequence[Run | Floor]", estimates: dict[str, 
 def _outcome(plan: "Plan", records: "Sequence[Record]", seconds: float) -> str:
     from benchmark.cli.display import duration
 
-    trained = sum(stage["steps"] for record in records for stage in record.stages if not stage["reused"])
+    trained = sum(stage.steps for record in records for stage in record.stages if not stage.reused)
     head = f"{plan.experiment.name}: {len(records)} rows run, {trained} steps trained, {duration(seconds)} in all"
     return "\n".join([head, *_failures(records)])
 
 
 def _failures(records: "Sequence[Record]") -> list[str]:
     return [
-        f"failed: {record.row} seed {record.seed}: {(record.error or {})['message']}"
-        for record in records
-        if record.status == "failed"
+        f"failed: {record.row} seed {record.seed}: {record.reason}" for record in records if record.status == "failed"
     ]

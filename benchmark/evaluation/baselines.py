@@ -13,6 +13,7 @@ from scipy.ndimage import grey_closing
 
 from benchmark.data import Pair
 from benchmark.errors import DataError
+from reports.schema import BASELINES
 
 Restore = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Degraded image `H W 3` uint8 in, restored image of the same size out."""
@@ -94,9 +95,7 @@ def _apply_curves(curves: NDArray[np.uint8], degraded: NDArray[np.uint8]) -> NDA
     return np.stack([curve[degraded[..., channel]] for channel, curve in enumerate(curves)], axis=-1)
 
 
-FLOORS: Final[Mapping[str, Callable[[Iterable[Pair]], Restore]]] = {
-    "identity": identity,
-    "affine": affine,
-    "closing": closing,
-}
-"""Floor rows by name: given the training pairs, the function that restores an image."""
+BASELINE_FITS: Final[Mapping[str, Callable[[Iterable[Pair]], Restore]]] = dict(
+    zip(BASELINES, (identity, affine, closing), strict=True)
+)
+"""Baselines by name: given the training pairs, the function that restores an image."""

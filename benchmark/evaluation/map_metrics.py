@@ -6,34 +6,17 @@ error stands that of the best constant map: what is not below it has not been re
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import Pair, damage_mask
-from benchmark.evaluation.metrics import Metric
 
 Maps = Mapping[str, NDArray[np.float32]]
 """Predicted maps of one image by name, each `H W C`; `heads` says which names mean what."""
 
 Constants = Mapping[str, NDArray[np.float32]]
 """Constant maps by name, each of four values: R, G, B and what serves all three."""
-
-MAP_METRICS: Final[Mapping[str, Metric]] = {
-    "gain_error": Metric("100 * mean |K - true K|; a K of one channel against the mean over RGB.", "lower", "%"),
-    "gain_error_constant": Metric(
-        "gain_error of the best constant: the median of the true K over all images, channel by channel.", "lower", "%"
-    ),
-    "spots_error": Metric("255 * mean |D - true D|.", "lower", "8-bit levels"),
-    "spots_error_constant": Metric(
-        "spots_error of the best constant, the median of the true D.", "lower", "8-bit levels"
-    ),
-    "region_iou": Metric(
-        "Pixels in both of M > 0.5 and any channel of |target - degraded| > 30, divided by those in either.", "higher"
-    ),
-}
-"""The metrics of maps by name, in the order of reports."""
 
 _UNITS = {"gain": 100, "spots": 255}
 _GRID = 64
@@ -56,7 +39,7 @@ def best_constants(pairs: Iterable[Pair]) -> Constants:
 
 
 def score_maps(maps: Maps, pair: Pair, constants: Constants) -> dict[str, float]:
-    """The metrics of predicted maps by name, in the order of `MAP_METRICS`.
+    """The metrics of predicted maps by name, in the order of `reports.metrics.MAP_METRICS`.
 
     One is absent where the head does not predict its map (`gain`, `spots`, `mask`) or the pair does not know the true
     one; an error of a constant also where `constants` lacks it; `region_iou` also where neither mask nor pair has any

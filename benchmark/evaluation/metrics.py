@@ -7,10 +7,8 @@ convention must carry its recipe in its name.
 # pytorch_msssim and parts of torch ship no types:
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from math import log10
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
@@ -28,48 +26,10 @@ MS_SSIM_MIN_SIDE: Final = 161
 _PEAK = 255
 
 
-@dataclass(frozen=True)
-class Metric:
-    """What a metric's number means. `direction`: which values are good; `unit`: empty for a pure number."""
-
-    formula: str
-    direction: Literal["higher", "lower", "near_one"]
-    unit: str = ""
-
-    def badness(self, value: float) -> float:
-        """A number that is smaller the better the value."""
-        if self.direction == "near_one":
-            return abs(value - 1)
-        return value if self.direction == "lower" else -value
-
-
-METRICS: Final[Mapping[str, Metric]] = {
-    "psnr": Metric("10 log10(255^2 / mean (restored - target)^2) over RGB, at most 100.", "higher", "dB"),
-    "ssim": Metric("SSIM, 11 x 11 Gaussian of sigma 1.5, valid region, mean over RGB.", "higher"),
-    "ms_ssim": Metric("MS-SSIM over 5 scales, same window, mean over RGB; from 161 px a side.", "higher"),
-    "score": Metric("(psnr / 100 + ms_ssim) / 2, the score of the retouching contest.", "higher"),
-    "psnr_spots": Metric(
-        "PSNR over the spots: any channel of |target - degraded| > 30, dilated by 2 px.", "higher", "dB"
-    ),
-    "psnr_background": Metric("PSNR over all pixels that are not spots.", "higher", "dB"),
-    "fixed_share": Metric(
-        "1 - sum |restored - target| / sum |degraded - target| over the spots; below 0 is made worse.", "higher"
-    ),
-    "harm": Metric(
-        "Mean over the background of max(0, |restored - target| - |degraded - target|).", "lower", "8-bit levels"
-    ),
-    "texture": Metric(
-        "Energy of luminance at 1-4 px periods over the background, restored / target; below 1 is smoothed.",
-        "near_one",
-    ),
-}
-"""All metrics by name, in the order of reports."""
-
-
 def score_image(
     restored: NDArray[np.uint8], degraded: NDArray[np.uint8], target: NDArray[np.uint8]
 ) -> dict[str, float]:
-    """The metrics of a restored image by name, in the order of `METRICS`, all finite.
+    """The metrics of a restored image by name, in the order of `reports.metrics.IMAGE_METRICS`, all finite.
 
     The images are `H W 3` uint8 of one size. A metric that has no pixels to look at is absent: `ssim` below
     11 px a side, `ms_ssim` and `score` below 161 px, `psnr_spots` and `fixed_share` without spots, the others
@@ -84,13 +44,13 @@ def score_image(
     similarity, multi_scale = _similarities(restored, target)
     values = {
         "psnr": psnr,
-        "ssim": similarity,
-        "ms_ssim": multi_scale,
-        "score": None if psnr is None or multi_scale is None else (psnr / 100 + multi_scale) / 2,
         "psnr_spots": _psnr(error, spots),
         "psnr_background": _psnr(error, background),
-        "fixed_share": _fixed_share(error, damage, spots),
+        "score": None if psnr is None or multi_scale is None else (psnr / 100 + multi_scale) / 2,
+        "ssim": similarity,
+        "ms_ssim": multi_scale,
         "harm": _harm(error, damage, background),
+        "fixed_share": _fixed_share(error, damage, spots),
         "texture": _texture(restored, target, background),
     }
     return {name: value for name, value in values.items() if value is not None}

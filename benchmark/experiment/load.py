@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ExperimentError
-from benchmark.experiment.claims import Stated, read_claims
+from benchmark.experiment.claims import check_claims
 from benchmark.experiment.document import Document, Path_
 from benchmark.experiment.overrides import override_all, override_from_text, read_with_parents
 from benchmark.experiment.resolve import Resolved, resolve, validate
 from benchmark.experiment.schema import ExperimentFile
 from benchmark.experiment.search_space import Search, read_search
+from benchmark.experiment.settings import check_metrics
 from benchmark.experiment.tuning import Tuning, read_tuning
 from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry
+from reports.schema import BASELINES, AnyClaim
 
 BASE = "base"
-FLOORS = ("identity", "affine", "closing")
-"""Rows that need no training and stand in every experiment."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Experiment:
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
     primary: str
-    margin: float
+    equivalence_margin: float
     short_form: str | None
-    claims: tuple[Stated, ...]
+    claims: tuple[AnyClaim, ...]
     search: Search | None
     document: Document
     tuning: Tuning | None = None
@@ -63,14 +63,16 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment
     base = Row(BASE, None, resolve(document, registry))
     rows = (base, *_table_rows(document, base, registry))
     _check_distinct(rows, document)
+    check_metrics(document, _named_metrics(checked), registry)
+    check_claims(document, checked.claims, _configs(rows), checked.report)
     return Experiment(
         name=checked.name,
         rows=rows,
         seeds=tuple(checked.seeds),
         primary=checked.report.primary,
-        margin=checked.report.margin,
+        equivalence_margin=checked.report.equivalence_margin,
         short_form=checked.short_form,
-        claims=read_claims(document, checked.claims, _configs(rows), checked.report),
+        claims=tuple(checked.claims),
         search=read_search(document, checked, base.config, registry),
         document=document,
         tuning=read_tuning(document, checked, [row.name for row in rows], registry),
@@ -78,8 +80,19 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment
 
 
 def _configs(rows: Sequence[Row]) -> dict[str, Resolved]:
-    """The configuration of each row, floor rows included."""
-    return {**{row.name: row.config for row in rows}, **{floor: {} for floor in FLOORS}}
+    """Return the configuration of each row, baselines included."""
+    return {**{row.name: row.config for row in rows}, **{baseline: {} for baseline in BASELINES}}
+
+
+def _named_metrics(checked: ExperimentFile) -> list[tuple[Path_, str | None]]:
+    """Return every metric that the file names, with its place."""
+    named: list[tuple[Path_, str | None]] = [(("report", "primary"), checked.report.primary)]
+    for name in ("search", "tuning"):
+        settings = getattr(checked, name)
+        named += [((name, "metric"), settings.metric)] if settings else []
+    return named + [
+        (("claims", at, "metric"), getattr(claim, "metric", None)) for at, claim in enumerate(checked.claims)
+    ]
 
 
 def _changed(before: Document, after: Document, what: str) -> Document:

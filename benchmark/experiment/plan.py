@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.experiment.load import FLOORS, Experiment, Row
+from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.resolve import Resolved
 from benchmark.experiment.stage import Precision
 from benchmark.experiment.weights import without_file
 from benchmark.registry import Registry
+from reports.schema import BASELINES
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def make_plan(
     planner = _Planner(fingerprints, environment, registry)
     # Seeds outside: after the first seed of every row there is something to compare.
     runs = tuple(planner.run(row, seed) for seed in experiment.seeds for row in experiment.rows)
-    floors = tuple(planner.floor(name, experiment.rows[0]) for name in FLOORS)
+    floors = tuple(planner.floor(name, experiment.rows[0]) for name in BASELINES)
     return Plan(experiment, environment, runs, floors)
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from benchmark.experiment.claims import AnyClaim
-from benchmark.experiment.settings import Metric, Report, Settings
+from benchmark.experiment.settings import Report, Settings
 from benchmark.experiment.stage import Side, Stage
+from reports.schema import AnyClaim, MetricName
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Runtime = Literal["eager", "channels_last", "compiled", "onnxruntime", "openvino", "cuda_graph", "tensorrt"]
@@ -190,7 +190,7 @@ class SearchParameter(Settings):
 class SearchSettings(Settings):
     """What `search` varies, and what it looks at: always val, after the last stage."""
 
-    metric: Metric | None = Field(default=None, description="what trials are compared by; null: report.primary")
+    metric: MetricName | None = Field(default=None, description="what trials are compared by; null: report.primary")
     trials: PositiveInt = Field(default=20, description="trials in all; the first is the base row")
     parameters: dict[str, SearchParameter] = Field(min_length=1, description="dotted path -> range or choices")
     sampler: Literal["tpe", "random"] = "tpe"
@@ -202,7 +202,7 @@ class TuningSettings(Settings):
 
     candidates: dict[str, dict[str, Any]] = Field(min_length=2, description="name -> {dotted path: value}")
     rows: list[str] = Field(default=["*"], min_length=1, description="which rows, by name or pattern")
-    metric: Metric | None = Field(default=None, description="what they are compared by; null: report.primary")
+    metric: MetricName | None = Field(default=None, description="what they are compared by; null: report.primary")
     seed: Seed | None = Field(default=None, description="the seed they are tried with; null: the first of seeds")
 
 

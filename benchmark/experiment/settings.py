@@ -1,10 +1,14 @@
-"""What all parts of the experiment file are made of."""
+"""What all parts of the experiment file are made of: the strict base model, the settings of reports, metric names."""
 
-from typing import Literal
+from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Metric = Literal["psnr", "ssim", "ms_ssim", "score", "psnr_spots", "psnr_background", "fixed_share", "harm", "texture"]
+from benchmark.errors import ExperimentError, suggestion
+from benchmark.experiment.document import Document, Path_
+from benchmark.registry import KINDS, Registry
+from reports.metrics import IMAGE_METRICS
+from reports.schema import MetricName
 
 
 class Settings(BaseModel):
@@ -14,5 +18,22 @@ class Settings(BaseModel):
 
 
 class Report(Settings):
-    primary: Metric = Field(default="psnr", description="the metric rows are ranked by")
-    margin: float = Field(default=0.1, ge=0, description="smallest difference of the primary metric that matters")
+    """How rows are ranked and compared."""
+
+    primary: MetricName = Field(default="psnr", description="the metric rows are ranked by")
+    equivalence_margin: float = Field(
+        default=0.1, ge=0, description="smallest difference of the primary metric that matters"
+    )
+
+
+def check_metrics(document: Document, named: Iterable[tuple[Path_, str | None]], registry: Registry) -> None:
+    """Check that each metric is built in or a plugin's; None stands for a default and is passed over.
+
+    Raises:
+        ExperimentError: A metric is unknown; the message names its place in the file and a similar name.
+    """
+    names = [*IMAGE_METRICS, *(registry.names("metric") if "metric" in KINDS else ())]
+    for path, metric in named:
+        if metric is not None and metric not in names:
+            message = f"{'.'.join(map(str, path))}: no metric {metric!r}; {suggestion(metric, names)}"
+            raise ExperimentError(f"{document.place(path)}: {message}")

@@ -3,33 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from benchmark.experiment.schema import AnyGate
 from benchmark.model import Restorer
-
-Result = Literal["passed", "failed", "inconclusive", "not_measured"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One gate's outcome. `protocol` says how it was measured; `interval`: 95 %, where it was measured several times.
-
-    `estimate` stays empty until one is made.
-    """
-
-    name: str
-    quantity: str
-    limit: float
-    measured: float | None
-    unit: str
-    result: Result
-    protocol: dict[str, Any]
-    reject: bool
-    estimate: dict[str, Any] | None = None
-    interval: tuple[float, float] | None = None
+from reports.schema import GateResult
 
 
 @dataclass(frozen=True)
@@ -51,18 +31,34 @@ class MeasuringDevice:
     allocator: str
 
 
-def exact(name: str, gate: AnyGate, limit: int, measured: int, unit: str, protocol: dict[str, Any]) -> Verdict:
-    """The verdict on a number without uncertainty."""
-    result: Result = "passed" if measured <= limit else "failed"
-    return Verdict(name, gate.quantity, limit, measured, unit, result, protocol, gate.reject)
+def exact(name: str, gate: AnyGate, limit: int, measured: int, unit: str, protocol: dict[str, Any]) -> GateResult:
+    """Return the result for a number without uncertainty."""
+    return GateResult(
+        name=name,
+        quantity=gate.quantity,
+        limit=limit,
+        measured=measured,
+        unit=unit,
+        result="passed" if measured <= limit else "failed",
+        protocol=protocol,
+        reject=gate.reject,
+    )
 
 
 def not_measured(
     name: str, gate: AnyGate, limit: float, unit: str, reason: str, conditions: Mapping[str, Any]
-) -> Verdict:
+) -> GateResult:
     """No number, and why: never a guess from another device."""
-    protocol = {**conditions, "reason": reason}
-    return Verdict(name, gate.quantity, limit, None, unit, "not_measured", protocol, gate.reject)
+    return GateResult(
+        name=name,
+        quantity=gate.quantity,
+        limit=limit,
+        measured=None,
+        unit=unit,
+        result="not_measured",
+        protocol={**conditions, "reason": reason},
+        reject=gate.reject,
+    )
 
 
 def is_at_hand(wanted: str | None, device: MeasuringDevice) -> bool:

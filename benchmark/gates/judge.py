@@ -21,7 +21,6 @@ from benchmark.gates.cost import REFERENCE_IMAGE, macs, parameters
 from benchmark.gates.gate_result import (
     Candidate,
     MeasuringDevice,
-    Verdict,
     exact,
     is_at_hand,
     no_such_device,
@@ -32,15 +31,18 @@ from benchmark.gates.memory import activation_bytes, restoring_gpu_bytes, restor
 from benchmark.inference.onnx import onnx_bytes
 from benchmark.model import Restorer
 from benchmark.model.weights import weight_bytes
+from reports.schema import GateResult
 
 
-def judge(gates: Mapping[str, AnyGate], candidate: Candidate, device: MeasuringDevice) -> list[Verdict]:
+def judge(gates: Mapping[str, AnyGate], candidate: Candidate, device: MeasuringDevice) -> list[GateResult]:
     """The verdict of every gate, in the order of the file; gates that ask for the same latency share it."""
     latencies = LatencyJudge(candidate, device)
     return [_judge(name, gate, candidate.restorer, device, latencies) for name, gate in gates.items()]
 
 
-def _judge(name: str, gate: AnyGate, restorer: Restorer, device: MeasuringDevice, latencies: LatencyJudge) -> Verdict:
+def _judge(
+    name: str, gate: AnyGate, restorer: Restorer, device: MeasuringDevice, latencies: LatencyJudge
+) -> GateResult:
     match gate:
         case SizeGate():
             return _judge_size(name, gate, restorer)
@@ -63,7 +65,7 @@ def _judge(name: str, gate: AnyGate, restorer: Restorer, device: MeasuringDevice
             return exact(name, gate, gate.limit_bytes, used, "bytes", protocol)
 
 
-def _judge_size(name: str, gate: SizeGate, restorer: Restorer) -> Verdict:
+def _judge_size(name: str, gate: SizeGate, restorer: Restorer) -> GateResult:
     protocol: dict[str, Any] = {"file": gate.file, "dtype": gate.dtype}
     try:
         exported = _export(restorer, gate)
@@ -79,7 +81,7 @@ def _export(restorer: Restorer, gate: SizeGate) -> bytes:
     return weight_bytes(restorer, getattr(torch, gate.dtype))
 
 
-def _judge_gpu_memory(name: str, gate: GpuMemoryGate, restorer: Restorer, device: MeasuringDevice) -> Verdict:
+def _judge_gpu_memory(name: str, gate: GpuMemoryGate, restorer: Restorer, device: MeasuringDevice) -> GateResult:
     if device.device.type != "cuda" or not is_at_hand(gate.device, device):
         reason = no_such_device(gate.device or "GPU", device)
         conditions = {"device": gate.device or "GPU", "image": list(gate.image)}

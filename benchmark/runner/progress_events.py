@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from benchmark.runner.record_writer import Record
 from benchmark.runner.stage_store import StageResult
 from benchmark.training.loop import Progress
+from reports.schema import Record
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,38 +10,16 @@ from PIL import Image
 
 from benchmark.data import Source
 from benchmark.errors import RecordError
-from benchmark.evaluation.evaluate import ImageScores, Summary, pairs
+from benchmark.evaluation.evaluate import ImageScores, pairs
 from benchmark.experiment.plan import Floor, Run
 from benchmark.files import read_json, write_csv, write_json
-from benchmark.gates.gate_result import Verdict
 from benchmark.runner.stage_store import StageStore
-
-SCHEMA = 1
-Status = Literal["done", "rejected", "failed"]
-
-
-@dataclass(frozen=True)
-class Record:
-    """`record.json`. Floor rows have no seed, model, gates or stages."""
-
-    experiment: str
-    row: str
-    tables: list[str]
-    seed: int | None
-    status: Status
-    config: dict[str, Any]
-    config_hash: str
-    provenance: dict[str, Any]
-    model: dict[str, Any] | None = None
-    gates: list[Verdict] = field(default_factory=list[Verdict])
-    stages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    scores: dict[str, dict[str, Summary]] = field(default_factory=dict[str, dict[str, Summary]])
-    error: dict[str, Any] | None = None
+from reports.schema import SCHEMA, Record, to_json
 
 
 def write_record(folder: Path, record: Record) -> None:
-    """Last of all files of a row: what it describes is then there."""
-    write_json(folder / "record.json", {"schema": SCHEMA, **asdict(record)})
+    """Write record.json, last of all files of a row: what it describes is then there."""
+    write_json(folder / "record.json", to_json(record))
 
 
 def is_finished(folder: Path, planned: Run | Floor, *, replace: bool) -> bool:

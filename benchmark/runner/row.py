@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,14 @@ from pydantic import TypeAdapter
 
 from benchmark.data import Source
 from benchmark.errors import BenchmarkError, RowError
-from benchmark.evaluation.baselines import FLOORS
-from benchmark.evaluation.evaluate import ImageScores, Restored, evaluate, pairs, summarise
+from benchmark.evaluation.baselines import BASELINE_FITS
+from benchmark.evaluation.evaluate import ImageScores, Restored, Summary, evaluate, pairs, summarise
 from benchmark.evaluation.map_metrics import Constants, best_constants
 from benchmark.experiment.plan import Floor, Run
 from benchmark.experiment.schema import AnyGate, CountedGate
 from benchmark.files import write_text
 from benchmark.gates.cost import cost
-from benchmark.gates.gate_result import Candidate, MeasuringDevice, Verdict
+from benchmark.gates.gate_result import Candidate, MeasuringDevice
 from benchmark.gates.judge import judge
 from benchmark.model import Restorer, build, restore_with_maps
 from benchmark.model.weights import write_weights
@@ -32,10 +32,11 @@ from benchmark.runner.device_setup import Machine
 from benchmark.runner.map_supervision import supervised_maps
 from benchmark.runner.progress_events import Event, GatesChecked, ImageScored, RowFinished, RowStarted
 from benchmark.runner.provenance import provenance
-from benchmark.runner.record_writer import Record, write_curves, write_images, write_record, write_scores
+from benchmark.runner.record_writer import write_curves, write_images, write_record, write_scores
 from benchmark.runner.stage import look_at_val, network, obtain_stage
 from benchmark.runner.stage_store import StageResult
 from benchmark.training.loop import DivergedError
+from reports.schema import Failure, GateResult, ModelCost, Record, Score, StageRecord
 
 _GATES: TypeAdapter[dict[str, AnyGate]] = TypeAdapter(dict[str, AnyGate])
 
@@ -44,8 +45,8 @@ _GATES: TypeAdapter[dict[str, AnyGate]] = TypeAdapter(dict[str, AnyGate])
 class Measured:
     """What is known of a model before training; the same for all seeds of a row."""
 
-    model: dict[str, Any]
-    gates: list[Verdict]
+    model: ModelCost
+    gates: tuple[GateResult, ...]
 
 
 def run_row(
@@ -65,32 +66,32 @@ def run_row(
     yield RowStarted(run.folder)
     _clear(context.output / run.folder)
     started = datetime.now(UTC), time.perf_counter()
-    record = replace(_blank(run, experiment), model=measured.model, gates=measured.gates)
+    record = _blank(run, experiment).model_copy(update={"model": measured.model, "gates": measured.gates})
     yield GatesChecked(run.folder, tuple(describe(verdict) for verdict in measured.gates))
     failed = [verdict for verdict in measured.gates if verdict.result == "failed"]
     rejecting = [verdict for verdict in failed if verdict.reject or is_trial]
     try:
         if rejecting:
             message = f"not trained: fails gate {describe(rejecting[0])}"
-            record = replace(record, status="rejected", error={"message": message})
+            record = record.model_copy(update={"status": "rejected", "error": Failure(message=message)})
         else:
             trained = yield from _train(run, record, context, broken)
             record = _on_val(run, trained, context) if is_trial else (yield from _tested(run, trained, context))
     except Exception as error:  # a row that fails, for whatever reason, must not take the others along
         with suppress(OSError):  # the disk may be full
             write_text(context.output / run.folder / "error.txt", traceback.format_exc())
-        record = replace(record, status="failed", error=_error(error))
-    yield _finish(replace(record, provenance=_provenance(context, *started)), run.folder, context)
+        record = record.model_copy(update={"status": "failed", "error": _error(error)})
+    yield _finish(record.model_copy(update={"provenance": _provenance(context, *started)}), run.folder, context)
 
 
 def fail_row(run: Run, experiment: str, context: Context, measured: Measured | None, reason: str) -> Iterator[Event]:
     """Record a row as failed from outside, because it could not be run or whoever ran it no longer can."""
     _clear(context.output / run.folder)
     started = datetime.now(UTC), time.perf_counter()
-    record = replace(_blank(run, experiment), status="failed", error={"message": reason})
+    record = _blank(run, experiment).model_copy(update={"status": "failed", "error": Failure(message=reason)})
     if measured:
-        record = replace(record, model=measured.model, gates=measured.gates)
-    yield _finish(replace(record, provenance=_provenance(context, *started)), run.folder, context)
+        record = record.model_copy(update={"model": measured.model, "gates": measured.gates})
+    yield _finish(record.model_copy(update={"provenance": _provenance(context, *started)}), run.folder, context)
 
 
 def _clear(folder: Path) -> None:
@@ -102,8 +103,16 @@ def _clear(folder: Path) -> None:
 
 
 def _blank(run: Run, experiment: str) -> Record:
-    tables = [run.table] if run.table else []
-    return Record(experiment, run.row, tables, run.seed, "done", run.config, run.config_hash, provenance={})
+    return Record(
+        experiment=experiment,
+        row=run.row,
+        tables=(run.table,) if run.table else (),
+        seed=run.seed,
+        status="done",
+        config=run.config,
+        config_hash=run.config_hash,
+        provenance={},
+    )
 
 
 def _finish(record: Record, folder: str, context: Context) -> RowFinished:
@@ -129,20 +138,20 @@ def measure_restorer(
 ) -> Measured:
     """Cost of a network and verdicts of the gates in a resolved `config`; the network ends on the machine's device."""
     costs = cost(restorer)
-    model = {
-        "backbone": config["model"]["backbone"]["name"],
-        "head": config["model"]["head"]["name"],
-        "params": costs.params,
-        "macs": costs.macs,
-        "macs_shape": list(costs.macs_shape),
-        "weight_bytes": {"float32": costs.float32_bytes, "float16": costs.float16_bytes},
-        "citations": [restorer.backbone.citation],
-    }
+    model = ModelCost(
+        backbone=config["model"]["backbone"]["name"],
+        head=config["model"]["head"]["name"],
+        params=costs.params,
+        macs=costs.macs,
+        macs_shape=tuple(costs.macs_shape),
+        weight_bytes={"float32": costs.float32_bytes, "float16": costs.float16_bytes},
+        citations=(restorer.backbone.citation,),
+    )
     candidate = Candidate(restorer.to(machine.device), config["model"], plugins)
-    return Measured(model, judge(_gates(config), candidate, measuring_device(machine)))
+    return Measured(model, tuple(judge(_gates(config), candidate, measuring_device(machine))))
 
 
-def static_gates(run: Run, context: Context) -> list[Verdict]:
+def static_gates(run: Run, context: Context) -> list[GateResult]:
     """The gates of a row that are counted, not measured."""
     restorer = build(run.config["model"], run.seed, context.registry)
     gates = {name: gate for name, gate in _gates(run.config).items() if isinstance(gate, CountedGate)}
@@ -165,24 +174,24 @@ def run_floor(floor: Floor, experiment: str, context: Context) -> Iterator[Event
     _clear(context.output / floor.folder)
     started = datetime.now(UTC), time.perf_counter()
     folder = context.output / floor.folder
-    restore = FLOORS[floor.row](pairs(context.source(floor.config, "train")))
+    restore = BASELINE_FITS[floor.row](pairs(context.source(floor.config, "train")))
     images = yield from _test(floor.folder, restore, context.source(floor.config, "test"), {})
     _write_images_and_scores(folder, images)
     record = Record(
         experiment=experiment,
         row=floor.row,
-        tables=[],
+        tables=(),
         seed=None,
         status="done",
         config=floor.config,
         config_hash=floor.config_hash,
         provenance=_provenance(context, *started),
-        scores={"test": summarise(image.metrics for image in images)},
+        scores={"test": _scores(summarise(image.metrics for image in images))},
     )
     yield _finish(record, floor.folder, context)
 
 
-def describe(verdict: Verdict) -> str:
+def describe(verdict: GateResult) -> str:
     """A verdict in one line, for people."""
     if verdict.measured is None:
         return f"{verdict.name}: not measured ({verdict.protocol.get('reason', 'no reason given')})"
@@ -191,7 +200,7 @@ def describe(verdict: Verdict) -> str:
     return f"{verdict.name}: {verdict.result} ({measured} of {limit} {verdict.unit}{_doubts(verdict)})"
 
 
-def _doubts(verdict: Verdict) -> str:
+def _doubts(verdict: GateResult) -> str:
     """The interval of a verdict, and why it is no clearer than it is."""
     interval = f"; 95 % [{verdict.interval[0]:.1f}, {verdict.interval[1]:.1f}]" if verdict.interval else ""
     if verdict.result != "inconclusive":
@@ -205,15 +214,18 @@ def _train(run: Run, record: Record, context: Context, broken: Mapping[str, str]
     """The record with its stages, all of them in the store, and the scores, if any, that the last reached on val."""
     stages = yield from _stages(run, context, broken)
     write_curves(context.output / run.folder, [(stage.name, stage.key) for stage in run.stages], context.store)
-    entries = [_entry(result, reused=reused) for result, reused in stages]
-    return replace(record, stages=entries, scores={"val": stages[-1][0].val} if stages else {})
+    entries = tuple(_entry(result, reused=reused) for result, reused in stages)
+    return record.model_copy(
+        update={"stages": entries, "scores": {"val": _scores(stages[-1][0].val)} if stages else {}}
+    )
 
 
 def _on_val(run: Run, record: Record, context: Context) -> Record:
     """The record with scores on val, also where no stage looked at them."""
     if record.stages:
         return record
-    return replace(record, scores={"val": look_at_val(run, network(run, None, context), context)})
+    scores = _scores(look_at_val(run, network(run, None, context), context))
+    return record.model_copy(update={"scores": {"val": scores}})
 
 
 def _tested(run: Run, record: Record, context: Context) -> Generator[Event, None, Record]:
@@ -225,7 +237,11 @@ def _tested(run: Run, record: Record, context: Context) -> Generator[Event, None
     images = yield from _test(run.folder, partial(_restore, restorer, device, supervised), source, constants)
     _write_images_and_scores(folder, images)
     write_weights(restorer, folder / "weights.safetensors")
-    return replace(record, scores={"test": summarise(image.metrics for image in images)})
+    return record.model_copy(update={"scores": {"test": _scores(summarise(image.metrics for image in images))}})
+
+
+def _scores(summaries: Mapping[str, Summary]) -> dict[str, Score]:
+    return {metric: Score(**summary) for metric, summary in summaries.items()}
 
 
 def _restore(restorer: Restorer, device: torch.device, supervised: frozenset[str], image: Any) -> Restored:
@@ -247,11 +263,11 @@ def _stages(
     return found
 
 
-def _entry(result: StageResult, *, reused: bool) -> dict[str, Any]:
+def _entry(result: StageResult, *, reused: bool) -> StageRecord:
     entry = asdict(result)
     del entry["val_fingerprint"]  # the resolved data is in the record
     entry["val"] = {metric: summary["mean"] for metric, summary in result.val.items()}
-    return {"name": entry.pop("name"), "key": entry.pop("key"), "reused": reused, **entry}
+    return StageRecord(reused=reused, **entry)
 
 
 def _test(
@@ -277,18 +293,18 @@ def _provenance(context: Context, started: datetime, clock: float) -> dict[str, 
     return {**provenance(context.machine, context.command), **times}
 
 
-def _error(error: Exception) -> dict[str, Any]:
-    where = {"stage": error.stage, "step": error.step} if isinstance(error, DivergedError) else {}
+def _error(error: Exception) -> Failure:
+    if isinstance(error, DivergedError):
+        return Failure(message=str(error), stage=error.stage, step=error.step)
     if isinstance(error, torch.OutOfMemoryError):
-        return {"message": "out of memory; lower batch or patch of the stage, or raise accumulate", **where}
-    known = isinstance(error, BenchmarkError)
-    message = str(error) if known else f"{type(error).__name__}: {error} (traceback in error.txt)"
-    return {"message": message, **where}
+        return Failure(message="out of memory; lower batch or patch of the stage, or raise accumulate")
+    is_ours = isinstance(error, BenchmarkError)
+    return Failure(message=str(error) if is_ours else f"{type(error).__name__}: {error} (traceback in error.txt)")
 
 
 def _message(record: Record) -> str:
     if record.error:
-        return str(record.error["message"])
+        return record.error.message
     scores = record.scores.get("test", {})
-    shown = [f"{name} {scores[name]['mean']:.2f}" for name in ("psnr", "psnr_spots", "harm") if name in scores]
+    shown = [f"{name} {scores[name].mean:.2f}" for name in ("psnr", "psnr_spots", "harm") if name in scores]
     return ", ".join(shown)

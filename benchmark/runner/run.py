@@ -4,7 +4,6 @@ import dataclasses
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -22,12 +21,13 @@ from benchmark.runner.context import Context
 from benchmark.runner.map_supervision import check_supervision
 from benchmark.runner.memory_preflight import does_not_fit
 from benchmark.runner.progress_events import Event, NetworkMeasured, RowFinished, RowSkipped
-from benchmark.runner.record_writer import Record, is_finished, write_pairs
+from benchmark.runner.record_writer import is_finished, write_pairs
 from benchmark.runner.row import Measured, measure_model, run_floor
 from benchmark.runner.worker_pool import Group, Task, group_runs, run_groups, worker_count
 from benchmark.training import ENGINE_VERSION
 from benchmark.training.objective import make_objective
 from benchmark.training.optimizer import make_optimizer
+from reports.schema import PlanFile, PlannedStage, PlanRow, Record, to_json
 
 _BFLOAT16_CAPABILITY = 8
 """Compute capability from which a GPU has bfloat16 in hardware."""
@@ -154,45 +154,43 @@ def write_plan(plan: Plan, context: Context) -> None:
     settings = {**plan.experiment.settings, "data": base["data"], "seeds": list(plan.experiment.seeds)}
     text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     write_text(context.output / "experiment.yaml", text)
-    write_json(context.output / "plan.json", plan_as_json(plan, context.command))
+    write_json(context.output / "plan.json", to_json(plan_file(plan, context.command)))
 
 
-def plan_as_json(plan: Plan, command: str) -> dict[str, Any]:
-    """What reports need to know of a plan: which rows are to be expected, and which stages they share."""
+def plan_file(plan: Plan, command: str) -> PlanFile:
+    """Return what reports need to know of a plan: which rows are to be expected, and which stages they share."""
     experiment = plan.experiment
-    floors = [
-        {"row": floor.row, "table": None, "kind": "floor", "seeds": [None], "stages": []} for floor in plan.floors
-    ]
-    rows: dict[str, list[Run]] = {}
+    by_row: dict[str, list[Run]] = {}
     for run in plan.runs:
-        rows.setdefault(run.row, []).append(run)
-    return {
-        "schema": 1,
-        "experiment": experiment.name,
-        "primary": experiment.primary,
-        "margin": experiment.margin,
-        "seeds": sorted({run.seed for run in plan.runs}),
-        "environment": dataclasses.asdict(plan.environment),
-        "rows": [*(_row_as_json(runs) for runs in rows.values()), *floors],
-        "claims": [dict(claim.data) for claim in experiment.claims],
-        "command": command,
-    }
+        by_row.setdefault(run.row, []).append(run)
+    trained = [_planned_row(runs) for runs in by_row.values()]
+    baselines = [PlanRow(row=floor.row, table=None, kind="baseline", seeds=(None,)) for floor in plan.floors]
+    return PlanFile(
+        experiment=experiment.name,
+        primary=experiment.primary,
+        equivalence_margin=experiment.equivalence_margin,
+        seeds=tuple(sorted({run.seed for run in plan.runs})),
+        environment=dataclasses.asdict(plan.environment),
+        rows=(*trained, *baselines),
+        claims=experiment.claims,
+        command=command,
+    )
 
 
-def _row_as_json(runs: list[Run]) -> dict[str, Any]:
-    first = runs[0]
-    stages = [
-        {"name": stage.name, "steps": stage.steps, "keys": {str(run.seed): run.stages[i].key for run in runs}}
-        for i, stage in enumerate(first.stages)
-    ]
-    return {
-        "row": first.row,
-        "table": first.table,
-        "kind": "trained",
-        "seeds": [run.seed for run in runs],
-        "config_hashes": {str(run.seed): run.config_hash for run in runs},
-        "stages": stages,
-    }
+def _planned_row(runs: list[Run]) -> PlanRow:
+    """Return the row that these runs, one a seed, belong to."""
+    stages = (
+        PlannedStage(name=stage.name, steps=stage.steps, keys={str(run.seed): run.stages[at].key for run in runs})
+        for at, stage in enumerate(runs[0].stages)
+    )
+    return PlanRow(
+        row=runs[0].row,
+        table=runs[0].table,
+        kind="trained",
+        seeds=tuple(run.seed for run in runs),
+        config_hashes={str(run.seed): run.config_hash for run in runs},
+        stages=tuple(stages),
+    )
 
 
 def output_folder(experiment: str, chosen: Path | None) -> Path:

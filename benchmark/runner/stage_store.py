@@ -104,9 +104,7 @@ class StageStore:
         try:
             lease = self._leases.acquire(key)
         except OSError as error:
-            raise RecordError(
-                f"{self.root}: the store cannot be written, so nothing can be trained: {error}"
-            ) from None
+            raise RecordError(f"{self.root}: the store cannot be written, so nothing can be trained: {error}") from None
         try:
             yield lease
         finally:

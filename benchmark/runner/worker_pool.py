@@ -22,8 +22,8 @@ from benchmark.runner.context import Context
 from benchmark.runner.device_setup import prepare_machine
 from benchmark.runner.memory_preflight import machine_bytes, needed_bytes
 from benchmark.runner.progress_events import Event, RowFinished
-from benchmark.runner.record_writer import Record
 from benchmark.runner.row import Measured, fail_row, run_row
+from reports.schema import Record
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def _run_task(task: Task, experiment: str, context: Context, broken: Mapping[str
 
 def broken_stage(run: Run, record: Record) -> dict[str, str]:
     """Key and message of the stage in which a row diverged; it would diverge again in every row that shares it."""
-    error = record.error or {}
-    return {stage.key: error["message"] for stage in run.stages if stage.name == error.get("stage")}
+    error = record.error
+    return {stage.key: error.message for stage in run.stages if error and stage.name == error.stage}
 
 
 @dataclass

@@ -11,15 +11,14 @@ from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, Run, network_id
 from benchmark.experiment.resolve import resolve
 from benchmark.experiment.search_space import Search, with_values
-from benchmark.gates.gate_result import Verdict
 from benchmark.runner.context import Context
 from benchmark.runner.memory_preflight import does_not_fit
-from benchmark.runner.record_writer import Record
 from benchmark.runner.row import Measured, describe, measure_model
 from benchmark.runner.run import plan_of
 from benchmark.runner.worker_pool import Group, Task, broken_stage
 from benchmark.search.results import TrialResult, result_of, tell
 from benchmark.search.study import ask, values_of
+from reports.schema import GateResult, Record
 
 TABLE = "trial"
 
@@ -155,7 +154,7 @@ class Dispatcher:
         return f"shares a stage that diverged in another trial: {messages[0]}" if messages else None
 
 
-def _set_constraint(trial: optuna.Trial, verdict: Verdict) -> None:
+def _set_constraint(trial: optuna.Trial, verdict: GateResult) -> None:
     """A gate as Optuna's hard constraint: by what share of the limit it is exceeded; above 0 only where it failed."""
     if verdict.measured is not None:
         excess = verdict.measured / verdict.limit - 1

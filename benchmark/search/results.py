@@ -14,9 +14,9 @@ from benchmark.experiment.load import Experiment
 from benchmark.experiment.schema import RowSettings
 from benchmark.experiment.search_space import Search, with_values
 from benchmark.files import write_csv, write_text
-from benchmark.runner.record_writer import Record
 from benchmark.search.study import values_of
 from reports.metrics import metric as facts
+from reports.schema import Record
 
 Status = Literal["done", "rejected", "diverged", "failed", "interrupted"]
 _STATES = {"done": TrialState.COMPLETE, "rejected": TrialState.PRUNED, "diverged": TrialState.PRUNED}
@@ -44,18 +44,18 @@ def result_of(number: int, values: dict[str, Any], metric: str, record: Record) 
     """The result of a trial whose record is written."""
     value = record.scores.get("val", {}).get(metric)
     status: Status = record.status
-    message = str((record.error or {}).get("message", ""))
+    message = record.reason
     if status == "done" and value is None:
         status, message = "failed", f"val has no {metric}; choose another search.metric"
-    if status == "failed" and "step" in (record.error or {}):
+    if record.error and record.error.step is not None and status == "failed":
         status = "diverged"
     return TrialResult(
         number=number,
         status=status,
-        value=value["mean"] if value else None,
+        value=value.mean if value else None,
         values=values,
-        steps_trained=sum(stage["steps"] for stage in record.stages if not stage["reused"]),
-        steps_reused=sum(stage["steps"] for stage in record.stages if stage["reused"]),
+        steps_trained=sum(stage.steps for stage in record.stages if not stage.reused),
+        steps_reused=sum(stage.steps for stage in record.stages if stage.reused),
         seconds=record.provenance["seconds"],
         message=message,
     )
@@ -71,7 +71,7 @@ def tell(study: optuna.Study, trial: optuna.Trial, result: TrialResult, metric: 
 
 def objective(metric: str, value: float | None) -> float | None:
     """What the sampler sees: the metric, or for one that is best at 1 the distance from it."""
-    return abs(value - 1) if value is not None and facts(metric).better == "near 1" else value
+    return abs(value - 1) if value is not None and facts(metric).direction == "near 1" else value
 
 
 def results(study: optuna.Study, search: Search) -> list[TrialResult]:
@@ -81,7 +81,7 @@ def results(study: optuna.Study, search: Search) -> list[TrialResult]:
 
 def ranked(found: Sequence[TrialResult], metric: str) -> list[TrialResult]:
     """The trials that were trained to their end, the best first."""
-    done = [(facts(metric).badness(result.value), result) for result in found if result.value is not None]
+    done = [(facts(metric).sort_key(result.value), result) for result in found if result.value is not None]
     return [result for _, result in sorted(done, key=lambda pair: (pair[0], pair[1].number))]
 
 
@@ -129,7 +129,7 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
         **rows,
         "data": experiment.rows[0].config["data"],
         "seeds": list(experiment.seeds),
-        "report": {"primary": experiment.primary, "margin": experiment.margin},
+        "report": {"primary": experiment.primary, "equivalence_margin": experiment.equivalence_margin},
         **({"tables": {"search": {"default": default}}} if default else {}),
     }
     head = (

@@ -134,7 +134,7 @@ def _drop_half_a_line(journal: Path) -> None:
 
 
 def _direction(metric: str) -> Literal["maximize", "minimize"]:
-    return "maximize" if facts(metric).better == "higher" else "minimize"
+    return "maximize" if facts(metric).direction == "higher" else "minimize"
 
 
 def _sampler(search: Search, trials_so_far: int) -> BaseSampler:

@@ -6,29 +6,21 @@ the row itself does not train it again.
 
 import dataclasses
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
 
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.metrics import METRICS
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, Run
 from benchmark.experiment.tuning import Tuning
 from benchmark.files import read_json, write_json
 from benchmark.runner.context import Context
 from benchmark.runner.progress_events import Event
-from benchmark.runner.record_writer import Record, is_finished
+from benchmark.runner.record_writer import is_finished
 from benchmark.runner.run import check_patches, measured_groups, plan_of, with_records
 from benchmark.runner.worker_pool import run_groups, worker_count
+from reports.metrics import metric as facts
+from reports.schema import Record, TunedCandidate, TunedRow, TuningFile, to_json
 
 FOLDER = "tuning"
-
-
-@dataclass(frozen=True)
-class Try:
-    """What one candidate of a row reached on val; None where it failed or has yet to run."""
-
-    candidate: str
-    value: float | None
 
 
 def tries_plan(experiment: Experiment, tuning: Tuning, context: Context) -> Plan:
@@ -62,7 +54,7 @@ def _diverged(run: Run, context: Context) -> bool:
     record = read_json(context.output / run.folder / "record.json")
     if not isinstance(record, dict) or record.get("config_hash") != run.config_hash:
         return False
-    return record.get("status") == "failed" and "step" in (record.get("error") or {})
+    return record.get("status") == "failed" and (record.get("error") or {}).get("step") is not None
 
 
 def run_tries(
@@ -89,25 +81,28 @@ def write_tuning(experiment: Experiment, tries: Plan, context: Context) -> None:
     if experiment.tuning is None:
         return
     metric, seed = experiment.tuning.metric, experiment.tuning.seed
-    rows = [
-        {"row": row, "chosen": _best(found, metric), "tries": [dataclasses.asdict(one) for one in found]}
-        for row, found in _tries(tries, experiment, context).items()
-    ]
-    write_json(context.output / "tuning.json", {"schema": 1, "metric": metric, "seed": seed, "rows": rows})
+    rows = tuple(
+        TunedRow(row=row, chosen=_best(candidates, metric), candidates=tuple(candidates))
+        for row, candidates in _tries(tries, experiment, context).items()
+    )
+    write_json(context.output / "tuning.json", to_json(TuningFile(metric=metric, seed=seed, rows=rows)))
 
 
 def _as_tuned(row: Row, candidate: str | None, tuning: Tuning) -> Row:
     return row if candidate is None else dataclasses.replace(row, config=tuning.candidates[row.name][candidate])
 
 
-def _tries(tries: Plan, experiment: Experiment, context: Context) -> dict[str, list[Try]]:
+def _tries(tries: Plan, experiment: Experiment, context: Context) -> dict[str, list[TunedCandidate]]:
     """By tuned row, its candidates in the order of the file."""
     runs = {run.row: run for run in tries.runs}
     tuning = experiment.tuning
     if tuning is None:
         return {}
     return {
-        row: [Try(name, _reached(runs[_name(row, name)], tuning.metric, context)) for name in candidates]
+        row: [
+            TunedCandidate(candidate=name, value=_reached(runs[_name(row, name)], tuning.metric, context))
+            for name in candidates
+        ]
         for row, candidates in tuning.candidates.items()
     }
 
@@ -124,10 +119,10 @@ def _reached(run: Run, metric: str, context: Context) -> float | None:
         ) from None
 
 
-def _best(tries: Sequence[Try], metric: str) -> str | None:
+def _best(tries: Sequence[TunedCandidate], metric: str) -> str | None:
     """The candidate that reached most, of equals the first; None if none has come to an end."""
     values = {one.candidate: one.value for one in tries if one.value is not None}
-    return min(values, key=lambda name: METRICS[metric].badness(values[name]), default=None)
+    return min(values, key=lambda name: facts(metric).sort_key(values[name]), default=None)
 
 
 def _name(row: str, candidate: str) -> str:

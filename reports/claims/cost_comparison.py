@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reports import text
-from reports.results.records import Gate
 from reports.results.summary import Summary
+from reports.schema import GateResult
 from reports.tables import gates
 
 MACS = "macs"
@@ -35,12 +35,12 @@ def compare_costs(rows: Mapping[str, Summary], row: str, rival: str, cost: str) 
     return _macs(rows[row], rows[rival]) if cost == MACS else _latency(rows[row], rows[rival], cost)
 
 
-def find_gate(row: Summary, name: str) -> Gate | None:
+def find_gate(row: Summary, name: str) -> GateResult | None:
     """The gate of a row by its name; None where no record has it."""
     return next((gate for gate in row.gates if gate.name == name), None)
 
 
-def how_to_measure(gate: Gate | None) -> str:
+def how_to_measure(gate: GateResult | None) -> str:
     """What turns an open gate into one that is passed or failed."""
     if gate is None:
         return "run the row"
@@ -85,7 +85,7 @@ def _latency(row: Summary, rival: Summary, name: str) -> Costs:
     return Costs("open", shown, longer if own.interval and other.interval else "measure by the full protocol")
 
 
-def _range(gate: Gate) -> tuple[float, float]:
+def _range(gate: GateResult) -> tuple[float, float]:
     """Between which milliseconds a measured latency lies."""
     if gate.interval:
         return gate.interval

@@ -6,21 +6,27 @@ them, is refuted if the whole interval lies outside, and is not resolved otherwi
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from reports import metrics, text
 from reports.claims.cost_comparison import compare_costs, find_gate, how_to_measure
 from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import Metric
-from reports.results.claims import Better, Claim, Equivalent, Form, Front, Within
-from reports.results.records import Results
+from reports.results import Results
 from reports.results.summary import Summary
+from reports.schema import (
+    AnyClaim,
+    BetterClaim,
+    ClaimOutcome,
+    EquivalentClaim,
+    Front,
+    FrontClaim,
+    PlanFile,
+    WithinClaim,
+)
 from reports.statistics.gains import Gain, Gains, Unknown, gains_of
 from reports.tables import gates
 
-Result = Literal["holds", "refuted", "not resolved"]
-
-SIGNS: Mapping[Result, str] = {"holds": "✓", "refuted": "✗", "not resolved": "~"}
+SIGNS: Mapping[ClaimOutcome, str] = {"holds": "✓", "refuted": "✗", "not resolved": "~"}
 
 _TOO_NEAR = 0.1
 """Of the half-width: where seeds do not help, nothing affordable tells an estimate from an end so near."""
@@ -43,7 +49,7 @@ class Finding:
 
     subject: str
     """The rival, or the row of the gate."""
-    result: Result
+    result: ClaimOutcome
     numbers: str
     resolves: str = ""
     """What would settle it; empty where it is settled."""
@@ -53,9 +59,9 @@ class Finding:
 class Judged:
     """A claim and what came of it."""
 
-    claim: Claim
+    claim: AnyClaim
     form: str
-    result: Result
+    result: ClaimOutcome
     numbers: str
     resolves: str
 
@@ -71,23 +77,22 @@ class Pair:
 
     row: str
     rival: str
-    metric: str
+    metric: Metric
 
 
-def comparisons(claims: Sequence[Claim]) -> int:
-    """Number of different statistical comparisons among claims: so many intervals must hold at once."""
-    pairs = {(frozenset((pair.row, pair.rival)), pair.metric) for claim in claims for pair in _pairs(claim.form)}
+def comparisons(plan: PlanFile) -> int:
+    """Return the number of different statistical comparisons among claims: so many intervals must hold at once."""
+    pairs = {(frozenset((pair.row, pair.rival)), pair.metric) for claim in plan.claims for pair in _pairs(claim, plan)}
     return len(pairs)
 
 
 def judge(results: Results, rows: Mapping[str, Summary]) -> tuple[Judged, ...]:
     """Every claim of the experiment; the intervals hold for all of them at once."""
-    claims = results.plan.claims
-    gains = gains_of(results, rows, comparisons(claims))
-    return tuple(_judged(claim, rows, gains) for claim in claims)
+    gains = gains_of(results, rows, comparisons(results.plan))
+    return tuple(_judged(claim, results.plan, rows, gains) for claim in results.plan.claims)
 
 
-def place(low: float, high: float, above: float | None, at_most: float | None) -> Result:
+def place(low: float, high: float, above: float | None, at_most: float | None) -> ClaimOutcome:
     """Where the interval from `low` to `high` lies against `above < gain <= at_most`; None leaves an end open."""
     above, at_most = (-float("inf") if above is None else above), (float("inf") if at_most is None else at_most)
     if above < low and high <= at_most:
@@ -95,7 +100,7 @@ def place(low: float, high: float, above: float | None, at_most: float | None) -
     return "refuted" if high <= above or low > at_most else "not resolved"
 
 
-def together(findings: Iterable[Finding]) -> Result:
+def together(findings: Iterable[Finding]) -> ClaimOutcome:
     """Of several: refuted if any is, holds if all do."""
     results = {finding.result for finding in findings}
     if "refuted" in results:
@@ -124,16 +129,17 @@ def _line(one: Judged) -> tuple[Cell, ...]:
     )
 
 
-def _stated(claim: Claim) -> str:
+def _stated(claim: AnyClaim) -> str:
     """A claim in its words, with its reading where it has one."""
     return f"{claim.text} Read as: {claim.reading}" if claim.reading else claim.text
 
 
-def _judged(claim: Claim, rows: Mapping[str, Summary], gains: Gains) -> Judged:
-    findings = _findings(claim.form, rows, gains)
+def _judged(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> Judged:
+    findings = _findings(claim, plan, rows, gains)
     result = together(findings)
     numbers = "; ".join(one.numbers for one in findings)
-    return Judged(claim, in_words(claim.form), result, numbers, _resolves(findings) if result == "not resolved" else "")
+    resolves = _resolves(findings) if result == "not resolved" else ""
+    return Judged(claim, in_words(claim, plan), result, numbers, resolves)
 
 
 def _resolves(findings: Sequence[Finding]) -> str:
@@ -144,61 +150,77 @@ def _resolves(findings: Sequence[Finding]) -> str:
     return "; ".join(sorted(parts))
 
 
-def in_words(form: Form) -> str:
-    """The form of a claim as a formula that can be read."""
-    match form:
-        case Better():
-            metric = metrics.metric(form.metric)
-            ends = [f"by more than {_amount(form.by, metric)}"] if form.by is not None else []
-            ends += [f"by at most {_amount(form.at_most, metric)}"] if form.at_most is not None else []
-            return f"{form.row} better than {text.listing(list(form.rivals))} in {metric.label} {' and '.join(ends)}"
-        case Equivalent():
-            metric = metrics.metric(form.metric)
-            return f"{form.row} within {_amount(form.margin, metric)} {metric.label} of {form.other}"
-        case Within():
-            return f"{form.row} passes gate {form.gate}"
-        case Front():
-            label, rivals = metrics.metric(form.metric).label, text.listing(list(form.rivals))
-            return f"none of {rivals} is as cheap as {form.row} ({form.cost}) and better in {label}"
+def in_words(claim: AnyClaim, plan: PlanFile) -> str:
+    """Return the form of a claim as a formula that can be read."""
+    match claim:
+        case BetterClaim(better=row, above=above, at_most=at_most):
+            metric = _metric(claim, plan)
+            ends = [f"by more than {_amount(above, metric)}"] if above is not None else []
+            ends += [f"by at most {_amount(at_most, metric)}"] if at_most is not None else []
+            return f"{row} better than {text.listing(list(claim.rivals))} in {metric.label} {' and '.join(ends)}"
+        case EquivalentClaim():
+            (row, other), metric = claim.equivalent, _metric(claim, plan)
+            return f"{row} within {_amount(_margin(claim, plan), metric)} {metric.label} of {other}"
+        case WithinClaim(within=within):
+            return f"{within.row} passes gate {within.gate}"
+        case FrontClaim(front=front):
+            rivals = text.listing(_rivals(front, plan))
+            return (
+                f"none of {rivals} is as cheap as {front.row} ({front.cost}) and better in {_metric(claim, plan).label}"
+            )
+
+
+def _metric(claim: BetterClaim | EquivalentClaim | FrontClaim, plan: PlanFile) -> Metric:
+    return metrics.metric(claim.metric or plan.primary)
+
+
+def _margin(claim: EquivalentClaim, plan: PlanFile) -> float:
+    return claim.equivalence_margin or plan.equivalence_margin
+
+
+def _rivals(front: Front, plan: PlanFile) -> list[str]:
+    """Return the other rows of the table among which a row is claimed to lie on the front."""
+    return [row.row for row in plan.rows if row.table == front.among and row.row != front.row]
 
 
 def _amount(value: float, metric: Metric) -> str:
     return text.with_unit(f"{value:g}".replace("-", "−"), metric.unit)
 
 
-def _pairs(form: Form) -> tuple[Pair, ...]:
-    match form:
-        case Better():
-            return tuple(Pair(form.row, rival, form.metric) for rival in form.rivals)
-        case Equivalent():
-            return (Pair(form.row, form.other, form.metric),)
-        case Within():
+def _pairs(claim: AnyClaim, plan: PlanFile) -> tuple[Pair, ...]:
+    match claim:
+        case BetterClaim():
+            return tuple(Pair(claim.better, rival, _metric(claim, plan)) for rival in claim.rivals)
+        case EquivalentClaim():
+            row, other = claim.equivalent
+            return (Pair(row, other, _metric(claim, plan)),)
+        case WithinClaim():
             return ()
-        case Front():
-            return tuple(Pair(rival, form.row, form.metric) for rival in form.rivals)
+        case FrontClaim(front=front):
+            return tuple(Pair(rival, front.row, _metric(claim, plan)) for rival in _rivals(front, plan))
 
 
-def _findings(form: Form, rows: Mapping[str, Summary], gains: Gains) -> tuple[Finding, ...]:
-    match form:
-        case Better():
-            return tuple(_gain(pair, pair.rival, gains, form.by, form.at_most) for pair in _pairs(form))
-        case Equivalent():
-            return tuple(_apart(pair, gains, form.margin) for pair in _pairs(form))
-        case Within():
-            return (_within(rows[form.row], form.gate),)
-        case Front():
-            return tuple(_rival(pair, form.cost, rows, gains) for pair in _pairs(form))
+def _findings(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> tuple[Finding, ...]:
+    pairs = _pairs(claim, plan)
+    match claim:
+        case BetterClaim():
+            return tuple(_gain(pair, pair.rival, gains, claim.above, claim.at_most) for pair in pairs)
+        case EquivalentClaim():
+            return tuple(_apart(pair, gains, _margin(claim, plan)) for pair in pairs)
+        case WithinClaim(within=within):
+            return (_within(rows[within.row], within.gate),)
+        case FrontClaim(front=front):
+            return tuple(_rival(pair, front.cost, rows, gains) for pair in pairs)
 
 
 def _gain(pair: Pair, subject: str, gains: Gains, above: float | None, at_most: float | None) -> Finding:
-    return _placed(pair, subject, gains(pair.row, pair.rival, metrics.metric(pair.metric)), above, at_most)
+    return _placed(pair, subject, gains(pair.row, pair.rival, pair.metric), above, at_most)
 
 
 def _placed(pair: Pair, subject: str, gain: Gain | Unknown, above: float | None, at_most: float | None) -> Finding:
-    metric = metrics.metric(pair.metric)
     if isinstance(gain, Unknown):
         return Finding(subject, "not resolved", f"{pair.row} against {pair.rival}: {gain.reason}", gain.resolves)
-    numbers = _numbers(pair, gain, metric)
+    numbers = _numbers(pair, gain, pair.metric)
     if gain.doubt:
         return Finding(subject, "not resolved", f"{numbers} ({gain.doubt})", gain.resolves)
     result = place(gain.low, gain.high, above, at_most)
@@ -213,9 +235,8 @@ def _may_harm(gain: Gain, above: float | None, at_most: float | None) -> bool:
 
 def _apart(pair: Pair, gains: Gains, margin: float) -> Finding:
     """Two rows whose difference, in whichever direction is better, keeps to a margin."""
-    metric = metrics.metric(pair.metric)
-    gain = gains(pair.row, pair.rival, metric)
-    if isinstance(gain, Gain) and metric.better == "near 1":
+    gain = gains(pair.row, pair.rival, pair.metric)
+    if isinstance(gain, Gain) and pair.metric.direction == "near 1":
         gain = replace(gain, low=gain.difference[0], high=gain.difference[1], mean=sum(gain.difference) / 2)
     return _placed(pair, pair.rival, gain, -margin, margin)
 
@@ -223,7 +244,7 @@ def _apart(pair: Pair, gains: Gains, margin: float) -> Finding:
 def _numbers(pair: Pair, gain: Gain, metric: Metric) -> str:
     mean, low, high = (text.signed(value, metric.difference_decimals) for value in (gain.mean, gain.low, gain.high))
     better = f"{text.with_unit(mean, metric.unit)} {metric.label}"
-    if metric.better != "higher":
+    if metric.direction != "higher":
         better = f"better by {better}"
     return f"{pair.row} against {pair.rival}: {better} [{low}, {high}], {text.count(gain.seeds, 'seed')}"
 

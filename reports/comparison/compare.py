@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reports import ReportError, metrics, text
+from reports import metrics, text
 from reports.comparison.experiment_diff import departures
 from reports.comparison.pairwise import Opposed, opposed
+from reports.errors import ReportError
 from reports.grid import Grid
 from reports.metrics import Metric
+from reports.results import Results
 from reports.results.combine import merged, named, row_name
 from reports.results.load import load
-from reports.results.records import Results
 from reports.results.summary import BASE, SPLIT, Summary, summaries
 from reports.results.test_set import evidence, mismatch, scored_images
 from reports.tables import score_tables
@@ -117,7 +118,7 @@ def _listed(seeds: Sequence[int]) -> str:
 
 
 def _by(primary: Metric, results: Results) -> Results:
-    return replace(results, plan=replace(results.plan, primary=primary.name))
+    return replace(results, plan=results.plan.model_copy(update={"primary": primary.name}))
 
 
 def _reference(rows: Mapping[str, Summary], wanted: str, primary: Metric) -> Summary:

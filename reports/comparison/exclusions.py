@@ -7,7 +7,7 @@ from pathlib import Path
 from reports import text
 from reports.grid import Column, Grid, plain
 from reports.metrics import Metric
-from reports.results.records import Problem, Results
+from reports.results import Problem, Results
 from reports.results.summary import Summary, summaries
 
 _COLUMNS = (
@@ -71,7 +71,7 @@ def _why(row: Summary, problems: Sequence[Problem], metric: Metric, keeping_gate
 
 
 def _progress(row: Summary) -> str:
-    return "not finished" if row.is_floor else f"{len(row.finished)} of {text.count(row.planned, 'seed')} finished"
+    return "not finished" if row.is_baseline else f"{len(row.finished)} of {text.count(row.planned, 'seed')} finished"
 
 
 def _told(problem: Problem) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from reports import text
-from reports.results.records import Gate, Json, Record, Results
+from reports.results import Results
 from reports.results.settings import section, unequal
+from reports.schema import GateResult, Json, Record
 from reports.tables import gates
 
 _MOST = 6
@@ -23,7 +24,7 @@ def departures(name: str, one: Results, other_name: str, other: Results) -> tupl
     """One line each for what differs: data, model, protocol, margin, machine and versions, gates."""
     found = [
         *(_setting(label, path, one, other) for label, path in _SECTIONS.items()),
-        _changed("margin", f"{one.plan.margin:g}", f"{other.plan.margin:g}"),
+        _changed("margin", f"{one.plan.equivalence_margin:g}", f"{other.plan.equivalence_margin:g}"),
         *(_changed(field.replace("_", " "), *(_field(side, field) for side in (one, other))) for field in _MACHINE),
         _versions(one, other),
         *_gates(one, other),
@@ -88,6 +89,6 @@ def _judged(results: Results) -> dict[str, str]:
     return {name: " or ".join(judgements) for name, judgements in found.items()}
 
 
-def _judgement(gate: Gate) -> str:
+def _judgement(gate: GateResult) -> str:
     wanted = str(gate.protocol.get("device") or "") if gate.measured is None else gates.conditions(gate)
     return text.printable(f"at most {gates.bound(gate.limit, gate.unit)}{f' ({wanted})' if wanted else ''}")

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reports import ReportError, metrics, text
+from reports import metrics, text
 from reports.comparison import exclusions as left_out
 from reports.comparison.exclusions import Unranked
+from reports.errors import ReportError
 from reports.grid import Column, Grid, plain
 from reports.metrics import Metric
+from reports.results import Results
 from reports.results.combine import merged, named, restricted, row_name
 from reports.results.load import load
-from reports.results.records import Results
 from reports.results.summary import SPLIT, summaries
 from reports.results.test_set import ScoredImages, description, mismatch, scored_images
 from reports.tables import score_tables
@@ -121,9 +122,9 @@ def _board(group: _Group, out: set[str]) -> Board | None:
     """The ranking of a group without the rows in `out`; None where no trained row is left."""
     everything = merged(group.experiments)
     results = restricted(everything, [row.row for row in everything.plan.rows if row.row not in out])
-    results = replace(results, plan=replace(results.plan, primary=group.metric.name))
+    results = replace(results, plan=results.plan.model_copy(update={"primary": group.metric.name}))
     rows = list(summaries(results).values())
-    if all(row.is_floor for row in rows):
+    if all(row.is_baseline for row in rows):
         return None
     data = description(group.data)
     ranking = score_tables.ranking(rows, group.metric)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
-from reports.results.records import Results
+from reports.results import Results
 from reports.results.summary import Difference, Summary, difference, image_scores, ranked
 from reports.statistics.verdicts import MEANINGS, Verdict, contrast
 
@@ -29,8 +29,8 @@ def opposed(rows: Mapping[str, Summary], reference: Summary, results: Results, p
     scores = image_scores(results, primary.name)
     others = [row for row in ranked(list(rows.values()), primary) if row.row != reference.row]
     known = {row.row: found for row in others if (found := difference(row, reference, primary, scores))}
-    trained = [known[row.row] for row in others if row.row in known and not row.is_floor]
-    floors = [known[row.row] for row in others if row.row in known and row.is_floor]
+    trained = [known[row.row] for row in others if row.row in known and not row.is_baseline]
+    floors = [known[row.row] for row in others if row.row in known and row.is_baseline]
     verdicts = {
         one.row: contrast(results, rows, one.row, reference.row, primary, comparisons=len(trained)) for one in trained
     }
@@ -47,7 +47,7 @@ def opposed(rows: Mapping[str, Summary], reference: Summary, results: Results, p
 
 
 def _caption(reference: Summary, primary: Metric) -> str:
-    direction = "best near 1" if primary.better == "near 1" else f"{primary.better} is better"
+    direction = "best near 1" if primary.direction == "near 1" else f"{primary.direction} is better"
     name = text.printable(reference.row)
     return f"{primary.label} of each row minus that of {name}, same seeds and same images ({direction})."
 

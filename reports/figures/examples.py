@@ -18,7 +18,7 @@ import pandas as pd
 
 from reports.figures import pictures
 from reports.metrics import Metric, metric
-from reports.results.records import Results
+from reports.results import Results
 from reports.results.summary import BASE, IDENTITY, Summary, by_image, complete, image_scores, ranked, summaries
 from reports.text import number, printable, with_unit
 
@@ -110,7 +110,7 @@ def examples(rows: dict[str, Summary], results: Results, primary: Metric, budget
 
     Args: budget_bytes: most that all pictures may take; examples beyond it are linked.
     """
-    order = ranked([row for row in rows.values() if not row.is_floor], primary)
+    order = ranked([row for row in rows.values() if not row.is_baseline], primary)
     leader = _leader(order)
     if leader is None:
         return Examples((), ())
@@ -140,7 +140,7 @@ def examples(rows: dict[str, Summary], results: Results, primary: Metric, budget
 def first_examples(results: Results) -> tuple[str, ...]:
     """Names of the images that are shown at once."""
     primary = metric(results.plan.primary)
-    leader = _leader(ranked([row for row in summaries(results).values() if not row.is_floor], primary))
+    leader = _leader(ranked([row for row in summaries(results).values() if not row.is_baseline], primary))
     if leader is None:
         return ()
     values = by_image(image_scores(results, primary.name), leader.row, leader.seeds[0])
@@ -173,7 +173,7 @@ def _place(row: Summary) -> str:
 
 def chosen(values: dict[str, float], primary: Metric) -> list[tuple[str, str]]:
     """(why, image) of at most six images: the two worst, the two in the middle, the two best of one row."""
-    order = sorted(values, key=lambda image: (-primary.badness(values[image]), image))
+    order = sorted(values, key=lambda image: (-primary.sort_key(values[image]), image))
     last, middle = len(order) - 1, (len(order) - 1) // 2
     wanted = {
         "worst": 0, "median": middle, "best": last, "second worst": 1, "beside the median": middle + 1,

@@ -13,7 +13,7 @@ from reports import text
 from reports.figures.figure_output import COLOURS, QUIET, Drawing, canvas, render
 from reports.figures.run_figures import with_bracketed_unit
 from reports.metrics import Metric
-from reports.results.records import Results
+from reports.results import Results
 from reports.results.summary import BASE, IDENTITY, Summary, by_image, image_scores, seed_pairs
 
 _NAMED = 3

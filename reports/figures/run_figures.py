@@ -42,7 +42,7 @@ def points(rows: Sequence[Summary], primary: Metric) -> list[Point]:
     found: list[Point] = []
     for row in rows:
         here, quality = latency(row), row.mean(primary.name)
-        if row.is_floor or here is None or here.measured is None or quality is None or row.model is None:
+        if row.is_baseline or here is None or here.measured is None or quality is None or row.model is None:
             continue
         found.append(Point(row, here.measured, quality, row.model.weight_bytes.get("float32", 0)))
     return found
@@ -166,7 +166,7 @@ def with_bracketed_unit(label: str, unit: str) -> str:
 
 
 def _axis_label(primary: Metric) -> str:
-    direction = {"higher": "more is better", "lower": "less is better", "near 1": "best at 1"}[primary.better]
+    direction = {"higher": "more is better", "lower": "less is better", "near 1": "best at 1"}[primary.direction]
     return f"{primary.label}{f', {primary.unit}' if primary.unit else ''} ({direction})"
 
 

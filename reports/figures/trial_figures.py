@@ -24,7 +24,7 @@ def course(trials: Sequence[Trial], metric: Metric) -> Figure:
     figure = canvas(8.2, 3.4)
     axes = figure.add_subplot()
     numbers = [one.number for one in trials]
-    best = [min(values[: end + 1], key=metric.badness) for end in range(len(values))]
+    best = [min(values[: end + 1], key=metric.sort_key) for end in range(len(values))]
     axes.plot(numbers, values, linestyle="none", marker="o", color=COLOURS[0], markeredgecolor="white", label="trial")
     axes.step(numbers, best, where="post", color=COLOURS[1], linewidth=1.6, label="best so far")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

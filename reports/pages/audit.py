@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from reports import ReportError, text
+from reports import text
+from reports.errors import ReportError
 from reports.figures import audit_figures
 from reports.figures.audit_figures import Audited
 from reports.figures.figure_output import Drawing, style

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from reports import ReportError, text
+from reports import text
 from reports.comparison.compare import Compared
 from reports.comparison.leaderboard import Board, Leaderboard
+from reports.errors import ReportError
 from reports.figures.figure_output import Drawing, render, style
 from reports.figures.forest import forest
 from reports.grid import Grid
@@ -67,7 +68,7 @@ def board(found: Leaderboard) -> PlainPage:
 
 
 def _leading(rows: list[Summary], found: Compared) -> str:
-    first = ranked([row for row in rows if not row.is_floor], found.metric)[0]
+    first = ranked([row for row in rows if not row.is_baseline], found.metric)[0]
     shown = text.number(first.mean(found.metric.name), found.metric.decimals)
     value = text.with_unit(shown, found.metric.unit)
     return f"{text.printable(first.row)} has the best mean: {value} {found.metric.label}."
@@ -76,7 +77,7 @@ def _leading(rows: list[Summary], found: Compared) -> str:
 def _drawings(found: Compared) -> tuple[Drawing, ...]:
     if not found.opposed.found:
         return ()
-    name, margin = text.printable(found.reference), found.results.plan.margin
+    name, margin = text.printable(found.reference), found.results.plan.equivalence_margin
     band = " The shaded band is what the first experiment counts as too small to matter." if margin else ""
     with style():
         # Intervals of two seeds are so wide that nothing else could be seen beside them; the table has them all.

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import ReportError
+from reports.errors import ReportError
 from reports.figures.figure_output import Drawing
 from reports.grid import Grid
 from reports.pages import csvfile, html, latex, markdown

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reports import text
 from reports.metrics import Metric
-from reports.results.records import Problem, Results
+from reports.results import Problem, Results
 from reports.results.summary import BASE, IDENTITY, Summary, complete, difference, image_count, latency, ranked
 from reports.statistics.verdicts import MEANINGS, Verdict, contrast
 from reports.tables import gates
@@ -25,7 +25,7 @@ class Answer:
 
 def answer(rows: dict[str, Summary], results: Results, primary: Metric) -> Answer:
     """A few sentences from the finished rows: who leads, by how much, and how sure that is."""
-    order = ranked([row for row in rows.values() if not row.is_floor], primary)
+    order = ranked([row for row in rows.values() if not row.is_baseline], primary)
     peers = [row for row in complete(order) if row.mean(primary.name) is not None]
     keeping = [row for row in peers if not row.failed_gates]
     if not keeping:
@@ -35,7 +35,7 @@ def answer(rows: dict[str, Summary], results: Results, primary: Metric) -> Answe
     over = f"{text.count(len(leader.finished), 'seed')} and {text.count(image_count(results), 'test image')}"
     lead = f"{_under(order, verdict, primary)} {_shown(leader, primary)}{_against(leader, keeping, rows, primary)}"
     lead += f" (mean over {over}).{_how_sure(leader, verdict, comparisons, results, primary)}"
-    lead += _faster(leader, keeping, primary, results.plan.margin)
+    lead += _faster(leader, keeping, primary, results.plan.equivalence_margin)
     better = [row for row in peers[: peers.index(leader)] if row.failed_gates]
     if better:
         lead += f" {_names(better)} would score better but {'fails' if len(better) == 1 else 'fail'} a gate."
@@ -56,7 +56,7 @@ def _under(order: Sequence[Summary], verdict: Verdict | None, primary: Metric) -
     among = " among the rows that fail no gate" if any(row.gates for row in order) else ""
     if verdict and verdict.word in ("gain", "negligible gain"):
         return f"leads{among}, with"
-    best = {"higher": "highest", "lower": "lowest", "near 1": "best"}[primary.better]
+    best = {"higher": "highest", "lower": "lowest", "near 1": "best"}[primary.direction]
     unproven = ", though no row is proven best" if len(order) > 1 else ""
     return f"has the {best} mean{among}{unproven}, with"
 
@@ -95,7 +95,7 @@ def _verdict(
     leader: Summary, keeping: Sequence[Summary], rows: dict[str, Summary], results: Results, primary: Metric
 ) -> tuple[Verdict | None, int]:
     """The lead, and for how many rows its interval holds: all of them, since the leader was chosen among many."""
-    comparisons = max(sum(not row.is_floor for row in rows.values()) - 1, 1)
+    comparisons = max(sum(not row.is_baseline for row in rows.values()) - 1, 1)
     other = _references(leader, keeping, rows)[0][0]
     if other is None or difference(leader, other, primary, scores=None) is None or len(leader.finished) == 1:
         return None, comparisons
@@ -105,7 +105,7 @@ def _verdict(
 def _how_sure(leader: Summary, verdict: Verdict | None, comparisons: int, results: Results, primary: Metric) -> str:
     if verdict is None:
         return " With one seed the order may be chance." if len(leader.finished) == 1 else ""
-    return _read(verdict, comparisons, primary, results.plan.margin)
+    return _read(verdict, comparisons, primary, results.plan.equivalence_margin)
 
 
 def _faster(leader: Summary, keeping: Sequence[Summary], primary: Metric, margin: float) -> str:

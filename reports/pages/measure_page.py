@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from reports import ReportError, text
+from reports import text
+from reports.errors import ReportError
 from reports.figures.figure_output import Drawing, render, style
 from reports.figures.latency_figure import Timing, latency_bars
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.pages.section_page import PlainPage, Section
-from reports.results.records import Json, gate_from
+from reports.schema import GateResult, Json, from_json
 from reports.tables import gates, provenance
 
 SCHEMA = 2
@@ -178,7 +179,9 @@ def _drawings(timings: Sequence[Timing]) -> tuple[Drawing, ...]:
 
 
 def _gates(networks: Sequence[Json]) -> Grid | None:
-    found = [(_name(one), gate_from(cast(Json, gate))) for one in networks for gate in one.get("gates") or ()]
+    found = [
+        (_name(one), from_json(GateResult, cast(Json, gate))) for one in networks for gate in one.get("gates") or ()
+    ]
     return gates.grid_of(found)
 
 

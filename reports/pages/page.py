@@ -15,10 +15,9 @@ from reports.grid import Grid
 from reports.metrics import Metric
 from reports.pages.headline import Answer, answer
 from reports.pages.next_steps import outlook
-from reports.results import tuning
+from reports.results import Results
 from reports.results.load import tuning_of
 from reports.results.progress import still_to_come
-from reports.results.records import Results
 from reports.results.summary import (
     BASE,
     Summary,
@@ -29,7 +28,7 @@ from reports.results.summary import (
     summaries,
 )
 from reports.statistics import coverage
-from reports.tables import costs, differences, gates, learning, provenance, score_tables
+from reports.tables import costs, differences, gates, learning, provenance, score_tables, tuning
 from reports.tables.degradation import degradation
 from reports.tables.differences import Compared
 from reports.tables.severity import by_severity
@@ -124,15 +123,15 @@ def build(results: Results) -> Page:
     """The report of a run."""
     rows = summaries(results)
     primary = metrics.metric(results.plan.primary)
-    trained = ranked([row for row in rows.values() if not row.is_floor], primary)
+    trained = ranked([row for row in rows.values() if not row.is_baseline], primary)
     finished = any(row.finished for row in rows.values())
     found = costs.all_costs(list(rows.values()))
     drawn = run_figures.points(trained, primary)
-    floors = [row for row in rows.values() if row.is_floor]
+    floors = [row for row in rows.values() if row.is_baseline]
     with style():
         quality_latency, without_latency = _quality_latency(trained, list(rows.values()), primary)
         compared = differences.compared(rows, results, primary)
-        comparisons = _comparisons(compared, primary, results.plan.margin)
+        comparisons = _comparisons(compared, primary, results.plan.equivalence_margin)
         gains = _stage_gains(trained, primary)
         training = tuple(_training(row, results) for row in _by_plan(rows) if row.attempts)
         by_image = image_differences(_first(trained), rows, results, primary)
@@ -141,7 +140,7 @@ def build(results: Results) -> Page:
         partial=still_to_come(results),
         facts=_facts(results, rows),
         answer=answer(rows, results, primary),
-        reading=differences.reading(len(results.plan.seeds), primary, results.plan.margin),
+        reading=differences.reading(len(results.plan.seeds), primary, results.plan.equivalence_margin),
         ranking=score_tables.ranking(list(rows.values()), primary) if finished else None,
         all_metrics=score_tables.all_metrics(list(rows.values()), primary) if finished else None,
         gates=gates.grid(list(rows.values())),
@@ -166,11 +165,11 @@ def build(results: Results) -> Page:
         image_differences=by_image,
         severity=by_severity(list(rows.values()), results, primary),
         degradation=degradation(results),
-        learning=learning.learning(trained, primary, results.plan.margin),
+        learning=learning.learning(trained, primary, results.plan.equivalence_margin),
         tuning=tuning.tuning(tuning_of(results.folder)),
         outlook=(
-            *outlook(compared, primary, results.plan.margin),
-            *learning.too_short(trained, primary, results.plan.margin),
+            *outlook(compared, primary, results.plan.equivalence_margin),
+            *learning.too_short(trained, primary, results.plan.equivalence_margin),
         ),
         claims=evaluate_claims.grid(evaluate_claims.judge(results, rows)),
         appendix=tuple(grid for grid in (coverage.appendix(),) if grid),
@@ -184,7 +183,7 @@ def _first(trained: Sequence[Summary]) -> Summary | None:
 
 
 def _by_plan(rows: dict[str, Summary]) -> list[Summary]:
-    return [row for row in rows.values() if not row.is_floor]
+    return [row for row in rows.values() if not row.is_baseline]
 
 
 def _facts(results: Results, rows: dict[str, Summary]) -> tuple[str, ...]:
@@ -210,7 +209,7 @@ def _quality_latency(
     found = run_figures.points(trained, primary)
     if not found:
         return None, "No latency was measured on this machine, so there is no figure of quality against latency."
-    floors = [row for row in rows if row.is_floor]
+    floors = [row for row in rows if row.is_baseline]
     shown = {point.row.row for point in found}
     lacking = [text.printable(row.row) for row in trained if row.row not in shown]
     names = text.listing([text.printable(point.row.row) for point in found])

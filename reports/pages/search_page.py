@@ -12,8 +12,8 @@ from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
 from reports.pages.section_page import PlainPage, Section
 from reports.results import load
-from reports.results.records import Record
 from reports.results.trials import TRIALS, Trial, Trials, read
+from reports.schema import Record
 from reports.tables import gates, provenance
 
 BEST = "best.yaml"
@@ -46,7 +46,7 @@ def build(folder: Path) -> PlainPage:
 
 def ranked(found: Sequence[Trial], metric: Metric) -> list[Trial]:
     """The trials that were trained to their end, the best first."""
-    done = [(metric.badness(one.value), one) for one in found if one.value is not None]
+    done = [(metric.sort_key(one.value), one) for one in found if one.value is not None]
     return [one for _, one in sorted(done, key=lambda pair: (pair[0], pair[1].number))]
 
 

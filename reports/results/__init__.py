@@ -1,1 +1,49 @@
-"""What a run left on disk, as values: records, their summary row by row, several runs as one."""
+"""What a run left on disk, as values: `load` reads it, `summary` makes one `Summary` a row, `combine` joins runs."""
+
+# pandas comes without types.
+# pyright: reportMissingTypeStubs=false
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from reports.schema import PlanFile, Record
+
+MISSING = "missing"
+"""The kind of problem of a row and seed that has left no record."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row and seed without a result, and why."""
+
+    row: str
+    seed: int | None
+    kind: str
+    """`failed`, `rejected`, `missing`, `unreadable` or `not of this plan`"""
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Everything a report is made from."""
+
+    folder: Path
+    plan: PlanFile
+    records: tuple[Record, ...]
+    """All readable records of the plan, whatever their status, in the plan's order."""
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    """What is odd about files beside the records (a cut scores.csv, ...)."""
+    scores: pd.DataFrame
+    """Finished rows only: row, seed (Int64, <NA> for baselines), split, image, metric, value."""
+    curves: pd.DataFrame
+    """row, seed, stage, step, name, value; of the names, only `loss` is kept."""
+    experiment_yaml: str
+    """The text of the resolved experiment; empty where there is none."""
+
+    @property
+    def finished(self) -> tuple[Record, ...]:
+        """The records whose status is `done`."""
+        return tuple(record for record in self.records if record.status == "done")

@@ -4,13 +4,14 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
-from reports.results.records import PlanRow, Record, Results
+from reports.results import Results
 from reports.results.summary import SPLIT
+from reports.schema import PlanFile, PlanRow, Record
 
 _SAME_FLOOR = 1e-6
 
@@ -40,13 +41,14 @@ def merged(experiments: Mapping[str, Results], seeds: Collection[int] | None = N
     parts = [_part(name, results, seeds) for name, results in _without_repeated_floors(experiments).items()]
     first = next(iter(experiments.values()))
     planned = sorted({seed for part in parts for row in part.plan.rows for seed in row.seeds if seed is not None})
-    plan = replace(
-        first.plan,
-        experiment=" and ".join(experiments),
-        seeds=tuple(planned),
-        rows=tuple(row for part in parts for row in part.plan.rows),
-        command="",
-        claims=(),
+    plan = first.plan.model_copy(
+        update={
+            "experiment": " and ".join(experiments),
+            "seeds": tuple(planned),
+            "rows": tuple(row for part in parts for row in part.plan.rows),
+            "command": "",
+            "claims": (),
+        }
     )
     return replace(
         first,
@@ -64,7 +66,7 @@ def restricted(results: Results, rows: Collection[str]) -> Results:
     """The results of these rows alone, without the problems of others."""
     return replace(
         results,
-        plan=replace(results.plan, rows=tuple(row for row in results.plan.rows if row.row in rows)),
+        plan=_with_rows(results.plan, (row for row in results.plan.rows if row.row in rows)),
         records=tuple(record for record in results.records if record.row in rows),
         problems=tuple(problem for problem in results.problems if problem.row in rows),
         scores=results.scores.loc[results.scores["row"].isin(list(rows))],
@@ -81,9 +83,9 @@ def _part(experiment: str, results: Results, seeds: Collection[int] | None) -> R
     kept = {row.row for row in results.plan.rows}
     return replace(
         results,
-        plan=replace(results.plan, rows=tuple(_plan_row(experiment, row, seeds) for row in results.plan.rows)),
+        plan=_with_rows(results.plan, (_plan_row(experiment, row, seeds) for row in results.plan.rows)),
         records=tuple(
-            replace(record, row=row_name(experiment, record.row), tables=())
+            record.model_copy(update={"row": row_name(experiment, record.row), "tables": ()})
             for record in results.records
             if record.row in kept and is_kept(record.seed)
         ),
@@ -98,9 +100,13 @@ def _part(experiment: str, results: Results, seeds: Collection[int] | None) -> R
     )
 
 
+def _with_rows(plan: PlanFile, rows: Iterable[PlanRow]) -> PlanFile:
+    return plan.model_copy(update={"rows": tuple(rows)})
+
+
 def _plan_row(experiment: str, row: PlanRow, seeds: Collection[int] | None) -> PlanRow:
     kept = tuple(seed for seed in row.seeds if seeds is None or seed is None or seed in seeds)
-    return replace(row, row=row_name(experiment, row.row), table=None, seeds=kept)
+    return row.model_copy(update={"row": row_name(experiment, row.row), "table": None, "seeds": kept})
 
 
 def _frame(experiment: str, frame: pd.DataFrame, rows: Collection[str], seeds: Collection[int] | None) -> pd.DataFrame:
@@ -117,8 +123,8 @@ def _without_repeated_floors(experiments: Mapping[str, Results]) -> dict[str, Re
     for name, results in experiments.items():
         floors = [record for record in results.finished if record.seed is None]
         repeated = {floor.row for floor in floors if any(_is_same_floor(floor, other) for other in seen)}
-        rows = tuple(row for row in results.plan.rows if row.row not in repeated)
-        parts[name] = replace(results, plan=replace(results.plan, rows=rows))
+        rows = (row for row in results.plan.rows if row.row not in repeated)
+        parts[name] = replace(results, plan=_with_rows(results.plan, rows))
         seen += floors
     return parts
 

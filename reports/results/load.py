@@ -3,7 +3,6 @@
 # pandas comes without types.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports import ReportError
-from reports.results.progress import MISSING
-from reports.results.records import SCHEMA, Json, Plan, PlanRow, Problem, Record, Results, plan_from, record_from
-from reports.results.tuning import Tuned, tuned_from
+from reports.errors import FileFormatError, ReportError
+from reports.results import MISSING, Problem, Results
+from reports.schema import PlanFile, PlanRow, Record, TuningFile, read
 
 _SCORE_TYPES = {"split": "str", "image": "str", "metric": "str", "value": "float64"}
 _CURVE_TYPES = {"stage": "str", "step": "float64", "name": "str", "value": "float64"}
 _KEYS = ["row", "seed"]
-
-
-class _UnreadableError(Exception):
-    """A file that is absent, cut or of another form; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,7 @@ class _Place:
 def load(run: Path) -> Results:
     """The results in the run folder `run`.
 
-    Raises: `ReportError` where there is no readable plan.json of schema 1.
+    Raises: `ReportError` where there is no readable plan.json.
     """
     plan = _plan(run)
     places = [place for row in plan.rows for place in _places(run, row)]
@@ -71,23 +65,21 @@ def trial_records(folder: Path, numbers: Iterable[int]) -> tuple[tuple[Record, .
     for number in numbers:
         for path in sorted((folder / f"trial.{number}").glob("seed*/record.json")):
             try:
-                found.append(record_from(_json(path)))
-            except _UnreadableError as error:
-                notes.append(f"Trial {number}: record.json {error}.")
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                notes.append(f"Trial {number}: record.json {_form(error)}.")
+                found.append(read(Record, path))
+            except FileFormatError as error:
+                notes.append(f"Trial {number}: record.json: {error}.")
     return tuple(found), tuple(notes)
 
 
-def tuning_of(run: Path) -> Tuned | None:
-    """What tuning found before the run; None where there was none, or its file is not readable."""
+def tuning_of(run: Path) -> TuningFile | None:
+    """Return what tuning found before the run; None where there was none, or its file is not readable."""
     try:
-        return tuned_from(_json(run / "tuning.json"))
-    except (_UnreadableError, KeyError, TypeError, ValueError, AttributeError):
+        return read(TuningFile, run / "tuning.json")
+    except FileFormatError:
         return None
 
 
-def _plan(run: Path) -> Plan:
+def _plan(run: Path) -> PlanFile:
     path = run / "plan.json"
     if not path.is_file():
         raise ReportError(
@@ -95,11 +87,9 @@ def _plan(run: Path) -> Plan:
             "as `python -m benchmark run` writes it, or from the file that `measure --json` wrote"
         )
     try:
-        return plan_from(_json(path))
-    except _UnreadableError as error:
+        return read(PlanFile, path)
+    except FileFormatError as error:
         raise ReportError(f"{path}: {error}; `python -m benchmark run` writes it anew") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ReportError(f"{path}: {_form(error)}; `python -m benchmark run` writes it anew") from error
 
 
 def _places(run: Path, row: PlanRow) -> list[_Place]:
@@ -112,39 +102,14 @@ def _places(run: Path, row: PlanRow) -> list[_Place]:
     ]
 
 
-def _json(path: Path) -> Json:
-    """The object in a JSON file of our schema."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        raise _UnreadableError(f"not readable as JSON ({error})") from error
-    if not isinstance(data, dict):
-        raise _UnreadableError(f"holds a JSON {type(data).__name__}, not an object")
-    if data.get("schema") != SCHEMA:
-        raise _UnreadableError(f"schema is {data.get('schema')!r}; this version reads schema {SCHEMA}")
-    return data
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _form(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"has no {error.args[0]!r}"
-    return f"has another form than schema {SCHEMA} ({error})"
-
-
 def _record_or_problem(place: _Place) -> Record | Problem:
     path = place.folder / "record.json"
     if not path.exists():
         return Problem(place.row, place.seed, MISSING, "no record.json: not run yet, or stopped on the way")
     try:
-        record = record_from(_json(path))
-    except _UnreadableError as error:
+        record = read(Record, path)
+    except FileFormatError as error:
         return Problem(place.row, place.seed, "unreadable", f"record.json: {error}")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        return Problem(place.row, place.seed, "unreadable", f"record.json: {_form(error)}")
     if (record.row, record.seed) != (place.row, place.seed):
         reason = f"record.json is that of row {record.row!r}, seed {record.seed}"
         return Problem(place.row, place.seed, "not of this plan", reason)
@@ -185,7 +150,7 @@ def _frames(places: Iterable[_Place], name: str, types: dict[str, str]) -> tuple
     for place in places:
         try:
             part, dropped = _csv(place.folder / name, types)
-        except _UnreadableError as error:
+        except FileFormatError as error:
             notes.append(f"{_label(place)}: {name} {error}.")
             continue
         if dropped:
@@ -198,14 +163,14 @@ def _frames(places: Iterable[_Place], name: str, types: dict[str, str]) -> tuple
 def _csv(path: Path, types: dict[str, str]) -> tuple[pd.DataFrame, int]:
     """The complete lines of a CSV file, and how many were not."""
     if not path.is_file():
-        raise _UnreadableError("is missing")
+        raise FileFormatError("is missing")
     try:
         # Names such as "NA" or "null" are names, hence no automatic missing values.
         raw = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8")
         frame = raw[list(types)]
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
-        raise _UnreadableError(f"is no table with the columns {', '.join(types)} ({reason})") from error
+        raise FileFormatError(f"is no table with the columns {', '.join(types)} ({reason})") from error
     numeric = [column for column, kind in types.items() if kind == "float64"]
     numbers = {column: pd.to_numeric(frame[column], errors="coerce") for column in numeric}
     frame = frame.assign(**numbers)

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 
 from reports import text
-from reports.results.records import Problem, Results
+from reports.results import MISSING, Problem, Results
 
-MISSING = "missing"
 _MOST_ROWS = 8
 """Named one by one; the rest are counted."""
 

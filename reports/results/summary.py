@@ -8,13 +8,14 @@ seeds, so what a seed does to both rows (same first weights, same patches) falls
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean, median
 
 import pandas as pd
 
 from reports.metrics import Metric
-from reports.results.records import Gate, Model, PlanRow, Record, Results
+from reports.results import Results
+from reports.schema import GateResult, ModelCost, PlanRow, Record
 
 BASE = "base"
 IDENTITY = "identity"
@@ -29,13 +30,13 @@ class Summary:
 
     row: str
     tables: tuple[str, ...]
-    is_floor: bool
+    is_baseline: bool
     planned: int
     """Seeds planned; 1 for a floor row."""
     finished: tuple[Record, ...]
     attempts: tuple[Record, ...]
     """All readable records, the failed and rejected ones too."""
-    gates: tuple[Gate, ...]
+    gates: tuple[GateResult, ...]
     """One a name: the worst result over the seeds, with the median of what was measured."""
 
     @property
@@ -44,12 +45,12 @@ class Summary:
         return tuple(record.seed for record in self.finished)
 
     @property
-    def model(self) -> Model | None:
+    def model(self) -> ModelCost | None:
         """What the network costs; None for floor rows."""
         return next((record.model for record in self.attempts if record.model), None)
 
     @property
-    def failed_gates(self) -> tuple[Gate, ...]:
+    def failed_gates(self) -> tuple[GateResult, ...]:
         """The gates whose limit is exceeded."""
         return tuple(gate for gate in self.gates if gate.result == "failed")
 
@@ -104,7 +105,7 @@ def ranked(rows: Sequence[Summary], metric: Metric) -> list[Summary]:
 
     def place(row: Summary) -> tuple[bool, float, str]:
         mean = row.mean(metric.name)
-        return mean is None, 0.0 if mean is None else metric.badness(mean), row.row
+        return mean is None, 0.0 if mean is None else metric.sort_key(mean), row.row
 
     return sorted(finished, key=place)
 
@@ -160,7 +161,7 @@ def spread(values: Sequence[float]) -> float | None:
     return max(values) - min(values) if len(values) > 1 else None
 
 
-def latency(row: Summary) -> Gate | None:
+def latency(row: Summary) -> GateResult | None:
     """The latency that was measured on this machine, if any."""
     measured = [gate for gate in row.gates if gate.quantity == "latency" and gate.measured is not None]
     return next((gate for gate in measured if gate.name == "latency_here"), measured[0] if measured else None)
@@ -172,7 +173,7 @@ def environments(rows: Sequence[Summary]) -> list[str]:
         {
             str(record.provenance.get("environment") or "unknown")
             for row in rows
-            if not row.is_floor
+            if not row.is_baseline
             for record in row.finished
         }
     )
@@ -189,7 +190,7 @@ def _summary(row: PlanRow, results: Results) -> Summary:
     return Summary(
         row=row.row,
         tables=tuple(dict.fromkeys([*named, *(table for record in attempts for table in record.tables)])),
-        is_floor=row.kind == "floor",
+        is_baseline=row.kind == "baseline",
         planned=len(row.seeds),
         finished=tuple(record for record in attempts if record.status == "done"),
         attempts=attempts,
@@ -197,19 +198,19 @@ def _summary(row: PlanRow, results: Results) -> Summary:
     )
 
 
-def _gates(gates: Sequence[Gate]) -> tuple[Gate, ...]:
+def _gates(gates: Sequence[GateResult]) -> tuple[GateResult, ...]:
     return tuple(
         _over_seeds([gate for gate in gates if gate.name == name]) for name in dict.fromkeys(g.name for g in gates)
     )
 
 
-def _over_seeds(gates: Sequence[Gate]) -> Gate:
+def _over_seeds(gates: Sequence[GateResult]) -> GateResult:
     """One gate for all seeds of a row. A result this version does not know counts as the worst."""
     worst = min(gates, key=lambda gate: _WORST_FIRST.index(gate.result) if gate.result in _WORST_FIRST else -1)
     measured = [gate.measured for gate in gates if gate.measured is not None]
     intervals = [gate.interval for gate in gates if gate.interval]
     whole = (min(low for low, _ in intervals), max(high for _, high in intervals)) if intervals else None
-    return replace(worst, measured=median(measured) if measured else None, interval=whole)
+    return worst.model_copy(update={"measured": median(measured) if measured else None, "interval": whole})
 
 
 def seed_pairs(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reports import text
-from reports.results.records import Results
+from reports.results import Results
 from reports.results.settings import section
 from reports.results.summary import IDENTITY, SPLIT
 

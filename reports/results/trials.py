@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports import ReportError
+from reports.errors import ReportError
 
 TRIALS = "trials.csv"
 _BEFORE, _AFTER = ("trial", "status"), ("steps_trained", "steps_reused", "seconds", "message")

@@ -6,7 +6,7 @@ from functools import partial
 
 from reports import text
 from reports.metrics import Metric
-from reports.results.records import Results
+from reports.results import Results
 from reports.results.summary import BASE, Summary
 from reports.statistics.intervals import FEWEST_SEEDS
 from reports.statistics.verdicts import Verdict, contrast
@@ -63,12 +63,12 @@ def _gain(
 
     def seeds_to_reach(half_width: float) -> int | None:
         # The margin of a plan is the half-width that verdicts count seeds for.
-        plan = replace(results.plan, primary=metric.name, margin=half_width)
+        plan = results.plan.model_copy(update={"primary": metric.name, "equivalence_margin": half_width})
         again = _verdict(replace(results, plan=plan), rows, comparisons, row, rival, metric)
         return again.gain.seeds_needed if again.gain else None
 
     # A floor row has no seeds, hence no word; its interval counts the seeds of the other row.
-    reason = "" if any(one.is_floor for one in pair) else verdict.reason
+    reason = "" if any(one.is_baseline for one in pair) else verdict.reason
     doubt = next((f"not all seeds of {one.row} have finished" for one in pair if _lacks_seeds(one)), reason)
     raw = sorted((sign * verdict.estimate.low, sign * verdict.estimate.high)) if verdict.estimate else (low, high)
     return Gain(
@@ -87,7 +87,7 @@ def _verdict(
     results: Results, rows: Mapping[str, Summary], comparisons: int, row: str, rival: str, metric: Metric
 ) -> Verdict:
     """Of the row against the rival, or of the rival against the row where that one is a floor row."""
-    first, second = (rival, row) if rows[rival].is_floor else (row, rival)
+    first, second = (rival, row) if rows[rival].is_baseline else (row, rival)
     return contrast(results, rows, first, second, metric, comparisons)
 
 
@@ -95,7 +95,7 @@ def _what_gives_an_interval(pair: tuple[Summary, Summary]) -> str:
     for one in pair:
         if _lacks_seeds(one):
             return f"finish the other seeds of {one.row}"
-    seeds = min((len(one.finished) for one in pair if not one.is_floor), default=0)
+    seeds = min((len(one.finished) for one in pair if not one.is_baseline), default=0)
     if seeds < FEWEST_SEEDS:
         return text.count(FEWEST_SEEDS - seeds, "more seed")
     return "more seeds, or more rows like these" if _pools_noise(pair) else "more seeds"
@@ -103,7 +103,7 @@ def _what_gives_an_interval(pair: tuple[Summary, Summary]) -> str:
 
 def _pools_noise(pair: tuple[Summary, Summary]) -> bool:
     """Whether other rows of a table tell of the seed noise, too: those against base only."""
-    return BASE in [one.row for one in pair] and not any(one.is_floor for one in pair)
+    return BASE in [one.row for one in pair] and not any(one.is_baseline for one in pair)
 
 
 def _lacks_seeds(row: Summary) -> bool:

@@ -6,7 +6,7 @@ kind, and only they are pooled.
 
 from collections.abc import Sequence
 
-from reports.results.records import PlanRow
+from reports.schema import PlanRow
 
 
 def branches(rows: Sequence[PlanRow], base: PlanRow) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.metrics import Metric
-from reports.results.records import Results
+from reports.results import Results
 from reports.results.summary import BASE, Summary, image_scores
 from reports.statistics.intervals import ENOUGH_SEEDS, FEWEST_SEEDS, Estimate, Word, compare, is_covered, word
 from reports.statistics.seed_noise import Floats
@@ -50,8 +50,8 @@ def verdicts(results: Results, rows: Mapping[str, Summary], table: str, metric: 
     The intervals of the experiment's primary metric hold together over the table (95 %) and carry words. Those of any
     other metric hold each for itself and carry none.
     """
-    members = [row.row for row in rows.values() if table in row.tables and not row.is_floor and row.row != BASE]
-    floors = [row.row for row in rows.values() if row.is_floor]
+    members = [row.row for row in rows.values() if table in row.tables and not row.is_baseline and row.row != BASE]
+    floors = [row.row for row in rows.values() if row.is_baseline]
     is_primary = metric.name == results.plan.primary
     found = _against(results, rows, [*members, *floors], BASE, metric, len(members) if is_primary else 1)
     return found if is_primary else {row: _without_word(one) for row, one in found.items()}
@@ -65,7 +65,7 @@ def contrast(
     Where one of the two is base, seed noise is pooled as in the table of the other, else the pair stands alone. For
     another metric than the primary one, the margin is 0.
     """
-    if row == BASE or rows[reference].is_floor:
+    if row == BASE or rows[reference].is_baseline:
         others = _members(rows, reference) if row == BASE else [reference]
         return _against(results, rows, others, row, metric, comparisons, swapped=True)[reference]
     members = _members(rows, row) if reference == BASE else [row]
@@ -100,7 +100,7 @@ def _against(
             found |= {name: Verdict(name, reference, None, None, None, reasons[name]) for name in group}
             continue
         sign = -1.0 if swapped else 1.0
-        margin = results.plan.margin if metric.name == results.plan.primary else 0.0
+        margin = results.plan.equivalence_margin if metric.name == results.plan.primary else 0.0
         estimates, gains = (
             compare(values, reference, branches=places, margin=margin, comparisons=comparisons)
             for values in (_times(arrays, sign), _times(_goodness(arrays, metric), sign))
@@ -137,7 +137,7 @@ def _branches(results: Results, names: Sequence[str], reference: str) -> dict[st
 
 def _obstacle(row: Summary, reference: Summary, scored: Scored) -> str:
     """Why this row cannot have a word, before any noise is looked at; empty where it may."""
-    if row.is_floor:
+    if row.is_baseline:
         return "needs no training, so it has no seeds"
     for one in (row, reference):
         if len(one.finished) < one.planned:
@@ -156,11 +156,11 @@ def _arrays(
     rows: Mapping[str, Summary], names: Sequence[str], reference: str, scored: Scored
 ) -> dict[str, Floats] | None:
     """Row -> (seeds, images), over the seeds that all finished; None where too few are left, or images differ."""
-    trained = [rows[name] for name in (reference, *names) if not rows[name].is_floor]
+    trained = [rows[name] for name in (reference, *names) if not rows[name].is_baseline]
     seeds = [seed for seed in rows[reference].seeds if all(seed in one.seeds for one in trained)]
     fewest = 2 if len(trained) == 1 + len(names) else FEWEST_SEEDS  # noise of the base alone wants a seed more
     cells = {
-        name: [scored.get((name, None if rows[name].is_floor else seed), {}) for seed in seeds]
+        name: [scored.get((name, None if rows[name].is_baseline else seed), {}) for seed in seeds]
         for name in (reference, *names)
     }
     images = {frozenset(cell) for of_row in cells.values() for cell in of_row}
@@ -174,9 +174,9 @@ def _arrays(
 
 def _goodness(arrays: Mapping[str, Floats], metric: Metric) -> dict[str, Floats]:
     """The scores as numbers that are higher the better the value."""
-    if metric.better == "near 1":
+    if metric.direction == "near 1":
         return {name: -np.abs(values - 1) for name, values in arrays.items()}
-    return _times(arrays, -1.0 if metric.better == "lower" else 1.0)
+    return _times(arrays, -1.0 if metric.direction == "lower" else 1.0)
 
 
 def _times(arrays: Mapping[str, Floats], sign: float) -> dict[str, Floats]:

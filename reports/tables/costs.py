@@ -7,8 +7,8 @@ from statistics import fmean
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric, ordered
-from reports.results.records import Record, Stage
 from reports.results.summary import Summary
+from reports.schema import Record, StageRecord
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def cost(row: Summary, trained_elsewhere: frozenset[str] = frozenset()) -> Cost:
 
 def all_costs(rows: Sequence[Summary]) -> dict[str, Cost]:
     """Row name -> cost, for the trained rows."""
-    trained = [row for row in rows if not row.is_floor]
+    trained = [row for row in rows if not row.is_baseline]
     keys = {
         row.row: frozenset(s.key for record in row.attempts for s in record.stages if not s.reused) for row in trained
     }
@@ -152,8 +152,8 @@ def _line(row: str, one: Cost) -> Line:
     )
 
 
-def _by_name(row: Summary) -> dict[str, list[Stage]]:
-    found: dict[str, list[Stage]] = {}
+def _by_name(row: Summary) -> dict[str, list[StageRecord]]:
+    found: dict[str, list[StageRecord]] = {}
     for record in row.attempts:
         for stage in record.stages:
             found.setdefault(stage.name, []).append(stage)
@@ -170,7 +170,7 @@ def _stage_columns() -> tuple[Column, ...]:
     )
 
 
-def _stage_line(name: str, found: Sequence[Stage], shown: Sequence[Metric]) -> Line:
+def _stage_line(name: str, found: Sequence[StageRecord], shown: Sequence[Metric]) -> Line:
     reused = sum(stage.reused for stage in found)
     seconds = _mean([stage.seconds for stage in found])
     speed = _mean([stage.images_per_second for stage in found])
@@ -188,7 +188,7 @@ def _stage_line(name: str, found: Sequence[Stage], shown: Sequence[Metric]) -> L
     )
 
 
-def _seed_line(record: Record, stage: Stage, names: Sequence[str]) -> Line:
+def _seed_line(record: Record, stage: StageRecord, names: Sequence[str]) -> Line:
     values = (
         record.row, record.seed, stage.name, stage.key, stage.steps, int(stage.reused), stage.seconds,
         stage.images_per_second, stage.peak_memory_bytes, *(stage.val.get(name) for name in names),

@@ -7,7 +7,7 @@ import numpy as np
 from reports import text
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric, ordered
-from reports.results.records import Results
+from reports.results import Results
 from reports.results.summary import IDENTITY, SPLIT, by_image, image_scores
 
 _WITHOUT_MEANING = frozenset({"harm", "fixed_share"})

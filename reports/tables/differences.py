@@ -7,7 +7,7 @@ from statistics import median
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric
-from reports.results.records import Results
+from reports.results import Results
 from reports.results.summary import BASE, Difference, Summary, difference, image_scores, ranked
 from reports.statistics.intervals import FEWEST_SEEDS
 from reports.statistics.verdicts import MEANINGS, Verdict, verdicts
@@ -50,7 +50,7 @@ def compared(rows: Mapping[str, Summary], results: Results, primary: Metric) -> 
         pairs = [(row, difference(row, base, primary, scores)) for row in ranked(members, primary)]
         return [(row, found) for row, found in pairs if found]
 
-    floors = against_base([row for row in rows.values() if row.is_floor])
+    floors = against_base([row for row in rows.values() if row.is_baseline])
     names = dict.fromkeys(table for row in rows.values() for table in row.tables)
     tabled = {name: against_base([row for row in rows.values() if name in row.tables]) for name in names}
     return tuple(_table(name, rows, results, primary, members, floors) for name, members in tabled.items() if members)
@@ -105,7 +105,7 @@ def _grid(
     floors: Sequence[tuple[Summary, Difference]],
 ) -> Grid:
     primary = against.primary
-    direction = "best near 1" if primary.better == "near 1" else f"{primary.better} is better"
+    direction = "best near 1" if primary.direction == "near 1" else f"{primary.direction} is better"
     shown = [against.base, *(row for row, _ in members)]
     return Grid(
         name=f"differences_{table}",

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Mark, plain
-from reports.results.records import Gate, Json
 from reports.results.summary import Summary
+from reports.schema import GateResult, Json
 
 SIGNS = {"passed": "✓", "failed": "✗", "inconclusive": "~", "not_measured": "–"}
 LEGEND = "Gates: ✓ passed, ✗ failed, ~ inconclusive, – not measured."
@@ -22,21 +22,20 @@ _COLUMNS = (
 )
 
 
-def mark(gate: Gate) -> Mark:
+def mark(gate: GateResult) -> Mark:
     """The sign of a gate's result."""
     return Mark(SIGNS.get(gate.result, "?"), gate.name, reason(gate), gate.result)
 
 
-def reason(gate: Gate) -> str:
+def reason(gate: GateResult) -> str:
     """Why a gate has its result, in one line."""
     if gate.measured is None:
         return str(gate.protocol.get("reason") or "not measured")
-    against = f" of at most {bound(gate.limit, gate.unit)}" if gate.limit is not None else ""
     how = "; ".join(part for part in (conditions(gate), *doubts(gate)) if part)
-    return f"{quantity(gate.measured, gate.unit)}{against}{f' ({how})' if how else ''}"
+    return f"{quantity(gate.measured, gate.unit)} of at most {bound(gate.limit, gate.unit)}{f' ({how})' if how else ''}"
 
 
-def doubts(gate: Gate) -> tuple[str, ...]:
+def doubts(gate: GateResult) -> tuple[str, ...]:
     """The interval of a measurement, and in words what made it doubtful."""
     interval = ""
     if gate.interval:
@@ -61,7 +60,7 @@ def quantity(value: float | None, unit: str) -> str:
     return text.with_unit(text.significant(value), unit)
 
 
-def conditions(gate: Gate) -> str:
+def conditions(gate: GateResult) -> str:
     """Under which conditions a gate was measured, where the record tells; without the number of runs, which varies."""
     protocol = gate.protocol
     image = protocol.get("image")
@@ -84,7 +83,7 @@ def grid(rows: Sequence[Summary]) -> Grid | None:
     return grid_of([(row.row, gate) for row in rows for gate in row.gates])
 
 
-def grid_of(found: Sequence[tuple[str, Gate]]) -> Grid | None:
+def grid_of(found: Sequence[tuple[str, GateResult]]) -> Grid | None:
     """The same from the name of a row, or of a network, with each of its gates."""
     lines = tuple(_line(row, gate) for row, gate in found)
     if not lines:
@@ -92,7 +91,7 @@ def grid_of(found: Sequence[tuple[str, Gate]]) -> Grid | None:
     return Grid("gates", "Gates, row by row: what was measured, the limit, and how.", _COLUMNS, lines)
 
 
-def _line(row: str, gate: Gate) -> tuple[Cell, ...]:
+def _line(row: str, gate: GateResult) -> tuple[Cell, ...]:
     estimate = f"; estimate: {_estimate(gate.estimate)}" if gate.estimate is not None else ""
     runs = f", {gate.protocol['runs']} runs" if _is_count(gate.protocol.get("runs")) else ""
     measured = "; ".join((conditions(gate) + runs, *doubts(gate)))

@@ -7,8 +7,8 @@ from statistics import fmean
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric
-from reports.results.records import Stage
 from reports.results.summary import Summary
+from reports.schema import StageRecord
 
 _PSNR = metric("psnr")
 _CLIMBING_DB = 0.1
@@ -46,7 +46,7 @@ def is_climbing(one: Learnt, primary: Metric, margin: float) -> bool:
 
 def learning(rows: Sequence[Summary], primary: Metric, margin: float) -> Grid | None:
     """A line for each trained row; None where no record tells."""
-    found = [learnt(row) for row in rows if not row.is_floor]
+    found = [learnt(row) for row in rows if not row.is_baseline]
     found = [one for one in found if one.late_gain is not None or one.over_identity is not None]
     if not found:
         return None
@@ -71,7 +71,7 @@ def learning(rows: Sequence[Summary], primary: Metric, margin: float) -> Grid | 
 
 def too_short(rows: Sequence[Summary], primary: Metric, margin: float) -> tuple[str, ...]:
     """A sentence on the rows that were still learning, one on those that do harm; empty where there are none."""
-    found = [learnt(row) for row in rows if not row.is_floor]
+    found = [learnt(row) for row in rows if not row.is_baseline]
     climbing = [text.printable(one.row) for one in found if is_climbing(one, primary, margin)]
     harmful = [text.printable(one.row) for one in found if one.over_identity is not None and one.over_identity < 0]
     said = [
@@ -94,7 +94,7 @@ def _line(one: Learnt, primary: Metric, margin: float) -> Line:
     )
 
 
-def _over_identity(stage: Stage) -> float | None:
+def _over_identity(stage: StageRecord) -> float | None:
     reached, untouched = stage.val.get("psnr"), stage.identity_psnr
     return None if reached is None or untouched is None else reached - untouched
 

@@ -5,8 +5,9 @@ from typing import cast
 
 from reports import text
 from reports.grid import Cell, Column, Grid, plain
-from reports.results.records import Json, Results
+from reports.results import Results
 from reports.results.summary import Summary
+from reports.schema import Json
 
 _FIELDS = {
     "command": "command",

@@ -15,8 +15,8 @@ MAIN_METRICS = ("psnr", "psnr_spots", "harm", "score", "texture")
 
 def ranking(rows: Sequence[Summary], primary: Metric) -> Grid:
     """Finished rows by the mean of the primary metric over seeds, floor rows apart."""
-    trained = ranked([row for row in rows if not row.is_floor], primary)
-    floors = ranked([row for row in rows if row.is_floor], primary)
+    trained = ranked([row for row in rows if not row.is_baseline], primary)
+    floors = ranked([row for row in rows if row.is_baseline], primary)
     shown = [metric(name) for name in metric_names(trained + floors, primary) if name in (primary.name, *MAIN_METRICS)]
     best = _best(trained, shown)
     return Grid(
@@ -33,8 +33,8 @@ def ranking(rows: Sequence[Summary], primary: Metric) -> Grid:
 
 def all_metrics(rows: Sequence[Summary], primary: Metric) -> Grid:
     """Every metric of every finished row, with its spread over the seeds in the CSV file."""
-    trained = ranked([row for row in rows if not row.is_floor], primary)
-    floors = ranked([row for row in rows if row.is_floor], primary)
+    trained = ranked([row for row in rows if not row.is_baseline], primary)
+    floors = ranked([row for row in rows if row.is_baseline], primary)
     shown = [metric(name) for name in metric_names(trained + floors, primary)]
     best = _best(trained, shown)
     columns = [column for one in shown for column in (_metric_column(one), _spread_column(one, csv_only=True))]
@@ -76,7 +76,7 @@ def _best(trained: Sequence[Summary], shown: Sequence[Metric]) -> dict[str, _Top
     for one in shown if len(peers) > 1 else ():
         values = {value for value in (row.mean(one.name) for row in peers) if value is not None}
         if len(values) > 1:
-            best, second, *_ = sorted(values, key=one.badness)
+            best, second, *_ = sorted(values, key=one.sort_key)
             found[one.name] = _Top(best, second if len(peers) > 2 else None)
     return found
 
@@ -128,7 +128,7 @@ def _ranking_line(
 
 
 def _seeds_cell(row: Summary) -> Cell:
-    if row.is_floor:
+    if row.is_baseline:
         return Cell(None, text.ABSENT)
     done = len(row.finished)
     return Cell(done, str(done) if done == row.planned else f"{done} of {row.planned}")
@@ -136,7 +136,7 @@ def _seeds_cell(row: Summary) -> Cell:
 
 def _metric_cell(row: Summary, one: Metric, best: dict[str, _Top]) -> Cell:
     mean = row.mean(one.name)
-    top = None if row.is_floor or mean is None else best.get(one.name)
+    top = None if row.is_baseline or mean is None else best.get(one.name)
     shown = Cell(mean, text.number(mean, one.decimals))
     return replace(shown, best=mean == top.best, second=mean == top.second) if top else shown
 
@@ -166,7 +166,7 @@ def _size_cells(row: Summary) -> Line:
 
 
 def _training_cells(row: Summary) -> Line:
-    if row.is_floor:
+    if row.is_baseline:
         return (Cell(None, text.ABSENT),) * 3
     cost = costs.cost(row)
     return (

@@ -10,7 +10,7 @@ from statistics import fmean
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric
-from reports.results.records import Results
+from reports.results import Results
 from reports.results.summary import IDENTITY, Summary, by_image, image_scores, ranked
 
 _PSNR = metric("psnr")
@@ -38,8 +38,8 @@ def by_severity(rows: Sequence[Summary], results: Results, primary: Metric) -> G
     parts = thirds(untouched)
     if not parts:
         return None
-    trained = ranked([row for row in rows if not row.is_floor], primary)
-    floors = ranked([row for row in rows if row.is_floor], primary)
+    trained = ranked([row for row in rows if not row.is_baseline], primary)
+    floors = ranked([row for row in rows if row.is_baseline], primary)
     values = {row.row: [by_image(scores, row.row, seed) for seed in row.seeds] for row in (*trained, *floors)}
     return Grid(
         name="severity",

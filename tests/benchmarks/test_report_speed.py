@@ -31,10 +31,10 @@ def _plan(names: list[str]) -> dict[str, Any]:
         for name in names
     ]
     return {
-        "schema": 1,
+        "schema": 2,
         "experiment": "large",
         "primary": "psnr",
-        "margin": 0.1,
+        "equivalence_margin": 0.1,
         "seeds": [*range(SEEDS)],
         "rows": rows,
     }
@@ -57,10 +57,14 @@ def _record(name: str, seed: int, scores: dict[str, Any]) -> dict[str, Any]:
         {"name": stage, "key": f"{stage}-{name}-{seed}", "reused": False, "steps": STEPS, "val": {"psnr": 30.0 + place}}
         for place, stage in enumerate(("coarse", "psnr"))
     ]
-    latency = {"name": "latency", "measured": 20.0 + len(name), "limit": 50, "unit": "ms", "result": "passed"}
-    model = {"params": 70_000, "macs": 10**8, "weight_bytes": {"float32": 280_000}}
+    latency = {
+        "name": "latency", "quantity": "latency", "measured": 20.0 + len(name), "limit": 50, "unit": "ms",
+        "result": "passed", "protocol": {},
+    }  # fmt: skip
+    model = {"params": 70_000, "macs": 10**8, "macs_shape": [1, 3, 256, 256], "weight_bytes": {"float32": 280_000}}
     return {
-        "schema": 1, "row": name, "tables": [name.split(".")[0]] if "." in name else [], "seed": seed, "status": "done",
+        "schema": 2, "experiment": "large", "config": {}, "config_hash": "", "row": name,
+        "tables": [name.split(".")[0]] if "." in name else [], "seed": seed, "status": "done",
         "model": model, "gates": [latency], "stages": stages, "scores": {"test": scores}, "provenance": {},
     }  # fmt: skip
 

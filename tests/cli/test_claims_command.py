@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmark.cli import cli
-from benchmark.errors import RecordError
+from reports.errors import ReportError
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "reports/published/quickstart"
-SIZE = {"form": "within", "row": "base", "gate": "size"}
-HEAD = {"form": "better", "better": "base", "worse": ["heads.direct_rgb"], "metric": "psnr", "by": 0.0, "at_most": None}
+SIZE = {"within": {"row": "base", "gate": "size"}}
+HEAD = {"better": "base", "worse": "heads.direct_rgb"}
 Claiming = Callable[..., Path]
 
 
@@ -68,19 +68,9 @@ def test_an_experiment_without_claims_says_so(claiming: Claiming) -> None:
     assert (done.return_value, "the experiment claims nothing" in done.output) == (0, True)
 
 
-def test_wrong_numbers_of_a_text_are_told(tmp_path: Path) -> None:
-    """File, line, what is written and what the records say; exit code 1."""
-    text = tmp_path / "mine.md"
-    text.write_text(f"<!-- numbers: {PUBLISHED} -->\n34.49<!-- = base psnr --> and\n34.50<!-- = base psnr -->\n")
-    done = call("--readme", text)
-    assert done.return_value == 1
-    assert f"{text}:3: 34.50 (base psnr): the records say 34.48" in done.output
-    assert "2 numbers quoted from records, 1 wrong" in done.output
-
-
 def test_text_of_a_run_cannot_steer_the_terminal(claiming: Claiming) -> None:
     """Control characters in plan.json are shown as such, not obeyed."""
-    done = call(claiming(size=SIZE | {"text": "\x1b[2Jgone", "reading": "\x1b]0;title\x07", "expected": "\x1b[31m"}))
+    done = call(claiming(size=SIZE | {"text": "\x1b[2Jgone", "reading": "\x1b]0;title\x07"}))
     assert done.exit_code == 0 and "[2Jgone" in done.output
     assert "\x1b" not in done.output and "\x07" not in done.output
 
@@ -88,5 +78,5 @@ def test_text_of_a_run_cannot_steer_the_terminal(claiming: Claiming) -> None:
 def test_what_is_no_run_is_one_line(tmp_path: Path) -> None:
     """A folder without plan.json is a mistake that the user can mend."""
     done = call(tmp_path)
-    assert isinstance(done.exception, RecordError)
+    assert isinstance(done.exception, ReportError)
     assert "no plan.json here" in str(done.exception)

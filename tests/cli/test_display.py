@@ -6,8 +6,8 @@ import pytest
 
 from benchmark.cli.display import Display, TimeLeft, duration
 from benchmark.runner.progress_events import GatesChecked, RowFinished, RowStarted, StageProgress
-from benchmark.runner.record_writer import Record
 from benchmark.training.loop import Progress
+from reports.schema import Record
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,9 @@ def test_time_left_follows_the_real_speed() -> None:
 
 
 def record(status: str) -> Record:
-    return Record("e", "base", [], 0, status, {}, "hash", {})
+    return Record(
+        experiment="e", row="base", tables=(), seed=0, status=status, config={}, config_hash="hash", provenance={}
+    )
 
 
 def test_plain_lines_name_row_stage_step_loss_and_speed() -> None:

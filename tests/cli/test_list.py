@@ -9,12 +9,11 @@ from click.testing import CliRunner, Result
 from benchmark.cli import cli
 from benchmark.cli.list import show_costs
 from benchmark.errors import ComponentError
-from benchmark.evaluation.map_metrics import MAP_METRICS
-from benchmark.evaluation.metrics import METRICS
-from benchmark.experiment.plan import FLOORS
 from benchmark.gates.cost import cost
 from benchmark.model import build
 from benchmark.registry import KINDS, Registry
+from reports.metrics import METRICS
+from reports.schema import BASELINES
 
 PLUGIN = """\
 import torch
@@ -47,8 +46,8 @@ def test_without_a_kind_all_names_are_listed() -> None:
     lines = dict(line.split(": ") for line in run().output.splitlines())
     for kind in KINDS:
         assert lines[{"loss": "losses"}.get(kind, f"{kind}s")] == ", ".join(Registry().names(kind))
-    assert lines["metrics"].split(", ") == [*METRICS, *MAP_METRICS]
-    assert lines["baselines"].split(", ") == list(FLOORS)
+    assert lines["metrics"].split(", ") == [*METRICS]
+    assert lines["baselines"].split(", ") == list(BASELINES)
     assert {"contest", "heavy", "severe"} == set(lines["presets"].split(", "))
     assert {"size", "parameters", "macs", "latency"} <= set(lines["gates"].split(", "))
 

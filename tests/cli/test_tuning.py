@@ -35,7 +35,7 @@ def test_each_row_runs_with_its_best_candidate(edited: Callable[[str, str], Path
     told = json.loads((output / "tuning.json").read_text())
     assert {row["row"] for row in told["rows"]} == {"base", "heads.direct_rgb", "stages.stage_1"}
     for row in told["rows"]:
-        reached = {one["candidate"]: one["value"] for one in row["tries"]}
+        reached = {one["candidate"]: one["value"] for one in row["candidates"]}
         assert list(reached) == ["tiny", "sane", "wild"]
         assert row["chosen"] != "wild"
         assert reached[row["chosen"]] == max(value for value in reached.values() if value is not None)

@@ -8,7 +8,7 @@ from skimage.morphology import closing
 
 from benchmark.data import Pair
 from benchmark.errors import DataError
-from benchmark.evaluation.baselines import CLOSING_SIZE_PX, FLOORS, fit_lines
+from benchmark.evaluation.baselines import BASELINE_FITS, CLOSING_SIZE_PX, fit_lines
 
 
 def random_pairs(count=3, seed=0, low=0, high=256):
@@ -22,7 +22,7 @@ def random_pairs(count=3, seed=0, low=0, high=256):
 def test_identity_returns_the_image():
     """The identity floor gives back the pixels, in an array of its own."""
     image = random_pairs()[0].degraded
-    restored = FLOORS["identity"]([])(image)
+    restored = BASELINE_FITS["identity"]([])(image)
     assert np.array_equal(restored, image)
     assert not np.shares_memory(restored, image)
 
@@ -52,7 +52,7 @@ def test_affine_undoes_a_tint(gain, offset, seed):
         Pair(pair.name, pair.degraded, np.rint(pair.degraded * gains + offsets).astype(np.uint8))
         for pair in random_pairs(seed=seed, low=45, high=150)
     ]
-    restore = FLOORS["affine"](pairs)
+    restore = BASELINE_FITS["affine"](pairs)
     for pair in pairs:
         restored = restore(pair.degraded)
         assert restored.dtype == np.uint8
@@ -62,7 +62,7 @@ def test_affine_undoes_a_tint(gain, offset, seed):
 def test_affine_stays_in_8_bits():
     """A line that leaves 0..255 is cut off, not wrapped around."""
     ramp = np.repeat(np.arange(60, 180, dtype=np.uint8).reshape(10, 12, 1), 3, axis=2)
-    restore = FLOORS["affine"]([Pair("ramp", ramp, ((ramp.astype(int) - 60) * 2).astype(np.uint8))])
+    restore = BASELINE_FITS["affine"]([Pair("ramp", ramp, ((ramp.astype(int) - 60) * 2).astype(np.uint8))])
     black_to_white = np.repeat(np.array([[0, 255]], np.uint8)[..., None], 3, axis=2)
     assert np.array_equal(restore(black_to_white), black_to_white)
 
@@ -91,7 +91,7 @@ def test_affine_reads_pairs_one_at_a_time():
 def test_affine_without_pairs_is_an_error():
     """No pairs to fit on is an error the user can mend."""
     with pytest.raises(DataError, match="at least one pair"):
-        FLOORS["affine"]([])
+        BASELINE_FITS["affine"]([])
 
 
 def test_closing_agrees_with_skimage():
@@ -100,13 +100,13 @@ def test_closing_agrees_with_skimage():
     square = np.ones((CLOSING_SIZE_PX, CLOSING_SIZE_PX), np.uint8)
     expected = np.stack([closing(image[..., channel], square) for channel in range(3)], axis=-1)
     inside = (slice(CLOSING_SIZE_PX, -CLOSING_SIZE_PX),) * 2
-    assert np.array_equal(FLOORS["closing"]([])(image)[inside], expected[inside])
+    assert np.array_equal(BASELINE_FITS["closing"]([])(image)[inside], expected[inside])
 
 
 @pytest.mark.parametrize(("width", "filled"), [(CLOSING_SIZE_PX - 1, True), (CLOSING_SIZE_PX, False)])
 def test_closing_fills_small_dark_spots(width, filled):
     """A dark square narrower than the closing vanishes, one as wide stays; a bright one stays in any case."""
-    restore = FLOORS["closing"]([])
+    restore = BASELINE_FITS["closing"]([])
     image = np.full((24, 24, 3), 150, np.uint8)
     image[8 : 8 + width, 8 : 8 + width] = (90, 60, 60)
     assert (restore(image) == 150).all() == filled
@@ -114,13 +114,13 @@ def test_closing_fills_small_dark_spots(width, filled):
     assert np.array_equal(restore(bright), bright)
 
 
-@pytest.mark.parametrize("name", FLOORS)
+@pytest.mark.parametrize("name", BASELINE_FITS)
 def test_floors_keep_size_and_type(name):
     """Every floor gives uint8 of the size it got and leaves its input alone."""
     pairs = random_pairs()
     image = pairs[0].degraded
     before = image.copy()
-    restored = FLOORS[name](pairs)(image)
+    restored = BASELINE_FITS[name](pairs)(image)
     assert restored.shape == image.shape
     assert restored.dtype == np.uint8
     assert np.array_equal(image, before)

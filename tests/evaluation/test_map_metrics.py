@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from benchmark.data import Pair, Source
 from benchmark.evaluation.evaluate import Restored, evaluate
-from benchmark.evaluation.map_metrics import MAP_METRICS, best_constants, score_maps
+from benchmark.evaluation.map_metrics import best_constants, score_maps
+from reports.metrics import MAP_METRICS
 
 
 def example(gain=0.02, spots=-0.1, severe_columns=3):

@@ -11,8 +11,9 @@ from pytorch_msssim import ms_ssim
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmark.errors import DataError
-from benchmark.evaluation.metrics import METRICS, score_image
+from benchmark.evaluation.metrics import score_image
 from benchmark.evaluation.regions import find_spots
+from reports.metrics import IMAGE_METRICS
 
 
 def flat(value, height=20, width=20):
@@ -83,7 +84,7 @@ def test_ms_ssim_needs_161_px(side, present):
     degraded = noisy(target, 3)
     degraded[20:25, 20:25] = 0
     scores = score_image(degraded, degraded, target)
-    missing = set(METRICS) - set(scores)
+    missing = set(IMAGE_METRICS) - set(scores)
     assert missing == (set() if present else {"ms_ssim", "score"})
 
 
@@ -183,9 +184,9 @@ def test_error_of_one_level_does_not_beat_no_error():
 @given(triples())
 @settings(max_examples=60, deadline=None)
 def test_scores_are_finite_and_in_order(images):
-    """Whatever the images, each number is finite and the names are those of METRICS, in its order."""
+    """Whatever the images, each number is finite and the names are those of IMAGE_METRICS, in its order."""
     scores = score_image(*images)
-    assert list(scores) == [name for name in METRICS if name in scores]
+    assert list(scores) == [name for name in IMAGE_METRICS if name in scores]
     assert all(type(value) is float and math.isfinite(value) for value in scores.values())
     assert 0 <= scores["psnr"] <= 100
     assert scores.get("fixed_share", 0) <= 1
@@ -233,10 +234,3 @@ def test_images_that_do_not_belong_together_are_refused(restored):
     """Another size, dtype or number of channels is an error that shows what was found."""
     with pytest.raises(DataError, match="uint8 20 x 20 x 3"):
         score_image(restored, flat(0), flat(0))
-
-
-def test_directions_and_units_are_stated():
-    """Only harm is better when lower, only texture is best at one; what is in dB says so."""
-    assert [name for name, metric in METRICS.items() if metric.direction == "lower"] == ["harm"]
-    assert [name for name, metric in METRICS.items() if metric.direction == "near_one"] == ["texture"]
-    assert all((metric.unit == "dB") == name.startswith("psnr") for name, metric in METRICS.items())

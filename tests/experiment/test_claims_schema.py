@@ -10,14 +10,13 @@ import torch
 import yaml
 
 from benchmark.errors import ExperimentError
-from benchmark.experiment.document import parse
+from benchmark.experiment import document
 from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.overrides import fields_at
 from benchmark.experiment.plan import Environment, Plan, make_plan, settings_id
 from benchmark.registry import Registry
-from benchmark.runner.run import plan_as_json
-from reports.results.claims import Better, Equivalent, Front, Within
-from reports.results.records import plan_from
+from benchmark.runner.run import plan_file
+from reports.schema import PlanFile, parse, to_json
 
 ROOT = Path(__file__).parents[2]
 CLAIMING = ("seed_claims", "seed_claims_contest")
@@ -37,33 +36,8 @@ def claimed(experiment_file: Path) -> Claimed:
     return write
 
 
-def stated(file: Path) -> list[dict[str, Any]]:
-    said = ("id", "text", "reading", "expected")
-    claims = load(file, Registry()).claims
-    return [{key: value for key, value in claim.data.items() if key not in said} for claim in claims]
-
-
-def test_nothing_is_left_open(claimed: Claimed) -> None:
-    """What a plan holds of a claim has metric, limits, margin and rivals filled in."""
-    file = claimed(
-        "better: base, worse: heads.direct_rgb",
-        "better: stages.stage_1, worse: [base, identity], metric: harm, at_most: 0.2",
-        "equivalent: [base, stages.stage_1]",
-        "within: {row: base, gate: size}",
-        "front: {row: base, among: heads, cost: latency}",
-    )
-    beaten, nothing, equal, within, front = stated(file)
-    assert beaten == {
-        "form": "better", "better": "base", "worse": ["heads.direct_rgb"], "metric": "psnr", "by": 0.0, "at_most": None,
-    }  # fmt: skip
-    assert (nothing["worse"], nothing["metric"], nothing["by"], nothing["at_most"]) == (
-        ["base", "identity"], "harm", None, 0.2,
-    )  # fmt: skip
-    assert equal == {"form": "equivalent", "rows": ["base", "stages.stage_1"], "metric": "psnr", "margin": 0.1}
-    assert within == {"form": "within", "row": "base", "gate": "size"}
-    assert front == {
-        "form": "front", "row": "base", "rivals": ["heads.direct_rgb"], "cost": "latency", "metric": "psnr",
-    }  # fmt: skip
+def claims_of(file: Path) -> list[dict[str, Any]]:
+    return [to_json(claim) for claim in load(file, Registry()).claims]
 
 
 @pytest.mark.parametrize(
@@ -82,15 +56,22 @@ def test_nothing_is_left_open(claimed: Claimed) -> None:
         ("better: base, worse: []", "claims.0.worse"),
         ("better: base", "claims.0.worse: is needed but not given"),
         ("better: base, wrose: identity, worse: identity", "claims.0.wrose: no such setting; did you mean 'worse'?"),
-        ("better: base, worse: identity, metric: pnsr", "claims.0.metric: Input should be 'psnr'"),
+        ("better: base, worse: identity, metric: pnsr", "claims.0.metric: no metric 'pnsr'; did you mean 'psnr'?"),
         ("better: base, worse: identity, expected: maybe", "claims.0.expected"),
         ("equivalent: [base]", "claims.0.equivalent"),
         ("equivalent: [base, base]", "claims.0.equivalent: base is compared with itself"),
-        ("equivalent: [base, identity], metric: ssim", "claims.0: give a margin: report.margin is of psnr"),
+        (
+            "equivalent: [base, identity], metric: ssim",
+            "claims.0: give an equivalence_margin: report.equivalence_margin is of psnr",
+        ),
         ("within: {row: base, gate: weight}", "claims.0.within.gate: no gate 'weight' in this experiment; known:"),
         ("within: {row: identity, gate: size}", "claims.0.within.gate: no gate 'size' in this experiment; known: none"),
         ("front: {row: base, among: haeds, cost: macs}", "claims.0.front.among: no table 'haeds'"),
         ("front: {row: base, among: heads, cost: size}", "claims.0.front.cost: no cost 'size'"),
+        (
+            "equivalent: [base, identity], margin: 1",
+            "claims.0.margin: no such setting; it is called 'equivalence_margin' now",
+        ),
         ("reading: hopeful", "claims.0: a claim needs one of better, equivalent, within, front"),
     ],
 )
@@ -130,24 +111,23 @@ def test_claims_change_no_key(claimed: Claimed) -> None:
     assert keys(after) == keys(before)
 
 
-def test_reports_read_what_a_plan_says(claimed: Claimed) -> None:
+def test_a_plan_holds_the_claims_as_they_are_written(claimed: Claimed) -> None:
     """Every form goes through plan.json to the report unchanged."""
     file = claimed(
         "better: base, worse: [identity], at_most: 2, reading: so",
-        "equivalent: [base, stages.stage_1], metric: ssim, margin: 0.01",
+        "better: base, worse: identity",
+        "equivalent: [base, stages.stage_1], metric: ssim, equivalence_margin: 0.01",
         "within: {row: base, gate: size}, expected: holds",
         "front: {row: base, among: heads, cost: macs}",
     )
-    plan = plan_from(json.loads(json.dumps(plan_as_json(planned(load(file, Registry())), "command"))))
-    assert [claim.form for claim in plan.claims] == [
-        Better("base", ("identity",), "psnr", None, 2.0),
-        Equivalent("base", "stages.stage_1", "ssim", 0.01),
-        Within("base", "size"),
-        Front("base", ("heads.direct_rgb",), "macs", "psnr"),
-    ]
-    assert [(claim.id, claim.reading, claim.expected) for claim in plan.claims] == [
-        ("c0", "so", None), ("c1", "", None), ("c2", "", "holds"), ("c3", "", None),
-    ]  # fmt: skip
+    experiment = load(file, Registry())
+    written = json.loads(json.dumps(to_json(plan_file(planned(experiment), "command"))))
+    assert parse(PlanFile, written).claims == experiment.claims
+    above, zero, equivalent, within, _ = written["claims"]
+    assert (above["worse"], above["at_most"], above["by"], above["reading"]) == (["identity"], 2.0, None, "so")
+    assert zero["worse"] == "identity"
+    assert (equivalent["metric"], equivalent["equivalence_margin"]) == ("ssim", 0.01)
+    assert within["expected"] == "holds"
 
 
 def test_the_reference_solutions_claims_are_all_there() -> None:
@@ -156,7 +136,7 @@ def test_the_reference_solutions_claims_are_all_there() -> None:
     ids = [[claim.id for claim in experiment.claims] for experiment in experiments]
     assert ids[0] == ids[1]
     assert {"balance_speed", "degradation_head", "stage_2", "stage_3", "mask_loss", "size", "latency"} <= {*ids[0]}
-    assert all(claim.data["text"] and claim.data["reading"] for claim in experiments[0].claims)
+    assert all(claim.text and claim.reading for claim in experiments[0].claims)
 
 
 def test_the_settings_of_claims_are_known() -> None:
@@ -167,6 +147,6 @@ def test_the_settings_of_claims_are_known() -> None:
 def test_a_claim_survives_being_written_and_read(claimed: Claimed) -> None:
     """The experiment.yaml of a run, which holds the merged settings, states the same claims again."""
     file = claimed("better: base, worse: identity, by: 0.1", "within: {row: base, gate: size}")
-    before = stated(file)
-    file.write_text(yaml.safe_dump(parse(file.read_text(), "again").data, sort_keys=False))
-    assert stated(file) == before
+    before = claims_of(file)
+    file.write_text(yaml.safe_dump(document.parse(file.read_text(), "again").data, sort_keys=False))
+    assert claims_of(file) == before

@@ -83,7 +83,7 @@ def test_what_one_file_may_say_is_allowed(validator: Draft202012Validator, text:
         ("data: {train: {source: synthetic_faces, preset: horrible}}", "$.data.train.preset:"),
         ("gates: {latency: {limit_ms: fast}}", "$.gates.latency"),
         ("tables: {a: {b: {model.backbone: {name: nafnet, widht: 8}}}}", "$.tables.a.b['model.backbone']:"),
-        ("report: {primary: beauty}", "$.report"),
+        ("report: {primary: [psnr]}", "$.report"),
     ],
 )
 def test_mistakes_are_found_where_they_are(validator: Draft202012Validator, text: str, where: str) -> None:

@@ -81,7 +81,7 @@ def test_gates_and_test_data_change_records_but_not_stages(experiment_file: Path
 
 def test_the_report_settings_change_nothing(experiment_file: Path) -> None:
     """Another margin of the report leaves every record valid."""
-    plan, other = plan_of(experiment_file), plan_of(experiment_file, "report.margin=0.2")
+    plan, other = plan_of(experiment_file), plan_of(experiment_file, "report.equivalence_margin=0.2")
     assert [run.config_hash for run in plan.runs] == [run.config_hash for run in other.runs]
 
 

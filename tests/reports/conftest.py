@@ -81,7 +81,7 @@ def write_run(
     rng = np.random.default_rng(7)
     offsets = offsets or {}
     plan = [_plan_row(row, table, seeds) for row, table in rows.items()]
-    plan += [{"row": row, "table": None, "kind": "floor", "seeds": [None], "stages": []} for row in floors]
+    plan += [{"row": row, "table": None, "kind": "baseline", "seeds": [None], "stages": []} for row in floors]
     run.mkdir(parents=True)
     _json(run / "plan.json", _plan(run.name, primary, seeds, plan))
     (run / "experiment.yaml").write_text(f"name: {run.name}\nseeds: {list(seeds)}\n")
@@ -108,7 +108,8 @@ def _edit(path: Path, **changes: Any) -> dict[str, Any]:
 
 def _plan(name: str, primary: str, seeds: Sequence[int], rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "schema": 1, "experiment": name, "primary": primary, "margin": 0.1, "seeds": list(seeds), "rows": rows,
+        "schema": 2, "experiment": name, "primary": primary, "equivalence_margin": 0.1, "seeds": list(seeds),
+        "rows": rows,
         "command": f"python -m benchmark run experiments/{name}.yaml",
     }  # fmt: skip
 
@@ -163,7 +164,7 @@ def _row(
 
 def _record(row: str, table: str | None, seed: int | None, scores: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "schema": 1, "experiment": "quickstart", "row": row, "tables": [table] if table else [], "seed": seed,
+        "schema": 2, "experiment": "quickstart", "row": row, "tables": [table] if table else [], "seed": seed,
         "status": "done", "error": None, "config": {}, "config_hash": f"hash-{row}-{seed}",
         "model": None if seed is None else _model(row),
         "gates": [] if seed is None else _gates(row),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reports import ReportError
+from reports.errors import ReportError
 from reports.pages.audit import write
 
 

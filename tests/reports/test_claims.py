@@ -1,6 +1,6 @@
 """Claims are judged by intervals alone, and what would settle the open ones is told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reports import ReportError
 from reports.claims.evaluate_claims import Judged, comparisons, grid, judge, place
+from reports.errors import ReportError
 from reports.grid import on_page
 from reports.metrics import metric
-from reports.results.claims import claims_from
+from reports.results import Results
 from reports.results.load import load
-from reports.results.records import Results
 from reports.results.summary import summaries
+from reports.schema import PlanFile, parse, to_json
 from reports.statistics.gains import gains_of
 
 Run = Callable[..., Path]
@@ -34,15 +34,22 @@ def claim(name: str = "c", expected: str | None = None, **form: Any) -> dict[str
 
 
 def better(row: str, *rivals: str, by: float | None = 0.0, at_most: float | None = None, metric: str = "psnr") -> dict:
-    return claim(form="better", better=row, worse=list(rivals), metric=metric, by=by, at_most=at_most)
+    return claim(better=row, worse=list(rivals), metric=metric, by=by, at_most=at_most)
 
 
 def within(gate: str) -> dict[str, Any]:
-    return claim(form="within", row="base", gate=gate)
+    return claim(within={"row": "base", "gate": gate})
 
 
-def front(row: str, *rivals: str, cost: str = "macs") -> dict[str, Any]:
-    return claim(form="front", row=row, rivals=list(rivals), cost=cost, metric="psnr")
+def front(row: str, among: str, cost: str = "macs") -> dict[str, Any]:
+    return claim(front={"row": row, "among": among, "cost": cost})
+
+
+def with_claims(results: Results, *claims: dict[str, Any], tables: Mapping[str, str] | None = None) -> Results:
+    """The results with these claims in the plan, and with other tables for some rows."""
+    plan = to_json(results.plan) | {"claims": claims}
+    plan["rows"] = [row | {"table": (tables or {}).get(row["row"], row["table"])} for row in plan["rows"]]
+    return replace(results, plan=parse(PlanFile, plan))
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +62,13 @@ def loaded() -> dict[tuple[int, ...], Results]:
 def judged(make_run: Run, loaded: dict[tuple[int, ...], Results]) -> Callable[..., tuple[Judged, ...]]:
     """A function that judges claims by a run of four rows over some seeds, of which one is better and one worse."""
 
-    def make(*claims: dict[str, Any], seeds: tuple[int, ...] = SEEDS) -> tuple[Judged, ...]:
+    def make(
+        *claims: dict[str, Any], seeds: tuple[int, ...] = SEEDS, tables: Mapping[str, str] | None = None
+    ) -> tuple[Judged, ...]:
         if seeds not in loaded:
             loaded[seeds] = load(make_run(rows=ROWS, seeds=seeds, images="abcdefgh", offsets=OFFSETS, size=(26, 26)))
         results = loaded[seeds]
-        plan = replace(results.plan, claims=claims_from(claims, [row.row for row in results.plan.rows]))
-        return judge(replace(results, plan=plan), summaries(results))
+        return judge(with_claims(results, *claims, tables=tables), summaries(results))
 
     return make
 
@@ -109,7 +117,7 @@ def test_what_is_open_says_what_would_settle_it(judged: Callable[..., tuple[Judg
 def test_equal_rows_are_equivalent_within_a_wide_margin(judged: Callable[..., tuple[Judged, ...]]) -> None:
     """The same two rows are equivalent within one margin, not within another."""
     wide, narrow, far = (
-        claim(form="equivalent", rows=[row, "base"], metric="psnr", margin=margin)
+        claim(equivalent=[row, "base"], equivalence_margin=margin)
         for row, margin in (("heads.equal", 1.0), ("heads.equal", 0.001), ("heads.worse", 1.0))
     )
     assert [one.result for one in judged(wide, narrow, far)] == ["holds", "not resolved", "refuted"]
@@ -127,7 +135,7 @@ def test_an_unfinished_row_decides_nothing(make_run: Run, edit: Edit) -> None:
     """Where a seed is missing, the claim stays open and the missing seed is named."""
     run = make_run(rows={"base": None, "heads.worse": "heads"}, seeds=SEEDS, offsets=OFFSETS, size=(26, 26))
     edit(run / "plan.json", claims=[better("base", "heads.worse"), better("heads.worse", "identity", by=-9.0)])
-    edit(run / "heads.worse/seed3/record.json", status="failed", error="loss is nan")
+    edit(run / "heads.worse/seed3/record.json", status="failed", error={"message": "loss is nan"})
     results = load(run)
     for one in judge(results, summaries(results)):  # also against a row that has no seeds
         assert (one.result, one.resolves) == ("not resolved", "finish the other seeds of heads.worse")
@@ -142,10 +150,9 @@ def test_rows_on_both_sides_of_the_best_value_are_not_equivalent(make_run: Run) 
             file = run / row / f"seed{seed}/scores.csv"
             images = "".join(f"test,{name},texture,{value + 0.001 * seed}\n" for name in "abcdefgh")
             file.write_text(f"{file.read_text()}{images}")
-    form = claim(form="equivalent", rows=["heads.rough", "base"], metric="texture", margin=0.05)
+    form = claim(equivalent=["heads.rough", "base"], metric="texture", equivalence_margin=0.05)
     results = load(run)
-    plan = replace(results.plan, claims=claims_from([form], list(rows)))
-    (one,) = judge(replace(results, plan=plan), summaries(results))
+    (one,) = judge(with_claims(results, form), summaries(results))
     assert one.result == "refuted"
 
 
@@ -161,7 +168,15 @@ def test_gates_decide_what_is_within_them(judged: Callable[..., tuple[Judged, ..
 def test_a_failed_gate_refutes(make_run: Run, edit: Edit) -> None:
     """One seed whose gate fails refutes the claim."""
     run = make_run()
-    gate = {"name": "size", "limit": 10, "measured": 11, "unit": "bytes", "result": "failed", "protocol": {}}
+    gate = {
+        "name": "size",
+        "quantity": "size",
+        "limit": 10,
+        "measured": 11,
+        "unit": "bytes",
+        "result": "failed",
+        "protocol": {},
+    }
     edit(run / "plan.json", claims=[within("size")])
     edit(run / "base/seed1/record.json", gates=[gate])
     results = load(run)
@@ -170,9 +185,9 @@ def test_a_failed_gate_refutes(make_run: Run, edit: Edit) -> None:
 
 def test_the_front_is_left_by_a_cheaper_and_better_rival_only(judged: Callable[..., tuple[Judged, ...]]) -> None:
     """All networks here cost the same multiply-adds: a better rival refutes, a worse one does not."""
-    beaten, unbeaten, open_ = judged(
-        front("base", "heads.worse", "heads.better"), front("base", "heads.worse"), front("base", "heads.equal")
-    )
+    tables = {"heads.worse": "worse", "heads.equal": "equal"}
+    (beaten,) = judged(front("base", "heads"), tables={"heads.equal": "others"})
+    unbeaten, open_ = judged(front("base", "worse"), front("base", "equal"), tables=tables)
     assert [beaten.result, unbeaten.result, open_.result] == ["refuted", "holds", "not resolved"]
     assert "costs 0.123 against 0.123 GMACs" in beaten.numbers
 
@@ -180,12 +195,13 @@ def test_the_front_is_left_by_a_cheaper_and_better_rival_only(judged: Callable[.
 def test_a_dearer_rival_may_be_better(make_run: Run, edit: Edit) -> None:
     """A rival whose latency lies wholly above the row's does not refute its place; one measured unsteadily may."""
     run = make_run(rows={"base": None, "heads.better": "heads"}, seeds=SEEDS, offsets=OFFSETS, size=(26, 26))
-    edit(run / "plan.json", claims=[front("base", "heads.better", cost="latency_here")])
+    edit(run / "plan.json", claims=[front("base", "heads", cost="latency_here")])
 
     def result(measured: float, **protocol: Any) -> str:
         gate = {
             "name": "latency_here",
             "quantity": "latency",
+            "limit": 100,
             "measured": measured,
             "unit": "ms",
             "result": "inconclusive",
@@ -206,12 +222,12 @@ def test_latencies_of_other_conditions_are_not_compared(make_run: Run, edit: Edi
     """Fewer milliseconds on another machine, or of a smaller image, make no network cheaper."""
     rows = {"base": None, "heads.better": "heads"}
     run = make_run(rows=rows, seeds=SEEDS, offsets=OFFSETS, size=(26, 26))
-    edit(run / "plan.json", claims=[front("base", "heads.better", cost="latency_here")])
+    edit(run / "plan.json", claims=[front("base", "heads", cost="latency_here")])
     here = {"device": "AMD EPYC", "image": [256, 256], "runtime": "eager"}
 
     def judged_at(**other: Any) -> Judged:
         for row, measured, protocol in (("base", 30.0, here), ("heads.better", 20.0, here | other)):
-            gate = {"name": "latency_here", "quantity": "latency", "measured": measured, "unit": "ms"}
+            gate = {"name": "latency_here", "quantity": "latency", "limit": 100, "measured": measured, "unit": "ms"}
             gate |= {"result": "inconclusive", "protocol": protocol}
             for seed in SEEDS:
                 edit(run / f"{row}/seed{seed}/record.json", gates=[gate])
@@ -228,7 +244,7 @@ def test_latencies_of_other_conditions_are_not_compared(make_run: Run, edit: Edi
 def test_multiply_adds_of_other_sizes_are_not_compared(make_run: Run, edit: Edit) -> None:
     """A quarter of the pixels takes a quarter of the work: that makes no network cheaper."""
     run = make_run(rows={"base": None, "heads.better": "heads"}, seeds=SEEDS, offsets=OFFSETS, size=(26, 26))
-    edit(run / "plan.json", claims=[front("base", "heads.better")])
+    edit(run / "plan.json", claims=[front("base", "heads")])
     for seed in SEEDS:
         record = run / f"heads.better/seed{seed}/record.json"
         model = edit(record)["model"]
@@ -242,10 +258,10 @@ def test_the_interval_of_a_latency_spans_those_of_all_seeds(make_run: Run, edit:
     """One seed measured surely slower, one surely faster: the two rows are not told apart, and no limit is blamed."""
     rows = {"base": None, "heads.better": "heads"}
     run = make_run(rows=rows, seeds=SEEDS, offsets=OFFSETS, size=(26, 26))
-    edit(run / "plan.json", claims=[front("base", "heads.better", cost="latency_here")])
+    edit(run / "plan.json", claims=[front("base", "heads", cost="latency_here")])
     for row, measured in (("base", (30.0,) * 5), ("heads.better", (20.0, 20.0, 20.0, 20.0, 40.0))):
         for seed, median in enumerate(measured):
-            gate = {"name": "latency_here", "quantity": "latency", "measured": median, "unit": "ms"}
+            gate = {"name": "latency_here", "quantity": "latency", "limit": 100, "measured": median, "unit": "ms"}
             gate |= {"result": "passed", "protocol": {}, "interval": [median - 1, median + 1]}
             edit(run / f"{row}/seed{seed}/record.json", gates=[gate])
     results = load(run)
@@ -267,17 +283,19 @@ def test_rows_like_these_help_only_where_noise_is_pooled(make_run: Run) -> None:
     assert [one.resolves for one in found] == ["more seeds, or more rows like these", "more seeds"]
 
 
-def test_intervals_hold_for_all_claims_at_once(judged: Callable[..., tuple[Judged, ...]]) -> None:
+def test_intervals_hold_for_all_claims_at_once(
+    judged: Callable[..., tuple[Judged, ...]], loaded: dict[tuple[int, ...], Results]
+) -> None:
     """Every different pair of rows and metric counts once, whichever way round; more of them widen the intervals."""
-    one = judged(better("base", "heads.worse"))
-    many = judged(
+    claims = (
         better("base", "heads.worse"),
         better("heads.worse", "base"),
         better("base", "heads.equal", "heads.better"),
         better("base", "heads.worse", metric="ssim"),
         within("size"),
     )
-    assert comparisons([judged_.claim for judged_ in many]) == 4
+    one, many = judged(claims[0]), judged(*claims)
+    assert comparisons(with_claims(next(iter(loaded.values())), *claims).plan) == 4
     assert one[0].numbers != many[0].numbers
 
 
@@ -329,9 +347,9 @@ def test_what_brings_nothing_may_even_harm(judged: Callable[..., tuple[Judged, .
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (claim(form="best"), "form 'best'"),
+        (claim(best="base"), "a claim needs one of better, equivalent, within, front"),
         (better("base", "heads.gone"), "is about row 'heads.gone', which the plan lacks"),
-        ({"id": "c", "text": "x"}, "has no 'form'"),
+        (better("base", "identity") | {"text": 7}, r"claims.0.BetterClaim.text is '7'"),
     ],
 )
 def test_a_plan_with_other_claims_is_told(make_run: Run, edit: Edit, wrong: dict[str, Any], message: str) -> None:

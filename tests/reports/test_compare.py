@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import ReportError
 from reports.comparison.compare import compare
+from reports.errors import ReportError
 from reports.pages.compare_page import comparison, write
 from reports.results.test_set import ScoredImages, mismatch
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reports import ReportError
 from reports.comparison.leaderboard import leaderboard, run_folders
+from reports.errors import ReportError
 from reports.pages.compare_page import board, write
 
 

@@ -10,8 +10,8 @@ from reports import metrics
 from reports.pages.page import build
 from reports.results.load import load, tuning_of
 from reports.results.summary import summaries
-from reports.results.tuning import tuning
 from reports.tables import learning
+from reports.tables.tuning import tuning
 
 PSNR = metrics.metric("psnr")
 
@@ -65,13 +65,13 @@ def test_old_records_tell_nothing(make_run: Callable[..., Path]) -> None:
 
 
 TUNING = {
-    "schema": 1,
+    "schema": 2,
     "metric": "psnr",
     "seed": 0,
     "rows": [
-        {"row": "base", "chosen": "middle", "tries": [{"candidate": "low", "value": 30.0},
+        {"row": "base", "chosen": "middle", "candidates": [{"candidate": "low", "value": 30.0},
          {"candidate": "middle", "value": 31.0}, {"candidate": "high", "value": None}]},
-        {"row": "<b>", "chosen": "low", "tries": [{"candidate": "low", "value": 30.5},
+        {"row": "<b>", "chosen": "low", "candidates": [{"candidate": "low", "value": 30.5},
          {"candidate": "middle", "value": 30.0}, {"candidate": "high", "value": 29.0}]},
     ],
 }  # fmt: skip
@@ -89,7 +89,7 @@ def test_candidates_stand_with_what_they_reached(make_run: Callable[..., Path]) 
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", '{"schema": 1}', '{"schema": 1, "metric": "psnr", "seed": 0, "rows": [3]}']
+    "content", ["", "[]", '{"schema": 2}', '{"schema": 2, "metric": "psnr", "seed": 0, "rows": [3]}']
 )
 def test_an_odd_tuning_file_is_left_out(make_run: Callable[..., Path], content: str) -> None:
     """It costs its table, not the report."""

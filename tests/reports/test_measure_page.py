@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports import ReportError, write
+from reports import write
+from reports.errors import ReportError
 from reports.pages import measure_page
 
 PUBLISHED = Path(__file__).parents[2] / "reports/published/latency"
@@ -88,5 +89,6 @@ def test_files_of_another_form_are_told_in_one_line(measured, edit, reason):
 def test_gates_stand_in_a_table(measured):
     """With what was measured and the limit."""
     gate = {"name": "size", "quantity": "size", "limit": 1e7, "measured": 2e6, "unit": "bytes", "result": "passed"}
+    gate["protocol"] = {}
     text = (write(measured(lambda data: data["networks"][0].update(gates=[gate]))).parent / "report.md").read_text()
     assert "2.00 MB" in text and "✓ passed" in text

@@ -135,7 +135,7 @@ def test_examples_beyond_the_budget_are_linked_to_files_that_are_there(make_run)
 def test_points_stand_where_their_numbers_say(make_run):
     """Inside the plane; faster is further left, better is higher; larger files have larger areas."""
     _, rows = read(make_run())
-    trained = ranked([row for row in rows.values() if not row.is_floor], PSNR)
+    trained = ranked([row for row in rows.values() if not row.is_baseline], PSNR)
     found = points(trained, PSNR)
     picture = front(found, trained, [rows["identity"]], PSNR)
     spots = {spot.row: spot for spot in picture.spots}
@@ -167,5 +167,5 @@ def test_any_numbers_give_a_picture_with_ticks(shared_points, numbers):
 def shared_points(written):
     """The ranked rows of a run and one of its points."""
     _, rows = read(written.parent)
-    trained = ranked([row for row in rows.values() if not row.is_floor], PSNR)
+    trained = ranked([row for row in rows.values() if not row.is_baseline], PSNR)
     return trained, points(trained, PSNR)[0]

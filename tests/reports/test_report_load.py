@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from reports import ReportError, write
+from reports import write
+from reports.errors import ReportError
 from reports.results.load import load
 
 
@@ -30,23 +31,32 @@ def test_a_whole_run_has_all_records_and_no_problem(make_run):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ('{"schema": 1, "row": "ba', "not readable as JSON"),
-        ('{"schema": 2, "row": "base"}', "schema is 2"),
-        ('{"schema": 1, "row": "base"}', "has no 'seed'"),
+        ('{"schema": 2, "row": "ba', "not readable as JSON"),
+        ('{"schema": 1, "row": "base"}', "schema is 1; this version reads schema 2; bring it to schema 2 by"),
+        ('{"schema": 3, "row": "base"}', "schema is 3; this version reads schema 2"),
+        ('{"schema": 2, "row": "base"}', "has no 'experiment'; has no 'tables'; 5 more"),
         ("[1]", "not an object"),
-        ('{"schema": 1, "value": NaN}', "NaN is not JSON"),
+        ('{"schema": 2, "value": NaN}', "NaN is not JSON"),
         ("\x00\x01", "not readable as JSON"),
-        ('{"schema": 1, "row": "base", "seed": 0, "status": "fine"}', "status is 'fine'"),
-        ('{"schema": 1, "row": "base", "seed": 0, "status": "done", "scores": 7}', "is no JSON object"),
+        ({"status": "fine"}, "status is 'fine': Input should be 'done', 'rejected' or 'failed'"),
+        ({"scores": 7}, "scores is '7': Input should be an object"),
+        ({"scores": {"test": {"psnr": {"mean": "30", "std": 1.0, "n": 4}}}}, "scores.test.psnr.mean is '30'"),
+        ({"seed": True}, "seed is 'True': Input should be a valid integer"),
+        ({"stages": [{"name": "coarse"}]}, "has no 'stages.0.key'"),
+        ({"colour": "red"}, "'colour' is no field of it"),
     ],
 )
-def test_a_damaged_or_foreign_record_is_a_problem_with_its_reason(make_run, content, says):
-    """What is wrong with record.json is carried in words; the other records are still read."""
+def test_a_damaged_or_foreign_record_is_a_problem_with_its_reason(make_run, edit, content, says):
+    """One line names the file, the field and what is wrong with it; the other records are still read."""
     run = make_run()
-    (run / "base" / "seed0" / "record.json").write_text(content)
+    file = run / "base" / "seed0" / "record.json"
+    if isinstance(content, dict):
+        edit(file, **content)
+    else:
+        file.write_text(content)
     results = load(run)
     kind, reason = reasons(results)["base", 0]
-    assert kind == "unreadable" and says in reason
+    assert kind == "unreadable" and reason.startswith("record.json: ") and says in reason and "\n" not in reason
     assert len(results.records) == 6
 
 
@@ -115,7 +125,7 @@ def test_infinite_scores_are_left_out(make_run):
     assert any("1 left out" in note for note in results.notes)
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"schema": 3}', '{"schema": 1}', "[]"])
+@pytest.mark.parametrize("content", [None, "{", '{"schema": 3}', '{"schema": 2}', "[]"])
 def test_a_folder_without_readable_plan_is_no_run_folder(tmp_path, content):
     """The error is one line that names the file."""
     if content is not None:

@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from benchmark.cli.report import command
-from reports import ReportError, write
+from reports import write
+from reports.errors import ReportError
 from reports.pages import files
 from reports.pages.watch import watch
 from reports.results.load import load

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from reports import ReportError, write
+from reports import write
+from reports.errors import ReportError
 from reports.metrics import metric
 from reports.pages import search_page
 from reports.results.trials import read
@@ -86,7 +87,7 @@ def test_records_of_trials_give_gates_and_provenance(make_search):
         (place / "record.json").write_text(text)
     html = write(folder).read_text()
     assert "commit-of-trial" in html and "✓ passed" in html
-    assert "Trial 2: record.json not readable" in html and "Trial 3: record.json schema is 9" in html
+    assert "Trial 2: record.json: not readable" in html and "Trial 3: record.json: schema is 9" in html
 
 
 def test_metrics_that_are_best_low_are_ranked_so(make_search):
@@ -96,8 +97,12 @@ def test_metrics_that_are_best_low_are_ranked_so(make_search):
 
 
 def _record():
-    gate = {"name": "size", "limit": 1e7, "measured": 2e6, "unit": "bytes", "result": "passed"}
+    gate = {
+        "name": "size", "quantity": "size", "limit": 1e7, "measured": 2e6, "unit": "bytes", "result": "passed",
+        "protocol": {},
+    }  # fmt: skip
     return {
-        "schema": 1, "row": "trial.0", "seed": 0, "status": "done", "gates": [gate],
+        "schema": 2, "experiment": "search", "row": "trial.0", "tables": ["trial"], "seed": 0, "status": "done",
+        "config": {}, "config_hash": "hash", "gates": [gate],
         "provenance": {"commit": "commit-of-trial"},
     }  # fmt: skip

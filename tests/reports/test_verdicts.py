@@ -8,8 +8,8 @@ import pytest
 
 from reports.metrics import metric
 from reports.results.load import load
-from reports.results.records import PlannedStage, PlanRow
 from reports.results.summary import summaries
+from reports.schema import PlannedStage, PlanRow
 from reports.statistics.intervals import compare
 from reports.statistics.seed_noise_groups import branches
 from reports.statistics.verdicts import MEANINGS, contrast, verdicts
@@ -43,8 +43,11 @@ def array_of(run, row, seeds, name="psnr"):
 
 def planned(row, *stages, seeds=(0, 1), kind="trained"):
     """A planned row whose stages have the given keys, one a seed."""
-    made = tuple(PlannedStage(f"stage{i}", {str(s): f"{key}-{s}" for s in seeds}) for i, key in enumerate(stages))
-    return PlanRow(row, None, kind, seeds, {}, made)
+    made = tuple(
+        PlannedStage(name=f"stage{i}", steps=10, keys={str(s): f"{key}-{s}" for s in seeds})
+        for i, key in enumerate(stages)
+    )
+    return PlanRow(row=row, table=None, kind=kind, seeds=seeds, stages=made)
 
 
 def test_a_branch_is_the_first_stage_that_differs():
@@ -59,9 +62,9 @@ def test_a_branch_is_the_first_stage_that_differs():
         planned("goes_on", "a", "ab", "abc", "abcd"),
         planned("twin_of_early", "x", "xb", "xbd"),
         planned("no_keys"),
-        PlanRow("floor", None, "floor", (None,), {}),
+        PlanRow(row="identity", table=None, kind="baseline", seeds=(None,)),
     ]
-    alone = ("ends", "goes_on", "twin_of_early", "no_keys", "floor")
+    alone = ("ends", "goes_on", "twin_of_early", "no_keys", "identity")
     assert branches(rows, base) == {"early": "0", "early_too": "0", "late": "2", "middle": "1"} | {
         row: f"row {row}" for row in alone
     }

@@ -16,10 +16,10 @@ from benchmark.generators import result_of
 from benchmark.model import build, load
 from benchmark.model.weights import read_weights
 from benchmark.runner.progress_events import RowFinished
-from benchmark.runner.record_writer import Record
 from benchmark.runner.row import measure_model, run_row
 from benchmark.runner.run import check, execute, write_plan
 from reports import write
+from reports.schema import Record
 
 Edited = Callable[[str, str], Path]
 TABLES = """\
@@ -126,4 +126,4 @@ def test_a_trial_without_stages_is_judged_on_val(experiment: Path) -> None:
     assert not isinstance(measured, str)
     events = list(run_row(run, "small", ready.context, measured, {}, is_trial=True))
     scores = events[-1].record.scores
-    assert list(scores) == ["val"] and scores["val"]["psnr"]["n"] == 2
+    assert list(scores) == ["val"] and scores["val"]["psnr"].n == 2

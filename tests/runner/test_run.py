@@ -20,8 +20,8 @@ from benchmark.evaluation.metrics import score_image
 from benchmark.files import read_json, write_json
 from benchmark.model import load, restore_image
 from benchmark.runner.progress_events import Event, RowFinished, RowSkipped, StageFinished, StageReused
-from benchmark.runner.record_writer import Record
 from benchmark.runner.run import check, execute, write_plan
+from reports.schema import Record
 
 Edited = Callable[[str, str], Path]
 
@@ -80,7 +80,7 @@ def test_a_run_leaves_complete_records(experiment_file: Path) -> None:
     _, records, output = run(experiment_file)
     assert [record.status for record in records] == ["done"] * 6
     record = read_json(output / "base/seed0/record.json")
-    assert (record["schema"], record["row"], record["seed"], record["tables"]) == (1, "base", 0, [])
+    assert (record["schema"], record["row"], record["seed"], record["tables"]) == (2, "base", 0, [])
     assert [stage["name"] for stage in record["stages"]] == ["coarse", "psnr"]
     assert [gate["result"] for gate in record["gates"]] == ["passed", "not_measured"]
     assert record["model"]["params"] > 0 and record["model"]["macs_shape"] == [1, 3, 256, 256]
@@ -131,8 +131,8 @@ def test_a_shared_stage_is_trained_once(experiment_file: Path) -> None:
     assert len(trained) == len(set(trained)) == 4
     reused = [event.result.key for event in events if isinstance(event, StageReused)]
     row = next(record for record in records if record.row == "stages.stage_1")
-    assert [stage["reused"] for stage in row.stages] == [True]
-    assert reused == [row.stages[0]["key"]]
+    assert [stage.reused for stage in row.stages] == [True]
+    assert reused == [row.stages[0].key]
     stored = output.parent / ".stages" / reused[0] / "weights.safetensors"
     assert stored.read_bytes() == (output / "stages.stage_1/seed0/weights.safetensors").read_bytes()
 
@@ -155,7 +155,7 @@ def test_deleted_records_come_back_equal_without_training(experiment_file: Path)
     events, records, _ = run(experiment_file)
     assert not any(isinstance(event, StageFinished) for event in events)
     assert (output / "base/seed0/scores.csv").read_bytes() == scores
-    assert all(stage["reused"] for record in records for stage in record.stages)
+    assert all(stage.reused for record in records for stage in record.stages)
 
 
 def test_an_interrupted_run_goes_on_from_the_last_finished_stage(experiment_file: Path) -> None:
@@ -164,7 +164,7 @@ def test_an_interrupted_run_goes_on_from_the_last_finished_stage(experiment_file
     drain(execute(ready.plan, ready.context, list(ready.plan.runs), {}), until=StageFinished)
     events, records, output = run(experiment_file)
     assert isinstance(next(event for event in events if isinstance(event, StageReused)), StageReused)
-    assert [stage["reused"] for stage in next(r for r in records if r.row == "base").stages] == [True, False]
+    assert [stage.reused for stage in next(r for r in records if r.row == "base").stages] == [True, False]
     resumed = (output / "base/seed0/weights.safetensors").read_bytes()
     shutil.rmtree(output.parent)
     run(experiment_file)
@@ -192,8 +192,7 @@ def test_a_stage_that_diverged_is_not_tried_again_by_rows_that_share_it(edited: 
     file = edited("steps: 4, batch: 2, patch: 32, lr: 1e-3", "steps: 4, batch: 2, patch: 32, lr: 1e30")
     _, records, _ = run(file)
     row = next(record for record in records if record.row == "stages.stage_1")
-    assert row.status == "failed" and row.error is not None
-    assert "shares a stage that failed in another row" in row.error["message"]
+    assert row.status == "failed" and "shares a stage that failed in another row" in row.reason
 
 
 def test_a_broken_network_fails_its_row_only(edited: Edited, tmp_path: Path) -> None:
@@ -203,7 +202,7 @@ def test_a_broken_network_fails_its_row_only(edited: Edited, tmp_path: Path) -> 
     file = edited("direct_rgb: {model.head: {name: rgb}}", "mine: {model.backbone: {name: fragile}}")
     _, records, output = run(file, plugins=(plugin,))
     failed = next(record for record in records if record.row == "heads.mine")
-    assert failed.error is not None and "RuntimeError: wrong shape" in failed.error["message"]
+    assert "RuntimeError: wrong shape" in failed.reason
     assert "wrong shape" in (output / "heads.mine/seed0/error.txt").read_text()
     assert [record.status for record in records].count("done") == 5
 
@@ -214,7 +213,7 @@ def test_a_rejected_row_is_recorded_and_not_trained(edited: Edited) -> None:
     events, records, _ = run(file)
     trained = [record for record in records if record.seed is not None]
     assert {record.status for record in trained} == {"rejected"}
-    assert all("fails gate size" in (record.error or {})["message"] for record in trained)
+    assert all("fails gate size" in record.reason for record in trained)
     assert not any(isinstance(event, StageFinished) for event in events)
 
 
@@ -373,7 +372,7 @@ def test_a_row_too_large_for_the_machine_is_not_tried(edited: Edited) -> None:
     _, records, _ = run(file)
     failed = [record for record in records if record.status == "failed"]
     assert [record.row for record in failed] == ["heads.huge"]
-    message = (failed[0].error or {})["message"]
+    message = failed[0].reason
     assert "protocol.psnr needs at least" in message and "lower batch or patch" in message
     assert [record.status for record in records].count("done") == 5
 
@@ -402,6 +401,6 @@ def test_a_reused_stage_is_judged_on_the_val_of_its_run(experiment_file: Path, p
     experiment_file.write_text(experiment_file.read_text().replace(f"{pairs}/val", str(tmp_path / "swapped")))
     events, after, _ = run(experiment_file)
     assert not any(isinstance(event, StageFinished) for event in events)
-    values = [[stage["val"]["psnr"] for stage in record.stages] for record in (before[-1], after[-1])]
+    values = [[stage.val["psnr"] for stage in record.stages] for record in (before[-1], after[-1])]
     assert all(old != new for old, new in zip(*values, strict=True))
     assert all("val_fingerprint" not in stage for stage in after[-1].stages)

@@ -21,7 +21,7 @@ from benchmark.search.dispatch import Dispatcher, Planner
 from benchmark.search.results import _laid_over
 from benchmark.search.search import Outcome, SearchStarted, Setup, TrialFinished, run_search
 from benchmark.search.study import open_study, take_up
-from reports.results.records import record_from
+from reports.schema import Record, parse
 
 SetUp = Callable[..., Setup]
 WIDTH = ("protocol.coarse.lr: {choices: [1e-3, 2e-3]}", "model.backbone.width: {choices: [4, 16]}")
@@ -58,7 +58,7 @@ def test_trials_are_rows_with_records(set_up: SetUp) -> None:
     for result in outcome.trials:
         folder = setup.context.output / f"trial.{result.number}/seed0"
         data = read_json(folder / "record.json")
-        record = record_from(data)
+        record = parse(Record, data)
         assert (record.row, record.tables, record.seed, record.status) == (
             f"trial.{result.number}",
             ("trial",),

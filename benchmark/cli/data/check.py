@@ -152,7 +152,7 @@ def _safe(text: str) -> str:
 def _write(work: _Work, measured: "Sequence[Measured]", findings: "Sequence[Finding]", output: Path) -> Path:
     from benchmark.audit.record import as_data
     from benchmark.files import write_json
-    from reports import ReportError
+    from reports.errors import ReportError
     from reports.pages.audit import write
 
     # The record first: it marks the folder as this command's own.

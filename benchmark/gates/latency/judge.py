@@ -10,8 +10,6 @@ from benchmark.experiment.schema import LatencyGate
 from benchmark.gates.gate_result import (
     Candidate,
     MeasuringDevice,
-    Result,
-    Verdict,
     is_at_hand,
     no_such_device,
     not_measured,
@@ -24,6 +22,7 @@ from benchmark.gates.latency.worker import Effort, Job, Subject
 from benchmark.inference.runtimes import RuntimeUnavailable, runtime_names, unavailable
 from benchmark.inference.tiles import tile_boxes
 from benchmark.model.weights import write_weights
+from reports.schema import GateOutcome, GateResult
 
 
 class LatencyJudge:
@@ -33,7 +32,7 @@ class LatencyJudge:
         self._candidate, self._device, self._effort = candidate, device, effort or Effort()
         self._latency = cache(self._measure)
 
-    def judge(self, name: str, gate: LatencyGate) -> Verdict:
+    def judge(self, name: str, gate: LatencyGate) -> GateResult:
         """The verdict of a gate; not measured where the device or the runtime it names is not at hand."""
         conditions = conditions_of(gate)
         about: dict[str, Any] = {"device": gate.device or self._device.name, "image": list(gate.image)}
@@ -64,17 +63,17 @@ class LatencyJudge:
             subject = Subject("network", self._candidate.model, weights, conditions)
             return full_latency(make_job([subject], self._device, self._candidate.plugins, self._effort))[0]
 
-    def _verdict(self, name: str, gate: LatencyGate, latency: Latency, more: dict[str, Any]) -> Verdict:
+    def _verdict(self, name: str, gate: LatencyGate, latency: Latency, more: dict[str, Any]) -> GateResult:
         measured = latency.image_ms[gate.quantile]
-        return Verdict(
-            name,
-            gate.quantity,
-            gate.limit_ms,
-            measured.value,
-            "ms",
-            decide(latency, gate),
-            {**described(latency, self._device), "quantile": gate.quantile, **more},
-            gate.reject,
+        return GateResult(
+            name=name,
+            quantity=gate.quantity,
+            limit=gate.limit_ms,
+            measured=measured.value,
+            unit="ms",
+            result=decide(latency, gate),
+            protocol={**described(latency, self._device), "quantile": gate.quantile, **more},
+            reject=gate.reject,
             interval=None if measured.low is None or measured.high is None else (measured.low, measured.high),
         )
 
@@ -90,7 +89,7 @@ def conditions_of(gate: LatencyGate) -> Conditions:
     return Conditions(gate.image, gate.runtime, gate.dtype, gate.threads, tiling)
 
 
-def decide(latency: Latency, gate: LatencyGate) -> Result:
+def decide(latency: Latency, gate: LatencyGate) -> GateOutcome:
     """Passed or failed only if the whole interval is on one side and nothing made the measurement doubtful.
 
     The quick protocol knows no interval: it fails a network of whose calls three in four exceed the limit.

@@ -1,0 +1,409 @@
+"""The files of a run as types: record.json, plan.json with its claims, tuning.json. Their only definition.
+
+The harness writes the files with these models, reports read them with the same. A file of another schema version is
+refused with a line that says so; `tools/migrate_records.py` brings files of schema 1 to schema 2.
+
+The claims in plan.json are those of the experiment file, word for word: one set of models serves both.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from reports.errors import FileFormatError
+from reports.metrics import IMAGE_METRICS, Direction
+
+SCHEMA = 2
+"""Version of all files below."""
+
+BASELINES = ("identity", "affine", "closing")
+"""Rows that need no training and stand in every experiment."""
+
+Json = Mapping[str, Any]
+Number = int | float
+Status = Literal["done", "rejected", "failed"]
+GateOutcome = Literal["passed", "failed", "inconclusive", "not_measured"]
+ClaimOutcome = Literal["holds", "refuted", "not resolved"]
+MetricName = Annotated[str, WithJsonSchema({"anyOf": [{"enum": [*IMAGE_METRICS]}, {"type": "string"}]})]
+"""Name of a built-in metric or of one of a plugin; editors offer the built-in ones."""
+
+
+class FileModel(BaseModel):
+    """Strict and frozen: an unknown key is an error, and so is a number that is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class VersionedFile(FileModel):
+    """A whole file, which says its schema version first."""
+
+    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
+
+
+class Failure(FileModel):
+    """Why a row failed or was rejected; `stage` and `step` where its training diverged."""
+
+    message: str
+    stage: str | None = None
+    step: int | None = None
+
+
+class ModelCost(FileModel):
+    """What the network of a row is and costs. `macs`: multiply-adds for one image of `macs_shape` (N, C, H, W)."""
+
+    backbone: str = ""
+    head: str = ""
+    params: int
+    macs: int
+    macs_shape: tuple[int, ...]
+    weight_bytes: dict[str, int]
+    """Bytes of the exported weights by dtype."""
+    citations: tuple[str, ...] = ()
+
+
+class GateResult(FileModel):
+    """One limit, what was measured against it, and the outcome."""
+
+    name: str
+    quantity: str
+    limit: Number
+    measured: Number | None
+    unit: str
+    result: GateOutcome
+    protocol: dict[str, Any]
+    """How it was measured."""
+    reject: bool = False
+    """Whether a row that fails this gate is not trained."""
+    estimate: Any = None
+    interval: tuple[float, float] | None = None
+    """95 % interval of what was measured; None where it was measured once or is exact."""
+
+
+class StageRecord(FileModel):
+    """One finished stage of one row and seed."""
+
+    name: str
+    key: str
+    reused: bool
+    """Whether it was in the store before this row needed it."""
+    steps: int
+    seconds: float | None = None
+    images_per_second: float | None = None
+    peak_memory_bytes: int | None = None
+    """Of the GPU, or of the process."""
+    val: dict[str, float]
+    """Metric -> mean over the validation images after the stage."""
+    skipped_steps: int = 0
+    """Of `steps`, those undone because loss or gradient were not finite."""
+    late_gain_psnr: float | None = None
+    """dB that the last fifth of its steps added on val."""
+    identity_psnr: float | None = None
+    """PSNR of the degraded val images as they are."""
+    repeatable: bool | None = None
+    """Whether a step gave the same bits twice on this GPU; None on the CPU, where it does."""
+
+
+class Score(FileModel):
+    """Mean, standard deviation and number of images of one metric on one split."""
+
+    mean: float
+    std: float | None
+    n: int
+
+
+class MetricFacts(FileModel):
+    """What reports must know of the metric of a plugin."""
+
+    unit: str = ""
+    direction: Direction
+    meaning: str = ""
+
+
+class Record(VersionedFile):
+    """record.json: one row and seed. Baselines have no seed, model, gates or stages."""
+
+    experiment: str
+    row: str
+    tables: tuple[str, ...]
+    seed: int | None
+    status: Status
+    config: dict[str, Any]
+    config_hash: str
+    provenance: dict[str, Any]
+    model: ModelCost | None = None
+    gates: tuple[GateResult, ...] = ()
+    stages: tuple[StageRecord, ...] = ()
+    scores: dict[str, dict[str, Score]] = {}
+    """split -> metric -> score"""
+    metrics: dict[str, MetricFacts] = {}
+    """Facts of the metrics that are not built in."""
+    error: Failure | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why the row failed or was rejected; empty where it is done."""
+        return self.error.message if self.error else ""
+
+
+class PlannedStage(FileModel):
+    """A stage as it was planned."""
+
+    name: str
+    steps: int
+    keys: dict[str, str]
+    """Seed -> key in the store of stages."""
+
+
+class PlanRow(FileModel):
+    """A row as it was planned. Baselines need no training and have the one seed `None`."""
+
+    row: str
+    table: str | None
+    kind: Literal["trained", "baseline"]
+    seeds: tuple[int | None, ...]
+    config_hashes: dict[str, str] = {}
+    """Seed -> hash that the record of that seed must have."""
+    stages: tuple[PlannedStage, ...] = ()
+
+
+class Claim(FileModel):
+    """What every claim says, whatever its form."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    text: str = Field(min_length=1, description="the claim in words, as it was made")
+    reading: str = Field(default="", description="how the words are read where they leave it open")
+    expected: ClaimOutcome | None = Field(
+        default=None, description="what records gave before; `claims --check` fails where they give something else"
+    )
+
+
+class BetterClaim(Claim):
+    """One row is better than another, or than each of several, by at least or at most so much."""
+
+    better: str = Field(description="a row: base, identity, TABLE.ROW, ...")
+    worse: str | Annotated[list[str], Field(min_length=1)] = Field(description="the row or rows it is compared with")
+    metric: MetricName | None = Field(default=None, description="null: report.primary")
+    by: float | None = Field(
+        default=None,
+        description="better by more than this, in the metric's unit; null: 0, or no limit beside at_most",
+    )
+    at_most: float | None = Field(default=None, description="better by no more than this; null: by anything")
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """The rows that `better` is compared with."""
+        return (self.worse,) if isinstance(self.worse, str) else tuple(self.worse)
+
+    @property
+    def above(self) -> float | None:
+        """The gain that must be exceeded; None where only `at_most` limits it."""
+        return 0.0 if self.by is None and self.at_most is None else self.by
+
+    @field_validator("at_most")
+    @classmethod
+    def _check_above(cls, at_most: float | None, info: ValidationInfo) -> float | None:
+        by = info.data.get("by")
+        if by is not None and at_most is not None and by >= at_most:
+            raise ValueError("must be above by")
+        return at_most
+
+
+class EquivalentClaim(Claim):
+    """Two rows differ by no more than a margin."""
+
+    equivalent: Annotated[list[str], Field(min_length=2, max_length=2, description="two rows")]
+    metric: MetricName | None = Field(default=None, description="null: report.primary")
+    equivalence_margin: float | None = Field(
+        default=None, gt=0, description="in the metric's unit; null: report.equivalence_margin"
+    )
+
+
+class Within(FileModel):
+    """A row and one of its gates."""
+
+    row: str
+    gate: str = Field(description="one of the row's gates")
+
+
+class WithinClaim(Claim):
+    """A row keeps the limit of a gate."""
+
+    within: Within
+
+
+class Front(FileModel):
+    """A row, its rivals and a cost."""
+
+    row: str
+    among: str = Field(description="a table: its rows are the rivals")
+    cost: str = Field(description="macs, or the name of a latency gate")
+
+
+class FrontClaim(Claim):
+    """No rival of a table is at once as cheap as a row and surely better."""
+
+    front: Front
+    metric: MetricName | None = Field(default=None, description="null: report.primary")
+
+
+_FORMS = {"better": BetterClaim, "equivalent": EquivalentClaim, "within": WithinClaim, "front": FrontClaim}
+
+
+def _form(claim: Any) -> str | None:
+    """Return the form of a claim by the key that it has; None where it has none of them."""
+    given = claim if isinstance(claim, dict) else vars(claim) if isinstance(claim, Claim) else {}
+    return next((kind.__name__ for key, kind in _FORMS.items() if key in given), None)
+
+
+# A tag must not be a key of a claim, or an error's place could not be told from it.
+AnyClaim = Annotated[
+    Annotated[BetterClaim, Tag("BetterClaim")]
+    | Annotated[EquivalentClaim, Tag("EquivalentClaim")]
+    | Annotated[WithinClaim, Tag("WithinClaim")]
+    | Annotated[FrontClaim, Tag("FrontClaim")],
+    Discriminator(
+        _form,
+        custom_error_type="claim_without_form",
+        custom_error_message=f"a claim needs one of {', '.join(_FORMS)}",
+    ),
+]
+
+
+class PlanFile(VersionedFile):
+    """plan.json: what a run is meant to do."""
+
+    experiment: str
+    primary: str
+    """The metric rows are ranked by."""
+    equivalence_margin: float
+    """Smallest difference of the primary metric that matters, in its unit."""
+    seeds: tuple[int, ...]
+    environment: dict[str, Any] = {}
+    """Engine, device type and torch version, which keys depend on."""
+    rows: tuple[PlanRow, ...]
+    claims: tuple[AnyClaim, ...] = ()
+    command: str = ""
+
+    @model_validator(mode="after")
+    def _check_claims(self) -> Self:
+        rows = {row.row for row in self.rows}
+        for claim in self.claims:
+            unknown = [row for row in rows_of(claim) if row not in rows]
+            if unknown:
+                raise ValueError(f"claim {claim.id!r} is about row {unknown[0]!r}, which the plan lacks")
+        return self
+
+
+def rows_of(claim: AnyClaim) -> tuple[str, ...]:
+    """Return the rows that a claim names; the rivals of a front are named by their table."""
+    match claim:
+        case BetterClaim():
+            return (claim.better, *claim.rivals)
+        case EquivalentClaim():
+            return tuple(claim.equivalent)
+        case WithinClaim():
+            return (claim.within.row,)
+        case FrontClaim():
+            return (claim.front.row,)
+
+
+class TunedCandidate(FileModel):
+    """What one candidate of a row reached on val; None where it diverged, failed or has yet to run."""
+
+    candidate: str
+    value: float | None
+
+
+class TunedRow(FileModel):
+    """The candidates of a row in the order of the experiment file; `chosen`: the best, None where none finished."""
+
+    row: str
+    chosen: str | None
+    candidates: tuple[TunedCandidate, ...]
+
+
+class TuningFile(VersionedFile):
+    """tuning.json: what the candidates reached in `metric` on val, all with one seed."""
+
+    metric: str
+    seed: int
+    rows: tuple[TunedRow, ...]
+
+
+AnyFile = TypeVar("AnyFile", bound=VersionedFile)
+AnyModel = TypeVar("AnyModel", bound=FileModel)
+
+
+def to_json(content: FileModel) -> dict[str, Any]:
+    """Return what a file holds, as plain data for a JSON writer."""
+    return content.model_dump(mode="json", by_alias=True)
+
+
+def from_json(model: type[AnyModel], data: Json) -> AnyModel:
+    """Return plain data from JSON as a model.
+
+    Raises:
+        FileFormatError: One line that names the field and what is wrong with it.
+    """
+    try:
+        return model.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        raise FileFormatError(_explain(error)) from None
+
+
+def read(model: type[AnyFile], file: Path) -> AnyFile:
+    """Return the content of a file.
+
+    Raises:
+        FileFormatError: One line; the caller adds the file's name.
+    """
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileFormatError(f"not readable as JSON ({error})") from None
+    return parse(model, data)
+
+
+def parse(model: type[AnyFile], data: Any) -> AnyFile:
+    """Return parsed JSON as the content of a file, after a look at its schema version. Raises as `read` does."""
+    if not isinstance(data, dict):
+        raise FileFormatError(f"holds a JSON {type(data).__name__}, not an object")
+    if data.get("schema") != SCHEMA:
+        advice = "; bring it to schema 2 by tools/migrate_records.py" if data.get("schema") == 1 else ""
+        raise FileFormatError(f"schema is {data.get('schema')!r}; this version reads schema {SCHEMA}{advice}")
+    return from_json(model, data)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _explain(error: ValidationError) -> str:
+    """Return the first two mistakes in one line, each with its field."""
+    mistakes = error.errors()
+    lines = [_explain_one(".".join(map(str, item["loc"])), item) for item in mistakes[:2]]
+    more = [f"{len(mistakes) - 2} more"] if len(mistakes) > 2 else []
+    return " ".join("; ".join([*lines, *more]).split())
+
+
+def _explain_one(field: str, mistake: Any) -> str:
+    if mistake["type"] == "missing":
+        return f"has no {field!r}"
+    if mistake["type"] == "extra_forbidden":
+        return f"{field!r} is no field of it"
+    message = mistake["msg"].removeprefix("Value error, ")
+    return f"{field} is {str(mistake['input'])[:60]!r}: {message}" if field else message
