@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmark.cli import cli
-from reports import ReportError
+from reports.errors import ReportError
 
 
 def call(*arguments: object) -> Result:

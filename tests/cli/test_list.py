@@ -60,7 +60,7 @@ def test_without_a_kind_all_names_are_listed() -> None:
         ("losses", "window_size=11"),
         ("sources", "sources=needed, weights=None"),
         ("augmentations", "horizontal_flip"),
-        ("metrics", "8-bit levels; lower is better"),
+        ("metrics", "levels; lower is better"),
         ("presets", "lesions_median=160"),
         ("gates", "limit_bytes=needed, file='safetensors' (or 'onnx')"),
         ("baselines", "Do nothing."),

@@ -98,7 +98,7 @@ def test_gain_follows_the_direction_of_the_metric(name, value, reference, gain):
 
 def test_variants_take_unit_and_direction_of_their_metric():
     """`psnr_spots_y` is a variant of psnr_spots, not of psnr; an unknown name has no unit."""
-    assert (metric("harm_y").unit, metric("harm_y").better) == ("levels", "lower")
+    assert (metric("harm_y").unit, metric("harm_y").direction) == ("levels", "lower")
     assert "PSNR spots" in metric("psnr_spots_y").meaning
     assert (metric("psnrx").unit, metric("psnrx").better) == ("", "higher")
 
