@@ -1,16 +1,17 @@
 """Is this installation sound? Findings, each with a verdict and, where it is not ok, the line that mends it.
 
-Nothing here imports torch: what may be broken is tried in processes of its own (`probe`), so that a finding comes of it
-and not a crash. It takes a few seconds, most of them the import of timm.
+Nothing here imports torch: what may be broken is tried in processes of its own (`probe`), so that a broken package
+gives a finding and not a crash. All checks together take a few seconds, most of them for the import of timm.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmark.doctor import hardware, paths, software
-from benchmark.doctor.finding import Finding
-from benchmark.doctor.probe import Probed, probe
+from benchmark.doctor import machine, software
+from benchmark.doctor.probe import Finding, Probed, probe
 
 __all__ = ["Finding", "examine"]
 
@@ -18,37 +19,27 @@ _PROBE_SECONDS = 120.0
 """For imports from a cold disk or on a busy machine; else they take five seconds in all."""
 
 
-def examine(output: Path) -> list[Finding]:
-    """All findings. `output`: the folder that runs are to go to."""
-    optional = [package for package in software.OPTIONAL if software.is_there(package)]
+def examine(output: Path) -> Iterator[Finding]:
+    """Yield all findings, the quick ones first. `output`: the folder that runs are to go to."""
+    yield from software.requirements()
+    yield from (software.checkout(), machine.cache_folder(), machine.runs_folder(output))
     # In one process: two side by side would each import torch, which on few cores takes longer.
-    probed = probe(["torch", "machine", "torchvision", "timm", *optional, "gpu"], _PROBE_SECONDS)
-    return [
-        _guarded("python", software.python),
-        *software.packages(),
-        *_probed_findings(probed),
-        _guarded("cache folder", paths.cache),
-        paths.runs(output),
-        paths.checkout(),
-        software.compiler(),
-        *(software.optional(package, probed.get(package)) for package in software.OPTIONAL),
-    ]
+    probed = probe(["torch", "machine", "torchvision", "timm", "onnxruntime", "openvino", "gpu"], _PROBE_SECONDS)
+    torch, on_machine = probed["torch"], probed["machine"]
+    set_threads, visible_gpus = os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_VISIBLE_DEVICES")
+    yield software.torch(torch)
+    yield _finding(software.TIMM, torch, lambda result: software.timm(result, probed))
+    yield machine.gpu(torch, probed["gpu"], machine.driver(), visible_gpus)
+    yield _finding("threads", on_machine, lambda result: machine.threads(result, set_threads))
+    yield _finding("allocator", on_machine, machine.allocator)
+    yield _finding("memory", on_machine, machine.memory)
+    for runtime in software.RUNTIMES:
+        yield _finding(runtime, on_machine, partial(software.runtime, runtime, probed))
 
 
-def _probed_findings(probed: dict[str, Probed]) -> list[Finding]:
-    return [
-        software.torch(probed["torch"]),
-        software.timm(probed),
-        hardware.gpu(probed["torch"], probed["gpu"], hardware.driver(), os.environ.get("CUDA_VISIBLE_DEVICES")),
-        hardware.threads(probed["machine"], hardware.cpu_quota(), os.environ.get("OMP_NUM_THREADS")),
-        hardware.allocator(probed["machine"]),
-        hardware.memory(probed["machine"]),
-    ]
-
-
-def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
-    """The finding of a check that itself needs packages, which may be what is missing."""
-    try:
-        return check()
-    except ImportError as error:
-        return Finding(name, "fail", f"cannot be checked: {error}", software.INSTALL)
+def _finding(name: str, probed: Probed, check: Callable[[Mapping[str, Any]], Finding]) -> Finding:
+    """Return the finding of a check that needs the result of a step."""
+    if probed.error:
+        mend = "mend what fails above first, then run doctor again"
+        return Finding(name, "warn", f"not checked: {probed.error}", mend)
+    return check(probed.result)

@@ -1,71 +1,88 @@
-"""What `doctor` tries in processes of their own: imports and calls that may fail, hang or take the process down.
+"""Try imports and calls that may fail, hang or kill their process, in a process of its own.
 
-The process takes its steps in order and prints one line of JSON for each, with what it found or the error it met. A
-step is a key of `STEPS` or the name of a package to import.
+The process takes its steps in order and sends the result or the error of each. A step is a key of `_STEPS` or the name
+of a package to import.
 """
 
 import dataclasses
 import importlib
-import json
-import resource
-import subprocess
-import sys
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, Literal
 
-_PROGRAM = "import sys; from benchmark.doctor.probe import main; main(sys.argv[1:])"
-_MARK = "benchmark.doctor: "
+from benchmark.processes import Channel, Death, Worker, receive, usable_cores
+
 _TOUCHED_BYTES = 1 << 26
-"""Over 32 MiB, up to which glibc comes to keep memory by itself."""
+"""More than 32 MiB, up to which glibc keeps memory by default after a while."""
 _ROUNDS = 12
-"""Freed pieces move to and fro for up to eight rounds before they stay where they are."""
+"""Freed blocks may move for up to eight rounds before they stay in place."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check.
+
+    Attributes:
+        name: What was checked.
+        verdict: `warn`: works, but not as well as it could; `absent`: optional and not installed.
+        text: What was found.
+        mend: The command line that mends it, or what to do; empty where nothing needs mending.
+    """
+
+    name: str
+    verdict: Literal["ok", "warn", "fail", "absent"]
+    text: str
+    mend: str = ""
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What a step found; `error` is empty if it went well, else the exception in one line."""
+    """The result of a step; `error` is empty if it succeeded, else the exception in one line."""
 
-    found: Mapping[str, Any]
+    result: Mapping[str, Any]
     error: str = ""
 
 
 def probe(steps: Sequence[str], seconds: float) -> dict[str, Probed]:
-    """The result of every step. A step that takes its process down is told as such; the next ones get a new process."""
+    """Return the result of every step. If a step kills its process, the steps after it get a new process."""
     deadline = time.monotonic() + seconds
     results: dict[str, Probed] = {}
-    while left := [step for step in steps if step not in results]:
-        if time.monotonic() >= deadline:
-            late = Probed({}, f"not tried: what came before it took longer than {seconds:.0f} s")
-            return results | dict.fromkeys(left, late)
-        found, why = _run(left, deadline)
-        results |= found
-        if missing := [step for step in left if step not in found]:
-            results[missing[0]] = Probed({}, why)
+    while pending := [step for step in steps if step not in results]:
+        with NamedTemporaryFile("r", errors="replace") as log:
+            worker = Worker(_take_steps, pending, log.name)
+            for step in pending:
+                events = receive([worker], max(0.0, deadline - time.monotonic()))
+                if not events:
+                    worker.kill()
+                    late = Probed({}, f"not finished: this step and those before it took longer than {seconds:.0f} s")
+                    return results | dict.fromkeys(pending[pending.index(step) :], late)
+                if isinstance(death := events[0][1], Death):
+                    last_line = (log.read().strip().splitlines() or ["no message"])[-1]
+                    results[step] = Probed({}, f"its process died ({death}): {last_line}")
+                    break
+                results[step] = events[0][1]
+            worker.kill()
     return results
 
 
-def _run(steps: Sequence[str], deadline: float) -> tuple[dict[str, Probed], str]:
-    """Results of the steps that came to an end, and what ended the process if not all did."""
-    command = [sys.executable, "-c", _PROGRAM, *steps]
-    seconds = max(0.1, deadline - time.monotonic())
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=seconds)
-    except subprocess.TimeoutExpired as error:
-        return _parsed(error.stdout or b""), f"ended because it took longer than {seconds:.0f} s"
-    said = (done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
-    return _parsed(done.stdout), f"its process died with exit code {done.returncode}: {said}"
+def _take_steps(channel: Channel, steps: Sequence[str], log: str) -> None:
+    """Take the steps and send their results; runs in the process. What it writes to stderr goes into the file `log`."""
+    for name, descriptor in ((os.devnull, 1), (log, 2)):
+        with Path(name).open("w") as file:
+            os.dup2(file.fileno(), descriptor)
+    for step in steps:
+        try:
+            channel.send(Probed(_STEPS[step]() if step in _STEPS else _import(step)))
+        except (Exception, SystemExit) as error:  # whatever a broken package raises is the result
+            channel.send(Probed({}, f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"))
 
 
-def _parsed(out: bytes) -> dict[str, Probed]:
-    """Lines that are no result are of libraries that print while they are imported."""
-    results: dict[str, Probed] = {}
-    for line in out.decode(errors="replace").splitlines():
-        if line.startswith(_MARK):
-            result = json.loads(line.removeprefix(_MARK))
-            results[result["step"]] = Probed(result["found"], result["error"])
-    return results
+def _import(package: str) -> dict[str, Any]:
+    return {"version": str(getattr(importlib.import_module(package), "__version__", ""))}
 
 
 def _torch() -> dict[str, Any]:
@@ -77,73 +94,46 @@ def _torch() -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    """What a run would use: the project's own choice of device, threads and allocator."""
+    """Return what a run would use: the project's own choice of device, threads and allocator."""
+    import resource
+
     import torch
 
-    from benchmark.processes import usable_cores
+    from benchmark.doctor.software import RUNTIMES
+    from benchmark.inference.runtimes import unavailable
     from benchmark.runner.device_setup import prepare_machine
     from benchmark.runner.memory_preflight import machine_bytes
 
     machine = prepare_machine("cpu")
+    faults = 0
+    for _ in range(_ROUNDS):  # page faults of allocating, filling and freeing a large tensor; the last round counts
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(_TOUCHED_BYTES // 4)
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
     return {
         "threads": machine.threads,
         "usable_cores": usable_cores(),
         "allocator": machine.allocator,
         "memory_bytes": machine_bytes(dataclasses.replace(machine, device=torch.device("cpu"))),
         "pages": _TOUCHED_BYTES // resource.getpagesize(),
-        "faults": [_faults() for _ in range(_ROUNDS)][-1],
+        "faults": faults,
+        "missing": {runtime: unavailable(runtime, torch.device("cpu")) for runtime in RUNTIMES},
     }
 
 
-def _faults() -> int:
-    """Page faults of allocating, filling and freeing a large tensor."""
-    import torch
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(_TOUCHED_BYTES // 4)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-
 def _gpu() -> dict[str, Any]:
-    """The GPUs torch can use; each computes a convolution, which needs kernels built for its architecture."""
+    """Return the GPUs torch can use; each computes a convolution, which needs kernels built for its architecture."""
     import torch
 
     if torch.version.cuda or torch.version.hip:
         torch.cuda.init()
-    return {"gpus": [_try_gpu(index) for index in range(torch.cuda.device_count())]}
+    gpus: list[dict[str, Any]] = []
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        image = torch.ones(1, 3, 16, 16, device=f"cuda:{index}")
+        torch.nn.functional.conv2d(image, image[..., :3, :3]).sum().item()
+        gpus.append({"name": properties.name, "memory_bytes": properties.total_memory})
+    return {"gpus": gpus}
 
 
-def _try_gpu(index: int) -> dict[str, Any]:
-    import torch
-
-    properties = torch.cuda.get_device_properties(index)
-    image = torch.ones(1, 3, 16, 16, device=f"cuda:{index}")
-    torch.nn.functional.conv2d(image, image[..., :3, :3]).sum().item()
-    return {
-        "name": properties.name,
-        "memory_bytes": properties.total_memory,
-        "capability": f"{properties.major}.{properties.minor}",
-    }
-
-
-STEPS: Mapping[str, Callable[[], dict[str, Any]]] = {"torch": _torch, "machine": _machine, "gpu": _gpu}
-
-
-def _import(package: str) -> dict[str, Any]:
-    return {"version": str(getattr(importlib.import_module(package), "__version__", ""))}
-
-
-def _take(step: str) -> Probed:
-    try:
-        return Probed(STEPS[step]() if step in STEPS else _import(step))
-    except (Exception, SystemExit) as error:  # whatever somebody's package raises is what is to be told
-        return Probed({}, f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
-
-
-def main(steps: Sequence[str]) -> None:
-    """What runs in the process."""
-    for step in steps:
-        result = _take(step)
-        line = json.dumps({"step": step, "found": result.found, "error": result.error})
-        sys.stdout.write(f"\n{_MARK}{line}\n")
-        sys.stdout.flush()
+_STEPS: Mapping[str, Callable[[], dict[str, Any]]] = {"torch": _torch, "machine": _machine, "gpu": _gpu}
