@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
+import click
+
 from benchmark.cli.options import Selection, command_line, matching_rows
 from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.plan import Plan, select
@@ -44,6 +46,8 @@ def prepare(selection: Selection) -> Prepared:
     """Read the experiment, open its data, lay out the plan. Trains and renders nothing. Raises BenchmarkError."""
     registry = Registry(selection.plugins)
     experiment = _with_seeds(load(selection.file, registry, selection.sets), selection.seeds)
+    for notice in experiment.notices:
+        click.echo(f"note: {notice}", err=True)
     machine = prepare_machine(selection.device)
     output = output_folder(experiment.name, selection.output)
     store = StageStore(output.parent / ".stages")

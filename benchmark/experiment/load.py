@@ -45,6 +45,8 @@ class Experiment:
     search: Search | None
     document: Document
     tuning: Tuning | None = None
+    notices: tuple[str, ...] = ()
+    """What the user should know but need not mend."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -54,8 +56,12 @@ class Experiment:
 def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment:
     """The experiment in `file` with `--set` overrides applied. Raises ExperimentError, one line for each mistake."""
     document = read_with_parents(file)
+    notices: list[str] = []
     for item in sets:
-        document = _changed(document, override_from_text(document, item), f"--set {item}")
+        changed = override_from_text(document, item)
+        if _canonical(changed.data) == _canonical(document.data):
+            notices.append(f"--set {item}: changes nothing; the experiment already says so")
+        document = changed
     document = with_absolute_weights(document)
     checked = validate(ExperimentFile, document)
     if len(set(checked.seeds)) < len(checked.seeds):
@@ -76,6 +82,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment
         search=read_search(document, checked, base.config, registry),
         document=document,
         tuning=read_tuning(document, checked, [row.name for row in rows], registry),
+        notices=tuple(notices),
     )
 
 
@@ -93,12 +100,6 @@ def _named_metrics(checked: ExperimentFile) -> list[tuple[Path_, str | None]]:
     return named + [
         (("claims", at, "metric"), getattr(claim, "metric", None)) for at, claim in enumerate(checked.claims)
     ]
-
-
-def _changed(before: Document, after: Document, what: str) -> Document:
-    if _canonical(before.data) == _canonical(after.data):
-        raise ExperimentError(f"{what}: changes nothing; the experiment already says so")
-    return after
 
 
 def _table_rows(document: Document, base: Row, registry: Registry) -> list[Row]:

@@ -128,11 +128,17 @@ def test_set_changes_any_path(experiment_file: Path) -> None:
     assert base.config["model"]["backbone"]["width"] == 6
 
 
+def test_setting_the_present_value_is_a_notice(experiment_file: Path) -> None:
+    """The experiment stays as it is; only the override that changes nothing is named."""
+    experiment = read(experiment_file, "protocol.coarse.lr=1e-3", "model.backbone.width=6")
+    assert experiment.notices == ("--set protocol.coarse.lr=1e-3: changes nothing; the experiment already says so",)
+    assert experiment.rows[0].config == read(experiment_file, "model.backbone.width=6").rows[0].config
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [
         ("protocol.coarse.lr", "write PATH=VALUE"),
-        ("protocol.coarse.lr=1e-3", "changes nothing"),
         ("protocol.coarse.rl=1e-4", "did you mean 'lr'"),
         ("protocol.coarse.lr=[", "--set protocol.coarse.lr=["),
         ("protocol.coarse.lr=.inf", "protocol.coarse.lr"),
