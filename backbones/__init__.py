@@ -8,7 +8,7 @@ directly or through a layout in such a file; nothing subclasses a backbone.
 Folding for inference: any module may have a method `folded(self) -> nn.Module`. It returns a new module with the same
 signature that computes the same result in eval mode at lower cost, e.g. because a normalisation became part of the next
 convolution. The original module stays unchanged. Where nothing is left to fold, the method may return the module
-itself. `benchmark.model.fold` replaces the modules, from the outermost inward.
+itself. `benchmark.model.restorer` replaces the modules, from the outermost inward.
 """
 
 from abc import ABC, abstractmethod

@@ -70,7 +70,7 @@ def _weights(request: _Request) -> tuple[bytes, str]:
     from benchmark.experiment.weights import MODEL_IN_HEADER
     from benchmark.files import read_json
     from benchmark.model.build import architecture
-    from benchmark.model.weights import weight_bytes
+    from benchmark.model.weight_files import weight_bytes
 
     restorer = _load(request)
     model = architecture(read_json(request.record / "record.json")["config"]["model"])
@@ -80,7 +80,7 @@ def _weights(request: _Request) -> tuple[bytes, str]:
 
 def _onnx(request: _Request) -> tuple[bytes, str]:
     from benchmark.inference.onnx import onnx_bytes
-    from benchmark.model.fold import fold
+    from benchmark.model.restorer import fold
     from benchmark.runner.device_setup import prepare_machine
 
     prepare_machine("cpu")

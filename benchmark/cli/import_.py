@@ -1,4 +1,4 @@
-"""`import`: published weights become weights of this project."""
+"""`import`: published weights are written under this project's names."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,12 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A configuration that may fit. `backbone`: as it would stand in YAML; `model`: resolved, with its head."""
+    """A configuration that may fit.
+
+    Attributes:
+        backbone: As it would stand in YAML.
+        model: Resolved, with its head.
+    """
 
     backbone: Mapping[str, Any]
     model: Mapping[str, Any]
@@ -57,9 +62,8 @@ def command(**options: Any) -> None:
     """
     from benchmark.experiment.weights import MODEL_IN_HEADER
     from benchmark.gates.cost import parameters
-    from benchmark.model.checkpoints import read_checkpoint
-    from benchmark.model.match_config import identify
-    from benchmark.model.weights import write_weights
+    from benchmark.model.match_config import find_config
+    from benchmark.model.weight_files import read_checkpoint, write_weights
     from benchmark.registry import Registry
 
     request = _Request(**options)
@@ -68,18 +72,22 @@ def command(**options: Any) -> None:
     registry = Registry(request.plugins)
     candidates = _candidates(request, registry)
     models = {name: candidate.model for name, candidate in candidates.items()}
-    found = identify(request.checkpoint, read_checkpoint(request.checkpoint), models, registry)
-    restorer = found.restorer.to_empty(device="cpu")
-    restorer.load_state_dict(found.weights)
-    write_weights(restorer, request.file, {MODEL_IN_HEADER: json.dumps(models[found.name])})
-    also = f" (and so do {', '.join(found.others)})" if found.others else ""
-    click.echo(f"{request.checkpoint}: {found.name} fits{also}; {parameters(restorer):,} parameters with its head")
+    match = find_config(request.checkpoint, read_checkpoint(request.checkpoint), models, registry)
+    restorer = match.restorer.to_empty(device="cpu")
+    restorer.load_state_dict(match.weights)
+    write_weights(restorer, request.file, {MODEL_IN_HEADER: json.dumps(models[match.name])})
+    also = f" (and so do {', '.join(match.others)})" if match.others else ""
+    click.echo(f"{request.checkpoint}: {match.name} fits{also}; {parameters(restorer):,} parameters with its head")
     click.echo(f"written: {request.file}\nA row of it, beside those of yours:\n")
-    click.echo(_row(request, candidates[found.name]))
+    click.echo(_row(request, candidates[match.name]))
 
 
 def _candidates(request: _Request, registry: "Registry") -> dict[str, _Candidate]:
-    """What the checkpoint may belong to, by label. Raises BenchmarkError."""
+    """Return the configurations that the checkpoint may belong to, by label.
+
+    Raises:
+        BenchmarkError: The backbone is unknown, has no published weights, or refuses the options.
+    """
     from benchmark.cli.targets import described
     from benchmark.model.published import published_of
 
@@ -96,7 +104,7 @@ def _candidates(request: _Request, registry: "Registry") -> dict[str, _Candidate
 
 
 def _sizes(request: _Request, registry: "Registry") -> list[str | None]:
-    """Names of sizes to try; None: the backbone's defaults, which options describe most simply."""
+    """Return the names of sizes to try; None stands for the backbone's defaults, to which options are added."""
     if request.size:
         return [request.size]
     sizes: list[str | None] = [*registry.find("backbone", request.backbone).sizes]
@@ -104,6 +112,7 @@ def _sizes(request: _Request, registry: "Registry") -> list[str | None]:
 
 
 def _row(request: _Request, candidate: _Candidate) -> str:
+    """Return the YAML of a row with the imported weights."""
     from benchmark.model.published import flow
 
     lines = {

@@ -16,7 +16,7 @@ from benchmark.gates.latency.quick import TooSlowError, quick_latency
 from benchmark.gates.latency.result import Conditions, Latency
 from benchmark.gates.latency.worker import Effort, Found, Subject
 from benchmark.inference.runtimes import Dtype, runtime_names, unavailable
-from benchmark.model.weights import write_weights
+from benchmark.model.weight_files import write_weights
 from benchmark.registry import Registry
 from benchmark.runner.device_setup import Machine
 from benchmark.runner.row import measuring_device

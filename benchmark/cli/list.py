@@ -97,8 +97,8 @@ def show_costs(registry: "Registry", backbone: str) -> None:
     from rich.padding import Padding
 
     from benchmark.gates.cost import REFERENCE_IMAGE, macs, parameters
-    from benchmark.model.build import outline
-    from benchmark.model.weights import weight_bytes
+    from benchmark.model.build import build_on_meta
+    from benchmark.model.weight_files import weight_bytes
 
     height, width = REFERENCE_IMAGE
     numbers = ("parameters", f"GMACs at {height} x {width}", "float32 bytes", "up to 10 MB")
@@ -107,7 +107,7 @@ def show_costs(registry: "Registry", backbone: str) -> None:
     for size, options in registry.find("backbone", backbone).sizes.items():
         try:
             model = {"backbone": {"name": backbone, **options}, "head": {"name": COST_HEAD}}
-            restorer = outline(model, registry)
+            restorer = build_on_meta(model, registry)
             counts = f"{parameters(restorer):,}", f"{macs(restorer, REFERENCE_IMAGE) / 1e9:.3f}"
             file_bytes = len(weight_bytes(restorer.to_empty(device="cpu"), torch.float32))
             table.add_row(size, *counts, f"{file_bytes:,}", "yes" if file_bytes <= FILE_LIMIT_BYTES else "no")

@@ -88,7 +88,7 @@ def _restore(request: _Request) -> "Callable[[NDArray[np.uint8]], NDArray[np.uin
     from benchmark.inference.runtimes import prepare
     from benchmark.inference.tiles import restore_in_tiles
     from benchmark.model import load
-    from benchmark.model.fold import fold
+    from benchmark.model.restorer import fold
     from benchmark.registry import Registry
     from benchmark.runner.device_setup import prepare_machine
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.model import Restorer
-from benchmark.model.weights import weight_bytes
+from benchmark.model.weight_files import weight_bytes
 
 REFERENCE_IMAGE = (256, 256)
 """Height and width for which multiply-adds are reported; the field's custom."""

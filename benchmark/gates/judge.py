@@ -30,7 +30,7 @@ from benchmark.gates.latency.judge import LatencyJudge
 from benchmark.gates.memory import activation_bytes, restoring_gpu_bytes, restoring_ram_bytes
 from benchmark.inference.onnx import onnx_bytes
 from benchmark.model import Restorer
-from benchmark.model.weights import weight_bytes
+from benchmark.model.weight_files import weight_bytes
 from reports.schema import GateResult
 
 

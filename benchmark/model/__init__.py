@@ -6,7 +6,6 @@ image = restorer(degraded).image                  # B 3 H W in [0, 1]
 """
 
 from benchmark.model.build import build, load
-from benchmark.model.conversion import restore_image, restore_with_maps
-from benchmark.model.restorer import Restorer
+from benchmark.model.restorer import Restorer, restore_image, restore_with_maps
 
 __all__ = ["Restorer", "build", "load", "restore_image", "restore_with_maps"]

@@ -1,8 +1,9 @@
-"""From a resolved configuration, or a record folder, to a Restorer: the one place that makes them."""
+"""Building a Restorer from a resolved configuration or a record folder; the only place that makes one."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,25 @@ import torch
 from benchmark.errors import RecordError
 from benchmark.model.published import load_weights
 from benchmark.model.restorer import Restorer
-from benchmark.model.weights import read_weights
+from benchmark.model.weight_files import read_weights
 from benchmark.registry import Registry
 
 
 def build(model: Mapping[str, Any], seed: int = 0, registry: Registry | None = None) -> Restorer:
-    """An untrained Restorer on the CPU, or one with the weights of a file.
+    """Return an untrained Restorer on the CPU, or one with the weights of a file.
 
-    `model`: `{"backbone": {"name": ..., options}, "head": {"name": ..., options}}`, and `"weights": {"file": ...,
-    "sha256": ...}` where they are not those of the seed. Equal seeds give a backbone equal initial weights whatever the
-    head is; the generators of torch are left as they were. Raises ComponentError, and CheckpointError for `weights`.
+    Equal seeds give a backbone equal initial weights, whatever the head is. The random generators of torch stay as they
+    were.
+
+    Args:
+        model: `{"backbone": {"name": ..., options}, "head": {"name": ..., options}}`, and optionally
+            `"weights": {"file": ..., "sha256": ...}`.
+        seed: Decides the initial weights.
+        registry: Where components are found; by default those of this project and of installed packages.
+
+    Raises:
+        ComponentError: A component does not exist or refuses its options.
+        CheckpointError: The file of weights is unreadable or does not fit.
     """
     registry = registry or Registry()
     backbone_options, head_options = dict(model["backbone"]), dict(model["head"])
@@ -37,35 +47,35 @@ def build(model: Mapping[str, Any], seed: int = 0, registry: Registry | None = N
 
 
 def architecture(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration without the file of weights it may name: for a network that gets others."""
+    """Return a configuration without its file of weights, for a network that gets other weights."""
     return {part: model[part] for part in ("backbone", "head")}
 
 
-def outline(model: Mapping[str, Any], registry: Registry) -> Restorer:
-    """The network without the file of weights, on the meta device where its constructors allow it.
+def build_on_meta(model: Mapping[str, Any], registry: Registry) -> Restorer:
+    """Return the network without the file of weights, on the meta device where its constructors allow that.
 
-    Drawing 100 million initial weights, to look at their shapes alone, takes seconds.
+    This is for names and shapes of weights: drawing 100 million initial weights would take seconds.
     """
-    try:
-        with torch.device("meta"):
-            return build(architecture(model), 0, registry)
-    except RuntimeError:  # a constructor that computes with tensors
+    with suppress(RuntimeError), torch.device("meta"):  # a constructor that computes with tensors raises
         return build(architecture(model), 0, registry)
+    return build(architecture(model), 0, registry)
 
 
 def _seed_of(part: str, seed: int) -> int:
-    """Seeds of parts that have nothing to do with each other; `seed + 1` would be another row's seed."""
+    """Return a seed of the part's own; `seed + 1` would be the seed of another row."""
     return int.from_bytes(hashlib.sha256(f"{part} {seed}".encode()).digest()[:8], "little")
 
 
 def load(folder: str | Path, registry: Registry | None = None) -> Restorer:
-    """The trained Restorer of a record folder (`runs/<experiment>/<row>/seed<k>`), in eval mode. Raises RecordError."""
-    folder = Path(folder)
-    try:
+    """Return the trained Restorer of a record folder (`runs/<experiment>/<row>/seed<k>`), in eval mode.
+
+    Raises:
+        RecordError: The folder has no record of a finished row, or no readable weights.
+    """
+    folder, model = Path(folder), None
+    with suppress(OSError, ValueError, KeyError, TypeError):
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         model = record["config"]["model"] if record["status"] == "done" else None
-    except (OSError, ValueError, KeyError, TypeError):
-        model = None
     if model is None:
         raise RecordError(f"{folder}: no record of a trained row; expected a folder such as runs/quickstart/base/seed0")
     restorer = build(architecture(model), 0, registry)

@@ -1,24 +1,28 @@
 """Which configuration of a backbone published weights belong to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from benchmark.errors import CheckpointError, ComponentError
-from benchmark.model.build import outline
-from benchmark.model.published import Misfit, fit, is_ours
+from benchmark.model.build import build_on_meta
+from benchmark.model.published import Mismatch, has_own_names, match_weights
 from benchmark.model.restorer import Restorer
 from benchmark.registry import Registry
 
 
 @dataclass(frozen=True)
-class Identified:
-    """`name`: of the configuration that fits; `others`: different ones that fit as well.
+class ConfigMatch:
+    """A configuration that published weights fit.
 
-    `restorer`: its network, without weights; `weights`: those for it, under our names.
+    Attributes:
+        name: Name of the configuration.
+        others: Names of different configurations that fit as well.
+        restorer: Its network, without weights.
+        weights: The weights for this network, under our names.
     """
 
     name: str
@@ -27,38 +31,44 @@ class Identified:
     weights: dict[str, Tensor]
 
 
-def identify(
+def find_config(
     file: Path, weights: Mapping[str, Tensor], models: Mapping[str, Mapping[str, Any]], registry: Registry
-) -> Identified:
-    """The first of some configurations with exactly the names and shapes of published weights.
+) -> ConfigMatch:
+    """Return the first of some configurations that has exactly the names and shapes of published weights.
 
-    `weights`: as read from `file`, which stands in messages. `models`: resolved configurations of a backbone, by name.
-    Raises CheckpointError with the nearest if none fits, ComponentError if none of them can be built.
+    Args:
+        file: Where the weights were read from, for messages.
+        weights: The published weights under their authors' names.
+        models: Resolved configurations of a backbone, by name.
+        registry: Where components are found.
+
+    Raises:
+        CheckpointError: No configuration fits; the message says which is nearest.
+        ComponentError: None of the configurations can be built.
     """
-    if is_ours(weights):
+    if has_own_names(weights):
         raise CheckpointError(f"{file}: has the names of this project already; give it as model.weights as it is")
-    fitting: list[Identified] = []
-    misfits: dict[str, Misfit] = {}
-    broken: list[ComponentError] = []
+    matches: list[ConfigMatch] = []
+    mismatches: dict[str, Mismatch] = {}
+    errors: list[ComponentError] = []
     for name, model in models.items():
         try:
-            restorer = outline(model, registry)
-        except ComponentError as error:  # options given for another size
-            broken.append(error)
+            restorer = build_on_meta(model, registry)
+        except ComponentError as error:  # the options are for another size
+            errors.append(error)
             continue
-        ours, misfit = fit(weights, restorer)
-        if misfit:
-            misfits[name] = misfit
+        renamed, mismatch = match_weights(weights, restorer)
+        if mismatch:
+            mismatches[name] = mismatch
         else:
-            fitting.append(Identified(name, (), restorer, ours))
-    if not fitting and not misfits:
-        raise broken[0]
-    if not fitting:
-        nearest = min(misfits, key=lambda name: len(misfits[name]))
+            matches.append(ConfigMatch(name, (), restorer, renamed))
+    if not matches and not mismatches:
+        raise errors[0]
+    if not matches:
+        nearest = min(mismatches, key=lambda name: len(mismatches[name]))
         raise CheckpointError(
-            f"{file}: fits none of {', '.join(misfits)}; nearest is {nearest}: {misfits[nearest]}; "
+            f"{file}: fits none of {', '.join(mismatches)}; nearest is {nearest}: {mismatches[nearest]}; "
             "if it is of another size, describe it by options, e.g. --option width=16"
         )
-    first, *others = fitting
-    different = tuple(other.name for other in others if models[other.name] != models[first.name])
-    return Identified(first.name, different, first.restorer, first.weights)
+    first, *others = matches
+    return replace(first, others=tuple(other.name for other in others if models[other.name] != models[first.name]))

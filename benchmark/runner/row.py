@@ -26,7 +26,7 @@ from benchmark.gates.cost import cost
 from benchmark.gates.gate_result import Candidate, MeasuringDevice
 from benchmark.gates.judge import judge
 from benchmark.model import Restorer, build, restore_with_maps
-from benchmark.model.weights import write_weights
+from benchmark.model.weight_files import write_weights
 from benchmark.runner.context import Context
 from benchmark.runner.device_setup import Machine
 from benchmark.runner.map_supervision import supervised_maps

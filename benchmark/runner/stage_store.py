@@ -18,7 +18,7 @@ from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import Summary
 from benchmark.files import digest_of, read_json, write_csv, write_json
 from benchmark.lease import BEAT_SECONDS, STALE_SECONDS, Lease, LeaseFolder
-from benchmark.model.weights import is_intact, read_weights, write_weights
+from benchmark.model.weight_files import is_intact, read_weights, write_weights
 from benchmark.training.train_state import CurveRow
 
 _SCHEMA = 2

@@ -11,7 +11,7 @@ from backbones import cgnet
 from backbones.cgnet import CGNet
 from benchmark.inference.onnx import INPUT, onnx_bytes
 from benchmark.model import build
-from benchmark.model.fold import fold
+from benchmark.model.restorer import fold
 
 SMALL = {"width": 4, "depths": (1, 1, 1, 1, 1), "cascade": (3, 2)}
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from backbones.dehazeformer import DehazeFormer, _Block, _RescaleNorm
 from benchmark.model import build
-from benchmark.model.fold import fold
+from benchmark.model.restorer import fold
 
 TINY_CASE = {"widths": (8, 16, 24, 16, 8), "depths": (2, 2, 2, 1, 1), "attention": (0.0, 0.5, 1.0, 0.0, 0.0)}
 SMALL = {"widths": (4, 8, 12, 8, 4), "depths": (1, 2, 2, 1, 1), "heads": (1, 2, 3, 1, 1), "window": 4}

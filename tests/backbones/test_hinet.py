@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from backbones import Features
 from backbones.hinet import HINet
 from benchmark.model import build
-from benchmark.model.published import fit
+from benchmark.model.published import match_weights
 
 SMALL = {"width": 4, "depth": 3}
 
@@ -55,7 +55,7 @@ def test_hinet_gives_the_authors_outputs(load_golden, with_published_weights):
     restored = with_published_weights("hinet", options, golden)(golden.tensors["input"])
     torch.testing.assert_close(restored, golden.tensors["output"], rtol=1e-5, atol=5e-5)
     network = restorer(**options)
-    weights, misfit = fit(golden.weights, network)
+    weights, misfit = match_weights(golden.weights, network)
     assert not misfit
     network.load_state_dict(weights)
     with torch.no_grad():

@@ -9,7 +9,7 @@ from torch import nn
 from backbones import kbnet
 from backbones.kbnet import KBNet, KernelBasis
 from benchmark.model import build
-from benchmark.model.fold import fold
+from benchmark.model.restorer import fold
 
 SMALL = {"width": 4, "depths": (1, 1, 1), "bases": 3}
 

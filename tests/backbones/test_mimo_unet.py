@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from backbones import Features
 from backbones.mimo_unet import MimoUNet
 from benchmark.model import build
-from benchmark.model.published import fit
+from benchmark.model.published import match_weights
 
 SMALL = {"width": 4, "depth": 1}
 
@@ -38,7 +38,7 @@ def test_mimo_unet_gives_the_reference_outputs(load_golden):
     """With the reference weights, the whole restorer gives the reference image, and in training those at 1/4, 1/2."""
     golden = load_golden("mimounet_base8_res1")
     network = restorer(width=8, depth=1)
-    weights, misfit = fit(golden.weights, network)
+    weights, misfit = match_weights(golden.weights, network)
     assert not misfit
     network.load_state_dict(weights)
     with torch.no_grad():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmark.gates.cost import macs, parameters
 from benchmark.inference.process_setup import set_up
 from benchmark.model import Restorer, build
-from benchmark.model.fold import fold
+from benchmark.model.restorer import fold
 from benchmark.registry import Registry
 
 SIDE = 256

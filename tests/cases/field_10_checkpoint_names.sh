@@ -6,7 +6,7 @@ python - "$T" <<'E'
 import sys, torch, os
 from benchmark.cli.targets import described
 from benchmark.errors import CheckpointError
-from benchmark.model.checkpoints import read_checkpoint
+from benchmark.model.weight_files import read_checkpoint
 from safetensors.torch import load_file
 t = sys.argv[1]
 golden = load_file("tests/goldens/nafnet_w8_e11_m1_d11.safetensors")

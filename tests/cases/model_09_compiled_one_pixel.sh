@@ -8,7 +8,7 @@ import sys
 import numpy as np, torch
 from benchmark.inference.runtimes import prepare
 from benchmark.model import build
-from benchmark.model.fold import fold
+from benchmark.model.restorer import fold
 r = build({"backbone": {"name": "nafnet", "width": 2, "depths": [1]}, "head": {"name": "residual", "padding": "zeros"}}).eval()
 try:
     out = prepare("compiled", fold(r), (1, 1), torch.device("cpu")).restore(np.zeros((1, 1, 3), np.uint8))

@@ -8,7 +8,7 @@ from benchmark.$1 import $2 as read
 try: read(pathlib.Path('$3'))
 except BenchmarkError as e: print(str(e)[:120]); sys.exit(2)" 2>$W/err ); rc=$?; [ $rc = 2 ] || { echo "FAULT $2($3): exit $rc $(tail -1 $W/err | cut -c1-100)"; bad=1; }; }
 try data.image_io read_image $W/f.png
-try model.checkpoints read_checkpoint $W/f.png
-try model.checkpoints read_checkpoint /dev/zero
+try model.weight_files read_checkpoint $W/f.png
+try model.weight_files read_checkpoint /dev/zero
 try files digest_of /dev/zero
 rm -rf $W; exit $bad

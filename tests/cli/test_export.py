@@ -15,7 +15,7 @@ from benchmark.errors import BenchmarkError, RecordError
 from benchmark.files import write_json
 from benchmark.inference.optional_deps import missing_packages
 from benchmark.model import build, load
-from benchmark.model.weights import read_weights, write_weights
+from benchmark.model.weight_files import read_weights, write_weights
 
 MODEL = {"backbone": {"name": "nafnet", "width": 4, "depths": [1, 1, 1]}, "head": {"name": "rgb"}}
 MISSING = missing_packages(("onnxruntime", "onnx", "onnxscript"), "onnx")

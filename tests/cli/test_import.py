@@ -14,7 +14,7 @@ from benchmark.errors import CheckpointError, ComponentError, ExperimentError
 from benchmark.experiment.load import load
 from benchmark.files import digest_of
 from benchmark.model import build
-from benchmark.model.weights import read_weights
+from benchmark.model.weight_files import read_weights
 from benchmark.registry import Registry
 
 OPTIONS = ("--backbone", "nafnet", "--option", "width=8", "--option", "depths=[1, 1, 1, 1, 1]")

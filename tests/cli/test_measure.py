@@ -15,7 +15,7 @@ from benchmark.errors import BenchmarkError, ComponentError, ExperimentError, Re
 from benchmark.files import write_json
 from benchmark.gates.cost import cost, macs
 from benchmark.model import build
-from benchmark.model.weights import write_weights
+from benchmark.model.weight_files import write_weights
 
 SLEEPY = """
 import time

@@ -19,7 +19,7 @@ from benchmark.data.image_io import read_image
 from benchmark.files import write_json
 from benchmark.inference.runtimes import runtime_names
 from benchmark.model import build, load, restore_image
-from benchmark.model.weights import write_weights
+from benchmark.model.weight_files import write_weights
 
 ROOT = Path(__file__).parents[2]
 MODEL = {"backbone": {"name": "nafnet", "width": 4, "depths": [1, 1, 1]}, "head": {"name": "rgb"}}

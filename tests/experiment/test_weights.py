@@ -13,7 +13,7 @@ from benchmark.experiment.load import load
 from benchmark.experiment.plan import Environment, Plan, make_plan, network_id, settings_id
 from benchmark.files import digest_of
 from benchmark.model import build
-from benchmark.model.weights import write_weights
+from benchmark.model.weight_files import write_weights
 from benchmark.registry import Registry
 
 Edited = Callable[[str, str], Path]

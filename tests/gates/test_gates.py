@@ -15,7 +15,7 @@ from benchmark.gates.cost import cost, macs, parameters
 from benchmark.gates.gate_result import Candidate, MeasuringDevice
 from benchmark.gates.judge import judge
 from benchmark.model import Restorer
-from benchmark.model.weights import write_weights
+from benchmark.model.weight_files import write_weights
 from heads.rgb import Rgb
 
 HERE = MeasuringDevice(torch.device("cpu"), "Some CPU 9000", 1, "default")

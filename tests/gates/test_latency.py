@@ -29,7 +29,7 @@ from benchmark.gates.latency.timing import Call, Tiling, WarmUp, warm_up
 from benchmark.gates.latency.worker import REFERENCE, Effort, Subject, _go_round, _Turn
 from benchmark.inference.runtimes import runtime_names
 from benchmark.model import Restorer, build
-from benchmark.model.weights import write_weights
+from benchmark.model.weight_files import write_weights
 from benchmark.processes import usable_cores
 from benchmark.registry import Registry
 

@@ -16,11 +16,10 @@ from backbones import Backbone, Published
 from benchmark.errors import CheckpointError, ComponentError
 from benchmark.files import digest_of
 from benchmark.model import Restorer, build
-from benchmark.model.build import outline
-from benchmark.model.checkpoints import WRAPPERS, read_checkpoint
-from benchmark.model.match_config import identify
-from benchmark.model.published import fit
-from benchmark.model.weights import write_weights
+from benchmark.model.build import build_on_meta
+from benchmark.model.match_config import find_config
+from benchmark.model.published import match_weights
+from benchmark.model.weight_files import WRAPPERS, read_checkpoint, write_weights
 from benchmark.registry import Registry
 from heads.residual import Residual
 
@@ -120,13 +119,13 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, plain: bool
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"c\.pth: is no checkpoint that can be read"),
-        (b"not a checkpoint", r"c\.pth: is no checkpoint that can be read"),
+        (b"", r"c\.pth: is not a readable checkpoint"),
+        (b"not a checkpoint", r"c\.pth: is not a readable checkpoint"),
         (None, r"c\.pth: cannot be read: No such file"),
         ([1, 2], "holds no weights, but a list"),
         ({}, "holds no weights, but an empty mapping"),
         ({"params": {}}, "holds no weights, but an empty mapping"),
-        ({"epoch": 3}, "'epoch' is a int, no tensor; expected weights, bare or in model_state_dict, state_dict,"),
+        ({"epoch": 3}, "'epoch' is a int, not a tensor; expected weights, bare or in model_state_dict, state_dict,"),
         ({"params": {"a": torch.zeros(1), "b": {"c": torch.zeros(1)}}}, "'b' is a dict, no tensor"),
     ],
 )
@@ -205,17 +204,17 @@ SMALL = {"body.weight": torch.ones(2, 3, 1, 1), "body.bias": torch.ones(2), "tai
 def test_what_a_backbone_says_of_its_weights_is_followed() -> None:
     """Zeros are filled in, recomputed buffers left out, the head's sign applied; a bias that is there stays."""
     restorer = Restorer(Small(), Residual(2))
-    weights, misfit = fit({**SMALL, "grid": torch.ones(9), "grid.x": torch.ones(1)}, restorer)
+    weights, misfit = match_weights({**SMALL, "grid": torch.ones(9), "grid.x": torch.ones(1)}, restorer)
     assert not misfit and len(misfit) == 0
     assert torch.equal(weights["head.conv.weight"], -SMALL["tail.weight"])
     assert torch.equal(weights["head.conv.bias"], torch.zeros(3))
-    weights, misfit = fit({**SMALL, "tail.bias": torch.ones(3)}, restorer)
+    weights, misfit = match_weights({**SMALL, "tail.bias": torch.ones(3)}, restorer)
     assert not misfit and torch.equal(weights["head.conv.bias"], -torch.ones(3))
 
 
 def test_two_keys_of_one_name_do_not_hide_each_other() -> None:
     """The second key that a rule gives a name already taken is unexpected."""
-    _, misfit = fit({**SMALL, "old.weight": torch.zeros(3, 2, 3, 3)}, Restorer(Small(), Residual(2)))
+    _, misfit = match_weights({**SMALL, "old.weight": torch.zeros(3, 2, 3, 3)}, Restorer(Small(), Residual(2)))
     assert misfit.unexpected == ("old.weight",) and not misfit.missing
 
 
@@ -267,7 +266,7 @@ def test_a_file_that_changed_since_it_was_planned_is_refused(tmp_path: Path) -> 
 @pytest.mark.parametrize("size", ["t", "s"])
 def test_the_size_is_that_of_the_shapes(size: str) -> None:
     """Published weights of gUNet-T and -S are told apart, and nothing else fits them."""
-    found = identify(Path("c.pth"), blank(size), sizes_of("gunet"), REGISTRY)
+    found = find_config(Path("c.pth"), blank(size), sizes_of("gunet"), REGISTRY)
     assert (found.name, found.others) == (size, ())
     assert found.weights.keys() == found.restorer.state_dict().keys()
 
@@ -276,7 +275,7 @@ def test_sizes_of_equal_shapes_are_all_named() -> None:
     """The first one that fits is taken; others are told, but not the same under another name."""
     models = sizes_of("gunet")
     other = {**models["t"], "backbone": {**models["t"]["backbone"], "padding": "zeros"}}
-    found = identify(
+    found = find_config(
         Path("c.pth"),
         blank("t"),
         {"first": models["t"], "b": models["b"], "alias": models["t"], "second": other},
@@ -290,7 +289,7 @@ def test_the_nearest_size_is_named_where_none_fits() -> None:
     weights = blank("t")
     del weights["outconv.proj.0.bias"]
     with pytest.raises(CheckpointError) as caught:
-        identify(Path("c.pth"), weights, sizes_of("gunet"), REGISTRY)
+        find_config(Path("c.pth"), weights, sizes_of("gunet"), REGISTRY)
     message = "c.pth: fits none of t, s, b, d, small, retouch, tiny; nearest is t: 1 missing: head.conv.bias; "
     assert str(caught.value).startswith(message) and "--option width=16" in str(caught.value)
 
@@ -299,15 +298,15 @@ def test_options_that_suit_some_sizes_only_are_no_obstacle() -> None:
     """A size that cannot have them is passed over; if none can, the reason is told."""
     models = sizes_of("gunet")
     models["t"] = {**models["t"], "backbone": {**models["t"]["backbone"], "depths": (1, 1)}}
-    assert identify(Path("c.pth"), blank("s"), models, REGISTRY).name == "s"
+    assert find_config(Path("c.pth"), blank("s"), models, REGISTRY).name == "s"
     with pytest.raises(ComponentError, match="depths is"):
-        identify(Path("c.pth"), blank("s"), {"t": models["t"]}, REGISTRY)
+        find_config(Path("c.pth"), blank("s"), {"t": models["t"]}, REGISTRY)
 
 
 def test_our_own_names_need_no_import() -> None:
     """Weights of a trained row are told to be usable as they are."""
     with pytest.raises(CheckpointError, match="has the names of this project already"):
-        identify(Path("c.safetensors"), {"backbone.a": torch.zeros(1)}, sizes_of("gunet"), REGISTRY)
+        find_config(Path("c.safetensors"), {"backbone.a": torch.zeros(1)}, sizes_of("gunet"), REGISTRY)
 
 
 @pytest.mark.parametrize("name", REGISTRY.names("backbone"))
@@ -315,5 +314,5 @@ def test_published_names_lie_in_the_network(name: str) -> None:
     """What a backbone says of published weights is about itself: the head can be made, the zeros are names of it."""
     published = REGISTRY.find("backbone", name).published
     if published is not None:
-        network = outline({"backbone": {"name": name}, "head": published.head}, REGISTRY)
+        network = build_on_meta({"backbone": {"name": name}, "head": published.head}, REGISTRY)
         assert set(published.zeros) <= network.state_dict().keys()

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from backbones._folding import affine_before, difference_of_halves, has_affine, scale_after, split_affine
 from backbones._layers import ChannelLayerNorm
 from benchmark.model import Restorer, build
-from benchmark.model.fold import fold
+from benchmark.model.restorer import fold
 from benchmark.registry import Registry
 
 REGISTRY = Registry()

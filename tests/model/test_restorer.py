@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from backbones import Backbone
 from benchmark.errors import ComponentError, RecordError
 from benchmark.model import Restorer, build, load, restore_image
-from benchmark.model.weights import read_weights, weight_bytes, write_weights
+from benchmark.model.weight_files import read_weights, weight_bytes, write_weights
 from heads import Head, Restoration
 
 

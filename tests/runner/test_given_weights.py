@@ -14,7 +14,7 @@ from benchmark.errors import CheckpointError
 from benchmark.files import digest_of, read_json
 from benchmark.generators import result_of
 from benchmark.model import build, load
-from benchmark.model.weights import read_weights
+from benchmark.model.weight_files import read_weights
 from benchmark.runner.progress_events import RowFinished
 from benchmark.runner.row import measure_model, run_row
 from benchmark.runner.run import check, execute, write_plan

@@ -21,7 +21,7 @@ from benchmark.gates.latency.timing import Tiling
 from benchmark.gates.latency.worker import Effort, Job, Subject
 from benchmark.inference.runtimes import RuntimeUnavailable, runtime_names, unavailable
 from benchmark.inference.tiles import tile_boxes
-from benchmark.model.weights import write_weights
+from benchmark.model.weight_files import write_weights
 from reports.schema import GateOutcome, GateResult
 
 

@@ -8,7 +8,7 @@ from benchmark.gates.latency.result import Conditions
 from benchmark.inference.runtimes import Runner
 from benchmark.inference.runtimes import prepare as prepare_runtime
 from benchmark.model import Restorer
-from benchmark.model.fold import fold
+from benchmark.model.restorer import fold
 
 
 def prepare(restorer: Restorer, conditions: Conditions, device: torch.device) -> tuple[Runner, float]:

@@ -15,7 +15,7 @@ from benchmark.gates.latency.result import Conditions
 from benchmark.gates.latency.timing import Call, WarmUp, make_images, no_collection, timed, warm_up
 from benchmark.inference.process_setup import set_up
 from benchmark.model import Restorer, build
-from benchmark.model.weights import read_weights
+from benchmark.model.weight_files import read_weights
 from benchmark.registry import Registry
 
 REFERENCE = "reference"

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.model.conversion import to_image, to_tensor
+from benchmark.model.restorer import to_image, to_tensor
 from heads import Restoration
 
 
