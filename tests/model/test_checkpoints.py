@@ -126,7 +126,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, plain: bool
         ({}, "holds no weights, but an empty mapping"),
         ({"params": {}}, "holds no weights, but an empty mapping"),
         ({"epoch": 3}, "'epoch' is a int, not a tensor; expected weights, bare or in model_state_dict, state_dict,"),
-        ({"params": {"a": torch.zeros(1), "b": {"c": torch.zeros(1)}}}, "'b' is a dict, no tensor"),
+        ({"params": {"a": torch.zeros(1), "b": {"c": torch.zeros(1)}}}, "'b' is a dict, not a tensor"),
     ],
 )
 def test_what_is_no_checkpoint_is_told(tmp_path: Path, content: Any, message: str) -> None:
