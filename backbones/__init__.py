@@ -37,6 +37,10 @@ Renames = tuple[tuple[str, str], ...]
 `backbone.` or `head.`."""
 
 
+Sizes = Mapping[str, Mapping[str, Any]]
+"""Named configurations of a backbone: size -> options."""
+
+
 @dataclass(frozen=True)
 class Published:
     """How to load the authors' checkpoints into a backbone and the head that holds the last convolution."""
@@ -68,7 +72,7 @@ class Backbone(nn.Module, ABC):
     """BibTeX of the paper."""
     origin: ClassVar[str]
     """Paper; official repository@commit with its licence, where there is one; what differs here."""
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    sizes: ClassVar[Sizes] = {}
     """Named configurations: size -> options. Published ones carry their published names."""
     input_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     """Values that the network expects for black and white."""

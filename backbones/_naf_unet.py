@@ -4,7 +4,6 @@ import copy
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ class NafUNet(Backbone):
     Subclasses choose the blocks.
     """
 
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "zeros"
+    pad_mode = "zeros"
 
     def __init__(self, width: int, depths: tuple[int, ...], make_block: Callable[[int, int], nn.Module]) -> None:
         """Build stem, stages, downsampling and upsampling.

@@ -53,16 +53,14 @@ class WindowAttention(nn.Module):
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Return attended features from query, key and value, all `B H W C`; H and W multiples of the window."""
         queries, keys, values = (split_windows(tensor, self.window, self.heads) for tensor in (query, key, value))
-        scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-2, -1) + self._bias()
+        pixels = self.window**2
+        bias = self.offset_bias[self.offset_index].view(pixels, pixels, self.heads).permute(2, 0, 1)
+        scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-2, -1) + bias
         if self.shift:
             # In place, because the last row and column are a small part of all windows.
             scores[:, -1] += self.mask_of_last_row
             scores[:, :, -1] += self.mask_of_last_column
         return self.project(merge_windows(scores.softmax(dim=-1) @ values, self.window))
-
-    def _bias(self) -> Tensor:
-        pixels = self.window**2
-        return self.offset_bias[self.offset_index].view(pixels, pixels, self.heads).permute(2, 0, 1)
 
 
 def split_windows(features: Tensor, side: int, heads: int) -> Tensor:

@@ -4,14 +4,13 @@ The network sees a small image; every level above adds the detail of a Laplacian
 re-implementation: features, not the paper's blend layer, go up the pyramid (see `origin`).
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Features
+from backbones import Backbone, Features, Sizes
 from backbones._layers import ResidualBlock, check_depths, check_positive, initialise_zero
 from backbones._unet import level_channels
 
@@ -34,20 +33,20 @@ class BlendPyramid(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@inproceedings{lei2022abpn,
+    citation = """@inproceedings{lei2022abpn,
   title = {ABPN: Adaptive Blend Pyramid Network for Real-Time Local Retouching of Ultra High-Resolution Photo},
   author = {Lei, Biwen and Guo, Xiefan and Yang, Hongyu and Cui, Miaomiao and Xie, Xuansong and Huang, Di},
   booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
   year = {2022}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "After an idea of the CVPR 2022 paper, not a re-implementation; no weights are published for it. From the "
         "paper: a network at low resolution with a mask branch that gates its decoder, and a blend layer refined up a "
         "Laplacian pyramid by light modules. Ours: features, not the blend layer itself, go up, and the head makes the "
         "blend at full size (head degradation: J = K*I + D + I, where the paper has a soft light); residual blocks; a "
         "mask learned from the images alone; all sizes."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "small": {"levels": 2, "width": 8, "low_width": 24, "depths": (2, 2, 4, 2, 2)},
         "tiny": {"levels": 2, "width": 4, "low_width": 8, "depths": (1, 1, 1)},
     }

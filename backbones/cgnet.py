@@ -5,15 +5,14 @@ surroundings at low cost. Unlike the authors' code, ours weights and projects th
 them, which gives the same numbers with fewer multiply-adds.
 """
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Published
+from backbones import Published, Sizes
 from backbones._layers import ChannelLayerNorm, check_depths, check_option, check_positive
 from backbones._naf_unet import NORM_EPS, MixingBlock, NafUNet, SimpleGate, make_renames
 from backbones.nafnet import NAF_PARTS, NafBlock
@@ -49,24 +48,24 @@ class CGNet(NafUNet):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@article{ghasemabadi2024cascadedgaze,
+    citation = """@article{ghasemabadi2024cascadedgaze,
   title = {{CascadedGaze}: Efficiency in Global Context Extraction for Image Restoration},
   author = {Ghasemabadi, Amirhosein and Janjua, Muhammad Kamran and Salameh, Mohammad and Zhou, Chunhua and Sun, Fengyu
     and Niu, Di},
   journal = {Transactions on Machine Learning Research},
   year = {2024}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:2401.15235; reference implementation Ascend-Research/CascadedGaze@0daa9844 (MIT), whose weights fit "
         "after renaming. The steps of a cascade are weighted and projected before they are enlarged, not after, which "
         "gives the same numbers with fewer multiply-adds. Size sidd is published; small and tiny are our choices."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "sidd": {"width": 60, "depths": (2, 2, 4, 6, 10, 2, 2, 2, 2), "cascade": (3, 3, 2, 2)},
         "small": {"width": 16, "depths": (1, 1, 2, 2, 1, 1, 1, 1, 1), "cascade": (3, 3, 2, 2)},
         "tiny": {"width": 6, "depths": (1, 1, 1, 1, 1, 1, 1), "cascade": (3, 2, 2)},
     }
-    published: ClassVar[Published | None] = Published(
+    published = Published(
         keys=partial(make_renames, parts=OFFICIAL_PARTS), head={"name": "residual", "padding": "zeros"}
     )
 
@@ -76,7 +75,12 @@ class CGNet(NafUNet):
         depths: tuple[int, ...] = (2, 2, 4, 6, 10, 2, 2, 2, 2),
         cascade: tuple[int, ...] = (3, 3, 2, 2),
     ) -> None:
-        _check_options(width, depths, cascade)
+        check_positive("cgnet", width=width)
+        check_depths("cgnet", depths)
+        levels = len(depths) // 2
+        valid = len(cascade) == levels and set(cascade) <= set(CASCADES)
+        requirement = f"depths has {levels} encoder levels, so it must hold {levels} times 2 or 3"
+        check_option("cgnet", "cascade", cascade, valid, requirement)
 
         def make_block(stage: int, channels: int) -> nn.Module:
             in_encoder = stage < len(cascade)
@@ -161,12 +165,3 @@ def _least_side(steps: int) -> int:
     for kernel, stride in reversed(CASCADES[steps]):
         side = (side - 1) * stride + kernel
     return side
-
-
-def _check_options(width: int, depths: tuple[int, ...], cascade: tuple[int, ...]) -> None:
-    check_positive("cgnet", width=width)
-    check_depths("cgnet", depths)
-    levels = len(depths) // 2
-    valid = len(cascade) == levels and set(cascade) <= set(CASCADES)
-    requirement = f"depths has {levels} encoder levels, so it must hold {levels} times 2 or 3"
-    check_option("cgnet", "cascade", cascade, valid, requirement)

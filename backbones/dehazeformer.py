@@ -5,14 +5,13 @@ authors' network with other names of weights; for inference, the bias per offset
 """
 
 import copy
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Published
+from backbones import Backbone, Published, Sizes
 from backbones._layers import check_depths, check_option, check_positive, initialise_xavier
 from backbones._unet import SelectiveKernel, pixel_shuffle_up, unet_forward
 from backbones._window_attention import merge_windows, split_windows
@@ -58,19 +57,19 @@ class DehazeFormer(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@article{song2023vision,
+    citation = """@article{song2023vision,
   title = {Vision Transformers for Single Image Dehazing},
   author = {Song, Yuda and He, Zhuqing and Qian, Hui and Du, Xin},
   journal = {IEEE Transactions on Image Processing},
   volume = {32},
   year = {2023}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:2204.03883; reference implementation IDKiro/DehazeFormer@5af7c34d (MIT), whose weights fit after "
         "renaming. Sizes t, s, b, d, w, m and l are published; small is t, which keeps within 10 MB, and tiny is our "
         "choice."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "t": {"depths": (4, 4, 4, 2, 2), "attention": (0.0, 0.5, 1.0, 0.0, 0.0)},
         "s": {"depths": (8, 8, 8, 4, 4)},
         "b": {"depths": (16, 16, 16, 8, 8)},
@@ -87,8 +86,8 @@ class DehazeFormer(Backbone):
             "window": 4,
         },
     }
-    input_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
-    published: ClassVar[Published | None] = Published(
+    input_range = (-1.0, 1.0)
+    published = Published(
         keys=(
             (r"patch_embed\.proj\.(\w+)", r"backbone.stem.\1"),
             *(
@@ -168,7 +167,11 @@ class _Block(nn.Module):
         self.value = nn.Conv2d(width, width, 1) if heads or depthwise else nn.Identity()
         self.query_key = nn.Conv2d(width, 2 * width, 1) if heads else None
         self.offset_bias: nn.Module | None = _OffsetBias(window, heads) if heads else None
-        self.convolution = _reflecting(width, 5, groups=width) if depthwise else _two_dense(width)
+        self.convolution = (
+            _reflecting(width, 5, groups=width)
+            if depthwise
+            else nn.Sequential(_reflecting(width, 3), nn.ReLU(inplace=True), _reflecting(width, 3))
+        )
         self.project = nn.Conv2d(width, width, 1) if heads or depthwise else nn.Identity()
         self.expand = nn.Conv2d(width, hidden, 1)
         self.contract = nn.Conv2d(hidden, width, 1)
@@ -264,10 +267,6 @@ def _reflecting(width: int, kernel_size: int, groups: int = 1) -> nn.Conv2d:
     return nn.Conv2d(width, width, kernel_size, padding=kernel_size // 2, groups=groups, padding_mode="reflect")
 
 
-def _two_dense(width: int) -> nn.Sequential:
-    return nn.Sequential(_reflecting(width, 3), nn.ReLU(inplace=True), _reflecting(width, 3))
-
-
 def _check_options(
     widths: tuple[int, ...],
     depths: tuple[int, ...],
@@ -282,9 +281,8 @@ def _check_options(
     for name, values in lists.items():
         valid = len(values) == 5 and min(values) >= (0 if name == "attention" else 1)
         check_option("dehazeformer", name, values, valid, "it must hold five values, one for each stage")
-    mirrored = widths[0] == widths[4] and widths[1] == widths[3]
     divided = all(width % count == 0 for width, count in zip(widths, heads, strict=True))
-    check_option("dehazeformer", "widths", widths, mirrored, "the decoder's must mirror the encoder's")
+    check_option("dehazeformer", "widths", widths, widths == widths[::-1], "the decoder's must mirror the encoder's")
     check_option("dehazeformer", "heads", heads, divided, f"each must divide its stage's width, {list(widths)}")
     check_option("dehazeformer", "attention", attention, max(attention) <= 1, "shares are at most 1")
     check_option("dehazeformer", "window", window, window % 2 == 0, "it must be even, as blocks shift by half of it")

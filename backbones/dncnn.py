@@ -5,13 +5,13 @@ authors' code, our head adds the prediction instead of subtracting it, and initi
 """
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Collection
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Published, Renames
+from backbones import Backbone, Published, Renames, Sizes
 from backbones._layers import ConvNorm, check_option, check_positive, initialise_he
 
 NORM_EPS = 1e-4
@@ -49,7 +49,7 @@ class DnCNN(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@article{zhang2017beyond,
+    citation = """@article{zhang2017beyond,
   title = {Beyond a {Gaussian} Denoiser: Residual Learning of Deep {CNN} for Image Denoising},
   author = {Zhang, Kai and Zuo, Wangmeng and Chen, Yunjin and Meng, Deyu and Zhang, Lei},
   journal = {IEEE Transactions on Image Processing},
@@ -58,22 +58,20 @@ class DnCNN(Backbone):
   pages = {3142--3155},
   year = {2017}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:1608.03981; reference implementation cszn/KAIR@fc1732f4 (MIT), whose weights fit after renaming. The "
         "authors subtract what the network predicts, head residual adds it: the last convolution changes its sign. "
         "Sizes dncnn_s (one noise level) and cdncnn_b (colour, blind) are published for colour images, cdncnn_b as it "
         "was released, without normalisation; the paper trains it with norm: batch. Size small is dncnn_s, which keeps "
         "to 10 MB as it is; tiny is our choice. Initialisation is the paper's (He), not that of KAIR."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "dncnn_s": {"width": 64, "depth": 17, "norm": "batch"},
         "cdncnn_b": {"width": 64, "depth": 20, "norm": "none"},
         "small": {"width": 64, "depth": 17, "norm": "batch"},
         "tiny": {"width": 32, "depth": 9, "norm": "batch"},
     }
-    published: ClassVar[Published | None] = Published(
-        keys=_renames, head={"name": "residual", "padding": "zeros"}, head_scale=-1.0
-    )
+    published = Published(keys=_renames, head={"name": "residual", "padding": "zeros"}, head_scale=-1.0)
 
     def __init__(self, width: int = 64, depth: int = 17, norm: Literal["batch", "none"] = "batch") -> None:
         super().__init__()

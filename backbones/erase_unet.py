@@ -4,15 +4,14 @@ The coarse network restores at three sizes; the refining one has attention over 
 from the description of a contest solution: no authors' code, no published weights.
 """
 
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Features
+from backbones import Backbone, Features, Sizes
 from backbones._layers import check_max_width, check_option, check_positive, initialise_he, initialise_zero
 from backbones._unet import level_channels
 
@@ -48,7 +47,7 @@ class EraseUNet(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@article{liu2020erasenet,
+    citation = """@article{liu2020erasenet,
   title = {{EraseNet}: End-to-End Text Removal in the Wild},
   author = {Liu, Chongyu and Liu, Yuliang and Jin, Lianwen and Zhang, Shuaitao and Luo, Canjie and Wang, Yongpan},
   journal = {IEEE Transactions on Image Processing},
@@ -56,13 +55,13 @@ class EraseUNet(Backbone):
   pages = {8760--8775},
   year = {2020}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "The family of a solution of the face-retouching contest (dowdyboy/bdpan_face, sixth): the generator of "
         "EraseNet, a U-Net that refines, a non-local block (arXiv:1711.07971) and mixed attention (channels, then "
         "places, as in arXiv:1807.06521). Written from this description alone: layout, sizes and starting values are "
         "our choices, no published weights fit, and there are no discriminator and no mask branch."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "small": {"width": 16, "levels": 4, "max_width": 112},
         "tiny": {"width": 6, "levels": 2, "max_width": 24},
     }
@@ -78,7 +77,10 @@ class EraseUNet(Backbone):
         pool: int = 4,
     ) -> None:
         super().__init__()
-        _check_options(width, levels, max_width, depth, pool)
+        check_positive("erase_unet", width=width, depth=depth, pool=pool)
+        least = COARSE_SCALES - 1
+        check_option("erase_unet", "levels", levels, levels >= least, f"it must be at least {least}")
+        check_max_width("erase_unet", max_width, width)
         channels = level_channels(width, levels, max_width)
 
         self.coarse = _UNet(3, channels, depth, "none", nn.Identity())
@@ -202,10 +204,3 @@ class _NonLocal(nn.Module):
         )
         attended = F.scaled_dot_product_attention(query, key, value)
         return features + self.last(attended.squeeze(1).transpose(1, 2).unflatten(2, (height, width)))
-
-
-def _check_options(width: int, levels: int, max_width: int | None, depth: int, pool: int) -> None:
-    check_positive("erase_unet", width=width, depth=depth, pool=pool)
-    valid = levels >= COARSE_SCALES - 1
-    check_option("erase_unet", "levels", levels, valid, f"it must be at least {COARSE_SCALES - 1}")
-    check_max_width("erase_unet", max_width, width)

@@ -5,15 +5,14 @@ the channels and smaller images as further inputs, after the description of an "
 """
 
 import copy
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Published
+from backbones import Backbone, Published, Sizes
 from backbones._depthwise import DepthwiseConv2d
 from backbones._folding import affine_before, has_affine, split_affine
 from backbones._layers import (
@@ -49,20 +48,20 @@ class GUNet(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@article{song2022rethinking,
+    citation = """@article{song2022rethinking,
   title = {Rethinking Performance Gains in Image Dehazing Networks},
   author = {Song, Yuda and Zhou, Yang and Qian, Hui and Du, Xin},
   journal = {arXiv preprint arXiv:2209.11448},
   year = {2022}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:2209.11448; reference implementation IDKiro/gUNet@defba832 (MIT), whose weights fit after renaming. "
         "Sizes t, s, b and d are published. max_width and input_scales are not in the paper: they follow a description "
         "of a retouching solution ('deeper down-sampling, three-scale input') that published no code. Our reading of "
         "three-scale input: the image, area-averaged to 1/2 and 1/4, goes through a 3x3 convolution each and is added "
         "to the encoder's features of that size. Sizes small, retouch and tiny are our choices."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "t": {"width": 24, "depths": (2, 2, 2, 4, 2, 2, 2)},
         "s": {"width": 24, "depths": (4, 4, 4, 8, 4, 4, 4)},
         "b": {"width": 24, "depths": (8, 8, 8, 16, 8, 8, 8)},
@@ -71,8 +70,8 @@ class GUNet(Backbone):
         "retouch": {"width": 24, "depths": (2, 2, 4, 4, 4, 4, 4, 2, 2), "max_width": 192, "input_scales": 3},
         "tiny": {"width": 8, "depths": (1, 1, 1, 1, 1, 1, 1, 1, 1), "max_width": 44, "input_scales": 3},
     }
-    input_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
-    published: ClassVar[Published | None] = Published(
+    input_range = (-1.0, 1.0)
+    published = Published(
         keys=(
             (r"inconv\.proj\.(\w+)", r"backbone.stem.\1"),
             (r"outconv\.proj\.0\.(\w+)", r"head.conv.\1"),
@@ -105,7 +104,14 @@ class GUNet(Backbone):
     ) -> None:
         super().__init__()
         levels = len(depths) // 2
-        _check_options(width, depths, max_width, input_scales, kernel_size)
+        check_positive("gunet", width=width)
+        check_depths("gunet", depths)
+        check_max_width("gunet", max_width, width)
+        most_scales = min(3, levels + 1)
+        valid = 1 <= input_scales <= most_scales
+        check_option("gunet", "input_scales", input_scales, valid, f"depths allow 1 to {most_scales}")
+        valid = kernel_size >= 1 and kernel_size % 2 == 1
+        check_option("gunet", "kernel_size", kernel_size, valid, "it must be odd and at least 1")
         channels = level_channels(width, levels, max_width)
         gain = (8 * sum(depths)) ** -0.25
 
@@ -154,7 +160,11 @@ class _Block(nn.Module):
         )
         self.value = nn.Conv2d(channels, channels, 1)
         self.depthwise = DepthwiseConv2d(channels, kernel_size, padding)
-        self.gate = _gate(gate, channels)
+        self.gate = (
+            nn.Sequential(nn.Conv2d(channels, channels, 1), nn.Sigmoid() if gate == "sigmoid" else nn.Hardsigmoid())
+            if gate != "none"
+            else None
+        )
         self.project = nn.Conv2d(channels, channels, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -204,23 +214,3 @@ def _fusion(name: str, channels: int) -> nn.Module:
     if name == "selective_kernel":
         return SelectiveKernel(channels)
     return _Concatenation(channels) if name == "concatenation" else _Sum()
-
-
-def _gate(name: str, channels: int) -> nn.Sequential | None:
-    if name == "none":
-        return None
-    activation = nn.Sigmoid() if name == "sigmoid" else nn.Hardsigmoid()
-    return nn.Sequential(nn.Conv2d(channels, channels, 1), activation)
-
-
-def _check_options(
-    width: int, depths: tuple[int, ...], max_width: int | None, input_scales: int, kernel_size: int
-) -> None:
-    check_positive("gunet", width=width)
-    check_depths("gunet", depths)
-    check_max_width("gunet", max_width, width)
-    most_scales = min(3, len(depths) // 2 + 1)
-    valid = 1 <= input_scales <= most_scales
-    check_option("gunet", "input_scales", input_scales, valid, f"depths allow 1 to {most_scales}")
-    valid = kernel_size >= 1 and kernel_size % 2 == 1
-    check_option("gunet", "kernel_size", kernel_size, valid, "it must be odd and at least 1")

@@ -5,14 +5,14 @@ authors' network with other names of weights.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Collection, Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Features, Published, Renames
+from backbones import Backbone, Features, Published, Renames, Sizes
 from backbones._layers import check_option, check_positive
 from backbones._unet import level_channels
 
@@ -66,26 +66,26 @@ class HINet(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@inproceedings{chen2021hinet,
+    citation = """@inproceedings{chen2021hinet,
   title = {{HINet}: Half Instance Normalization Network for Image Restoration},
   author = {Chen, Liangyu and Lu, Xin and Zhang, Jie and Chu, Xiaojie and Chen, Chengpeng},
   booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition Workshops (CVPRW)},
   year = {2021}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:2105.06086; reference implementation megvii-model/HINet@4e723154 (MIT), whose weights fit after "
         "renaming. Sizes that name a data set are published; sidd_half is its 0.5x. Instance normalisation takes the "
         "statistics of the whole image, so a network trained on patches sees others in full images. Sizes small and "
         "tiny are our choices."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "sidd": {"width": 64, "depth": 5},
         "sidd_half": {"width": 32, "depth": 5},
         "gopro": {"width": 64, "depth": 5, "normalised": (3, 4)},
         "small": {"width": 16, "depth": 4},
         "tiny": {"width": 6, "depth": 3},
     }
-    published: ClassVar[Published | None] = Published(keys=_renames, head={"name": "residual", "padding": "zeros"})
+    published = Published(keys=_renames, head={"name": "residual", "padding": "zeros"})
 
     def __init__(self, width: int = 64, depth: int = 5, normalised: tuple[int, int] = (0, 4)) -> None:
         super().__init__()

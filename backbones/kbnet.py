@@ -5,16 +5,16 @@ the authors' code, ours mixes the kernels strip by strip, which gives the same n
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from backbones import Published
+from backbones import Published, Sizes
 from backbones._folding import scale_after
 from backbones._layers import ChannelLayerNorm, check_depths, check_option, check_positive
 from backbones._naf_unet import NORM_EPS, MixingBlock, NafUNet, SimpleGate, add_scaled, channel_scale, make_renames
@@ -72,25 +72,25 @@ class KBNet(NafUNet):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@article{zhang2023kbnet,
+    citation = """@article{zhang2023kbnet,
   title = {KBNet: Kernel Basis Network for Image Restoration},
   author = {Zhang, Yi and Li, Dasong and Shi, Xiaoyu and He, Dailan and Song, Kangning and Wang, Xiaogang and Qin,
     Hongwei and Li, Hongsheng},
   journal = {arXiv preprint arXiv:2303.02881},
   year = {2023}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:2303.02881; reference implementation zhangyi-3/KBNet@ec33fb34 (MIT), KBNet_s, whose weights fit after "
         "renaming. Kernels are mixed strip by strip, which gives the same numbers with less memory. Sizes sidd and "
         "gaussian are published; small and tiny are our choices."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "sidd": {"width": 64, "depths": PUBLISHED_DEPTHS, "local": "depthwise", "channel_expansion": 1.5},
         "gaussian": {"width": 64, "depths": PUBLISHED_DEPTHS, "local": "grouped", "channel_expansion": 2.0},
         "small": {"width": 16, "depths": (1, 1, 2, 2, 1, 1, 1)},
         "tiny": {"width": 4, "depths": (1, 1, 1, 1, 1)},
     }
-    published: ClassVar[Published | None] = Published(
+    published = Published(
         keys=partial(make_renames, parts=OFFICIAL_PARTS), head={"name": "residual", "padding": "zeros"}
     )
 
@@ -166,8 +166,11 @@ class KernelBasis(nn.Module):
             return _mix_kernels(padded, coefficients, self.kernels, self.biases)
         pixels = STRIP_PIXELS_CPU if features.device.type == "cpu" else STRIP_PIXELS
         rows = max(1, pixels // (len(features) * features.shape[3]))
+        mix: Callable[..., Tensor] = _mix_kernels
+        if self.training and torch.is_grad_enabled():
+            mix = partial(checkpoint, mix, use_reentrant=False, preserve_rng_state=False)
         strips = [
-            self._strip(padded[:, :, top : top + rows + 2], coefficients[:, :, top : top + rows])
+            mix(padded[:, :, top : top + rows + 2], coefficients[:, :, top : top + rows], self.kernels, self.biases)
             for top in range(0, features.shape[2], rows)
         ]
         return torch.cat(strips, 2) if len(strips) > 1 else strips[0]
@@ -179,14 +182,6 @@ class KernelBasis(nn.Module):
         basis.kernels = nn.Parameter(self.kernels.detach() * per_channel.repeat_interleave(KERNEL_VALUES))
         basis.biases = nn.Parameter(self.biases.detach() * per_channel)
         return basis
-
-    def _strip(self, features: Tensor, coefficients: Tensor) -> Tensor:
-        if self.training and torch.is_grad_enabled():
-            weights = (self.kernels, self.biases)
-            return checkpoint(
-                _mix_kernels, features, coefficients, *weights, use_reentrant=False, preserve_rng_state=False
-            )
-        return _mix_kernels(features, coefficients, self.kernels, self.biases)
 
 
 def _mix_kernels(features: Tensor, coefficients: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:

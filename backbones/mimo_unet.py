@@ -4,14 +4,13 @@ Smaller images enter the encoder through feature attention, and skip connections
 paper, not from the authors' code; their weights fit after renaming.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Features, Published
+from backbones import Backbone, Features, Published, Sizes
 from backbones._layers import check_option, check_positive
 from backbones._unet import level_channels
 
@@ -36,19 +35,19 @@ class MimoUNet(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@inproceedings{cho2021rethinking,
+    citation = """@inproceedings{cho2021rethinking,
   title = {Rethinking Coarse-to-Fine Approach in Single Image Deblurring},
   author = {Cho, Sung-Jin and Ji, Seo-Won and Hong, Jun-Pyo and Jung, Seung-Won and Ko, Sung-Jea},
   booktitle = {IEEE/CVF International Conference on Computer Vision (ICCV)},
   year = {2021}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:2108.05054; written from the paper, not from the authors' code, which has no licence. Their weights fit "
         "after renaming. Sizes mimo_unet and mimo_unet_plus are published; small and tiny are our choices. Images and "
         "features are resized by nearest neighbour, as in the authors' outputs. The smaller outputs are computed in "
         "training only; their convolutions count as parameters, not as multiply-adds."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "mimo_unet": {"width": 32, "depth": 8},
         "mimo_unet_plus": {"width": 32, "depth": 20, "dropout": 0.1},
         "small": {"width": 16, "depth": 8},
@@ -56,7 +55,7 @@ class MimoUNet(Backbone):
     }
     # Official names of the decoder, and of layers that see a smaller image, count from the coarsest level; ours count
     # from the finest.
-    published: ClassVar[Published | None] = Published(
+    published = Published(
         keys=(
             (r"feat_extract\.0\.main\.(0\..+)", r"backbone.stem.\1"),
             (r"feat_extract\.1\.main\.(0\..+)", r"backbone.downs.0.\1"),
@@ -92,7 +91,9 @@ class MimoUNet(Backbone):
 
     def __init__(self, width: int = 32, depth: int = 8, dropout: float = 0.0) -> None:
         super().__init__()
-        _check_options(width, depth, dropout)
+        check_option("mimo_unet", "width", width, width >= 2 and width % 2 == 0, "it must be even and at least 2")
+        check_positive("mimo_unet", depth=depth)
+        check_option("mimo_unet", "dropout", dropout, 0 <= dropout < 1, "it must be at least 0 and below 1")
         channels = level_channels(width, LEVELS - 1)
 
         self.stem = _activated(nn.Conv2d(3, width, 3, padding=1))
@@ -187,9 +188,3 @@ def _gather(encoded: list[Tensor], level: int) -> Tensor:
 
 def _resize(features: Tensor, scale: float) -> Tensor:
     return features if scale == 1 else F.interpolate(features, scale_factor=scale, mode="nearest")
-
-
-def _check_options(width: int, depth: int, dropout: float) -> None:
-    check_option("mimo_unet", "width", width, width >= 2 and width % 2 == 0, "it must be even and at least 2")
-    check_positive("mimo_unet", depth=depth)
-    check_option("mimo_unet", "dropout", dropout, 0 <= dropout < 1, "it must be at least 0 and below 1")

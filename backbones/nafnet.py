@@ -7,15 +7,14 @@ that of the authors' code with other names of weights; the means of TLC are comp
 float32, so that they keep their digits on large images and in half precision.
 """
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Published
+from backbones import Published, Sizes
 from backbones._layers import ChannelLayerNorm, check_depths, check_option, check_positive
 from backbones._naf_unet import NORM_EPS, MixingBlock, NafUNet, SimpleGate, make_renames
 
@@ -59,19 +58,19 @@ class NAFNet(NafUNet):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@inproceedings{chen2022simple,
+    citation = """@inproceedings{chen2022simple,
   title = {Simple Baselines for Image Restoration},
   author = {Chen, Liangyu and Chu, Xiaojie and Zhang, Xiangyu and Sun, Jian},
   booktitle = {European Conference on Computer Vision (ECCV)},
   year = {2022}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:2204.04676; reference implementation megvii-research/NAFNet@2b4af71e (MIT), whose weights fit after "
         "renaming. Sizes that name a data set are published, those of the baseline with its blocks. The published "
         "GoPro scores are with tlc_train_size 256, which no size sets: it goes with the patches of the training. Sizes "
         "small and tiny are our choices."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "w32_gopro": {"width": 32, "depths": GOPRO},
         "w64_gopro": {"width": 64, "depths": GOPRO},
         "w32_sidd": {"width": 32, "depths": SIDD},
@@ -83,9 +82,7 @@ class NAFNet(NafUNet):
         "small": {"width": 16, "depths": (2, 2, 4, 4, 2, 2, 2, 2, 2)},
         "tiny": {"width": 8, "depths": (1, 1, 1, 1, 1, 1, 1)},
     }
-    published: ClassVar[Published | None] = Published(
-        keys=partial(make_renames, parts=NAF_PARTS), head={"name": "residual", "padding": "zeros"}
-    )
+    published = Published(keys=partial(make_renames, parts=NAF_PARTS), head={"name": "residual", "padding": "zeros"})
 
     def __init__(
         self,
@@ -95,7 +92,11 @@ class NAFNet(NafUNet):
         depthwise_expansion: int = 2,
         tlc_train_size: int | None = None,
     ) -> None:
-        _check_options(width, depths, depthwise_expansion, tlc_train_size)
+        check_positive("nafnet", width=width, depthwise_expansion=depthwise_expansion, tlc_train_size=tlc_train_size)
+        check_depths("nafnet", depths)
+        is_even = width * depthwise_expansion % 2 == 0
+        requirement = f"times width ({width}) it must be even, as it is halved"
+        check_option("nafnet", "depthwise_expansion", depthwise_expansion, is_even, requirement)
         levels = len(depths) // 2
 
         def make_block(stage: int, channels: int) -> nn.Module:
@@ -202,10 +203,3 @@ def _at_most(window: int, side: int) -> int:
 def _are_numbers(*sides: int) -> bool:
     """Tell whether sides are numbers: in an export for images of any size they are symbols, which must not branch."""
     return all(type(side) is int for side in sides)
-
-
-def _check_options(width: int, depths: tuple[int, ...], expansion: int, tlc_train_size: int | None) -> None:
-    check_positive("nafnet", width=width, depthwise_expansion=expansion, tlc_train_size=tlc_train_size)
-    check_depths("nafnet", depths)
-    requirement = f"times width ({width}) it must be even, as it is halved"
-    check_option("nafnet", "depthwise_expansion", expansion, width * expansion % 2 == 0, requirement)

@@ -6,14 +6,14 @@ from the authors' code; their weights fit after renaming.
 
 import copy
 import re
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Published, Renames
+from backbones import Backbone, Published, Renames, Sizes
 from backbones._folding import affine_before
 from backbones._layers import ChannelLayerNorm, check_option, check_positive
 from backbones._unet import level_channels, unet_forward
@@ -74,25 +74,25 @@ class RestormerLite(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@inproceedings{zamir2022restormer,
+    citation = """@inproceedings{zamir2022restormer,
   title = {Restormer: Efficient Transformer for High-Resolution Image Restoration},
   author = {Zamir, Syed Waqas and Arora, Aditya and Khan, Salman and Hayat, Munawar and Khan, Fahad Shahbaz
             and Yang, Ming-Hsuan},
   booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
   year = {2022}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:2111.09881; written from the paper, not from the authors' code, which is under a non-commercial licence "
         "(and so are weights trained with it). Sizes restormer (deblurring, deraining) and restormer_denoise are "
         "published; small and tiny are our choices."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "restormer": {**PUBLISHED, "norm": "with_bias"},
         "restormer_denoise": {**PUBLISHED, "norm": "bias_free"},
         "small": {"width": 16, "depths": (2, 3, 3, 4), "refinement": 2, "heads": (1, 2, 4, 8)},
         "tiny": {"width": 4, "depths": (1, 1, 2, 2), "refinement": 0, "heads": (1, 1, 2, 4), "expansion": 2.0},
     }
-    published: ClassVar[Published | None] = Published(
+    published = Published(
         keys=_renames(),
         head={"name": "residual", "padding": "zeros"},
         zeros=("head.conv.bias",),
@@ -268,16 +268,12 @@ def _norm(name: str, channels: int) -> nn.Module:
 def _check_options(
     width: int, depths: tuple[int, ...], refinement: int, heads: tuple[int, ...], expansion: float
 ) -> None:
-    valid = width >= 2 and width % 2 == 0
-    check_option("restormer_lite", "width", width, valid, "it must be even and at least 2")
-    valid = len(depths) >= 2 and min(depths) >= 1
-    check_option("restormer_lite", "depths", depths, valid, "it must hold at least 2 integers of at least 1")
-    valid = len(heads) == len(depths)
-    check_option("restormer_lite", "heads", heads, valid, f"depths has {len(depths)} levels, so must heads")
+    check = partial(check_option, "restormer_lite")
+    check("width", width, width >= 2 and width % 2 == 0, "it must be even and at least 2")
+    check("depths", depths, len(depths) >= 2 and min(depths) >= 1, "it must hold at least 2 integers of at least 1")
+    check("heads", heads, len(heads) == len(depths), f"depths has {len(depths)} levels, so must heads")
     for level, (count, channels) in enumerate(zip(heads, level_channels(width, len(depths) - 1), strict=True)):
         valid = count >= 1 and channels % count == 0
-        check_option(
-            "restormer_lite", f"heads[{level}]", count, valid, f"it must divide the level's {channels} channels"
-        )
-    check_option("restormer_lite", "refinement", refinement, refinement >= 0, "it must be at least 0")
+        check(f"heads[{level}]", count, valid, f"it must divide the level's {channels} channels")
+    check("refinement", refinement, refinement >= 0, "it must be at least 0")
     check_positive("restormer_lite", expansion=expansion)

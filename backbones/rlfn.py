@@ -4,13 +4,12 @@ Few plain convolutions at full resolution, with spatial attention computed at lo
 network, ours restores an image of the same size, without upsampling.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Published
+from backbones import Backbone, Published, Sizes
 from backbones._layers import check_positive
 
 SLOPE = 0.05
@@ -33,25 +32,25 @@ class RLFN(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@inproceedings{kong2022residual,
+    citation = """@inproceedings{kong2022residual,
   title = {Residual Local Feature Network for Efficient Super-Resolution},
   author = {Kong, Fangyuan and Li, Mingxi and Liu, Songwei and Liu, Ding and He, Jingwen and Bai, Yang and
     Chen, Fangmin and Fu, Lean},
   booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition Workshops (CVPRW)},
   year = {2022}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:2205.07514; reference implementation bytedance/RLFN@bccfde91 (Apache-2.0), whose weights fit after "
         "renaming where they were trained at upscale 1. Sizes rlfn and rlfn_s are the published trunks, without their "
         "upsampler; small and tiny are our choices."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "rlfn": {"width": 52},
         "rlfn_s": {"width": 48},
         "small": {"width": 24},
         "tiny": {"width": 12},
     }
-    published: ClassVar[Published | None] = Published(
+    published = Published(
         keys=(
             (r"conv_1\.(\w+)", r"backbone.stem.\1"),
             (r"conv_2\.(\w+)", r"backbone.end.\1"),

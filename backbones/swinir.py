@@ -4,14 +4,13 @@ Every second block shifts its windows by half, so that neighbouring windows exch
 code, ours has no stochastic depth in training and no upsampling.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Published
+from backbones import Backbone, Published, Sizes
 from backbones._layers import check_option, check_positive
 from backbones._window_attention import WindowAttention, linear
 
@@ -36,25 +35,25 @@ class SwinIR(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@inproceedings{liang2021swinir,
+    citation = """@inproceedings{liang2021swinir,
   title = {{SwinIR}: Image Restoration Using {Swin} Transformer},
   author = {Liang, Jingyun and Cao, Jiezhang and Sun, Guolei and Zhang, Kai and Van Gool, Luc and Timofte, Radu},
   booktitle = {IEEE/CVF International Conference on Computer Vision Workshops (ICCVW)},
   year = {2021}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:2108.10257; reference implementation JingyunLiang/SwinIR@6545850f (Apache-2.0), whose weights of "
         "denoising fit after renaming; those for JPEG artefacts scale the image by 255 and do not. Size denoise is "
         "published; light is the trunk of the published light super-resolution at equal size; small and tiny are our "
         "choices. Stochastic depth in training is left out."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "denoise": {"width": 180, "depths": (6,) * 6, "heads": (6,) * 6},
         "light": {"width": 60, "depths": (6,) * 4, "heads": (6,) * 4},
         "small": {"width": 32, "depths": (2, 2, 2), "heads": (2, 2, 2)},
         "tiny": {"width": 16, "depths": (2, 2), "heads": (2, 2), "window": 4},
     }
-    published: ClassVar[Published | None] = Published(
+    published = Published(
         keys=(
             (r"conv_first\.(\w+)", r"backbone.stem.\1"),
             (r"patch_embed\.norm\.(\w+)", r"backbone.first_norm.\1"),
@@ -100,7 +99,13 @@ class SwinIR(Backbone):
         expansion: int = 2,
     ) -> None:
         super().__init__()
-        _check_options(width, depths, heads, window, expansion)
+        check_positive("swinir", width=width, window=window, expansion=expansion)
+        valid = len(depths) == len(heads) > 0 and min(*depths, *heads) >= 1
+        requirement = f"heads is {list(heads)}; both need one integer above 0 per group"
+        check_option("swinir", "depths", depths, valid, requirement)
+        divisible = all(width % count == 0 for count in heads)
+        check_option("swinir", "width", width, divisible, f"it must be divisible by all heads, {list(heads)}")
+        check_option("swinir", "window", window, window % 2 == 0, "it must be even, as blocks shift by half of it")
         self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
         self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.first_norm = nn.LayerNorm(width)
@@ -160,13 +165,3 @@ class _Attention(WindowAttention):
     def forward(self, features: Tensor) -> Tensor:
         query, key, value = self.query_key_value(self.shifted(features)).chunk(3, dim=-1)
         return self.shifted_back(self.attend(query, key, value))
-
-
-def _check_options(width: int, depths: tuple[int, ...], heads: tuple[int, ...], window: int, expansion: int) -> None:
-    check_positive("swinir", width=width, window=window, expansion=expansion)
-    valid = len(depths) == len(heads) > 0 and min(*depths, *heads) >= 1
-    requirement = f"heads is {list(heads)}; both need one integer above 0 per group"
-    check_option("swinir", "depths", depths, valid, requirement)
-    valid = all(width % count == 0 for count in heads)
-    check_option("swinir", "width", width, valid, f"it must be divisible by all heads, {list(heads)}")
-    check_option("swinir", "window", window, window % 2 == 0, "it must be even, as every second block shifts by half")

@@ -5,7 +5,6 @@ above. Stem and decoder are our choice.
 """
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -14,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone
+from backbones import Backbone, Sizes
 from backbones._layers import ResidualBlock, check_positive
 from backbones._unet import pixel_shuffle_up
 
@@ -45,19 +44,19 @@ class TimmUNet(Backbone):
             option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@misc{rw2019timm,
+    citation = """@misc{rw2019timm,
   title = {{PyTorch} Image Models},
   author = {Wightman, Ross},
   year = {2019},
   doi = {10.5281/zenodo.4414861}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "Ours: encoders of huggingface/pytorch-image-models (timm, Apache-2.0; cite the paper of the encoder, too) in "
         "the scheme of U-Net (arXiv:1505.04597); stem and decoder are our choices, and so are all sizes. The default "
         "encoder is ConvNeXt V2 (arXiv:2301.00808), tiny one that timm made for tests. Sizes small and tiny leave out "
         "the encoder's last stages, where most weights are."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "convnextv2_atto": {"encoder": "convnextv2_atto", "width": 32, "decoder_depth": 2},
         "resnet34": {"encoder": "resnet34", "width": 32, "decoder_depth": 2},
         "small": {"encoder": "convnextv2_atto", "stages": 3, "width": 32, "decoder_depth": 2},
@@ -77,7 +76,9 @@ class TimmUNet(Backbone):
         self.encoder = _Encoder(encoder, pretrained, stages)
         self.stem = nn.ModuleList([nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.GELU())])
         levels = [_Level(1, width)]
-        for reduction in _missing_reductions(self.encoder.levels[0].reduction):
+        first = self.encoder.levels[0].reduction
+        # The powers of two below the encoder's first reduction that divide it.
+        for reduction in (2**power for power in range(1, (first - 1).bit_length()) if first % 2**power == 0):
             down = nn.Conv2d(levels[-1].channels, width * reduction, 2, stride=2)
             self.stem.append(nn.Sequential(down, nn.GELU()))
             levels.append(_Level(reduction, width * reduction))
@@ -139,8 +140,9 @@ class _Encoder(nn.Module):
         self.taken = list(last.values())
         self.levels = [levels[place] for place in self.taken]
 
+        config = _timm().data.resolve_data_config(model=self.network)  # ImageNet's statistics if timm knows no others
         self.mean, self.deviation = (
-            nn.Buffer(torch.tensor(values).view(3, 1, 1), persistent=False) for values in _normalisation(self.network)
+            nn.Buffer(torch.tensor(config[name]).view(3, 1, 1), persistent=False) for name in ("mean", "std")
         )
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -159,12 +161,6 @@ class _Up(nn.Module):
 
     def forward(self, features: Tensor, skipped: Tensor) -> Tensor:
         return self.blocks(self.join(torch.cat((self.up(features), skipped), dim=1)))
-
-
-def _missing_reductions(first: int) -> list[int]:
-    """Return the powers of two below the encoder's first reduction that divide it."""
-    powers = [2**power for power in range(1, first.bit_length())]
-    return [power for power in powers if power < first and first % power == 0]
 
 
 def _timm() -> Any:
@@ -223,12 +219,6 @@ def _shapes(network: nn.Module, height: int, width: int) -> list[tuple[int, ...]
         return [tuple(features.shape[1:]) for features in network.eval()(torch.zeros(1, 3, height, width))]
     finally:
         network.train()
-
-
-def _normalisation(network: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation of the images that the weights were trained on, ImageNet's if timm knows none."""
-    config = _timm().data.resolve_data_config(model=network)
-    return config["mean"], config["std"]
 
 
 def _first_line(error: Exception) -> str:

@@ -5,14 +5,14 @@ authors' network takes squares only; ours takes rectangles, and has no stochasti
 """
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Collection
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Published, Renames
+from backbones import Backbone, Published, Renames, Sizes
 from backbones._layers import check_depths, check_option, check_positive
 from backbones._unet import level_channels, unet_forward
 from backbones._window_attention import WindowAttention, linear
@@ -70,27 +70,27 @@ class Uformer(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@inproceedings{wang2022uformer,
+    citation = """@inproceedings{wang2022uformer,
   title = {Uformer: A General U-Shaped Transformer for Image Restoration},
   author = {Wang, Zhendong and Cun, Xiaodong and Bao, Jianmin and Zhou, Wengang and Liu, Jianzhuang and Li, Houqiang},
   booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
   year = {2022}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:2106.03106; reference implementation ZhendongWang6/Uformer@65fc970a (MIT), whose weights fit after "
         "renaming and whose output ours equals on squares that need no padding. It takes squares alone, which its "
         "scripts make by centring the image among zeros; ours takes rectangles, with zeros at the right and bottom. "
         "Training is without its stochastic depth. Sizes t, s and b are published; small and tiny are our choices."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "t": {"width": 16},
         "s": {"width": 32},
         "b": {"width": 32, "depths": (1, 2, 8, 8, 2, 8, 8, 2, 1)},
         "small": {"width": 8, "heads": (1, 1, 2, 4, 8, 8, 4, 2, 1)},
         "tiny": {"width": 8, "depths": (1, 2, 1, 2, 1), "heads": (1, 1, 2, 2, 1), "window": 4, "expansion": 2},
     }
-    pad_mode: ClassVar[Literal["reflect", "zeros"]] = "zeros"
-    published: ClassVar[Published | None] = Published(
+    pad_mode = "zeros"
+    published = Published(
         keys=_renames,
         head={"name": "residual", "padding": "zeros"},
         recomputed=(r".*\.relative_position_index",),
@@ -107,10 +107,16 @@ class Uformer(Backbone):
         train_size: int = 128,
     ) -> None:
         super().__init__()
+        check_positive("uformer", width=width, window=window, expansion=expansion, train_size=train_size)
+        check_depths("uformer", depths)
+        check_option("uformer", "window", window, window % 2 == 0, "it must be even, as blocks shift by half of it")
         levels = len(depths) // 2
         channels = level_channels(width, levels)
         stage_channels = [*channels, *(2 * size for size in reversed(channels[:-1]))]
-        _check_options(width, depths, heads, stage_channels, window, expansion, train_size)
+        pairs = zip(heads, stage_channels, strict=False)
+        valid = len(heads) == len(depths) and all(count > 0 and size % count == 0 for count, size in pairs)
+        requirement = f"it must hold one integer per stage that divides its channels, which are {stage_channels}"
+        check_option("uformer", "heads", heads, valid, requirement)
 
         def stage(index: int) -> _Stage:
             level = min(index, 2 * levels - index)
@@ -199,21 +205,3 @@ class _WindowAttention(WindowAttention):
             features = (windows + modulator.view(side, 1, side, channels)).view(features.shape)
         key, value = self.key_value(features).chunk(2, dim=-1)
         return self.shifted_back(self.attend(self.query(features), key, value))
-
-
-def _check_options(
-    width: int,
-    depths: tuple[int, ...],
-    heads: tuple[int, ...],
-    channels: list[int],
-    window: int,
-    expansion: int,
-    train_size: int,
-) -> None:
-    check_positive("uformer", width=width, window=window, expansion=expansion, train_size=train_size)
-    check_depths("uformer", depths)
-    check_option("uformer", "window", window, window % 2 == 0, "it must be even, as blocks shift by half of it")
-    pairs = zip(heads, channels, strict=False)
-    valid = len(heads) == len(channels) and all(count > 0 and size % count == 0 for count, size in pairs)
-    requirement = f"it must hold one integer per stage that divides its channels, which are {channels}"
-    check_option("uformer", "heads", heads, valid, requirement)

@@ -4,14 +4,13 @@ Each level halves the size; skip connections are concatenated. Written from the 
 the features are as large as the image, and normalisation, activation, downsampling and upsampling are options.
 """
 
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from backbones import Backbone
+from backbones import Backbone, Sizes
 from backbones._layers import ConvNorm, check_max_width, check_positive, initialise_he
 from backbones._unet import level_channels, unet_forward
 
@@ -37,19 +36,19 @@ class UNet(Backbone):
         ValueError: an option is outside its allowed range.
     """
 
-    citation: ClassVar[str] = """@inproceedings{ronneberger2015unet,
+    citation = """@inproceedings{ronneberger2015unet,
   title = {{U-Net}: Convolutional Networks for Biomedical Image Segmentation},
   author = {Ronneberger, Olaf and Fischer, Philipp and Brox, Thomas},
   booktitle = {Medical Image Computing and Computer-Assisted Intervention (MICCAI)},
   year = {2015}
 }"""
-    origin: ClassVar[str] = (
+    origin = (
         "arXiv:1505.04597; written from the paper. As is usual in restoration the convolutions are padded with zeros, "
         "so that the features are as large as the image (the paper's are not, and it crops the skip connections), and "
         "there is no dropout. Initialisation is the paper's (He). Size large has the paper's channels, 64 to 1024; all "
         "sizes are our choices, as are max_width, norm, and every activation, down and up but the first."
     )
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    sizes: ClassVar[Sizes] = {
         "large": {"width": 64, "levels": 4},
         "small": {"width": 32, "levels": 4, "max_width": 128},
         "tiny": {"width": 12, "levels": 3, "max_width": 24},
