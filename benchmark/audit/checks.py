@@ -1,163 +1,195 @@
-"""From the measures of all pairs to what to mend and what to look at."""
+"""Checks: from the measurements of all pairs to errors and warnings, and all of it as data for `audit.json`."""
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
-from math import isinf
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from math import isfinite, isinf
+from typing import Any, Final
 
-from benchmark.audit import Case, Finding, Severity, outliers
-from benchmark.audit.duplicates import Duplicates, are_alike, find_duplicates
-from benchmark.audit.files import Folders
-from benchmark.audit.pair_statistics import Measured, Measures, Unusable, label
+from benchmark.audit import Case, Finding, Severity
+from benchmark.audit.duplicates import are_alike, find_duplicates
+from benchmark.audit.measurements import Folders, MeasuredPair, PairMeasurements, UnusablePair, label
+from benchmark.audit.outliers import (
+    brighter_damage,
+    different_profiles,
+    find_swapped,
+    psnr_outliers,
+    unusual_files,
+)
 from benchmark.audit.registration import DETECTABLE_PX
-from benchmark.audit.swapped_pairs import brighter_damage, find_swapped
 
-_TABLE: dict[str, tuple[Severity, str, str]] = {
-    "unpaired": ("spoils", "images without partner", "a run refuses the folders; add the partner or take them out"),
-    "unreadable": ("spoils", "unreadable or cut off", "a run stops there; replace or remove the pair"),
-    "sizes": ("spoils", "sizes differ within a pair", "a run stops there; one image was resized or cropped"),
-    "tiny": ("spoils", "too small to cut a patch", "sides below 16 px; remove the pair"),
-    "unrelated": ("spoils", "the images of a pair show different pictures", "probably paired wrongly; check the names"),
+SCHEMA: Final = 2
+"""Version of `audit.json`."""
+_CHECKS: dict[str, tuple[Severity, str, str]] = {
+    "unpaired": ("error", "images without partner", "a run refuses the folders; add the partner or take them out"),
+    "unreadable": ("error", "unreadable or cut off", "a run stops there; replace or remove the pair"),
+    "sizes": ("error", "sizes differ within a pair", "a run stops there; one image was resized or cropped"),
+    "tiny": ("error", "too small to cut a patch", "sides below 16 px; remove the pair"),
+    "unrelated": ("error", "the images of a pair show different pictures", "probably paired wrongly; check the names"),
     "shifted": (
-        "spoils",
+        "error",
         "degraded and target are shifted",
         f"from {DETECTABLE_PX} px on; networks learn to blur; align the pair or remove it",
     ),
     "swapped": (
-        "spoils",
-        "degraded and target have probably changed places",
-        "the damage points the other way than in the other pairs; change them back",
+        "error",
+        "degraded and target are probably swapped",
+        "the damage points the other way than in the other pairs; swap them back",
     ),
     "across": (
-        "spoils",
+        "error",
         "the same target in two splits",
-        "a network is tested on what it has seen; keep it in one split",
+        "a network is tested on images it was trained on; keep it in one split",
     ),
     "subjects": (
-        "spoils",
+        "error",
         "the same subjects in two splits",
         "a run refuses them; give the splits different seeds, groups or folders",
     ),
     "profiles": (
-        "spoils",
+        "error",
         "the colour profiles of a pair differ",
         "profiles are ignored, so the colours differ; convert both to sRGB",
     ),
-    "duplicates": ("look", "the same target more than once", "counts more than once; keep copies in one split"),
-    "equal": ("look", "degraded equals target", "nothing to restore, and a PSNR without bound"),
-    "psnr": ("look", "the PSNR is far from the others", "another kind or strength of damage, or a wrong pair"),
+    "duplicates": ("warning", "the same target more than once", "counts more than once; keep copies in one split"),
+    "equal": ("warning", "degraded equals target", "nothing to restore, and an infinite PSNR"),
+    "psnr": ("warning", "the PSNR is far from the others", "another kind or strength of damage, or a wrong pair"),
     "reversed": (
-        "look",
+        "warning",
         "the damage is mostly brighter than the target",
-        "meant with rain or noise in the dark; with spots the two folders have changed places",
+        "meant with rain or noise in the dark; with spots the two folders are swapped",
     ),
     "files": (
-        "look",
+        "warning",
         "files of another kind than most",
-        "what is not 8-bit sRGB is changed on reading, see the detail",
+        "files that are not 8-bit sRGB are converted on reading, see the detail",
     ),
     "jpeg": (
-        "look",
+        "warning",
         "traces of JPEG in the target",
-        "a network learns the blocks, too, and no score can be better than the target is",
+        "a network learns the blocks, too, and scores measure agreement with them",
     ),
 }
 """Check -> severity, title, advice; in the order of reports."""
 
 
 def find_all(
-    measured: Sequence[Measured], folders: Folders | None, shared: Mapping[tuple[str, str], frozenset[str]]
+    pairs: Sequence[MeasuredPair], folders: Folders | None, shared: Mapping[tuple[str, str], frozenset[str]]
 ) -> list[Finding]:
-    """All findings that have cases.
+    """Return all findings that have cases, errors first.
 
-    `folders`: of two folders, the names without partner; `shared`: of an experiment, the subjects that two splits have.
+    Args:
+        pairs: the measurements of all pairs.
+        folders: of two folders, the names without partner.
+        shared: of an experiment, the subjects that two splits share.
     """
-    usable = [one for one in measured if isinstance(one, Measures)]
-    found: dict[str, tuple[Case, ...]] = {"unpaired": _unpaired(folders) if folders else ()}
-    found["subjects"] = tuple(
-        Case(f"{one} and {other}", f"{len(subjects)} in both, e.g. {min(subjects)}")
-        for (one, other), subjects in shared.items()
-    )
-    for reason in ("unreadable", "sizes", "tiny"):
-        found[reason] = tuple(
-            Case(label(one), one.detail) for one in measured if isinstance(one, Unusable) and one.reason == reason
-        )
-    found |= _of_pairs(usable) | _of_sets(usable) | _of_copies(usable)
-    return [Finding(check, *about, found[check]) for check, about in _TABLE.items() if found[check]]
+    usable = [pair for pair in pairs if isinstance(pair, PairMeasurements)]
+    cases = {**_per_pair(usable), **_per_split(usable), **_copies(usable)}
+    if folders:
+        cases["unpaired"] = [Case(name, "only in the degraded folder") for name in folders.only_degraded]
+        cases["unpaired"] += [Case(name, "only in the target folder") for name in folders.only_target]
+    cases["subjects"] = [
+        Case(f"{first} and {second}", f"{len(subjects)} in both, e.g. {min(subjects)}")
+        for (first, second), subjects in shared.items()
+    ]
+    for pair in pairs:
+        if isinstance(pair, UnusablePair):
+            cases.setdefault(pair.reason, []).append(Case(label(pair), pair.detail))
+    return [Finding(check, *texts, tuple(cases[check])) for check, texts in _CHECKS.items() if cases.get(check)]
 
 
-def _unpaired(folders: Folders) -> tuple[Case, ...]:
-    degraded = (Case(name, "only in the degraded folder") for name in folders.only_degraded)
-    return (*degraded, *(Case(name, "only in the target folder") for name in folders.only_target))
+def _per_pair(pairs: Sequence[PairMeasurements]) -> dict[str, list[Case]]:
+    """Return what a pair shows alone."""
 
-
-def _of_pairs(pairs: Sequence[Measures]) -> dict[str, tuple[Case, ...]]:
-    """What a pair shows alone."""
-
-    def cases(is_one: Callable[[Measures], bool], detail: Callable[[Measures], str]) -> tuple[Case, ...]:
-        return tuple(Case(label(pair), detail(pair)) for pair in pairs if is_one(pair))
+    def cases(applies: Callable[[PairMeasurements], bool], detail: Callable[[PairMeasurements], str]) -> list[Case]:
+        return [Case(label(pair), detail(pair)) for pair in pairs if applies(pair)]
 
     return {
         "unrelated": cases(_is_unrelated, lambda pair: f"coherence {pair.shift.coherence:.2f}" if pair.shift else ""),
-        "shifted": cases(_is_shifted, _shift_detail),
-        "equal": cases(_is_equal, lambda _: "no pixel differs"),
-        "profiles": outliers.different_profiles(pairs),
+        "shifted": cases(lambda pair: pair.shift is not None and pair.shift.is_seen, _shift_detail),
+        "equal": cases(lambda pair: isinf(pair.degradation.psnr_db), lambda _: "no pixel differs"),
+        "profiles": different_profiles(pairs),
     }
 
 
-def _is_equal(pair: Measures) -> bool:
-    return isinf(pair.degradation.psnr_db)
-
-
-def _is_unrelated(pair: Measures) -> bool:
-    """Neither the edges nor the thumbnails agree: blur and noise, which may take all edges, leave the thumbnail."""
+def _is_unrelated(pair: PairMeasurements) -> bool:
+    """Return whether neither edges nor thumbnails agree; blur and noise may destroy edges, but not the thumbnail."""
     return pair.shift is not None and not pair.shift.same_picture and not are_alike(pair.degraded, pair.target)
 
 
-def _is_shifted(pair: Measures) -> bool:
-    return pair.shift is not None and pair.shift.is_seen
-
-
-def _shift_detail(pair: Measures) -> str:
+def _shift_detail(pair: PairMeasurements) -> str:
     shift = pair.shift
     return f"degraded lies {shift.down_px:+.2f} px lower and {shift.right_px:+.2f} px further right" if shift else ""
 
 
-def _of_sets(pairs: Sequence[Measures]) -> dict[str, tuple[Case, ...]]:
-    """What a pair shows against the others, split by split."""
-    found: dict[str, list[Case]] = {check: [] for check in ("swapped", "reversed", "psnr", "files", "jpeg")}
+def _per_split(pairs: Sequence[PairMeasurements]) -> dict[str, list[Case]]:
+    """Return what a pair shows beside the others of its split."""
+    cases: dict[str, list[Case]] = {check: [] for check in ("swapped", "reversed", "psnr", "files", "jpeg")}
     for split in dict.fromkeys(pair.split for pair in pairs):
-        mates = [pair for pair in pairs if pair.split == split]
-        damages = [pair.degradation.damage for pair in mates]
-        found["swapped"] += [Case(label(mates[place]), "") for place in find_swapped(damages) or ()]
+        members = [pair for pair in pairs if pair.split == split]
+        damages = [pair.degradation.damage for pair in members]
+        cases["swapped"] += [Case(label(members[place]), "") for place in find_swapped(damages) or ()]
         if brighter_damage(damages):
-            found["reversed"].append(Case(split or "the whole set", f"{len(mates)} pairs"))
-        found["psnr"] += outliers.psnr_outliers(mates)
-        found["files"] += outliers.unusual_files(mates)
-        found["jpeg"] += _jpeg_cases(mates)
-    return {check: tuple(cases) for check, cases in found.items()}
+            cases["reversed"].append(Case(split or "the whole set", f"{len(members)} pairs"))
+        cases["psnr"] += psnr_outliers(members)
+        cases["files"] += unusual_files(members)
+        cases["jpeg"] += [Case(label(pair), "saved as JPEG") for pair in members if _is_jpeg_file(pair)]
+        grids = [pair for pair in members if pair.block_grid and not _is_jpeg_file(pair)]
+        cases["jpeg"] += [Case(label(pair), "its pixels step at every 8th row and column") for pair in grids]
+    return cases
 
 
-def _jpeg_cases(pairs: Sequence[Measures]) -> list[Case]:
-    """Targets saved as JPEG, and those that were once."""
-    is_saved = [bool(pair.headers) and pair.headers[1].format == "JPEG" for pair in pairs]
-    saved = [pair for pair, is_one in zip(pairs, is_saved, strict=True) if is_one]
-    grids = [pair for pair, is_one in zip(pairs, is_saved, strict=True) if pair.block_grid and not is_one]
-    files = [Case(label(pair), "saved as JPEG") for pair in saved]
-    return files + [Case(label(pair), "its pixels step at every 8th row and column") for pair in grids]
+def _is_jpeg_file(pair: PairMeasurements) -> bool:
+    return pair.headers is not None and pair.headers[1].format == "JPEG"
 
 
-def _of_copies(pairs: Sequence[Measures]) -> dict[str, tuple[Case, ...]]:
-    across: list[Case] = []
-    within: list[Case] = []
+def _copies(pairs: Sequence[PairMeasurements]) -> dict[str, list[Case]]:
+    """Return groups of equal or nearly equal targets: across splits and within one."""
+    cases: dict[str, list[Case]] = {"across": [], "duplicates": []}
     for group in find_duplicates([pair.target for pair in pairs]):
-        names = [label(pairs[place]) for place in group.members]
-        splits = {pairs[place].split for place in group.members}
-        (across if len(splits) > 1 else within).append(Case(" = ".join(names), _likeness(group, pairs)))
-    return {"across": tuple(across), "duplicates": tuple(within)}
+        members = [pairs[place] for place in group.members]
+        bits = (members[0].target.phash ^ members[1].target.phash).bit_count()
+        nearly = f"nearly; the first two differ in {bits} of 64 bits of the hash"
+        check = "across" if len({pair.split for pair in members}) > 1 else "duplicates"
+        detail = "pixel by pixel" if group.exact else nearly
+        cases[check].append(Case(" = ".join(map(label, members)), detail))
+    return cases
 
 
-def _likeness(group: Duplicates, pairs: Sequence[Measures]) -> str:
-    if group.exact:
-        return "pixel by pixel"
-    one, other = next(iter(combinations([pairs[place].target for place in group.members], 2)))
-    return f"nearly; the first two differ in {(one.phash ^ other.phash).bit_count()} of 64 bits of the hash"
+def as_data(
+    name: str, origins: Sequence[str], pairs: Sequence[MeasuredPair], findings: Iterable[Finding], experiment: str
+) -> dict[str, Any]:
+    """Return the audit as data for JSON, without NaN and infinity: the PSNR of equal images is null.
+
+    Args:
+        name: the name of the data.
+        origins: what was read.
+        pairs: the measurements of all pairs.
+        findings: what the checks found.
+        experiment: the YAML of the starter experiment, empty if there is none.
+    """
+    data = {
+        "schema": SCHEMA,
+        "name": name,
+        "origins": list(origins),
+        "unusable": sum(isinstance(pair, UnusablePair) for pair in pairs),
+        "findings": [asdict(finding) for finding in findings],
+        "pairs": [_pair_data(pair) for pair in pairs if isinstance(pair, PairMeasurements)],
+        "experiment_yaml": experiment,
+    }
+    return _encodable(data)
+
+
+def _pair_data(pair: PairMeasurements) -> dict[str, Any]:
+    psnr = pair.degradation.psnr_db
+    shift = None if pair.shift is None else {**asdict(pair.shift), "pixels": pair.shift.pixels}
+    size = {"name": pair.name, "split": pair.split, "height": pair.height, "width": pair.width}
+    return {**size, **asdict(pair.degradation), "psnr_db": psnr if isfinite(psnr) else None, "shift": shift}
+
+
+def _encodable(value: Any) -> Any:
+    """Return a value with names that are no Unicode, as file names may be, escaped; tuples become lists."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {key: _encodable(item) for key, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value

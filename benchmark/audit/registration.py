@@ -1,4 +1,4 @@
-"""Whether the images of a pair lie on each other: sub-pixel shift by phase correlation.
+"""Registration: the sub-pixel shift between the images of a pair, by phase correlation.
 
 The cross-power spectrum of the windowed luminances, each frequency at unit size (so that gain, offset and spots, which
 are local, hardly count) and weighted down towards high frequencies (where noise rules), has its peak at the shift. The
@@ -6,7 +6,7 @@ peak is found on whole pixels by FFT and then on a grid of 1/20 pixel by a matri
 Thurman and Fienup 2008), with a parabola through the last three points.
 
 On drawn faces with the severe preset's spots the error is below 0.05 px for shifts from 0 to 30 px, so that shifts from
-`DETECTABLE_PX` on are told apart from none.
+`DETECTABLE_PX` on are detected.
 
 Strong blur, resampling or noise leave phases that mean nothing, and peaks of up to a pixel and more where nothing is
 shifted. So a shift must also show in the correlation of edges, which counts a frequency by what it has in both images:
@@ -26,8 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from benchmark.audit.luminance import luminance
-
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 DETECTABLE_PX: Final = 0.15
 """The smallest shift that is reported: three times the largest error measured."""
 COHERENT: Final = 0.15
@@ -36,7 +35,7 @@ CERTAIN: Final = 4.0
 """Standard deviations."""
 MIN_SIDE_PX: Final = 32
 _LARGEST_SIDE_PX: Final = 1024
-"""Of larger images the middle is looked at."""
+"""Of larger images the middle is compared."""
 _CUTOFF: Final = 0.125
 """Standard deviation of the weight in cycles per pixel."""
 _UPSAMPLING: Final = 20
@@ -57,11 +56,12 @@ class Shift:
 
     @property
     def is_seen(self) -> bool:
-        """Whether the images are shifted, by as much as can be told apart from none."""
+        """Whether the images are shifted, by more than the method's error."""
         return self.same_picture and self.pixels >= DETECTABLE_PX and self.certainty >= CERTAIN
 
     @property
     def pixels(self) -> float:
+        """The length of the shift."""
         return float(np.hypot(self.down_px, self.right_px))
 
     @property
@@ -71,7 +71,7 @@ class Shift:
 
 
 def find_shift(degraded: NDArray[np.uint8], target: NDArray[np.uint8]) -> Shift | None:
-    """The shift between two images `H W 3` of one size; None where sides are below 32 px or an image is flat."""
+    """Return the shift between two images `H W 3` of one size; None if a side is below 32 px or an image is flat."""
     if min(degraded.shape[:2]) < MIN_SIDE_PX:
         return None
     images = [_windowed(_middle(image)) for image in (degraded, target)]
@@ -94,11 +94,21 @@ def find_shift(degraded: NDArray[np.uint8], target: NDArray[np.uint8]) -> Shift 
     return Shift(peak[0], peak[1], peak[2] / float(counted.sum()), certainty)
 
 
-def _certainty(back: NDArray[Any], target: NDArray[Any], turns: NDArray[Any], weight: NDArray[Any]) -> float:
-    """How much better edges agree moved `back` than as they lie, in standard deviations of chance.
+def luminance(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the luminance (BT.601) of an image `H W 3` as `H W`, in 8-bit levels."""
+    return image.astype(np.float32) @ _LUMA
 
-    Spectra; `weight` of each frequency has its square in it, so that gradients are compared. Chance: what `back` has
-    besides its share of the target, with phases at random.
+
+def _certainty(back: NDArray[Any], target: NDArray[Any], turns: NDArray[Any], weight: NDArray[Any]) -> float:
+    """Return how much better edges agree moved `back` than as they lie, in standard deviations of chance.
+
+    Args:
+        back: spectrum of the degraded image, moved back.
+        target: spectrum of the target.
+        turns: phase factors of the shift.
+        weight: of each frequency; includes its square, so that gradients are compared.
+
+    Chance is what `back` contains besides its share of the target, with random phases.
     """
     agreement = weight * back * np.conj(target)
     gained = float(np.real((agreement * (1 - np.conj(turns))).sum()))
@@ -114,7 +124,7 @@ def _middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _windowed(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Luminance about its mean, faded out towards the borders, which would else look like unmoving edges."""
+    """Return the luminance minus its mean, faded out towards the borders, which would look like fixed edges."""
     values = luminance(image)
     rows, columns = (np.hanning(side + 2)[1:-1].astype(np.float32) for side in values.shape)
     return (values - values.mean()) * rows[:, None] * columns[None]
@@ -140,7 +150,7 @@ def _mirrored(width: int, columns: int) -> NDArray[np.float32]:
 def _refined(
     phases: NDArray[Any], down: NDArray[Any], right: NDArray[Any], width: int, start: tuple[int, int]
 ) -> tuple[float, float, float]:
-    """Down, right and height of the peak around whole pixels `start`."""
+    """Return down, right and height of the peak near the whole pixels `start`."""
     grid = np.arange(-_REACH_PX, _REACH_PX + 1e-9, 1 / _UPSAMPLING)
     before = np.exp(2j * np.pi * np.outer(start[0] + grid, down))
     after = np.exp(2j * np.pi * np.outer(right, start[1] + grid)) * _mirrored(width, len(right))[:, None]
@@ -152,7 +162,7 @@ def _refined(
 
 
 def _vertex(values: NDArray[Any], top: int) -> float:
-    """How far the vertex of the parabola through the top and its neighbours is from the top, in grid steps."""
+    """Return the distance from the top to the vertex of the parabola through it and its neighbours, in grid steps."""
     if not 0 < top < len(values) - 1:
         return 0.0
     before, at, after = (float(value) for value in values[top - 1 : top + 2])

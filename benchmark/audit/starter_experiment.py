@@ -1,8 +1,8 @@
-"""A ready-to-run experiment on the usable pairs of two folders.
+"""Starter experiment: a ready-to-run experiment file on the usable pairs of two folders.
 
 The pairs are split into train, val and test, copies of one picture together, in an order that depends on their names
-alone. The splits are folders of links beside the experiment: the user's folders stay as they are, and what spoils a
-comparison is left out.
+alone. The splits are folders of links beside the experiment: the user's folders are not changed, and pairs with errors
+are left out.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmark.audit.duplicates import find_duplicates
-from benchmark.audit.pair_statistics import Measures
+from benchmark.audit.measurements import PairMeasurements
 from benchmark.data.pairing import PairedFiles
 
 LINKS_FOLDER: Final = "pairs"
@@ -26,53 +26,58 @@ _STRUCTURE_SIDE_PX: Final = 80
 Splits = Mapping[str, Sequence[str]]
 
 
-def split(pairs: Sequence[Measures]) -> Splits | None:
-    """Names by split; None where fewer than three different pictures are left."""
-    grouped = {place: number for number, group in enumerate(_groups(pairs)) for place in group}
+def split_pairs(pairs: Sequence[PairMeasurements]) -> Splits | None:
+    """Return the names of pairs by split; None if there are fewer than three different pictures."""
+    copies = [group.members for group in find_duplicates([pair.target for pair in pairs])]
+    first_of = {place: members[0] for members in copies for place in members}
     groups: dict[int, list[str]] = {}
     for place, pair in enumerate(pairs):
-        groups.setdefault(grouped[place], []).append(pair.name)
+        groups.setdefault(first_of.get(place, place), []).append(pair.name)
     if len(groups) < 3:
         return None
     ordered = sorted(groups.values(), key=lambda names: hashlib.sha256(names[0].encode(errors="replace")).digest())
     test, val = (max(1, round(share * len(ordered))) for share in (_TEST_SHARE, _VAL_SHARE))
     parts = {"train": ordered[test + val :], "val": ordered[test : test + val], "test": ordered[:test]}
-    return {name: sorted(one for group in part for one in group) for name, part in parts.items()}
+    return {split: sorted(name for names in part for name in names) for split, part in parts.items()}
 
 
-def _groups(pairs: Sequence[Measures]) -> list[tuple[int, ...]]:
-    copies = [group.members for group in find_duplicates([pair.target for pair in pairs])]
-    alone = set(range(len(pairs))) - {place for members in copies for place in members}
-    return [*copies, *((place,) for place in sorted(alone))]
+def link_pairs(splits: Splits, pairs: Sequence[PairedFiles], output: Path) -> None:
+    """Write the folders `output/pairs/SPLIT/ROLE` anew, with links, or copies where the file system has no links.
 
-
-def link(splits: Splits, pairs: Sequence[PairedFiles], output: Path) -> None:
-    """Lay `output/pairs/SPLIT/ROLE/NAME` anew: links, or copies where the file system has none. Raises OSError."""
+    Raises:
+        OSError: the folder cannot be written.
+    """
     files = {pair.name: pair for pair in pairs}
     if (output / LINKS_FOLDER).exists():
         shutil.rmtree(output / LINKS_FOLDER)
-    for part, names in splits.items():
+    for split, names in splits.items():
         for name in names:
             for role, file in (("degraded", files[name].degraded), ("target", files[name].target)):
-                _link(file.resolve(), output / LINKS_FOLDER / part / role / f"{name}{file.suffix}")
+                _link(file.resolve(), output / LINKS_FOLDER / split / role / f"{name}{file.suffix}")
 
 
-def _link(file: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+def _link(file: Path, link: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
     try:
-        place.symlink_to(file)
+        link.symlink_to(file)
     except (OSError, NotImplementedError):
-        place.unlink(missing_ok=True)  # through a link that is left, a copy would write into the user's image
-        shutil.copy2(file, place)
+        link.unlink(missing_ok=True)  # a copy through an existing link would overwrite the user's image
+        shutil.copy2(file, link)
 
 
-def experiment(name: str, splits: Splits, smallest_side: int) -> str:
-    """The YAML text; `smallest_side`: of all images, in pixels."""
+def experiment_text(name: str, splits: Splits, smallest_side: int) -> str:
+    """Return the YAML text of the experiment.
+
+    Args:
+        name: the name of the data.
+        splits: names of pairs by split.
+        smallest_side: the shortest side of all images, in pixels.
+    """
     small, large = (min(side, smallest_side) for side in _PATCHES_PX)
     sources = "\n".join(
-        f"  {part}: {{source: paired_folders, degraded: {LINKS_FOLDER}/{part}/degraded, "
-        f"target: {LINKS_FOLDER}/{part}/target}}   # {len(names)} {'pair' if len(names) == 1 else 'pairs'}"
-        for part, names in splits.items()
+        f"  {split}: {{source: paired_folders, degraded: {LINKS_FOLDER}/{split}/degraded, "
+        f"target: {LINKS_FOLDER}/{split}/target}}   # {len(names)} {'pair' if len(names) == 1 else 'pairs'}"
+        for split, names in splits.items()
     )
     batch = min(4, len(splits["train"]))
     last = _SCORE_STAGE.format(batch=batch, patch=large) if smallest_side >= _STRUCTURE_SIDE_PX else ""
@@ -81,7 +86,7 @@ def experiment(name: str, splits: Splits, smallest_side: int) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A name that an experiment may have."""
+    """Return a name that an experiment may have."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-")[:80] or "data"
 
 

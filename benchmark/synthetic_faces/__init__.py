@@ -4,12 +4,12 @@
     degrade(portrait, preset, rng)  -> DegradedPortrait: degraded, target, gain K, spots D
     PRESETS                         contest, heavy, severe
 
-Read `portrait` for the way of a clean picture and `degrade` for that of the damage. Lengths are in millimetres or in
+Arrays in, arrays out. `portrait` paints a clean picture, `degrade` damages it. Lengths are in millimetres or in
 face units (half the width of a face, 70 mm), so a face looks the same at every size.
 """
 
 from benchmark.synthetic_faces.degrade import DegradedPortrait, degrade
+from benchmark.synthetic_faces.lesions import PRESETS, Preset, PresetName
 from benchmark.synthetic_faces.portrait import Portrait, draw_portrait
-from benchmark.synthetic_faces.presets import PRESETS, Preset, PresetName
 
 __all__ = ["PRESETS", "DegradedPortrait", "Portrait", "Preset", "PresetName", "degrade", "draw_portrait"]

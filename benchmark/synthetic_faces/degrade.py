@@ -1,4 +1,4 @@
-"""Damages a portrait and says how to restore it.
+"""Damage of a portrait, and how to undo it: the degraded picture with its true restoring maps.
 
 The maps are the restoring ones: target = K * degraded + D + degraded, with K the gain and D the spots. The spots are
 drawn first, D is what they took away, and the degraded picture is solved from the equation, so it holds exactly until
@@ -11,12 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.synthetic_faces.colour import LUMINANCE, Field, flat, lab_to_linear, over, to_linear, to_srgb
 from benchmark.synthetic_faces.lesion_rendering import Pigments, draw_pigments, mottling, skin_brightness, visibility
-from benchmark.synthetic_faces.lesions import plan_damage
-from benchmark.synthetic_faces.noise import blur, gaussian, smooth_noise
+from benchmark.synthetic_faces.lesions import Preset, plan_damage
 from benchmark.synthetic_faces.portrait import Portrait
-from benchmark.synthetic_faces.presets import Preset
+from benchmark.synthetic_faces.raster import (
+    LUMINANCE,
+    Field,
+    blur,
+    flat,
+    gaussian,
+    lab_to_linear,
+    over,
+    smooth_noise,
+    to_linear,
+    to_srgb,
+)
 
 _PORES_MM = 1.0  # what is finer is lost where the skin is stretched
 _LENS_BLUR_PX = 0.35  # pigment is seen through a lens, too; without it the finest specks break up into pixels
@@ -44,14 +53,14 @@ class DegradedPortrait:
 
 
 def degrade(portrait: Portrait, preset: Preset, rng: np.random.Generator) -> DegradedPortrait:
-    """The portrait with spots, an uneven gain and sensor noise; all randomness comes from `rng`."""
+    """Return the portrait with spots, an uneven gain and sensor noise; all randomness comes from `rng`."""
     damage = damage_portrait(portrait, preset, rng)
     noise = preset.noise_levels / 255 * rng.standard_normal(damage.degraded.shape, np.float32)
     return DegradedPortrait(_to_levels(damage.degraded + noise), _to_levels(portrait.image), damage.gain, damage.spots)
 
 
 def damage_portrait(portrait: Portrait, preset: Preset, rng: np.random.Generator) -> Damage:
-    """The damage without noise and rounding. `spots` is exactly 0 where no bare skin is, or no lesion."""
+    """Return the damage without noise and rounding; `spots` is exactly 0 outside bare skin and lesions."""
     spots = _spots(portrait, preset, rng)
     gain = _gain(rng, portrait.skin.shape, preset)
     return Damage((portrait.image - spots) / (1 + gain), gain, spots)
@@ -73,7 +82,7 @@ def _spots(portrait: Portrait, preset: Preset, rng: np.random.Generator) -> Fiel
 
 
 def _apply(rng: np.random.Generator, linear: Field, pigments: Pigments, brightness: float, mm: float) -> Field:
-    """Damaged skin in linear light, planes `3 H W`; `mm` is a millimetre in pixels."""
+    """Return damaged skin in linear light, planes `3 H W`; `mm` is a millimetre in pixels."""
     poreless = np.stack([blur(plane, _PORES_MM * mm) for plane in linear])
     shape = pigments.bumps.shape
     density = pigments.density(mottling(rng, (shape[0], shape[1]), mm))
@@ -84,14 +93,14 @@ def _apply(rng: np.random.Generator, linear: Field, pigments: Pigments, brightne
 
 
 def _pus_light(linear: Field, brightness: float) -> Field:
-    """Pale yellow, a little lighter than the skin (in CIE Lab), with the shading of the face."""
+    """Return the light of pus: pale yellow, a little lighter than the skin (in CIE Lab), shaded as the face."""
     colour = lab_to_linear([min(92.0, 100 * brightness**0.42 + 8), 3, 24])
     shading = np.clip(np.tensordot(LUMINANCE, linear, 1) / max(brightness, 1e-3), 0.4, 1.5)
     return flat(colour) * shading
 
 
 def _bump_shading(rng: np.random.Generator, bumps: Field) -> Field:
-    """Light on the bumps, 1 where the skin is flat."""
+    """Return the light on the bumps, 1 where the skin is flat."""
     direction = rng.uniform(0, 2 * np.pi)
     height = gaussian(bumps, 0.5)
     slope = np.gradient(height, axis=1) * math.cos(direction) + np.gradient(height, axis=0) * math.sin(direction)
@@ -104,7 +113,7 @@ def _touched(pigments: Pigments, skin: Field) -> NDArray[np.bool_]:
 
 
 def _gain(rng: np.random.Generator, shape: tuple[int, ...], preset: Preset) -> Field:
-    """Error of exposure, uneven light and tint."""
+    """Return K: an error of exposure, uneven light and tint."""
     height, width = shape
     uneven = 0.7 * smooth_noise(rng, (height, width), height * rng.uniform(0.10, 0.28)) + rng.normal(0, 0.8)
     tint = rng.normal(0, 0.45, 3).astype(np.float32)

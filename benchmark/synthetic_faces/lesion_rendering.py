@@ -5,11 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.synthetic_faces.colour import EUMELANIN, INFLAMED, LUMINANCE, MELANIN, Field, flat
-from benchmark.synthetic_faces.geometry import Window
-from benchmark.synthetic_faces.lesions import LESIONS, Lesion, LesionType, Patch, Plan, Rash
-from benchmark.synthetic_faces.noise import bandpass, sigmoid, smooth_noise
-from benchmark.synthetic_faces.presets import Preset
+from benchmark.synthetic_faces.lesions import LESIONS, Lesion, LesionType, Patch, Plan, Preset, Rash
+from benchmark.synthetic_faces.raster import (
+    EUMELANIN,
+    INFLAMED,
+    LUMINANCE,
+    MELANIN,
+    Field,
+    Window,
+    bandpass,
+    flat,
+    sigmoid,
+    smooth_noise,
+)
 
 _RADIUS_LIMITS_MM = (0.3, 6.5)
 _DEPTH_LIMITS = (0.4, 1.3)  # large lesions of a kind are darker
@@ -25,8 +33,16 @@ _MOTTLING = 0.18  # its standard deviation
 
 @dataclass(frozen=True)
 class Pigments:
-    """Maps of the damage, each `H W`: optical density of `melanin`, `haemoglobin`, `eumelanin`; height of the bumps in
-    pixels; opacity of pale cores (`pus`); how much the skin is `stretched` smooth, in [0, 1]."""
+    """Maps of the damage, each `H W`.
+
+    Attributes:
+        melanin: optical density of brown pigment.
+        haemoglobin: optical density of redness.
+        eumelanin: optical density of black pigment.
+        bumps: height of the bumps in pixels.
+        pus: opacity of pale cores.
+        stretched: how much the skin is stretched smooth, in [0, 1].
+    """
 
     melanin: Field
     haemoglobin: Field
@@ -36,7 +52,7 @@ class Pigments:
     stretched: Field
 
     def density(self, mottling: Field) -> Field:
-        """Optical density, planes `3 H W`, times `mottling`, `H W`."""
+        """Return the optical density, planes `3 H W`, times `mottling`, `H W`."""
         red, brown, black = self.haemoglobin * mottling, self.melanin * mottling, self.eumelanin * mottling
         return red * flat(INFLAMED) + brown * flat(MELANIN) + black * flat(EUMELANIN)
 
@@ -64,13 +80,13 @@ class _Stamp:
 
 
 def skin_brightness(linear: Field, skin: Field) -> float:
-    """Median luminance of the bare skin of planes `3 H W` in linear light."""
+    """Return the median luminance of the bare skin of planes `3 H W` in linear light."""
     bare = skin > 0.5
     return float(np.median(np.tensordot(LUMINANCE, linear, 1)[bare])) if bare.any() else 0.3
 
 
 def visibility(brightness: float) -> Visibility:
-    """From the median luminance of the skin, in [0, 1]."""
+    """Return the visibility on skin of a median luminance in [0, 1]."""
     return Visibility(
         redness=float(np.clip(0.55 + 1.2 * brightness, 0.55, 1.05)),
         brown=float(np.clip(1.35 - 0.9 * brightness, 0.7, 1.3)),
@@ -80,7 +96,7 @@ def visibility(brightness: float) -> Visibility:
 def draw_pigments(
     rng: np.random.Generator, plan: Plan, skin: Field, pixels_per_mm: float, preset: Preset, shows: Visibility
 ) -> Pigments:
-    """Maps of everything in the plan, 0 where there is no skin."""
+    """Draw the maps of everything in the plan; they are 0 where there is no skin."""
     maps = Pigments(*(np.zeros_like(skin) for _ in range(6)))
     for rash in plan.rashes:
         _redden(rng, maps, rash, skin, pixels_per_mm, preset.density_scale * shows.redness)
@@ -93,7 +109,7 @@ def draw_pigments(
 
 
 def mottling(rng: np.random.Generator, shape: tuple[int, int], mm: float) -> Field:
-    """Unevenness of pigment around 1; `mm` is a millimetre in pixels."""
+    """Return the unevenness of pigment around 1; `mm` is a millimetre in pixels."""
     fine_px = max(_FINEST_MOTTLING_PX, _MOTTLING_MM * mm)
     return 1 + _MOTTLING * bandpass(rng, shape, fine_px, 2.75 * fine_px)
 
@@ -105,7 +121,7 @@ def _all_lesions(plan: Plan) -> Iterable[Lesion]:
 
 
 def _around(shape: tuple[int, ...], x: int, y: int, reach_px: float) -> tuple[Window, Field, Field]:
-    """Window around a pixel and, in it, the distances right and down from that pixel."""
+    """Return the window around a pixel and, in it, the distances right and down from that pixel."""
     reach = int(np.ceil(reach_px))
     top, left = max(0, y - reach), max(0, x - reach)
     bottom, right = min(shape[0], y + reach + 1), min(shape[1], x + reach + 1)
@@ -129,7 +145,7 @@ def _stamp(rng: np.random.Generator, lesion: Lesion, skin: Field, mm: float, rad
 
 
 def _elongation(rng: np.random.Generator, lesion: Lesion) -> tuple[float, float]:
-    """Width over length, and the direction of the length; in a rash they lie about alike."""
+    """Return width over length, and the direction of the length, which is similar for all strokes of a rash."""
     aspect = rng.uniform(*LESIONS[lesion.kind].aspect)
     if lesion.direction is None:
         return aspect, rng.uniform(0, np.pi)
@@ -137,7 +153,7 @@ def _elongation(rng: np.random.Generator, lesion: Lesion) -> tuple[float, float]
 
 
 def _contour(rng: np.random.Generator, angle: Field) -> Field:
-    """Radius of an irregular outline around 1: harmonics 2 to 5."""
+    """Return the radius of an irregular outline around 1: harmonics 2 to 5."""
     waves = (rng.normal(0, 0.10 / j) * np.cos(j * angle + rng.uniform(0, 2 * np.pi)) for j in range(2, 6))
     return np.clip(1 + sum(waves), 0.6, 1.5)
 
@@ -162,7 +178,7 @@ def _add_lesion(
 
 
 def _redden(rng: np.random.Generator, maps: Pigments, rash: Rash, skin: Field, mm: float, scale: float) -> None:
-    """Mottled redness under a rash."""
+    """Add the mottled redness under a rash."""
     spread = _RASH_SPREAD * rash.radius_px
     at, dx, dy = _around(skin.shape, rash.x, rash.y, _DIFFUSE_REACH * spread)
     shape = skin[at].shape

@@ -1,10 +1,10 @@
 """Where a photograph of a face shows bare skin, from simple cues, and how large the face is.
 
-Pictures are taken to be aligned as FFHQ: upright, eyes near (0.5 ± 0.125, 0.48) and a face half as wide as the square
-in the middle of the picture; others need masks. The cues: colours like those of cheeks, nose and forehead; unlike those
-around the face; not much darker than the skin nearby (brows, nostrils, frames); not rough (hair, beards); joined to the
-middle of the face. Eyes, brows and mouth are left out by their place. What it takes for skin at times: smooth beards
-and fringes of the colour of the skin.
+Pictures are assumed to be aligned as in FFHQ: upright, eyes near (0.5 ± 0.125, 0.48), and a face half as wide as the
+square in the middle of the picture; others need masks. The cues: colours like those of cheeks, nose and forehead;
+unlike those around the face; not much darker than the skin nearby (brows, nostrils, frames); not rough (hair, beards);
+joined to the middle of the face. Eyes, brows and mouth are left out by their place. Smooth beards and fringes of the
+colour of the skin are sometimes mistaken for skin.
 """
 
 # scipy.ndimage has no types; its results are given one here.
@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, label
 
-from benchmark.synthetic_faces.colour import LUMINANCE, Field, to_linear
 from benchmark.synthetic_faces.geometry import HALF_WIDTH_MM
-from benchmark.synthetic_faces.noise import blur, gaussian, resize, sigmoid
+from benchmark.synthetic_faces.raster import LUMINANCE, Field, blur, gaussian, resize, sigmoid, to_linear
 
 # Places are in parts of the side of the central square, from its middle, right and down.
 _HALF_WIDTH = 0.255
@@ -53,15 +52,20 @@ class _View:
         return np.tensordot(LUMINANCE, self.linear, 1)
 
     def distance(self, ellipse: tuple[float, float, float, float], mirror: int = 1) -> Field:
-        """From the centre of an ellipse, 1 on its edge."""
+        """Return the distance from the centre of an ellipse, 1 on its edge."""
         right, down, half_width, half_height = ellipse
         return np.hypot((self.right - mirror * right) / half_width, (self.down - down) / half_height)
 
 
 @dataclass(frozen=True)
 class _Colours:
-    """Colours of all pixels, `3 H W` in steps from the typical skin; `unlikeness` is the square of their distance from
-    it in standard widths; `reddish` says whether that typical colour can be skin."""
+    """Colours of all pixels.
+
+    Attributes:
+        steps: `3 H W`, in steps from the typical skin.
+        unlikeness: square of their distance from it, in standard widths.
+        reddish: whether the typical colour can be skin.
+    """
 
     steps: Field
     unlikeness: Field
@@ -69,7 +73,7 @@ class _Colours:
 
 
 def find_skin(image: Field) -> Field | None:
-    """How much of each pixel is bare skin, `H W` in [0, 1], of an sRGB picture `H W 3` in [0, 1].
+    """Return how much of each pixel is bare skin, `H W` in [0, 1], of an sRGB picture `H W 3` in [0, 1].
 
     None if there is no skin where an aligned face has it.
     """
@@ -86,12 +90,12 @@ def find_skin(image: Field) -> Field | None:
 
 
 def aligned_scale(height: int, width: int) -> float:
-    """Pixels in a millimetre of the face in an aligned picture."""
+    """Return the pixels in a millimetre of the face in an aligned picture."""
     return _HALF_WIDTH * min(height, width) / HALF_WIDTH_MM
 
 
 def scale_of_mask(skin: Field) -> float:
-    """Pixels in a millimetre of the one face whose skin is given: it is as wide as the mask, leaving out thin parts."""
+    """Return the pixels in a millimetre of the one face of a skin mask: its width without thin parts is the face's."""
     filled = skin.sum(0)
     columns = np.flatnonzero(filled > 0.1 * filled.max())
     return float(columns[-1] - columns[0] + 1) / 2 / HALF_WIDTH_MM
@@ -124,7 +128,7 @@ def _colours(view: _View) -> _Colours:
 
 
 def _outside_features(view: _View) -> Field:
-    """1 but on eyes, brows (weaker: their places vary) and mouth."""
+    """Return 1 everywhere but on eyes, brows (weaker: their places vary) and mouth."""
     return np.prod([1 - part for part in _features(view)], 0)
 
 
@@ -136,7 +140,7 @@ def _features(view: _View) -> Iterator[Field]:
 
 
 def _more_common_inside(steps: Field, inside: Field, outside: NDArray[np.bool_], oval: Field) -> Field:
-    """Whether the colour of a pixel is that of the inside rather than of the outside, by Bayes' rule in [0, 1]."""
+    """Return, by Bayes' rule, how likely a pixel's colour is that of the inside and not of the outside, in [0, 1]."""
     count = 2 * _CELLS + 1
     cells = np.clip(np.rint(steps) + _CELLS, 0, count - 1).astype(np.intp)
     flat = np.ravel_multi_index(tuple(cells), (count, count, count))
@@ -165,7 +169,7 @@ def _not_rough(view: _View) -> Field:
 
 
 def _joined(skin: NDArray[np.bool_], core: NDArray[np.bool_]) -> Field:
-    """The parts of the skin that reach the middle of the face, but for specks."""
+    """Return the parts of the skin that reach the middle of the face, without specks."""
     numbers = np.zeros(skin.shape, np.int32)
     label(skin, output=numbers)
     sizes = np.bincount(numbers.ravel())

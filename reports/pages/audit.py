@@ -33,8 +33,8 @@ class AuditPage:
     facts: tuple[str, ...]
     lead: str
     open_points: str
-    spoils: Grid | None
-    look: Grid | None
+    errors: Grid | None
+    warnings: Grid | None
     summary: Grid | None
     drawings: tuple[Drawing, ...]
     pairs: Grid | None
@@ -77,8 +77,8 @@ def _build(data: dict[str, Any]) -> AuditPage:
         ),
         lead=_lead(findings),
         open_points=_outline(pairs),
-        spoils=_findings(findings, "spoils", "What would spoil a comparison, and what mends it."),
-        look=_findings(findings, "look", "What is worth a look: it may be meant."),
+        errors=_findings(findings, "error", "Errors, which would spoil a comparison, and what mends them."),
+        warnings=_findings(findings, "warning", "Warnings, which may be intended."),
         summary=_summary(pairs) if pairs else None,
         drawings=drawings,
         pairs=_pairs(pairs) if pairs else None,
@@ -87,12 +87,12 @@ def _build(data: dict[str, Any]) -> AuditPage:
 
 
 def _lead(findings: Sequence[dict[str, Any]]) -> str:
-    spoiling, looking = (
-        sum(len(one["cases"]) for one in findings if one["severity"] == severity) for severity in ("spoils", "look")
+    errors, warnings = (
+        sum(len(finding["cases"]) for finding in findings if finding["severity"] == severity)
+        for severity in ("error", "warning")
     )
-    first = f"{text.count(spoiling, 'case')} would spoil a comparison" if spoiling else "Nothing spoils a comparison"
-    verb = "is" if looking < 2 else "are"
-    return f"{first}; {text.count(looking, 'case') if looking else 'nothing'} {verb} worth a look."
+    first = f"{text.count(errors, 'case')} would spoil a comparison" if errors else "Nothing spoils a comparison"
+    return f"{first}; {text.count(warnings, 'warning') if warnings else 'no warnings'}."
 
 
 def _outline(pairs: Sequence[Audited]) -> str:

@@ -13,9 +13,8 @@ from PIL import Image, ImageCms, ImageFilter
 
 from benchmark.audit import Finding
 from benchmark.audit.checks import find_all
-from benchmark.audit.files import match
-from benchmark.audit.pair_statistics import Measures, measure_files, measure_sources
-from benchmark.audit.starter_experiment import experiment, link, safe_name, split
+from benchmark.audit.measurements import PairMeasurements, match_folders, measure_files, measure_sources
+from benchmark.audit.starter_experiment import experiment_text, link_pairs, safe_name, split_pairs
 from benchmark.data import Source
 from benchmark.data.image_io import write_pairs
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
@@ -33,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def audit(folder: Path) -> Audit:
     def run() -> dict[str, Finding]:
-        folders = match(folder / "degraded", folder / "target")
+        folders = match_folders(folder / "degraded", folder / "target")
         measured = [measure_files(folders.pairs, index) for index in range(len(folders.pairs))]
         return {finding.check: finding for finding in find_all(measured, folders, {})}
 
@@ -60,7 +59,7 @@ def test_files_that_no_run_can_use(audit: Audit, folder: Path) -> None:
     ]
     assert [case.pair for case in found["unreadable"].cases] == ["face_0002"]
     assert [case.pair for case in found["tiny"].cases] == ["speck"]
-    assert all(finding.severity == "spoils" for finding in found.values())
+    assert all(finding.severity == "error" for finding in found.values())
 
 
 def test_pairs_that_mislead(audit: Audit, folder: Path) -> None:
@@ -115,7 +114,7 @@ def test_one_face_in_two_splits_spoils_a_comparison() -> None:
     sources = (("train", faces), ("test", SyntheticFaces(preset="severe", count=3, size=64, seed=1)))
     findings = find_all([measure_sources(sources, index) for index in range(5)], None, {})
     (across,) = [finding for finding in findings if finding.check == "across"]
-    assert across.severity == "spoils"
+    assert across.severity == "error"
     assert [case.pair for case in across.cases] == [
         "train: face_0000 = test: face_0000",
         "train: face_0001 = test: face_0001",
@@ -135,13 +134,15 @@ def test_copies_stay_in_one_split(folder: Path) -> None:
     for role in ("degraded", "target"):
         for name in ("copy", "another"):
             (folder / role / f"{name}.png").write_bytes((folder / role / "face_0003.png").read_bytes())
-    pairs = match(folder / "degraded", folder / "target").pairs
-    measured = [one for one in map(partial(measure_files, pairs), range(len(pairs))) if isinstance(one, Measures)]
-    parts = split(measured)
+    pairs = match_folders(folder / "degraded", folder / "target").pairs
+    measured = [
+        one for one in map(partial(measure_files, pairs), range(len(pairs))) if isinstance(one, PairMeasurements)
+    ]
+    parts = split_pairs(measured)
     assert parts is not None and all(parts.values())
     assert sorted(name for names in parts.values() for name in names) == sorted(one.name for one in measured)
     assert [{"copy", "another", "face_0003"} <= set(names) for names in parts.values()].count(True) == 1
-    assert split(measured[:2]) is None
+    assert split_pairs(measured[:2]) is None
 
 
 def test_names_of_experiments_are_plain() -> None:
@@ -158,13 +159,13 @@ def test_names_of_experiments_are_plain() -> None:
 @pytest.mark.parametrize("name", ["2024", "null", "1e5", "true", "2024-01-02", "faces"])
 def test_a_folder_may_be_called_like_a_number(name: str) -> None:
     """The experiment's name is text, whatever YAML would take the bare word for."""
-    text = experiment(name, {"train": ["a"], "val": ["b"], "test": ["c"]}, 96)
+    text = experiment_text(name, {"train": ["a"], "val": ["b"], "test": ["c"]}, 96)
     assert yaml.safe_load(text)["name"] == name
 
 
 def test_old_links_are_not_followed(folder: Path, tmp_path: Path) -> None:
     """Where links that are there cannot be cleared away, nothing is laid and the user's images stay as they are."""
-    pairs = match(folder / "degraded", folder / "target").pairs
+    pairs = match_folders(folder / "degraded", folder / "target").pairs
     first, second = pairs[:2]
     elsewhere, output = tmp_path / "elsewhere", tmp_path / "output"
     (elsewhere / "test/target").mkdir(parents=True)
@@ -173,13 +174,13 @@ def test_old_links_are_not_followed(folder: Path, tmp_path: Path) -> None:
     (elsewhere / f"test/target/{first.name}.png").symlink_to(second.target)
     before = {path: path.read_bytes() for path in (first.target, second.target)}
     with pytest.raises(OSError, match="symbolic link"):
-        link({"test": [first.name]}, pairs, output)
+        link_pairs({"test": [first.name]}, pairs, output)
     assert {path: path.read_bytes() for path in before} == before
 
 
 @dataclass(frozen=True, eq=False)
-class Alone(Measures):
-    """Measures that must not be compared."""
+class Alone(PairMeasurements):
+    """PairMeasurements that must not be compared."""
 
     def __eq__(self, other: object) -> bool:
         raise AssertionError("each pair is compared with the others: that takes hours for a large set")
@@ -192,8 +193,10 @@ def test_jpeg_is_told_without_comparing_all_pairs(folder: Path) -> None:
     for file in (folder / "target").glob("*.png"):
         Image.open(file).save(file.with_suffix(".jpg"), quality=60)
         file.unlink()
-    pairs = match(folder / "degraded", folder / "target").pairs
-    measured = [one for one in map(partial(measure_files, pairs), range(len(pairs))) if isinstance(one, Measures)]
+    pairs = match_folders(folder / "degraded", folder / "target").pairs
+    measured = [
+        one for one in map(partial(measure_files, pairs), range(len(pairs))) if isinstance(one, PairMeasurements)
+    ]
     alone = [
         Alone(**{field.name: getattr(replace(one, block_grid=True), field.name) for field in fields(one)})
         for one in measured

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmark.audit.duplicates import MOST_BITS, find_duplicates, fingerprint
-from benchmark.audit.jpeg import has_block_grid
+from benchmark.audit.measurements import has_block_grid
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
 

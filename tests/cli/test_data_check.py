@@ -52,7 +52,9 @@ def test_sound_pairs_give_a_page_and_an_experiment(call: Call, faces: Path, tmp_
     """Exit code 0; the experiment that was written loads, finds its images, and has every pair in one split."""
     code, out, _ = check(call, faces)
     folder = tmp_path / "runs/data_check/my_faces"
-    assert code == 0 and "spoils a comparison: nothing" in out and "runs/data_check/my_faces/index.html" in out
+    assert (
+        code == 0 and "errors, which spoil a comparison: none" in out and "runs/data_check/my_faces/index.html" in out
+    )
     assert "<script>alert(1)" not in (folder / "index.html").read_text()
     links = sorted(file.relative_to(folder / "pairs").as_posix() for file in (folder / "pairs").rglob("*.png"))
     assert len(links) == 10 and {link.split("/")[0] for link in links} == {"train", "val", "test"}
@@ -94,7 +96,9 @@ def test_spoilt_pairs_end_with_1_and_are_left_out(call: Call, faces: Path, tmp_p
     file.unlink()
     (faces / "degraded/face_0001.png").unlink()
     code, out, _ = check(call, faces, "--output", "audit")
-    assert code == 0 and "spoils a comparison: nothing" in out  # the folder of the earlier audit is written anew
+    assert (
+        code == 0 and "errors, which spoil a comparison: none" in out
+    )  # the folder of the earlier audit is written anew
 
 
 def test_too_few_pairs_make_no_experiment(call: Call, faces: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from benchmark.data.sources.clean_folder import CleanFolder
 from benchmark.errors import DataError
 from benchmark.synthetic_faces import PRESETS, draw_portrait
-from benchmark.synthetic_faces.attributes import choose_look
+from benchmark.synthetic_faces.attributes import choose_attributes
 from benchmark.synthetic_faces.skin_segmentation import aligned_scale, find_skin, scale_of_mask
 
 EYES_DOWN = 0.031  # how far below the middle of an FFHQ picture the origin of a drawn face is
@@ -23,7 +23,7 @@ HALF_WIDTH = 0.255
 
 def aligned_face(seed: int, size: int = 128) -> tuple[np.ndarray, np.ndarray]:
     """A drawn face framed as FFHQ frames one, float `H W 3`, and its bare skin, `H W`, without the neck."""
-    pose = choose_look(np.random.default_rng(seed)).pose
+    pose = choose_attributes(np.random.default_rng(seed)).pose
     portrait = draw_portrait(np.random.default_rng(seed), size)
     side = round(size * pose.half_width / HALF_WIDTH)
     left, top = round(side / 2 - pose.centre_x * size), round(side * (0.5 + EYES_DOWN) - pose.centre_y * size)

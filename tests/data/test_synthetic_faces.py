@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark.audit.statistics import statistics
+from benchmark.audit.degradation import statistics
 from benchmark.data import Pair
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 from benchmark.errors import DataError

@@ -6,8 +6,8 @@ import torch
 from scipy.ndimage import zoom
 
 from benchmark.synthetic_faces.degrade import damage_portrait
+from benchmark.synthetic_faces.lesions import PRESETS
 from benchmark.synthetic_faces.portrait import draw_portrait
-from benchmark.synthetic_faces.presets import PRESETS
 from heads.degradation import Degradation
 
 RESOLUTIONS = ("full", "low")

@@ -31,10 +31,10 @@ def pair(name: str, psnr: float | None, **changes: Any) -> dict[str, Any]:
 
 
 def record(**changes: Any) -> dict[str, Any]:
-    finding = {"check": "shifted", "title": "shifted", "severity": "spoils", "advice": "align"}
+    finding = {"check": "shifted", "title": "shifted", "severity": "error", "advice": "align"}
     cases = [{"pair": "<b>a</b>", "detail": "+1.00 px <img src=x>"}]
     return {
-        "schema": 1,
+        "schema": 2,
         "name": "<script>alert(1)</script>",
         "origins": ["a & b", "c"],
         "unusable": 2,
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_page_says_what_the_record_says(folder: Path) -> None:
     """Findings, the spread of the numbers, the pairs from the most damaged on, and the experiment stand there."""
     html = write(folder).read_text()
-    assert "1 case would spoil a comparison; nothing is worth a look." in html
+    assert "1 case would spoil a comparison; no warnings." in html
     assert "3 usable pairs" in html and "2 unusable pairs" in html
     assert "In the median pair the PSNR of the degraded image is 32.4 dB; 10.0 %" in html
     pairs = html[html.index("Pairs, the most damaged first") :]

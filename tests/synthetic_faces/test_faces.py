@@ -6,12 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.synthetic_faces import PRESETS, Portrait, PresetName, degrade, draw_portrait
-from benchmark.synthetic_faces.attributes import choose_look
-from benchmark.synthetic_faces.colour import lab_to_linear, to_linear, to_srgb
+from benchmark.synthetic_faces.attributes import choose_attributes, choose_pose
 from benchmark.synthetic_faces.degrade import damage_portrait
-from benchmark.synthetic_faces.geometry import choose_pose, is_empty, picture_frame
+from benchmark.synthetic_faces.geometry import is_empty, picture_frame
 from benchmark.synthetic_faces.lesions import LESIONS, plan_damage
-from benchmark.synthetic_faces.noise import bandpass, blur, gaussian, smooth_noise
+from benchmark.synthetic_faces.raster import bandpass, blur, gaussian, lab_to_linear, smooth_noise, to_linear, to_srgb
 
 PRESET_NAMES: tuple[PresetName, ...] = ("contest", "heavy", "severe")
 
@@ -186,7 +185,7 @@ def test_lab_colours():
 
 def test_tones_and_styles_are_spread():
     """Over many faces all skin tones, hair styles and both beards and none occur."""
-    looks = [choose_look(np.random.default_rng(seed)) for seed in range(150)]
+    looks = [choose_attributes(np.random.default_rng(seed)) for seed in range(150)]
     assert {int(look.complexion.tone) for look in looks} == {0, 1, 2, 3, 4}
     assert {look.hair.style for look in looks} == {"short", "long", "bald"}
     assert 0.2 < np.mean([look.complexion.beard > 0 for look in looks]) < 0.5

@@ -14,8 +14,7 @@ from benchmark.errors import DataError
 
 if TYPE_CHECKING:  # numpy, scipy and pydantic come in only when the command runs
     from benchmark.audit import Finding
-    from benchmark.audit.files import Folders
-    from benchmark.audit.pair_statistics import Measured
+    from benchmark.audit.measurements import Folders, MeasuredPair
     from benchmark.data.pairing import PairedFiles
 
 _RECORD = "audit.json"
@@ -23,13 +22,13 @@ _SHOWN_CASES = 8
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Audit:
     """What is audited: `measure(index)` for `count` pairs."""
 
     name: str
     origins: tuple[str, ...]
     count: int
-    measure: "Callable[[int], Measured]"
+    measure: "Callable[[int], MeasuredPair]"
     folders: "Folders | None" = None
     shared: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
@@ -59,43 +58,40 @@ def command(
     """
     from benchmark.audit.checks import find_all
 
-    work = _work(paths, sets, plugins)
-    output = output or Path("runs/data_check") / work.name
-    _check_output(output)
-    started = time.perf_counter()
-    measured = _measured(work, workers, plugins)
-    seconds = time.perf_counter() - started
-    findings = find_all(measured, work.folders, work.shared)
-    _show(findings)
-    page = _write(work, measured, findings, output)
-    click.echo(f"{work.count} pairs in {seconds:.0f} s ({seconds / max(work.count, 1):.2f} s a pair)", err=True)
-    click.echo(f"page: {page}")
-    return 1 if any(finding.severity == "spoils" for finding in findings) else 0
-
-
-def _work(paths: tuple[Path, ...], sets: tuple[str, ...], plugins: tuple[Path, ...]) -> _Work:
     if len(paths) == 2 and not sets:
-        return _folders(*paths)
-    if len(paths) == 1 and not paths[0].is_dir():
-        return _experiment(paths[0], sets, plugins)
-    raise click.UsageError("name the folder of degraded and that of target images, or the FILE of an experiment")
+        audit = _of_folders(*paths)
+    elif len(paths) == 1 and not paths[0].is_dir():
+        audit = _of_experiment(paths[0], sets, plugins)
+    else:
+        raise click.UsageError("name the folder of degraded and that of target images, or the FILE of an experiment")
+    output = output or Path("runs/data_check") / audit.name
+    if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not (output / _RECORD).is_file())):
+        raise DataError(f"{output}: not an empty folder, and not written by `data check`; choose another --output")
+    started = time.perf_counter()
+    pairs = _measure(audit, workers, plugins)
+    seconds = time.perf_counter() - started
+    findings = find_all(pairs, audit.folders, audit.shared)
+    _show(findings)
+    page = _write(audit, pairs, findings, output)
+    click.echo(f"{audit.count} pairs in {seconds:.0f} s ({seconds / max(audit.count, 1):.2f} s a pair)", err=True)
+    click.echo(f"page: {page}")
+    return 1 if any(finding.severity == "error" for finding in findings) else 0
 
 
-def _folders(degraded: Path, target: Path) -> _Work:
-    from benchmark.audit.files import match
-    from benchmark.audit.pair_statistics import measure_files
+def _of_folders(degraded: Path, target: Path) -> _Audit:
+    from benchmark.audit.measurements import match_folders, measure_files
     from benchmark.audit.starter_experiment import safe_name
 
-    folders = match(degraded, target)
+    folders = match_folders(degraded, target)
     if degraded.samefile(target):
         raise DataError(f"{degraded}: given as degraded and as target; a pair needs an image from each of two folders")
     name = safe_name(degraded.resolve().parent.name)
     count = len(folders.pairs)
-    return _Work(name, (str(degraded), str(target)), count, partial(measure_files, folders.pairs), folders)
+    return _Audit(name, (str(degraded), str(target)), count, partial(measure_files, folders.pairs), folders)
 
 
-def _experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) -> _Work:
-    from benchmark.audit.pair_statistics import measure_sources
+def _of_experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) -> _Audit:
+    from benchmark.audit.measurements import measure_sources
     from benchmark.data.sources import open_source
     from benchmark.data.split_leakage import shared_subjects
     from benchmark.experiment.load import load
@@ -107,36 +103,30 @@ def _experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) ->
     sources = tuple((split, open_source(splits[split], registry)) for split in ("train", "val", "test"))
     count = sum(len(source) for _, source in sources)
     shared = shared_subjects(dict(sources))
-    return _Work(experiment.name, (str(file),), count, partial(measure_sources, sources), shared=shared)
+    return _Audit(experiment.name, (str(file),), count, partial(measure_sources, sources), shared=shared)
 
 
-def _measured(work: _Work, workers: int | None, plugins: Sequence[Path]) -> "list[Measured]":
+def _measure(audit: _Audit, workers: int | None, plugins: Sequence[Path]) -> "list[MeasuredPair]":
     from benchmark.data.image_io import parallel_map
     from benchmark.processes import usable_cores
 
-    found: list[Measured] = []
+    pairs: list[MeasuredPair] = []
 
-    def reading() -> Iterator[int]:
-        for one in parallel_map(work.measure, work.count, workers or usable_cores(), plugins):
-            found.append(one)
-            yield len(found)
+    def measuring() -> Iterator[int]:
+        for pair in parallel_map(audit.measure, audit.count, workers or usable_cores(), plugins):
+            pairs.append(pair)
+            yield len(pairs)
 
-    show_progress(reading(), work.count, "pair")
-    return found
-
-
-def _check_output(output: Path) -> None:
-    """Raises DataError if there is something in the folder that this command did not write."""
-    if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not (output / _RECORD).is_file())):
-        raise DataError(f"{output}: not an empty folder, and not written by `data check`; choose another --output")
+    show_progress(measuring(), audit.count, "pair")
+    return pairs
 
 
 def _show(findings: "Sequence[Finding]") -> None:
-    headings = {"spoils": "spoils a comparison", "look": "worth a look"}
+    headings = {"error": "errors, which spoil a comparison", "warning": "warnings, which may be intended"}
     for severity, heading in headings.items():
-        chosen = [finding for finding in findings if finding.severity == severity]
-        click.echo(f"{heading}: {sum(len(finding.cases) for finding in chosen) or 'nothing'}")
-        for finding in chosen:
+        listed = [finding for finding in findings if finding.severity == severity]
+        click.echo(f"{heading}: {sum(len(finding.cases) for finding in listed) or 'none'}")
+        for finding in listed:
             click.echo(f"  {finding.title} ({len(finding.cases)}): {finding.advice}")
             for case in finding.cases[:_SHOWN_CASES]:
                 click.echo(f"    {_safe(case.pair)}{': ' if case.detail else ''}{_safe(case.detail)}")
@@ -145,49 +135,49 @@ def _show(findings: "Sequence[Finding]") -> None:
 
 
 def _safe(text: str) -> str:
-    """Text of others without what a terminal would obey or cannot write."""
+    """Return text of others without characters that control a terminal or cannot be written."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
-def _write(work: _Work, measured: "Sequence[Measured]", findings: "Sequence[Finding]", output: Path) -> Path:
-    from benchmark.audit.record import as_data
+def _write(audit: _Audit, pairs: "Sequence[MeasuredPair]", findings: "Sequence[Finding]", output: Path) -> Path:
+    from benchmark.audit.checks import as_data
     from benchmark.files import write_json
     from reports.errors import ReportError
     from reports.pages.audit import write
 
     # The record first: it marks the folder as this command's own.
-    write_json(output / _RECORD, as_data(work.name, work.origins, measured, findings, ""))
-    text = _starter(work.name, work.folders.pairs, measured, findings, output) if work.folders else ""
-    write_json(output / _RECORD, as_data(work.name, work.origins, measured, findings, text))
+    write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, ""))
+    text = _write_starter(audit.name, audit.folders.pairs, pairs, findings, output) if audit.folders else ""
+    write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, text))
     try:
         return write(output)
     except ReportError as error:
         raise DataError(str(error)) from None
 
 
-def _starter(
+def _write_starter(
     name: str,
-    pairs: "Sequence[PairedFiles]",
-    measured: "Sequence[Measured]",
+    files: "Sequence[PairedFiles]",
+    pairs: "Sequence[MeasuredPair]",
     findings: "Sequence[Finding]",
     output: Path,
 ) -> str:
-    """Write the experiment and its folders of links; empty where too few pairs are fit for one."""
+    """Write the starter experiment and its folders of links, and return its text; empty if there are too few pairs."""
     from benchmark.audit import starter_experiment
-    from benchmark.audit.pair_statistics import Measures
+    from benchmark.audit.measurements import PairMeasurements
     from benchmark.files import write_text
 
-    spoilt = {case.pair for finding in findings if finding.severity == "spoils" for case in finding.cases}
-    usable = [one for one in measured if isinstance(one, Measures) and one.name not in spoilt]
-    splits = starter_experiment.split(usable)
+    excluded = {case.pair for finding in findings if finding.severity == "error" for case in finding.cases}
+    usable = [pair for pair in pairs if isinstance(pair, PairMeasurements) and pair.name not in excluded]
+    splits = starter_experiment.split_pairs(usable)
     file = output / "experiment.yaml"
     if splits is None:
         file.unlink(missing_ok=True)
-        click.echo("no experiment written: it needs three different pictures that nothing spoils")
+        click.echo("no experiment written: it needs three different pictures without errors")
         return ""
-    starter_experiment.link(splits, pairs, output)
-    smallest = min(side for one in usable for side in (one.height, one.width))
-    text = starter_experiment.experiment(name, splits, smallest)
+    starter_experiment.link_pairs(splits, files, output)
+    smallest = min(side for pair in usable for side in (pair.height, pair.width))
+    text = starter_experiment.experiment_text(name, splits, smallest)
     write_text(file, text)
     click.echo(f"ready to run: python -m benchmark run {file}")
     return text

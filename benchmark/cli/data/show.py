@@ -83,7 +83,7 @@ def command(**options: Any) -> None:
 
 
 def _print_statistics(pairs: Sequence[Pair]) -> None:
-    from benchmark.audit.statistics import statistics, summary
+    from benchmark.audit.degradation import statistics, summary
 
     for line in summary([statistics(pair) for pair in pairs]):
         click.echo(line)

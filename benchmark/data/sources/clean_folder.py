@@ -23,7 +23,7 @@ class CleanFolder(Source):
     """Faces of a folder, sub-folders included, each damaged `versions` times: `<face>__v0`, `<face>__v1`, ...
 
     All faces come with their first damage, then all with their second. `preset` says how much damage
-    (`benchmark.synthetic_faces.presets`); the damage depends on `seed`, the face's name and the version alone. With
+    (`benchmark.synthetic_faces.lesions`); the damage depends on `seed`, the face's name and the version alone. With
     `fresh` each epoch of training draws new spots, different ones for each stage and seed of the experiment, and only
     the clean faces are cached; drawing takes about 0.2 s at 512 px. `split` takes the faces that `splits.json` lists
     under that name (`{"train": ["a.png", ...], "val": [...]}`); without it all are taken. `splits`, `groups` and

@@ -17,7 +17,7 @@ _SIZES_PX = (64, 4096)
 class SyntheticFaces(Source):
     """Pairs drawn and damaged on the fly; the same index shows the same face under every preset.
 
-    `preset` says how much damage (`benchmark.synthetic_faces.presets`), `count` how many pairs; `size` is the side in
+    `preset` says how much damage (`benchmark.synthetic_faces.lesions`), `count` how many pairs; `size` is the side in
     pixels; another `seed` gives other faces. `gain` and `spots` are known for each pair. Raises DataError for an
     unknown preset, a count below 1, a size outside 64 to 4096 or a negative seed.
     """
