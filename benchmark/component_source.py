@@ -77,11 +77,24 @@ class _Constants(dict[str, Any]):
             self[name] = value
 
     def __missing__(self, name: str) -> Any:
+        module, original = self._imported(name)
+        return module[original]
+
+    def _imported(self, name: str) -> tuple["_Constants", str]:
+        """Return the module that a name is imported from, and its name there. Raises KeyError if it is not ours."""
         path, original = self._imports[name]
-        file = next(file for file in (path.with_suffix(".py"), path / "__init__.py", self._root) if file.exists())
-        if file == self._root:
-            raise KeyError(name)
-        return _Constants(file, self._root)[original]
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.exists():
+                return _Constants(file, self._root), original
+        raise KeyError(name)
+
+    def find_class(self, name: str) -> tuple[ast.ClassDef, "_Constants"]:
+        """Return the definition of a class and the module it is in. Raises KeyError if it is not ours."""
+        for node in self.tree.body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return node, self
+        module, original = self._imported(name)
+        return module.find_class(original)
 
     def value(self, expression: ast.expr) -> Any:
         """Return the value of an expression of constants. Raises NameError for one that needs anything else."""
@@ -108,7 +121,10 @@ def _assigned(body: Iterable[ast.stmt], constants: _Constants) -> Iterator[tuple
 
 def _options(component: ast.ClassDef, constants: _Constants) -> Iterator[tuple[str, Option]]:
     constructor = next((n for n in component.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-    if constructor is None:
+    if constructor is None:  # a base class has it, or there are no options
+        for base in component.bases:
+            with suppress(KeyError):  # a base class of torch
+                yield from _options(*constants.find_class(ast.unparse(base)))
         return
     arguments = constructor.args
     positional = (arguments.posonlyargs + arguments.args)[1:]

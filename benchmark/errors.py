@@ -1,16 +1,16 @@
-"""What can go wrong that the user can mend.
+"""Errors that the user can mend; each message is one line: what was read, where, what is allowed, what to do.
 
-    BenchmarkError              the command line prints it as one line and exits with 2
-    ├── ExperimentError         the experiment file (or an override) says something that cannot be meant
-    ├── ComponentError          no such component or option, or a component that breaks its contract
-    ├── DataError               a folder, an image or a pair of images is missing or unreadable
-    ├── RecordError             what lies in a run folder does not belong to what is asked
-    ├── CheckpointError         a file of weights is unreadable, or fits another network
+    BenchmarkError              root; the command line prints the message and exits with code 2
+    ├── ExperimentError         an experiment file, or a --set, has an unknown or impossible setting
+    ├── ComponentError          an unknown component or option, or a component that breaks its contract
+    ├── DataError               a folder, an image or a pair is missing or cannot be read
+    ├── RecordError             a folder has no record, or its records belong to other settings
+    ├── CheckpointError         a file of weights cannot be read, or belongs to another network
     ├── RuntimeUnavailable      a runtime is not installed, or cannot run this network on this device
-    ├── ProcessError            a process that was started died before it had its result
-    └── RowError                one row failed; it is recorded and the other rows go on
+    ├── ProcessError            a process died before it returned its result
+    └── RowError                a row failed; its record says so, the other rows go on, the exit code is 1
 
-Each message says what was read, where, what is allowed and what to do.
+`reports.errors.ReportError` is the counterpart in the package `reports`, which imports nothing of this one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,39 +19,39 @@ from typing import Final
 
 
 class BenchmarkError(Exception):
-    """Root of all errors the user can mend."""
+    """Root of all errors that the user can mend."""
 
 
 class ExperimentError(BenchmarkError):
-    """The experiment file, or an override of it, says something that cannot be meant."""
+    """An experiment file, or a `--set`, has an unknown or impossible setting."""
 
 
 class ComponentError(BenchmarkError):
-    """No such component or option, or a component that breaks its contract."""
+    """A component or option is unknown, or a component breaks its contract."""
 
 
 class DataError(BenchmarkError):
-    """A folder, an image or a pair of images is missing or unreadable."""
+    """A folder, an image or a pair of images is missing or cannot be read."""
 
 
 class RecordError(BenchmarkError):
-    """What lies in a run folder does not belong to what is asked."""
+    """A folder has no record, or its records belong to other settings."""
 
 
 class CheckpointError(BenchmarkError):
-    """A file of weights is unreadable, or fits another network."""
+    """A file of weights cannot be read, or belongs to another network."""
 
 
-class RuntimeUnavailable(BenchmarkError):  # noqa: N818  # what is wrong is not a mistake: something is not there
+class RuntimeUnavailable(BenchmarkError):  # noqa: N818  # nothing is wrong: something is not installed
     """A runtime is not installed, or cannot run this network on this device."""
 
 
 class ProcessError(BenchmarkError):
-    """A process that was started died before it had its result."""
+    """A process died before it returned its result."""
 
 
 class RowError(BenchmarkError):
-    """One row failed; it is recorded and the other rows go on."""
+    """A row failed; its record says so, and the other rows go on."""
 
 
 RENAMED_KEYS: Final[Mapping[str, str]] = {
@@ -61,7 +61,7 @@ RENAMED_KEYS: Final[Mapping[str, str]] = {
     "margin": "equivalence_margin",
     "region": "mask_bce_dice",
 }
-"""Old names of settings and components -> the present ones. An old name is an error that says the present one."""
+"""Former names of settings and components, with the present ones. A former name is an error that says the present."""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -12,7 +12,11 @@ from typing import Any
 
 
 def write_bytes(file: Path, data: bytes) -> None:
-    """Makes the folder. Raises OSError, e.g. on a full disk; what stood under the name before then still does."""
+    """Write a file and the folders above it.
+
+    Raises:
+        OSError: The file cannot be written, e.g. on a full disk; a file that had this name before is unchanged.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -26,16 +30,21 @@ def write_bytes(file: Path, data: bytes) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
+    """Write a text in UTF-8; see `write_bytes`."""
     write_bytes(file, text.encode())
 
 
 def write_json(file: Path, data: Any) -> None:
-    """Without NaN and infinity, which are not JSON: they raise ValueError."""
+    """Write data as JSON; see `write_bytes`.
+
+    Raises:
+        ValueError: A number is NaN or infinite, which JSON does not have.
+    """
     write_text(file, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(file: Path) -> Any:
-    """The data in a file; None if it is missing or not JSON."""
+    """Return the data in a JSON file; None if the file is missing or not JSON."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -43,7 +52,11 @@ def read_json(file: Path) -> Any:
 
 
 def digest_of(file: Path) -> str:
-    """SHA-256 of a file's content, in hex; of one that has not changed it is computed once. Raises OSError."""
+    """Return the SHA-256 of a file's content in hex; the file is read again only if its size or time changed.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     status = file.stat()
     return _digest(file, status.st_size, status.st_mtime_ns)
 
@@ -55,6 +68,7 @@ def _digest(file: Path, _size: int, _changed_ns: int) -> str:
 
 
 def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as CSV with lines that end in a line feed; see `write_bytes`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

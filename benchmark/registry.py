@@ -64,8 +64,6 @@ KINDS: Mapping[str, Kind] = {
         facts=("formula",),
     ),
 }
-RENAMED: Mapping[tuple[str, str], str] = {("loss", "region"): "mask_bce_dice", ("loss", "maps"): "map_l1"}
-"""Kind and former name of a component: the name it has now. A former name is an error that gives the new one."""
 _COMPONENT_PACKAGES = ("backbones", "heads", "losses", "benchmark.data")
 
 
@@ -171,8 +169,6 @@ class Registry:
             return _import(kind, name, f"{KINDS[kind].package}.{name}")
         for point in entry_points(group=KINDS[kind].entry_points, name=name):
             return _import(kind, name, point.module)
-        if (kind, name) in RENAMED:
-            raise ComponentError(f"{kind} {name!r} is now called {RENAMED[kind, name]!r}")
         raise ComponentError(f"no {kind} {name!r}; {suggestion(name, self.names(kind))}")
 
     def _plugin_file(self, kind: str, name: str) -> Path | None:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmark.component_source import Description, option_of, syntax_digest
 from benchmark.errors import ComponentError
-from benchmark.registry import KINDS, RENAMED, Registry, load_plugins
+from benchmark.registry import KINDS, Registry, load_plugins
 
 PLUGIN = '''\
 """A backbone of the user's."""
@@ -56,12 +56,11 @@ def test_an_unknown_name_gets_the_near_one() -> None:
         Registry().find("backbone", "nafnt")
 
 
-@pytest.mark.parametrize(("kind", "former"), RENAMED)
-def test_a_former_name_gets_the_new_one(kind: str, former: str) -> None:
-    """A component's former name is an error that gives its name of today, which exists."""
-    with pytest.raises(ComponentError, match=f"^{kind} '{former}' is now called '{RENAMED[kind, former]}'$"):
-        Registry().find(kind, former)
-    assert RENAMED[kind, former] in Registry().names(kind)
+@pytest.mark.parametrize(("former", "present"), [("region", "mask_bce_dice"), ("maps", "map_l1")])
+def test_a_former_name_gets_the_present_one(former: str, present: str) -> None:
+    """A component's former name is an error that says its present name."""
+    with pytest.raises(ComponentError, match=f"^no loss '{former}'; it is called '{present}' now$"):
+        Registry().find("loss", former)
 
 
 def test_a_plugin_file_is_a_component_of_its_kind(plugin: Path) -> None:

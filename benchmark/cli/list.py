@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from benchmark.cli.options import plugin_option
 from benchmark.cli.table_output import new_table, show_table
 from benchmark.errors import ComponentError, suggestion
 
@@ -23,7 +24,7 @@ FILE_LIMIT_BYTES = 10_000_000
 @click.argument("kind", required=False)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--costs", is_flag=True, help="Count parameters, multiply-adds and file size of every size of backbones.")
-@click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")
+@plugin_option
 def command(kind: str | None, names: tuple[str, ...], costs: bool, plugins: tuple[Path, ...]) -> None:
     """List what an experiment may name of one KIND, with options and defaults; without KIND, the names of all kinds.
 

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, and what they select."""
 
 import shlex
 import sys
@@ -17,7 +17,7 @@ Command = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Selection:
-    """What part of which experiment, with which changes, on which device."""
+    """The values of the shared options: which part of which experiment, with which changes, on which device."""
 
     file: Path
     output: Path | None
@@ -29,20 +29,24 @@ class Selection:
     replace: bool
 
 
+plugin_option = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A Python file with a component of yours; may be given several times.",
+)
+
+
 def experiment_options(command: Command) -> Command:
-    """The argument FILE and the options of all commands that read an experiment."""
+    """Add the argument FILE and the options of all commands that read an experiment."""
     decorators = [
         click.argument("file", type=click.Path(path_type=Path)),
         click.option("--output", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/<name>]"),
         click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override any setting of the file."),
         click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: cuda if there is one]"),
-        click.option(
-            "--plugin",
-            "plugins",
-            multiple=True,
-            type=click.Path(path_type=Path),
-            help="A component of yours.",
-        ),
+        plugin_option,
         click.option("--replace", is_flag=True, help="Run rows again whose records belong to other settings."),
     ]
     for decorate in reversed(decorators):
@@ -51,19 +55,23 @@ def experiment_options(command: Command) -> Command:
 
 
 def selection_options(command: Command) -> Command:
-    """The same, and options that take a part of the experiment."""
+    """Add `experiment_options` and the options that select rows and seeds."""
     rows = click.option("--rows", multiple=True, metavar="PATTERN", help="Only these rows, e.g. base or 'heads.*'.")
     seeds = click.option("--seeds", callback=_parse_seeds, metavar="0,1", help="Only these seeds; others may be new.")
     return experiment_options(rows(seeds(command)))
 
 
 def command_line() -> str:
-    """This very command, as it can be typed again."""
+    """Return the command that is running, as it can be typed again."""
     return shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
 
 
 def matching_rows(patterns: tuple[str, ...], names: list[str]) -> list[str]:
-    """The rows that any pattern matches, in order; all without patterns. Raises ExperimentError for an idle pattern."""
+    """Return the names that any pattern matches, in their order; all names if there are no patterns.
+
+    Raises:
+        ExperimentError: A pattern matches no row.
+    """
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise ExperimentError(f"--rows {pattern}: matches no row; {suggestion(pattern, names)}")

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli.options import plugin_option
+
 
 @click.command("schema")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it there instead of printing it.")
-@click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it here instead of printing it.")
+@plugin_option
 def command(out: Path | None, plugins: tuple[Path, ...]) -> None:
     """Print the JSON Schema of experiment files: editors complete settings and mark mistakes with it.
 
