@@ -64,9 +64,9 @@ RENAMED_KEYS: Final[Mapping[str, str]] = {
 """Former names of settings and components, with the present ones. A former name is an error that says the present."""
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, allowed: Iterable[str]) -> str:
     """Return the end of a message about an unknown word: its present name, the nearest known word, or all of them."""
-    names = sorted(known)
+    names = sorted(allowed)
     if (present := RENAMED_KEYS.get(word)) in names:
         return f"it is called {present!r} now"
     near = get_close_matches(word, names, n=1, cutoff=0.5)  # 0.5: `l2` is near `l1`

@@ -51,13 +51,13 @@ class MapL1(Loss):
 def _error(restoration: Restoration, batch: Batch, name: str) -> Tensor:
     remedy = "choose head degradation or leave this loss out"
     predicted = predicted_map(restoration, name, "map_l1", remedy)
-    known: Tensor | None = getattr(batch, name)
-    if known is None:
+    values: Tensor | None = getattr(batch, name)
+    if values is None:
         raise ValueError(
             f"map_l1: the true {name} is not known; leave this loss out, or train on data that knows it "
             "(synthetic_faces, without augmentations that break J = K*I + D + I)"
         )
-    truth = known.float()
+    truth = values.float()
     if predicted.shape[1] == 1:
         truth = truth.mean(dim=1, keepdim=True)
     return (predicted - truth).abs().mean()

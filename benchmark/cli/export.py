@@ -59,9 +59,9 @@ def command(**options: Any) -> None:
         raise click.UsageError("--image belongs to --format onnx: weights are for images of any size")
     if request.out.exists() and not request.replace:
         raise click.UsageError(f"{request.out} is there already; name another with --out, or --replace it")
-    content, about = _weights(request) if request.format == "safetensors" else _onnx(request)
+    content, details = _weights(request) if request.format == "safetensors" else _onnx(request)
     write_bytes(request.out, content)
-    click.echo(f"{request.out}: {len(content):,} bytes, {request.dtype}{about}")
+    click.echo(f"{request.out}: {len(content):,} bytes, {request.dtype}{details}")
 
 
 def _weights(request: _Request) -> tuple[bytes, str]:

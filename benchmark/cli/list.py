@@ -51,12 +51,12 @@ def command(kind: str | None, names: tuple[str, ...], costs: bool, plugins: tupl
         raise ComponentError(f"list {kind}: no such kind; {suggestion(kind, kinds)}")
     if costs and kind != "backbones":
         raise ComponentError(f"list {kind} --costs: only backbones have costs; leave --costs out")
-    known = _names(kind, components, registry)
+    all_names = _names(kind, components, registry)
     for name in names:
-        if name not in known:
-            raise ComponentError(f"list {kind} {name}: no such name; {suggestion(name, known)}")
+        if name not in all_names:
+            raise ComponentError(f"list {kind} {name}: no such name; {suggestion(name, all_names)}")
     entries = None if kind in components else _OTHER_KINDS[kind]()
-    for name in names or known:
+    for name in names or all_names:
         try:
             lines = entries[name] if entries else _component_lines(registry, components[kind], name)
             click.echo("\n  ".join([name, *lines]))

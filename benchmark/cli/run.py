@@ -90,8 +90,10 @@ def _tune(prepared: "Prepared", tries: "Plan", *, replace: bool) -> "Prepared":
     asked = dataclasses.replace(tries, runs=tuple(todo))
     check(asked, context, replace=replace)
     estimates = estimate_seconds(asked, context) if todo else {}
-    about = f", about {duration(sum(estimates.values()))}" if todo else ""
-    click.echo(f"{prepared.asked.name}: tuning: {len(todo)} of {len(of_rows)} candidates to try{about}", err=True)
+    duration_text = f", about {duration(sum(estimates.values()))}" if todo else ""
+    click.echo(
+        f"{prepared.asked.name}: tuning: {len(todo)} of {len(of_rows)} candidates to try{duration_text}", err=True
+    )
     if todo:
         with Display(estimates) as display:
             cached = result_of(prepared.with_cached_data(), display.show).context

@@ -130,16 +130,16 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _fitting(folder: Path, template: str, pattern: re.Pattern[str], fields: list[str]) -> dict[Fields, Path]:
-    found: dict[Fields, Path] = {}
+    files: dict[Fields, Path] = {}
     for name, file in images_in(folder).items():
         if match := pattern.fullmatch(name):
             values = tuple(match[field] for field in fields)
-            if values in found:
-                raise DataError(f"{file}: {found[values].name} fits the template {template!r} with the same fields")
-            found[values] = file
-    if not found:
+            if values in files:
+                raise DataError(f"{file}: {files[values].name} fits the template {template!r} with the same fields")
+            files[values] = file
+    if not files:
         raise DataError(f"{folder}: no image name fits the template {template!r}")
-    return found
+    return files
 
 
 def read_table(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:

@@ -29,13 +29,13 @@ def best_constants(pairs: Iterable[Pair]) -> Constants:
     A map that no pair knows is absent. They are made of the images they are scored on, so no constant known in advance
     is better, and every image counts alike.
     """
-    known: dict[str, list[NDArray[np.float32]]] = {}
+    samples: dict[str, list[NDArray[np.float32]]] = {}
     for pair in pairs:
         for name, truth in _truths(pair):
             step = -(-min(truth.shape[:2]) // _GRID)
             values = truth[::step, ::step].reshape(-1, 3).astype(np.float32)
-            known.setdefault(name, []).append(np.column_stack([values, values.mean(axis=1)]))
-    return {name: np.median(np.concatenate(values), axis=0) for name, values in known.items()}
+            samples.setdefault(name, []).append(np.column_stack([values, values.mean(axis=1)]))
+    return {name: np.median(np.concatenate(values), axis=0) for name, values in samples.items()}
 
 
 def score_maps(maps: Maps, pair: Pair, constants: Constants) -> dict[str, float]:
@@ -60,13 +60,13 @@ def _truths(pair: Pair) -> list[tuple[str, NDArray[np.float16]]]:
 def _errors(
     name: str, predicted: NDArray[np.float32], truth: NDArray[np.float16], constants: Constants
 ) -> dict[str, float]:
-    wanted = truth.astype(np.float64)
+    expected = truth.astype(np.float64)
     is_common = predicted.shape[-1] == 1
     if is_common:
-        wanted = wanted.mean(axis=-1, keepdims=True)
-    errors = {f"{name}_error": predicted - wanted}
+        expected = expected.mean(axis=-1, keepdims=True)
+    errors = {f"{name}_error": predicted - expected}
     if name in constants:
-        errors[f"{name}_error_constant"] = (constants[name][3:] if is_common else constants[name][:3]) - wanted
+        errors[f"{name}_error_constant"] = (constants[name][3:] if is_common else constants[name][:3]) - expected
     return {metric: _UNITS[name] * float(np.abs(error).mean()) for metric, error in errors.items()}
 
 

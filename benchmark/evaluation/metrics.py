@@ -59,17 +59,17 @@ def score_image(
 def psnr(restored: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
     """The metric `psnr` alone, for where the others are not wanted. Raises DataError as `score_image` does."""
     _check(restored, target)
-    found = _psnr(_distance(restored, target), np.ones(target.shape[:2], np.bool_))
-    return PSNR_CAP_DB if found is None else found
+    decibels = _psnr(_distance(restored, target), np.ones(target.shape[:2], np.bool_))
+    return PSNR_CAP_DB if decibels is None else decibels
 
 
 def _check(*images: NDArray[np.uint8]) -> None:
-    found = [f"{image.dtype} {' x '.join(map(str, image.shape))}" for image in images]
-    alike = len(set(found)) == 1
+    shapes = [f"{image.dtype} {' x '.join(map(str, image.shape))}" for image in images]
+    alike = len(set(shapes)) == 1
     if not (alike and images[0].dtype == np.uint8 and images[0].ndim == 3 and images[0].shape[2] == 3):
         raise DataError(
             "restored, degraded and target must be uint8 H x W x 3 of one size, not (of those compared, in this order) "
-            + ", ".join(found)
+            + ", ".join(shapes)
         )
 
 
@@ -121,8 +121,8 @@ def _harm(error: NDArray[np.int32], damage: NDArray[np.int32], background: NDArr
 
 
 def _texture(restored: NDArray[np.uint8], target: NDArray[np.uint8], background: NDArray[np.bool_]) -> float | None:
-    wanted = _energy(target, background)
-    return _energy(restored, background) / wanted if wanted > 0 else None
+    target_energy = _energy(target, background)
+    return _energy(restored, background) / target_energy if target_energy > 0 else None
 
 
 def _energy(image: NDArray[np.uint8], region: NDArray[np.bool_]) -> float:

@@ -55,38 +55,38 @@ def _referred_to(properties: Schema, definitions: Mapping[str, Schema]) -> Schem
 
 def _lenient(node: Schema) -> Schema:
     """The same without what a file that extends another need not keep to."""
-    found = {key: value for key, value in node.items() if key not in _DROPPED}
-    if "oneOf" in found:  # without required keys, several may fit
-        found["anyOf"] = found.pop("oneOf")
-    if "anyOf" in found:
-        found["anyOf"] = [_lenient(option) for option in found["anyOf"]]
-    if isinstance(found.get("items"), dict):
-        found["items"] = _lenient(found["items"])
-    if "properties" in found:
-        found["properties"] = {key: _or_null(_lenient(value)) for key, value in found["properties"].items()}
-    if isinstance(found.get("additionalProperties"), dict):
-        found["additionalProperties"] = _or_null(_lenient(found["additionalProperties"]))
-    if found.get("type") in ("integer", "number"):
-        found |= {"type": [found["type"], "string"], "pattern": _NUMBER_WITH_UNDERSCORES}
-    return found
+    schema = {key: value for key, value in node.items() if key not in _DROPPED}
+    if "oneOf" in schema:  # without required keys, several may fit
+        schema["anyOf"] = schema.pop("oneOf")
+    if "anyOf" in schema:
+        schema["anyOf"] = [_lenient(option) for option in schema["anyOf"]]
+    if isinstance(schema.get("items"), dict):
+        schema["items"] = _lenient(schema["items"])
+    if "properties" in schema:
+        schema["properties"] = {key: _or_null(_lenient(value)) for key, value in schema["properties"].items()}
+    if isinstance(schema.get("additionalProperties"), dict):
+        schema["additionalProperties"] = _or_null(_lenient(schema["additionalProperties"]))
+    if schema.get("type") in ("integer", "number"):
+        schema |= {"type": [schema["type"], "string"], "pattern": _NUMBER_WITH_UNDERSCORES}
+    return schema
 
 
 def _or_null(node: Schema) -> Schema:
     """Null deletes what stands in a file below."""
-    found = dict(node)
-    if "const" in found:
-        found["enum"] = [found.pop("const")]
-    if "enum" in found:
-        found["enum"] = [*found["enum"], None]
-    if "type" in found:
-        types = found["type"] if isinstance(found["type"], list) else [found["type"]]
-        return {**found, "type": [*dict.fromkeys([*types, "null"])]}
-    if "anyOf" in found:
-        return {**found, "anyOf": [*(option for option in found["anyOf"] if option != _NULL), _NULL]}
-    if "$ref" in found:
-        reference = found.pop("$ref")
-        return {**found, "anyOf": [{"$ref": reference}, _NULL]}
-    return found
+    schema = dict(node)
+    if "const" in schema:
+        schema["enum"] = [schema.pop("const")]
+    if "enum" in schema:
+        schema["enum"] = [*schema["enum"], None]
+    if "type" in schema:
+        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        return {**schema, "type": [*dict.fromkeys([*types, "null"])]}
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*(option for option in schema["anyOf"] if option != _NULL), _NULL]}
+    if "$ref" in schema:
+        reference = schema.pop("$ref")
+        return {**schema, "anyOf": [{"$ref": reference}, _NULL]}
+    return schema
 
 
 class _Components:
@@ -99,7 +99,7 @@ class _Components:
     def by_name(self, kind: str, key: str) -> Schema:
         """A mapping with the component's name under `key` and its options beside it; known names decide the options."""
         names = self._registry.names(kind)
-        known = [{"const": name, "description": self._about(kind, name)} for name in names]
+        choices = [{"const": name, "description": self._about(kind, name)} for name in names]
         cases = [
             {
                 "if": {"properties": {key: {"const": name}}, "required": [key]},
@@ -110,14 +110,14 @@ class _Components:
         ]
         return {
             "type": ["object", "null"],
-            "properties": {key: {"anyOf": [*known, {"type": "string"}]}},
+            "properties": {key: {"anyOf": [*choices, {"type": "string"}]}},
             "allOf": cases,
         }
 
     def losses(self) -> Schema:
         """Each a weight, or its options with a weight among them."""
         weight = _or_null(_lenient({"type": "number", "default": 1.0, "description": "of this loss in the sum"}))
-        known = {
+        properties = {
             name: {
                 "description": self._about("loss", name),
                 "type": [*weight["type"], "object"],
@@ -128,10 +128,10 @@ class _Components:
             for name in self._registry.names("loss")
         }
         other = {"type": [*weight["type"], "object"], "pattern": _NUMBER_WITH_UNDERSCORES}
-        return {"type": "object", "properties": known, "additionalProperties": other}
+        return {"type": "object", "properties": properties, "additionalProperties": other}
 
     def augmentations(self) -> Schema:
-        known = {
+        properties = {
             name: {
                 "description": self._about("augmentation", name),
                 "type": ["object", "null"],
@@ -141,7 +141,7 @@ class _Components:
             for name in self._registry.names("augmentation")
         }
         other = {"type": ["object", "null"]}
-        return {"type": ["object", "null"], "properties": known, "additionalProperties": other}
+        return {"type": ["object", "null"], "properties": properties, "additionalProperties": other}
 
     def _options(self, kind: str, name: str) -> Schema:
         schema = self._registry.options_model(kind, name).model_json_schema()
@@ -169,12 +169,12 @@ def _gates(open_gates: Schema, definitions: Mapping[str, Schema]) -> Schema:
 
 def _tables(properties: Schema, definitions: Mapping[str, Schema]) -> Schema:
     """Rows of overrides. Dotted paths are open; those to whole settings one or two levels deep are known."""
-    known: Schema = {}
+    paths: Schema = {}
     for name in RowSettings.model_fields:
-        known[name] = properties[name]
+        paths[name] = properties[name]
         inner = definitions.get(_referred(properties[name]), properties[name])
-        known |= {f"{name}.{key}": value for key, value in inner.get("properties", {}).items()}
-    row = {"type": ["object", "null"], "properties": known}
+        paths |= {f"{name}.{key}": value for key, value in inner.get("properties", {}).items()}
+    row = {"type": ["object", "null"], "properties": paths}
     table = {"type": ["object", "null"], "additionalProperties": row}
     return {**properties["tables"], "additionalProperties": table}
 

@@ -84,10 +84,10 @@ def _check_path(document: Document, parts: list[str], place: str) -> None:
         above = tuple(parts[:depth])
         if not isinstance(node, dict):
             raise ExperimentError(f"{place}: {'.'.join(above)} is a single value, it has no {part!r}")
-        known = {*node, *fields_at(above)}
+        fields = {*node, *fields_at(above)}
         last = depth == len(parts) - 1
-        if part not in known and not (last and is_open(above)):
-            raise ExperimentError(f"{place}: {'.'.join(parts)}: no such setting {part!r}; {suggestion(part, known)}")
+        if part not in fields and not (last and is_open(above)):
+            raise ExperimentError(f"{place}: {'.'.join(parts)}: no such setting {part!r}; {suggestion(part, fields)}")
         node = node.get(part, {})
 
 

@@ -33,8 +33,8 @@ def validate(model: type[AnyModel], document: Document) -> AnyModel:
 
 def resolve(document: Document, registry: Registry) -> Resolved:
     """The settings of one row with all options of all components. Raises ExperimentError."""
-    known = {name: document.data[name] for name in RowSettings.model_fields if name in document.data}
-    settings = validate(RowSettings, Document(known, document.places))
+    settings_data = {name: document.data[name] for name in RowSettings.model_fields if name in document.data}
+    settings = validate(RowSettings, Document(settings_data, document.places))
     resolver = _Resolver(document, registry)
     data = {
         split: resolver.source(("data", split), getattr(settings.data, split)) for split in ("train", "val", "test")
@@ -111,7 +111,7 @@ class _Resolver:
         return {"name": name, **self._options(kind, name, path, spec)}
 
     def check_order(self, settings: RowSettings) -> None:
-        order, known = settings.protocol.order, settings.protocol.stages
+        order, stages = settings.protocol.order, settings.protocol.stages
         if not order and settings.model.weights is None:
             self._fail(
                 ("protocol", "order"),
@@ -119,8 +119,8 @@ class _Resolver:
                 "published weights as they are",
             )
         for name in order:
-            if name not in known:
-                near = suggestion(name, known)
+            if name not in stages:
+                near = suggestion(name, stages)
                 self._fail(("protocol", "order"), f"protocol.order: no stage {name!r} in protocol; {near}")
         if len(set(order)) < len(order):
             self._fail(("protocol", "order"), "protocol.order: a stage stands twice; give the second one its own name")
@@ -170,13 +170,13 @@ class _Resolver:
 def _explain(error: Any, document: Document) -> str:
     path = _existing(error["loc"], document.data)
     place, dotted = document.place(path), ".".join(map(str, path))
-    known = set(fields_at(path[:-1]))
+    fields = set(fields_at(path[:-1]))
     if error["type"] == "model_type":
         what = f"expected settings `key: value`, got {error['input']!r}"
-        return f"{place}: {dotted}: {what}" + ("" if path[-1] in known else f"; {suggestion(str(path[-1]), known)}")
+        return f"{place}: {dotted}: {what}" + ("" if path[-1] in fields else f"; {suggestion(str(path[-1]), fields)}")
     if error["type"] == "extra_forbidden":
         # Another kind of gate may have the very name.
-        return f"{place}: {dotted}: no such setting; {suggestion(str(path[-1]), known - {path[-1]})}"
+        return f"{place}: {dotted}: no such setting; {suggestion(str(path[-1]), fields - {path[-1]})}"
     return f"{place}: {dotted or 'experiment'}: {_reason(error)}"
 
 

@@ -244,13 +244,13 @@ def _models_at(path: tuple[str | int, ...]) -> list[type[BaseModel]]:
 
 
 def _below(kind: Any, part: str | int) -> list[Any]:
-    found: list[Any] = []
+    kinds: list[Any] = []
     for model in _models(kind):
         if part in model.model_fields:
-            found.append(model.model_fields[str(part)].annotation)
+            kinds.append(model.model_fields[str(part)].annotation)
         elif model is Protocol:
-            found.append(Stage)
-    return found + [argument for other in _unwrap(kind) if not _is_model(other) for argument in get_args(other)]
+            kinds.append(Stage)
+    return kinds + [argument for other in _unwrap(kind) if not _is_model(other) for argument in get_args(other)]
 
 
 def _models(kind: Any) -> list[type[BaseModel]]:

@@ -98,8 +98,8 @@ class _Reader:
     def parameter(self, path: str, spec: SearchParameter) -> Parameter:
         if path.partition(".")[0] not in _ROOMS:
             self._fail(path, f"a search may vary settings below {' and '.join(_ROOMS)} only")
-        some = spec.low if spec.choices is None else next(value for value in spec.choices if value is not None)
-        self._check_path(path, some)
+        example = spec.low if spec.choices is None else next(value for value in spec.choices if value is not None)
+        self._check_path(path, example)
         base = self._base_value(path.split("."))
         parameter = Parameter(path, base, self._domain(path, spec, base))
         for value in parameter.extremes:

@@ -70,9 +70,9 @@ def _model_of(file: Path) -> Any:
         return None
 
 
-def _check_same(file: Path, known: Any, model: Mapping[str, Any]) -> None:
+def _check_same(file: Path, recorded: Any, model: Mapping[str, Any]) -> None:
     for kind in ("backbone", "head"):
-        for option, value in (_at(known, (kind,)) or {}).items():
+        for option, value in (_at(recorded, (kind,)) or {}).items():
             described = model[kind].get(option)
             if described != value:
                 raise CheckpointError(

@@ -61,10 +61,10 @@ def not_measured(
     )
 
 
-def is_at_hand(wanted: str | None, device: MeasuringDevice) -> bool:
+def is_at_hand(name: str | None, device: MeasuringDevice) -> bool:
     """Whether the device that a gate names is the one here."""
-    return wanted is None or wanted.lower() in device.name.lower()
+    return name is None or name.lower() in device.name.lower()
 
 
-def no_such_device(wanted: str | None, device: MeasuringDevice) -> str:
-    return f"no {wanted} here; this machine has {device.name}"
+def no_such_device(name: str | None, device: MeasuringDevice) -> str:
+    return f"no {name} here; this machine has {device.name}"

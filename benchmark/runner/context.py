@@ -83,7 +83,7 @@ def _check_contents(experiment: Experiment, ready: Mapping[str, Source], splits:
     """Once for all rows on the same data, in the name of the first of them."""
     rows = {tuple(settings_id(row.config["data"][split]) for split in splits): row for row in reversed(experiment.rows)}
     for identities, row in rows.items():
-        check_contents(row.name, {split: ready[one] for split, one in zip(splits, identities, strict=True)})
+        check_contents(row.name, {split: ready[identity] for split, identity in zip(splits, identities, strict=True)})
 
 
 def _cache(split: str, source: Source, registry: Registry) -> Generator[Event, None, Source]:

@@ -39,8 +39,8 @@ def _wanted_threads() -> int:
     return int(first) if first.isdigit() else 0
 
 
-def _device(wanted: str | None) -> torch.device:
-    name = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
+def _device(requested: str | None) -> torch.device:
+    name = requested or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -35,12 +35,12 @@ def write_map_pictures(plan: Plan, images: Sequence[str], context: Context) -> N
 
 def _first_seeds(plan: Plan, context: Context) -> Iterator[Run]:
     """Of each row the first run that was trained."""
-    found: set[str] = set()
+    rows: set[str] = set()
     for run in plan.runs:
         folder = context.output / run.folder
         is_trained = is_finished(folder, run, replace=True) and (folder / "weights.safetensors").is_file()
-        if run.row not in found and is_trained:
-            found.add(run.row)
+        if run.row not in rows and is_trained:
+            rows.add(run.row)
             yield run
 
 

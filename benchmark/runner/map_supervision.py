@@ -49,7 +49,7 @@ def _obstacles(run: Run, stage: PlannedStage, names: Sequence[str], context: Con
     pairs = _examples(context.source(run.config, "train"))
     # The truth of a mask is computed from the two images.
     truth = {"gain": [pair.gain for pair in pairs], "spots": [pair.spots for pair in pairs]}
-    unknown = [name for name in names if any(known is None for known in truth.get(name, []))]
+    unknown = [name for name in names if any(values is None for values in truth.get(name, []))]
     if unknown:
         yield (
             f"supervises {_all(unknown)}, which data.train ({train['source']}) does not know; "

@@ -23,7 +23,7 @@ def provenance(machine: Machine, command: str) -> dict[str, Any]:
         "environment": f"{machine.device.type}, {machine.device_name}, torch {version('torch')}",
         "python": platform.python_version(),
         "torch": version("torch"),
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": {name: installed for name in _PACKAGES if (installed := _version(name))},
         "platform": f"{platform.system()}-{platform.machine()}",
     }
 

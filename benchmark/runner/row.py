@@ -253,14 +253,14 @@ def _stages(
     run: Run, context: Context, broken: Mapping[str, str]
 ) -> Generator[Event, None, list[tuple[StageResult, bool]]]:
     """See that all stages of the row are in the store: train those that are not. Each with whether it was there."""
-    found: list[tuple[StageResult, bool]] = []
+    results: list[tuple[StageResult, bool]] = []
     parent: str | None = None
     for stage in run.stages:
         if stage.key in broken and context.store.finished(stage.key) is None:
             raise RowError(f"shares a stage that failed in another row: {broken[stage.key]}")
-        found.append((yield from obtain_stage(run, stage, parent, context)))
+        results.append((yield from obtain_stage(run, stage, parent, context)))
         parent = stage.key
-    return found
+    return results
 
 
 def _entry(result: StageResult, *, reused: bool) -> StageRecord:

@@ -51,8 +51,8 @@ def inventory(root: Path) -> list[StoredStage]:
     if not root.is_dir() or not _is_store(root):
         raise RecordError(f"{root}: no stage store here; `run` makes one beside its run folders (runs/.stages)")
     store, named = StageStore(root), _experiments_by_key(root.parent)
-    found = [_stored(store, folder.name, named) for folder in root.iterdir() if _KEY.fullmatch(folder.name)]
-    return sorted(found, key=lambda stage: (-stage.age_days, stage.key))
+    stages = [_stored(store, folder.name, named) for folder in root.iterdir() if _KEY.fullmatch(folder.name)]
+    return sorted(stages, key=lambda stage: (-stage.age_days, stage.key))
 
 
 def damage(root: Path, stage: StoredStage) -> str | None:
@@ -133,11 +133,11 @@ def _experiments_by_key(runs: Path) -> dict[str, tuple[str, ...]]:
 
 def _entries(data: Any, name: str) -> list[dict[str, Any]]:
     """The mappings in a list of a parsed file; none where it has another form."""
-    found = data.get(name) if isinstance(data, dict) else None
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    entries = data.get(name) if isinstance(data, dict) else None
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 def _matches(stage: StoredStage, choice: Choice) -> bool:
     old_enough = choice.older_than_days is None or stage.age_days > choice.older_than_days
-    wanted = choice.experiment is None or stage.experiments == (choice.experiment,)
-    return old_enough and wanted and not (choice.unused and stage.experiments)
+    is_of_experiment = choice.experiment is None or stage.experiments == (choice.experiment,)
+    return old_enough and is_of_experiment and not (choice.unused and stage.experiments)

@@ -79,19 +79,19 @@ def results(study: optuna.Study, search: Search) -> list[TrialResult]:
     return [result_in(trial, search) for trial in study.trials if trial.state.is_finished()]
 
 
-def ranked(found: Sequence[TrialResult], metric: str) -> list[TrialResult]:
+def ranked(trials: Sequence[TrialResult], metric: str) -> list[TrialResult]:
     """The trials that were trained to their end, the best first."""
-    done = [(facts(metric).sort_key(result.value), result) for result in found if result.value is not None]
+    done = [(facts(metric).sort_key(result.value), result) for result in trials if result.value is not None]
     return [result for _, result in sorted(done, key=lambda pair: (pair[0], pair[1].number))]
 
 
-def base_result(found: Sequence[TrialResult], search: Search) -> TrialResult | None:
+def base_result(trials: Sequence[TrialResult], search: Search) -> TrialResult | None:
     """The trial that is the base row, if it was trained to its end."""
     base = {parameter.path: parameter.base for parameter in search.parameters}
-    return next((result for result in found if result.value is not None and result.values == base), None)
+    return next((result for result in trials if result.value is not None and result.values == base), None)
 
 
-def write_trials(file: Path, found: Sequence[TrialResult], search: Search) -> None:
+def write_trials(file: Path, trials: Sequence[TrialResult], search: Search) -> None:
     """All trials as CSV, with the parameters as they stand in YAML."""
     paths = [parameter.path for parameter in search.parameters]
     header = ["trial", "status", search.metric, *paths, "steps_trained", "steps_reused", "seconds", "message"]
@@ -109,7 +109,7 @@ def write_trials(file: Path, found: Sequence[TrialResult], search: Search) -> No
                 result.seconds,
                 result.message,
             ]
-            for result in found
+            for result in trials
         ),
     )
 

@@ -157,17 +157,17 @@ def _default_workers(setup: Setup, base: Plan) -> int:
 
 def _write(setup: Setup, study: optuna.Study) -> TrialResult | None:
     """Write what is known by now; returns the best trial."""
-    found = results(study, setup.search)
-    write_trials(setup.context.output / "trials.csv", found, setup.search)
-    best = next(iter(ranked(found, setup.search.metric)), None)
+    trials = results(study, setup.search)
+    write_trials(setup.context.output / "trials.csv", trials, setup.search)
+    best = next(iter(ranked(trials, setup.search.metric)), None)
     if best:
-        write_best(setup.context.output / "best.yaml", setup.experiment, setup.search, best, len(found))
+        write_best(setup.context.output / "best.yaml", setup.experiment, setup.search, best, len(trials))
     return best
 
 
 def _outcome(setup: Setup, study: optuna.Study) -> Outcome:
     _write(setup, study)
-    found = results(study, setup.search)
-    enough = len(ranked(found, setup.search.metric)) >= _FEWEST_FOR_IMPORTANCES
+    trials = results(study, setup.search)
+    enough = len(ranked(trials, setup.search.metric)) >= _FEWEST_FOR_IMPORTANCES
     failures = [result_in(trial, setup.search) for trial in failed(study)]
-    return Outcome(found, failures, importances(study) if enough else {})
+    return Outcome(trials, failures, importances(study) if enough else {})

@@ -71,7 +71,10 @@ def tuned(experiment: Experiment, tries: Plan, context: Context) -> Experiment:
     """The experiment with each tuned row as the best of its tries; those without a finished try stay as written."""
     if experiment.tuning is None:
         return experiment
-    best = {row: _best(found, experiment.tuning.metric) for row, found in _tries(tries, experiment, context).items()}
+    best = {
+        row: _best(candidates, experiment.tuning.metric)
+        for row, candidates in _tries(tries, experiment, context).items()
+    }
     rows = [_as_tuned(row, best.get(row.name), experiment.tuning) for row in experiment.rows]
     return dataclasses.replace(experiment, rows=tuple(rows))
 
@@ -121,7 +124,9 @@ def _reached(run: Run, metric: str, context: Context) -> float | None:
 
 def _best(tries: Sequence[TunedCandidate], metric: str) -> str | None:
     """The candidate that reached most, of equals the first; None if none has come to an end."""
-    values = {one.candidate: one.value for one in tries if one.value is not None}
+    values = {
+        candidate_run.candidate: candidate_run.value for candidate_run in tries if candidate_run.value is not None
+    }
     return min(values, key=lambda name: facts(metric).sort_key(values[name]), default=None)
 
 

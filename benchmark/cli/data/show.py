@@ -133,20 +133,20 @@ def _components(kind: str, option: str, texts: Iterable[str], registry: "Registr
     """Names and options as given on the command line, `flip` or `jpeg: {probability: 1}`. Raises ExperimentError."""
     from benchmark.experiment.document import parse
 
-    found: dict[str, dict[str, Any]] = {}
+    augmentations: dict[str, dict[str, Any]] = {}
     for text in texts:
         match parse(text, option).data:
             case str(name):
-                found[name] = {}
+                augmentations[name] = {}
             case {**one} if len(one) == 1 and isinstance(next(iter(one.values())), dict):
-                found |= one
+                augmentations |= one
             case _:
                 raise ExperimentError(
                     f"{option} {text!r}: write one name, or one name with options 'name: {{key: value}}'"
                 )
-    for name, options in found.items():
+    for name, options in augmentations.items():
         _check_options(kind, option, name, options, registry)
-    return found
+    return augmentations
 
 
 def _check_options(kind: str, option: str, name: str, options: dict[str, Any], registry: "Registry") -> None:

@@ -24,14 +24,17 @@ def measure(job: Job) -> Iterator[Found]:
             raise MeasuringError(f"latency: {error}") from None
 
 
-def summarise(job: Job, found: Sequence[Found]) -> list[Latency]:
+def summarise(job: Job, processes: Sequence[Found]) -> list[Latency]:
     """What the processes found, as one latency for each subject."""
-    about_all = [*stability.of_loads([one.load for one in found])]
-    reference = [statistics.median(call.image_ms for call in one.samples[REFERENCE].calls) for one in found]
+    about_all = [*stability.of_loads([process.load for process in processes])]
+    reference = [statistics.median(call.image_ms for call in process.samples[REFERENCE].calls) for process in processes]
     about_all += stability.of_reference(reference)
-    waited = [one.load.waited_share for one in found if one.load.waited_share is not None]
+    waited = [process.load.waited_share for process in processes if process.load.waited_share is not None]
     shared = (tuple(about_all), max(waited, default=None), statistics.median(reference))
-    return [_latency(subject, [one.samples[subject.label] for one in found], *shared) for subject in job.subjects]
+    return [
+        _latency(subject, [process.samples[subject.label] for process in processes], *shared)
+        for subject in job.subjects
+    ]
 
 
 def _latency(

@@ -35,17 +35,17 @@ class LatencyJudge:
     def judge(self, name: str, gate: LatencyGate) -> GateResult:
         """The verdict of a gate; not measured where the device or the runtime it names is not at hand."""
         conditions = conditions_of(gate)
-        about: dict[str, Any] = {"device": gate.device or self._device.name, "image": list(gate.image)}
+        facts: dict[str, Any] = {"device": gate.device or self._device.name, "image": list(gate.image)}
         if not is_at_hand(gate.device, self._device):
             reason = no_such_device(gate.device, self._device)
-            return not_measured(name, gate, gate.limit_ms, "ms", reason, about)
+            return not_measured(name, gate, gate.limit_ms, "ms", reason, facts)
         try:
             tried = self._try_runtimes(conditions) if gate.runtime == "best" else {}
             if tried:
                 conditions = replace(conditions, runtime=min(tried, key=lambda runtime: tried[runtime]))
             latency = self._latency(gate.protocol, conditions)
         except (RuntimeUnavailable, MeasuringError) as error:
-            return not_measured(name, gate, gate.limit_ms, "ms", str(error), {**about, "runtime": gate.runtime})
+            return not_measured(name, gate, gate.limit_ms, "ms", str(error), {**facts, "runtime": gate.runtime})
         return self._verdict(name, gate, latency, {"runtimes_median_ms": tried} if tried else {})
 
     def _try_runtimes(self, conditions: Conditions) -> dict[str, float]:

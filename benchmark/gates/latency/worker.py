@@ -152,6 +152,6 @@ def _has_enough(turn: _Turn, effort: Effort) -> bool:
 def _block(call: Callable[[], Call]) -> list[Call]:
     """Calls of one network in a row, the first left out."""
     calls: list[Call] = []
-    while len(calls) < _LEAST_BLOCK or sum(one.image_ms for one in calls) < _BLOCK_SECONDS * 1000:
+    while len(calls) < _LEAST_BLOCK or sum(call.image_ms for call in calls) < _BLOCK_SECONDS * 1000:
         calls.append(call())
     return calls[1:]

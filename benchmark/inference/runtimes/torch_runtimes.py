@@ -94,12 +94,12 @@ def cuda_graph(restorer: Restorer, size: tuple[int, int], device: torch.device, 
 
 def missing_compiler(device: torch.device) -> str | None:
     """What torch.compile lacks on this machine, and what adds it; None if nothing."""
-    wanted = os.environ.get("CXX") or "g++"
+    compiler = os.environ.get("CXX") or "g++"
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if device.type == "cuda" and find_spec("triton") is None:
         return "needs triton; pip install triton"
-    if shutil.which(wanted) is None:
-        return f"needs a C++ compiler, and there is no {wanted!r}; apt-get install g++"
+    if shutil.which(compiler) is None:
+        return f"needs a C++ compiler, and there is no {compiler!r}; apt-get install g++"
     if not header.is_file():
         return f"needs {header}; apt-get install python3-dev"
     return None
