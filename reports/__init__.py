@@ -21,25 +21,25 @@ The same records give the same bytes: nothing here asks for the time, the host o
 from pathlib import Path
 
 
-def write(source: Path) -> Path:
+def write(source: Path, *, latex: bool = False) -> Path:
     """Write the report of a run or a search into its folder `report`, that of a measurement into a folder beside it.
 
-    Writes index.html (self-contained), report.md, tables/*.csv|tex and figures/*.svg|png. Rows that failed, were
-    rejected or have no readable record are shown with the reason.
+    Writes index.html (self-contained), report.md, tables/*.csv and figures/*.svg|png; with `latex`, tables/*.tex too.
+    Rows that failed, were rejected or have no readable record are shown with the reason.
 
     Args: source: the folder of a run or of a search, or the file of `python -m benchmark measure --json`.
 
     Returns: the path of index.html. Raises: `ReportError` where it is none of the three or cannot be written to.
     """
     # Late, so that naming the error or this function costs no pandas and no matplotlib.
-    from reports.pages import files, measure_page, page, search_page
+    from reports.pages import files, measure_page, run_page, search_page
     from reports.results import load
 
     if source.is_file():
-        return files.save(measure_page.build(source), source.with_name(f"{source.stem}_report"))
+        return files.save(measure_page.build(source), source.with_name(f"{source.stem}_report"), latex=latex)
     if search_page.is_search(source):
-        return files.save(search_page.build(source), source / "report")
-    return files.save(page.build(load.load(source)), source / "report")
+        return files.save(search_page.build(source), source / "report", latex=latex)
+    return files.save(run_page.build(load.load(source)), source / "report", latex=latex)
 
 
 def first_examples(run: Path) -> tuple[str, ...]:

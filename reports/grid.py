@@ -1,8 +1,9 @@
 """A table as it is shown: columns, cells, caption.
 
-Called grid because a table, in this project, is a set of rows that are compared with the base row.
+It is called a grid because a table, in this project, is a set of rows that are compared with the base row.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from reports.text import printable
@@ -12,37 +13,37 @@ Value = str | int | float | None
 
 @dataclass(frozen=True)
 class Column:
-    """`key` heads the column in the CSV file, `label` and `unit` on the page."""
+    """A column; `key` is its name in the CSV file, `label` and `unit` are its heading on the page."""
 
     key: str
     label: str
     unit: str = ""
     numeric: bool = True
     hint: str = ""
-    """What the column means, for those who ask."""
-    heads_row: bool = False
+    """What the column means."""
+    is_row_header: bool = False
     """The cells of this column name their line."""
     csv_only: bool = False
-    """Left out on the page, where the unit or the like stands in another cell."""
+    """The column is only in the CSV file."""
 
 
-ROW_COLUMN = Column("row", "row", numeric=False, heads_row=True)
+ROW_COLUMN = Column("row", "row", numeric=False, is_row_header=True)
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A sign with a name (a gate and how it went), and the reason behind it."""
+    """The sign of a gate's result, with the reason behind it."""
 
     sign: str
     name: str
     reason: str
     kind: str
-    """A class for colour; the sign says the same without colour."""
+    """CSS class for the colour; the sign says the same without colour."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """`value` goes into the CSV file unrounded and orders the column, `text` is shown."""
+    """A cell; `value` is unrounded, for the CSV file and for sorting, `text` is shown."""
 
     value: Value
     text: str
@@ -50,7 +51,7 @@ class Cell:
     hint: str = ""
     marks: tuple[Mark, ...] = ()
     second: bool = False
-    """Next to the best of its column."""
+    """Second best of its column."""
 
 
 Line = tuple[Cell, ...]
@@ -58,29 +59,36 @@ Line = tuple[Cell, ...]
 
 @dataclass(frozen=True)
 class Grid:
-    """One table of a report; `name` is unique within it and names the CSV file."""
+    """One table of a report; `name` is unique within it and names the CSV file. Without a name there is no file."""
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
-    apart: tuple[Line, ...] = ()
-    """Lines set apart from the others, below them."""
+    footer_rows: tuple[Line, ...] = ()
+    """Lines below the others that are never sorted, such as baselines."""
     notes: tuple[str, ...] = ()
     sortable: bool = False
+    row_anchor: str = ""
+    """Start of the ids of the lines, for links to them."""
 
 
 def plain(text: str) -> Cell:
-    """A cell of words."""
+    """Return a cell of words."""
     return Cell(text, printable(text))
 
 
-def on_page(grid: Grid) -> Grid:
-    """The grid without the columns that only the CSV file has."""
-    keep = [index for index, column in enumerate(grid.columns) if not column.csv_only]
+def with_columns(grid: Grid, keep: Callable[[Column], bool]) -> Grid:
+    """Return the grid with some of its columns."""
+    places = [index for index, column in enumerate(grid.columns) if keep(column)]
     return replace(
         grid,
-        columns=tuple(grid.columns[index] for index in keep),
-        lines=tuple(tuple(line[index] for index in keep) for line in grid.lines),
-        apart=tuple(tuple(line[index] for index in keep) for line in grid.apart),
+        columns=tuple(grid.columns[index] for index in places),
+        lines=tuple(tuple(line[index] for index in places) for line in grid.lines),
+        footer_rows=tuple(tuple(line[index] for index in places) for line in grid.footer_rows),
     )
+
+
+def on_page(grid: Grid) -> Grid:
+    """Return the grid without the columns that only the CSV file has."""
+    return with_columns(grid, lambda column: not column.csv_only)

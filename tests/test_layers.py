@@ -36,7 +36,6 @@ REPORT_FLOORS = [
     {"tables", "figures"},
     {"claims", "comparison"},
     {"pages"},
-    {"coverage"},
 ]
 
 

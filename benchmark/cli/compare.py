@@ -8,7 +8,7 @@ import click
 from benchmark.cli.table_output import TableFormat, format_option, select_columns, show_grid
 
 if TYPE_CHECKING:  # pandas is imported only when the command runs
-    from reports.comparison.compare import Compared
+    from reports.comparison.compare import ComparedRuns
 
 _SHOWN = ("rank", "row", "seeds", "weight_bytes_float32", "latency_ms", "gates", "macs")
 
@@ -35,22 +35,22 @@ def command(
       python -m benchmark compare runs/quickstart runs/lower_lr --output comparison
     """
     from reports.comparison.compare import compare
-    from reports.pages.compare_page import comparison, write
+    from reports.pages.compare_page import comparison_page, write
 
     compared = compare(folders, reference, metric)
-    page = write(comparison(compared), output) if output else None
+    page = write(comparison_page(compared), output) if output else None
     _show(compared, form)
     if page:
         click.echo(f"report: {page}", err=True)
 
 
-def _show(compared: "Compared", form: TableFormat) -> None:
+def _show(compared: "ComparedRuns", form: TableFormat) -> None:
     if form == "csv":
-        show_grid(compared.opposed.grid, form)
+        show_grid(compared.differences.grid, form)
         return
     primary = compared.metric.name
     show_grid(select_columns(compared.ranking, {*_SHOWN, primary, f"{primary}_spread"}), form)
-    show_grid(compared.opposed.grid, form)
+    show_grid(compared.differences.grid, form)
     if compared.problems:
         show_grid(compared.problems, form)
     for note in compared.notes:

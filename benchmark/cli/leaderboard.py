@@ -29,16 +29,16 @@ def command(folder: Path, metric: str | None, keeping_gates: bool, form: TableFo
       python -m benchmark leaderboard runs --format csv > rows.csv
     """
     from reports.comparison.leaderboard import leaderboard
-    from reports.pages.compare_page import board, write
+    from reports.pages.compare_page import leaderboard_page, write
 
     rankings = leaderboard(folder, metric, keeping_gates=keeping_gates)
-    page = write(board(rankings), output) if output else None
+    page = write(leaderboard_page(rankings), output) if output else None
     for ranking in rankings.boards:
         columns = {*_SHOWN, ranking.metric.name}
         show_grid(ranking.ranking if form == "csv" else select_columns(ranking.ranking, columns), form)
     if not rankings.boards:
         click.echo("no row can be ranked", err=True)
-    if rankings.unranked and form != "csv":
-        show_grid(rankings.unranked, form)
+    if rankings.exclusions and form != "csv":
+        show_grid(rankings.exclusions, form)
     if page:
         click.echo(f"report: {page}", err=True)

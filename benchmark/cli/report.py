@@ -22,7 +22,8 @@ _MAX_NAMES = 4
     metavar="SECONDS",
     help="How often --watch looks for new records and the page reloads itself.",
 )
-def command(source: Path, watch: bool, every_seconds: float) -> None:
+@click.option("--latex", is_flag=True, help="Also write each table as LaTeX, into report/tables.")
+def command(source: Path, watch: bool, every_seconds: float, latex: bool) -> None:
     """Write the report of DIR or FILE.json from the records alone. Nothing is trained or measured.
 
     DIR is the folder of a run or of a search; its report goes into DIR/report. FILE.json is what `measure --json`
@@ -33,22 +34,23 @@ def command(source: Path, watch: bool, every_seconds: float) -> None:
       python -m benchmark report runs/quickstart
       python -m benchmark report runs/gunet_full --watch       # in a second terminal, while the run goes on
       python -m benchmark report runs/quick_search
+      python -m benchmark report runs/gunet_full --latex       # tables for a paper
       python -m benchmark report costs.json
     """
     from reports import write
 
     if watch:
-        _watch(source, every_seconds)
+        _watch(source, every_seconds, latex)
     else:
-        click.echo(f"report: {write(source)}")
+        click.echo(f"report: {write(source, latex=latex)}")
 
 
-def _watch(run: Path, every_seconds: float) -> None:
+def _watch(run: Path, every_seconds: float, latex: bool) -> None:
     from reports.pages.watch import watch
 
     if not (run / "plan.json").is_file() and run.exists():
         raise BenchmarkError(f"{run}: no plan.json; --watch needs a run; leave it out for anything else")
-    updates = watch(run, every_seconds)
+    updates = watch(run, every_seconds, latex=latex)
     try:
         for update in updates:
             more = f" and {len(update.new) - _MAX_NAMES} more" if len(update.new) > _MAX_NAMES else ""

@@ -1,7 +1,6 @@
 """Print tables: in a terminal or a file, and the tables of reports also as Markdown or CSV."""
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -10,7 +9,7 @@ if TYPE_CHECKING:  # rich and reports are imported only when a table is printed
     from rich.console import RenderableType
     from rich.table import Table
 
-    from reports.grid import Grid, Line
+    from reports.grid import Grid
 
 TableFormat = Literal["table", "markdown", "csv"]
 
@@ -44,23 +43,19 @@ def show_table(table: "RenderableType") -> None:
 
 def select_columns(grid: "Grid", keys: Collection[str]) -> "Grid":
     """Return a grid with the columns of these keys alone: a terminal is narrower than a page."""
-    keep = [index for index, column in enumerate(grid.columns) if column.key in keys]
+    from reports.grid import with_columns
 
-    def select(lines: "tuple[Line, ...]") -> "tuple[Line, ...]":
-        return tuple(tuple(line[index] for index in keep) for line in lines)
-
-    columns = tuple(grid.columns[index] for index in keep)
-    return replace(grid, columns=columns, lines=select(grid.lines), apart=select(grid.apart))
+    return with_columns(grid, lambda column: column.key in keys)
 
 
 def show_grid(grid: "Grid", form: TableFormat) -> None:
     """Print a table of a report; as CSV numbers are unrounded, without caption and notes."""
-    from reports.pages import csvfile, markdown
+    from reports.pages.table_formats import csv_text, markdown_table
 
     if form == "csv":
-        click.echo(csvfile.render(grid), nl=False)
+        click.echo(csv_text(grid), nl=False)
     elif form == "markdown":
-        click.echo(f"{markdown.table(grid)}\n")
+        click.echo(f"{markdown_table(grid)}\n")
     else:
         _show_grid_as_table(grid)
 
@@ -75,8 +70,8 @@ def _show_grid_as_table(grid: "Grid") -> None:
     for column in shown.columns:
         label = f"{column.label}, {column.unit}" if column.unit else column.label
         table.add_column(label, justify="right" if column.numeric else "left", overflow="fold")
-    for index, line in enumerate((*shown.lines, *shown.apart)):
-        is_last = index == len(shown.lines) - 1 and bool(shown.apart)
+    for index, line in enumerate((*shown.lines, *shown.footer_rows)):
+        is_last = index == len(shown.lines) - 1 and bool(shown.footer_rows)
         table.add_row(*(Text(cell.text, "bold" if cell.best else "") for cell in line), end_section=is_last)
     click.echo(grid.caption)
     show_table(table)

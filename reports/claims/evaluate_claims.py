@@ -33,7 +33,7 @@ _TOO_NEAR = 0.1
 
 # On the page the reading stands in the cell of the words, and the form is its hint.
 _COLUMNS = (
-    Column("id", "claim", numeric=False, heads_row=True),
+    Column("id", "claim", numeric=False, is_row_header=True),
     Column("text", "in words", numeric=False, hint="What is claimed, and as what the records are asked it."),
     Column("reading", "read as", numeric=False, csv_only=True),
     Column("form", "form", numeric=False, csv_only=True),

@@ -1,1 +1,1 @@
-"""Several runs in one table, where they were tested on the same images."""
+"""Several runs in one table: comparisons with a reference row, and leaderboards."""

@@ -1,158 +1,198 @@
-"""Rows of several experiments in one table: when that may be done, and what must be known to read it."""
+"""Rows of several experiments in one table: whether they may be compared, and in what the experiments differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from reports import metrics, text
-from reports.comparison.experiment_diff import departures
-from reports.comparison.pairwise import Opposed, opposed
 from reports.errors import ReportError
 from reports.grid import Grid
 from reports.metrics import Metric
 from reports.results import Results
 from reports.results.combine import merged, named, row_name
 from reports.results.load import load
-from reports.results.summary import BASE, SPLIT, Summary, summaries
+from reports.results.settings import section, unequal
+from reports.results.summary import BASE, SPLIT, summaries
 from reports.results.test_set import evidence, mismatch, scored_images
-from reports.tables import score_tables
-from reports.tables.provenance import problems
+from reports.schema import GateResult, Json, Record
+from reports.tables import gates, score_tables
+from reports.tables.differences import DifferenceTable, table_against
+from reports.tables.provenance import problem_table
+
+_MOST_SETTINGS = 6
+"""Settings named in one note; the two experiment.yaml have all of them."""
+_SECTIONS = {
+    "training data": ("data", "train"),
+    "validation data": ("data", "val"),
+    "model of the base row": ("model",),
+    "protocol of the base row": ("protocol",),
+}
+_MACHINE = ("device_name", "threads", "precision", "torch", "python", "commit")
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedRuns:
     """Several experiments in one: `results` has the rows of all, over the seeds that all have."""
 
     results: Results
     reference: str
     metric: Metric
     ranking: Grid
-    opposed: Opposed
+    differences: DifferenceTable
     """The rows against the reference."""
     problems: Grid | None
     notes: tuple[str, ...]
     """What was checked, what was left out, and in what the experiments differ."""
 
 
-def compare(folders: Sequence[Path], reference: str | None = None, metric: str | None = None) -> Compared:
-    """The rows of all run folders against one of them.
+def compare(folders: Sequence[Path], reference: str | None = None, metric: str | None = None) -> ComparedRuns:
+    """Compare the rows of all run folders with one of them.
 
     Args:
-        reference: `EXPERIMENT/ROW`; None is the base row of the first folder.
-        metric: the metric to compare by; None is the primary one of the first folder.
-    Raises: `ReportError` where a folder is no run, or with one line a reason where the rows cannot stand in one table.
+        folders: At least two run folders.
+        reference: `EXPERIMENT/ROW`. None is the base row of the first folder.
+        metric: The metric to compare by. None is the primary metric of the first folder.
+
+    Raises:
+        ReportError: A folder is no run, or the rows cannot stand in one table; then there is one line for each reason.
     """
-    experiments = _experiments(folders)
-    first = next(iter(experiments))
-    primary = metrics.metric(metric or experiments[first].plan.primary)
-    _demand_comparable(experiments, primary)
+    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
+        given = ", ".join(map(str, folders)) or "none"
+        raise ReportError(f"{given}: compare needs two different run folders or more")
+    experiments = named([load(folder) for folder in folders])
+    (first, base), *others = experiments.items()
+    primary = metrics.metric(metric or base.plan.primary)
     seeds = common_seeds(list(experiments.values()))
+    _check_comparable(experiments, primary, seeds)
     results = merged(experiments, seeds)
-    results = _by(primary, results)
+    results = replace(results, plan=results.plan.model_copy(update={"primary": primary.name}))
     rows = summaries(results)
-    against = _reference(rows, reference or row_name(first, BASE), primary)
-    return Compared(
+    name = reference or row_name(first, BASE)
+    scored = [row for row, summary in rows.items() if summary.by_seed(primary.name)]
+    if name not in scored:
+        raise ReportError(
+            f"--reference {name}: no row of that name has {primary.name} over the common seeds; "
+            f"these have: {', '.join(map(text.printable, scored))}"
+        )
+    of_first = scored_images(first, base)
+    notes = (
+        *(evidence(of_first, scored_images(name, other)) for name, other in others),
+        *_notes_on_choices(experiments, primary, seeds),
+        *(line for name, other in others for line in experiment_diff(first, base, name, other)),
+        *results.notes,
+    )
+    return ComparedRuns(
         results=results,
-        reference=against.row,
+        reference=name,
         metric=primary,
         ranking=score_tables.ranking(list(rows.values()), primary),
-        opposed=opposed(rows, against, results, primary),
-        problems=problems(results),
-        notes=(*_notes(experiments, primary, seeds), *results.notes),
+        differences=table_against(rows, rows[name], results, primary),
+        problems=problem_table(results),
+        notes=notes,
     )
 
 
 def common_seeds(experiments: Sequence[Results]) -> tuple[int, ...]:
-    """The seeds that a trained row of every experiment finished."""
-    finished = [{record.seed for record in one.finished if record.seed is not None} for one in experiments]
-    return tuple(sorted(set.intersection(*finished)))
+    """Return the seeds that a trained row of every experiment finished."""
+    return tuple(sorted(set.intersection(*(_finished_seeds(results) for results in experiments))))
 
 
-def _experiments(folders: Sequence[Path]) -> dict[str, Results]:
-    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
-        given = ", ".join(map(str, folders)) or "none"
-        raise ReportError(f"{given}: compare needs two different run folders or more")
-    return named([load(folder) for folder in folders])
+def experiment_diff(name: str, one: Results, other_name: str, other: Results) -> tuple[str, ...]:
+    """Return a line for each difference besides the rows: data, model, protocol, margin, machine, versions, gates."""
+    lines: list[str] = []
+    for label, path in _SECTIONS.items():
+        different = unequal(section(one.experiment_yaml, *path), section(other.experiment_yaml, *path))
+        lines.append(f"{label}: {_shortened(different)}" if different else "")
+    lines.append(_changed("equivalence margin", *(f"{side.plan.equivalence_margin:g}" for side in (one, other))))
+    for field in _MACHINE:
+        values = (_of_trained(side, lambda record: str(record.provenance.get(field) or "")) for side in (one, other))  # noqa: B023
+        lines.append(_changed(field.replace("_", " "), *values))
+    lines.append(_version_diff(one, other))
+    limits, other_limits = _gate_limits(one), _gate_limits(other)
+    for gate in dict.fromkeys([*limits, *other_limits]):
+        lines.append(_changed(f"gate {gate}", limits.get(gate, "not set"), other_limits.get(gate, "not set")))
+    return tuple(f"{name} against {other_name}: {line}." for line in lines if line)
 
 
-def _demand_comparable(experiments: Mapping[str, Results], primary: Metric) -> None:
-    reasons = [
-        *_tested_otherwise(experiments),
-        *(_without_metric(name, results, primary) for name, results in experiments.items()),
-        _without_seeds(experiments),
-    ]
-    present = [reason for reason in reasons if reason]
-    if present:
-        names = text.listing([text.printable(name) for name in experiments])
-        raise ReportError("\n".join([f"{names} cannot stand in one table:", *(f"- {reason}" for reason in present)]))
-
-
-def _tested_otherwise(experiments: Mapping[str, Results]) -> list[str]:
+def _check_comparable(experiments: Mapping[str, Results], primary: Metric, seeds: Sequence[int]) -> None:
+    """Raise `ReportError` with one line for each reason why the rows cannot stand in one table."""
     first, *others = (scored_images(name, results) for name, results in experiments.items())
-    return [mismatch(first, other) for other in others]
+    reasons = [mismatch(first, other) for other in others]
+    for name, results in experiments.items():
+        measured = {metric for record in results.finished for metric in record.scores.get(SPLIT, {})}
+        if primary.name not in measured and measured:  # without any score, the test images are a reason already
+            reasons.append(
+                f"{name} has no {primary.name} on test; it has {', '.join(sorted(measured))}: choose a metric that all "
+                "have with --metric"
+            )
+    if not seeds:
+        finished = [f"{name} finished {_listed(_finished_seeds(results))}" for name, results in experiments.items()]
+        reasons.append(f"they have no common seed: {'; '.join(finished)}; run one with the seeds of another (--seeds)")
+    reasons = [reason for reason in reasons if reason]
+    if reasons:
+        names = text.listing([text.printable(name) for name in experiments])
+        raise ReportError("\n".join([f"{names} cannot stand in one table:", *(f"- {reason}" for reason in reasons)]))
 
 
-def _without_metric(name: str, results: Results, primary: Metric) -> str:
-    measured = {metric for record in results.finished for metric in record.scores.get(SPLIT, {})}
-    if primary.name in measured or not measured:  # without any score the test data are a reason already
-        return ""
-    return (
-        f"{name} has no {primary.name} on test; it has {', '.join(sorted(measured))}: choose one that all have "
-        "with --metric"
-    )
+def _finished_seeds(results: Results) -> set[int]:
+    return {record.seed for record in results.finished if record.seed is not None}
 
 
-def _without_seeds(experiments: Mapping[str, Results]) -> str:
-    if common_seeds(list(experiments.values())):
-        return ""
-    shown = [f"{name} finished {_finished_seeds(results)}" for name, results in experiments.items()]
-    return f"no seed is common to all: {'; '.join(shown)}; run one of them with the seeds of another (--seeds)"
+def _listed(seeds: Sequence[int] | set[int]) -> str:
+    return text.listing([str(seed) for seed in sorted(seeds)]) or "none"
 
 
-def _finished_seeds(results: Results) -> str:
-    return _listed(sorted({record.seed for record in results.finished if record.seed is not None})) or "none"
-
-
-def _listed(seeds: Sequence[int]) -> str:
-    return text.listing([str(seed) for seed in seeds])
-
-
-def _by(primary: Metric, results: Results) -> Results:
-    return replace(results, plan=results.plan.model_copy(update={"primary": primary.name}))
-
-
-def _reference(rows: Mapping[str, Summary], wanted: str, primary: Metric) -> Summary:
-    known = [name for name, row in rows.items() if row.by_seed(primary.name)]
-    if wanted not in known:
-        raise ReportError(
-            f"--reference {wanted}: no row of that name has {primary.name} over the common seeds; "
-            f"these have: {', '.join(map(text.printable, known))}"
-        )
-    return rows[wanted]
-
-
-def _notes(experiments: Mapping[str, Results], primary: Metric, seeds: Sequence[int]) -> list[str]:
-    (first, base), *others = experiments.items()
-    of_first = scored_images(first, base)
-    return [
-        *(evidence(of_first, scored_images(name, other)) for name, other in others),
-        *_seed_notes(experiments, seeds),
-        *_primaries(experiments, primary),
-        *(line for name, other in others for line in departures(first, base, name, other)),
-    ]
-
-
-def _seed_notes(experiments: Mapping[str, Results], seeds: Sequence[int]) -> list[str]:
+def _notes_on_choices(experiments: Mapping[str, Results], primary: Metric, seeds: Sequence[int]) -> list[str]:
+    """Return which seeds and which metric are compared, and what that leaves out."""
     used = f"Compared over {text.count(len(seeds), 'common seed')} ({_listed(seeds)})"
-    left = {
-        name: sorted({record.seed for record in one.finished if record.seed is not None} - set(seeds))
-        for name, one in experiments.items()
-    }
-    others = [f"{_listed(more)} of {name}" for name, more in left.items() if more]
-    return [f"{used}; left out: {'; '.join(others)}." if others else f"{used}."]
+    left = {name: _finished_seeds(results) - set(seeds) for name, results in experiments.items()}
+    omitted = "; ".join(f"{_listed(more)} of {name}" for name, more in left.items() if more)
+    notes = [f"{used}; left out: {omitted}." if omitted else f"{used}."]
+    judged = [f"{name} by {one.plan.primary}" for name, one in experiments.items() if one.plan.primary != primary.name]
+    if judged:
+        notes.append(f"Compared by {primary.name}. Their own reports use another metric: {', '.join(judged)}.")
+    return notes
 
 
-def _primaries(experiments: Mapping[str, Results], primary: Metric) -> list[str]:
-    others = [f"{name} by {one.plan.primary}" for name, one in experiments.items() if one.plan.primary != primary.name]
-    told = f"Compared by {primary.name}; judged otherwise in their own reports: {', '.join(others)}."
-    return [told] if others else []
+def _shortened(parts: Sequence[str]) -> str:
+    left = len(parts) - _MOST_SETTINGS
+    return "; ".join([*parts[:_MOST_SETTINGS], *([f"{left} more"] if left > 0 else [])])
+
+
+def _changed(label: str, one: str, other: str) -> str:
+    return f"{label} {one or 'unknown'} against {other or 'unknown'}" if one != other else ""
+
+
+def _of_trained(results: Results, fact: Callable[[Record], str]) -> str:
+    """Return a fact of the finished trained records, each different value once."""
+    return ", ".join(sorted({fact(record) for record in results.finished if record.seed is not None} - {""}))
+
+
+def _version_diff(one: Results, other: Results) -> str:
+    """Return the versions of packages that differ; torch has a line of its own."""
+    names = dict.fromkeys(name for side in (one, other) for record in side.finished for name in _packages(record))
+    different: list[str] = []
+    for name in (name for name in names if name != "torch"):
+        versions = [_of_trained(side, lambda record: _packages(record).get(name, "")) for side in (one, other)]  # noqa: B023
+        different += [_changed(name, *versions)] if versions[0] != versions[1] else []
+    return f"versions: {_shortened(different)}" if different else ""
+
+
+def _packages(record: Record) -> dict[str, str]:
+    versions = record.provenance.get("versions")
+    return {name: str(value) for name, value in cast(Json, versions).items()} if isinstance(versions, dict) else {}
+
+
+def _gate_limits(results: Results) -> dict[str, str]:
+    """Return gate -> its limit and how it was measured, over all finished records."""
+
+    def limit(gate: GateResult) -> str:
+        conditions = str(gate.protocol.get("device") or "") if gate.measured is None else gates.conditions(gate)
+        bound = gates.bound(gate.limit, gate.unit)
+        return text.printable(f"at most {bound}{f' ({conditions})' if conditions else ''}")
+
+    limits: dict[str, dict[str, None]] = {}
+    for gate in (gate for record in results.finished for gate in record.gates):
+        limits.setdefault(gate.name, {})[limit(gate)] = None
+    return {name: " or ".join(different) for name, different in limits.items()}

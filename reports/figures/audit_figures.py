@@ -1,27 +1,36 @@
-"""The figures of an audit: what lies between degraded and target. Call within `drawing.style()`."""
+"""The figures of a data audit: how degraded images differ from their targets."""
 
 # matplotlib's types are partial.
 # pyright: reportUnknownMemberType=false
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from pydantic import ConfigDict
 
-from reports.figures.figure_output import COLOURS, INK, QUIET, Drawing, canvas, render
+from reports.figures.figure_output import COLOURS, INK, PAPER, QUIET, RenderedFigure, canvas, render
+from reports.schema import FileModel
 
 _THRESHOLD_LEVELS = 30
 _CHANNELS = (("red", COLOURS[1]), ("green", COLOURS[2]), ("blue", COLOURS[0]))
 _MOST_DOTS = 400
 
 
-@dataclass(frozen=True)
-class Audited:
-    """The numbers of one pair, in 8-bit levels; None where there are none to give."""
+class Shift(FileModel):
+    """How far the two images of a pair are displaced."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    pixels: float
+
+
+class AuditedPair(FileModel):
+    """The numbers of one pair in audit.json, in 8-bit levels; None where there is nothing to give."""
+
+    model_config = ConfigDict(extra="ignore")
 
     name: str
     split: str
@@ -31,73 +40,57 @@ class Audited:
     histogram: tuple[int, ...]
     severe_share: float
     severe_energy: float | None
-    gain: tuple[float, ...]
-    offset: tuple[float, ...]
+    gain: tuple[float, float, float]
+    offset: tuple[float, float, float]
     regions: tuple[int, ...]
-    shift_px: float | None
+    shift: Shift | None
 
-    @classmethod
-    def of(cls, data: dict[str, Any]) -> "Audited":
-        """From the record. Raises KeyError, TypeError, ValueError for other data."""
-        return cls(
-            name=str(data["name"]),
-            split=str(data["split"]),
-            height=int(data["height"]),
-            width=int(data["width"]),
-            psnr_db=_number(data["psnr_db"]),
-            histogram=tuple(int(count) for count in data["histogram"]),
-            severe_share=float(data["severe_share"]),
-            severe_energy=_number(data["severe_energy"]),
-            gain=tuple(float(value) for value in data["gain"]),
-            offset=tuple(float(value) for value in data["offset"]),
-            regions=tuple(int(count) for count in data["regions"]),
-            shift_px=_number(data["shift"]["pixels"]) if data["shift"] else None,
-        )
+    @property
+    def shift_px(self) -> float | None:
+        """Displacement in px."""
+        return self.shift.pixels if self.shift else None
 
     @property
     def percent_severe_energy(self) -> float | None:
+        """Share of the squared error in severe pixels, in percent."""
         return None if self.severe_energy is None else 100 * self.severe_energy
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def drawings(pairs: Sequence[Audited]) -> tuple[Drawing, ...]:
-    """All figures of at least one pair."""
+def audit_figures(pairs: Sequence[AuditedPair]) -> tuple[RenderedFigure, ...]:
+    """Draw all figures of at least one pair. Call within `figure_output.style()`."""
     return (
         render(
             _histogram(pairs),
             "histogram",
-            "Pixels by the largest difference of a channel between degraded and target, all pairs together, on a "
-            "logarithmic scale. Right of the dashed line pixels count as severe.",
+            "How many pixels differ by how much: the largest difference of a channel between degraded and target, all "
+            "pairs together, on a logarithmic scale. Pixels right of the dashed line count as severe.",
             "Histogram of the difference between degraded and target in 8-bit levels.",
         ),
         render(
             _spreads(pairs),
             "spreads",
-            "Pairs by PSNR of the degraded image, by their share of severe pixels, and by how much of the squared "
-            "error these hold. A high share of the error in few pixels asks for a network that finds spots; a low one "
-            "for a global correction.",
+            "Number of pairs by PSNR of the degraded image, by share of severe pixels, and by the share of the squared "
+            "error in those pixels. If few pixels hold most of the error, a network has to find spots. If they hold "
+            "little of it, a global correction matters more.",
             "Three histograms of pairs; their quartiles are in the table above.",
         ),
         render(
             _global_change(pairs),
             "gain_offset",
-            "Gain and offset of each channel on the pixels that are not severe; a dot is a pair, the bar the median. "
-            "In target = K × degraded + D + degraded, K is the gain less 1.",
+            "Gain and offset of each channel on the pixels that are not severe. A dot is a pair, the bar is the "
+            "median. In target = K × degraded + D + degraded, K is the gain minus 1.",
             "Dot plots of gain and offset for red, green and blue; the numbers are in the table above.",
         ),
         render(
             _regions(pairs),
             "regions",
-            "Severe regions by area, all pairs together, and pairs by number of regions.",
+            "Number of severe regions by area, all pairs together, and number of pairs by their regions.",
             "Histogram of the areas of severe regions, and of their number in each pair.",
         ),
     )
 
 
-def _histogram(pairs: Sequence[Audited]) -> Figure:
+def _histogram(pairs: Sequence[AuditedPair]) -> Figure:
     counts = np.array([pair.histogram for pair in pairs], dtype=np.float64).sum(0)
     figure = canvas(8.2, 3.2)
     axes = figure.add_subplot()
@@ -112,34 +105,30 @@ def _histogram(pairs: Sequence[Audited]) -> Figure:
     return figure
 
 
-def _spreads(pairs: Sequence[Audited]) -> Figure:
+def _spreads(pairs: Sequence[AuditedPair]) -> Figure:
     figure = canvas(8.2, 2.9)
     psnr = [pair.psnr_db for pair in pairs if pair.psnr_db is not None]
     energy = [pair.percent_severe_energy for pair in pairs if pair.percent_severe_energy is not None]
-    panels = (
-        (psnr, "PSNR of degraded, dB"),
-        ([100 * pair.severe_share for pair in pairs], "pixels over 30 levels, %"),
-        (energy, "their squared error, %"),
-    )
+    severe = [100 * pair.severe_share for pair in pairs]
+    panels = ((psnr, "PSNR of degraded, dB"), (severe, "pixels over 30 levels, %"), (energy, "their squared error, %"))
     for place, (values, label) in enumerate(panels):
-        axes = figure.add_subplot(1, 3, place + 1)
-        _count(axes, values, label)
+        _pair_histogram(figure.add_subplot(1, 3, place + 1), values, label)
     figure.axes[0].set_ylabel("pairs")
     return figure
 
 
-def _count(axes: Axes, values: Sequence[float], label: str) -> None:
+def _pair_histogram(axes: Axes, values: Sequence[float], label: str) -> None:
     if values:
-        axes.hist(values, bins=min(24, max(6, round(len(values) ** 0.5))), color=COLOURS[0], edgecolor="white")
+        axes.hist(values, bins=min(24, max(6, round(len(values) ** 0.5))), color=COLOURS[0], edgecolor=PAPER)
         axes.axvline(float(np.median(values)), color=INK, linewidth=1.4)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_xlabel(label)
 
 
-def _global_change(pairs: Sequence[Audited]) -> Figure:
+def _global_change(pairs: Sequence[AuditedPair]) -> Figure:
     figure = canvas(8.2, 2.6)
     shown = pairs[:: -(-len(pairs) // _MOST_DOTS)]
-    offsets = 0.5 * (np.arange(len(shown)) * 0.618 % 1) - 0.25  # spread evenly, without a random number
+    offsets = 0.5 * (np.arange(len(shown)) * 0.618 % 1) - 0.25  # spread evenly without random numbers
     panels = (([pair.gain for pair in shown], "gain", 1.0), ([pair.offset for pair in shown], "offset, levels", 0.0))
     for place, (values, label, neutral) in enumerate(panels):
         axes = figure.add_subplot(1, 2, place + 1)
@@ -157,7 +146,7 @@ def _global_change(pairs: Sequence[Audited]) -> Figure:
     return figure
 
 
-def _regions(pairs: Sequence[Audited]) -> Figure:
+def _regions(pairs: Sequence[AuditedPair]) -> Figure:
     figure = canvas(8.2, 2.9)
     kinds = max((len(pair.regions) for pair in pairs), default=0)
     totals = [sum(pair.regions[kind] for pair in pairs if kind < len(pair.regions)) for kind in range(kinds)]
@@ -168,6 +157,6 @@ def _regions(pairs: Sequence[Audited]) -> Figure:
     axes.set_xlabel("area from, pixels (each bar twice the last)")
     axes.set_ylabel("regions")
     beside = figure.add_subplot(1, 2, 2)
-    _count(beside, [float(sum(pair.regions)) for pair in pairs], "regions in a pair")
+    _pair_histogram(beside, [float(sum(pair.regions)) for pair in pairs], "regions in a pair")
     beside.set_ylabel("pairs")
     return figure

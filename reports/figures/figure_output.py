@@ -1,7 +1,8 @@
-"""The look of the figures, and their way to bytes: SVG and PNG that are equal whenever the numbers are.
+"""The style of the figures, and SVG and PNG files that are equal whenever the numbers are.
 
-Figures stand on an opaque light panel, so they are readable on dark pages and on GitHub, whatever its theme.
-Colours are those of Okabe and Ito (2008), which stay apart under the common forms of colour blindness.
+An SVG file carries the colours of both modes: a page in dark mode shows it dark, a program without dark mode light. PNG
+files are light. The colours are those of Okabe and Ito (2008), which people with common forms of colour blindness can
+distinguish.
 """
 
 # matplotlib's types are partial.
@@ -9,7 +10,7 @@ Colours are those of Okabe and Ito (2008), which stay apart under the common for
 
 import io
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,14 +20,26 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, NullFormatter
-from matplotlib.transforms import Bbox
 from matplotlib.typing import RcKeyType
+
+from reports.metrics import Metric
+from reports.text import printable
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#000000")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
-INK, QUIET, GRID = "#1d2733", "#5b6775", "#e3e7ec"
+PAPER, BAND, INK, QUIET, GRID, TRACE = "#ffffff", "#eef1f5", "#1d2733", "#5b6775", "#e3e7ec", "#b4bdc8"
+DARK = dict(
+    zip(
+        (*COLOURS, PAPER, BAND, INK, QUIET, GRID, TRACE),
+        (
+            "#7cc0ee", "#ff9d5c", "#4fd0a5", "#e79cc6", "#f0bf4c", "#b5dcf6", "#bfa0dc", "#f4f6f8",
+            "#1d232a", "#2c3540", "#e4e9ee", "#a3afbc", "#343d48", "#687585",
+        ),
+        strict=True,
+    )
+)  # fmt: skip
+"""Colour in light mode -> colour in dark mode."""
 
 _STYLE: dict[RcKeyType, Any] = {
     "font.family": "sans-serif",
@@ -52,8 +65,8 @@ _STYLE: dict[RcKeyType, Any] = {
     "ytick.labelcolor": INK,
     "legend.frameon": False,
     "legend.fontsize": 9,
-    "figure.facecolor": "#ffffff",
-    "savefig.facecolor": "#ffffff",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
     "svg.fonttype": "none",
     "svg.hashsalt": "reports",
 }
@@ -61,13 +74,13 @@ _PNG_DPI = 144
 
 
 @dataclass(frozen=True)
-class Drawing:
+class RenderedFigure:
     """One figure; `name` is unique within a report and names its files."""
 
     name: str
     caption: str
     alt: str
-    """What is to be seen, for those who cannot see it."""
+    """What the figure shows, for readers who cannot see it."""
     svg: bytes
     png: bytes
     width: int
@@ -77,34 +90,37 @@ class Drawing:
 
 @contextmanager
 def style() -> Generator[None]:
-    """Within it, figures are made and rendered in our style; outside, matplotlib is as it was."""
+    """Make and render figures in the style of the reports; matplotlib's settings are restored afterwards."""
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        # Text in the SVG is drawn by the browser's fonts: a glyph that matplotlib's font lacks is no loss there.
+        # The browser draws the text of an SVG with its own fonts, so a glyph that matplotlib's font lacks is no loss.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
-def render(figure: Figure, name: str, caption: str, alt: str) -> Drawing:
-    """The figure as bytes. Call within `style()`."""
+def render(figure: Figure, name: str, caption: str, alt: str) -> RenderedFigure:
+    """Render a figure to SVG and PNG. Call within `style()`."""
     svg, png = io.BytesIO(), io.BytesIO()
     layout = figure.get_layout_engine()
-    if layout is not None:  # laid out once is enough for both files
+    if layout is not None:  # one layout is enough for both files
         layout.execute(figure)
         figure.set_layout_engine("none")
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    # Straight to the canvas: `savefig` would draw everything once more beforehand, to no end after the layout.
-    # Without date, creator and type, nothing in the file depends on when and with which version it was made.
-    unstamped = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    FigureCanvasSVG(figure).print_svg(svg, metadata=unstamped)
+    # `savefig` would draw everything once more for a layout that is already there.
+    # Without date, creator and type, the file does not depend on when and with which version it was made.
+    without_stamps = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    FigureCanvasSVG(figure).print_svg(svg, metadata=without_stamps)
     figure.dpi = _PNG_DPI
     FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
-    return Drawing(name, caption, alt, svg.getvalue(), png.getvalue(), width, height)
+    return RenderedFigure(name, caption, alt, _with_dark_mode(svg.getvalue()), png.getvalue(), width, height)
 
 
 def canvas(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
-    """An empty figure of so many inches, with its own canvas and no place in pyplot's list.
+    """Return an empty figure that pyplot does not keep.
 
-    `layout`: by "constrained", panels find their places by what stands around them; it takes longer than drawing them.
+    Args:
+        width: In inches.
+        height: In inches.
+        layout: "constrained" places panels by the size of their labels, which takes longer than drawing them.
     """
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
@@ -112,89 +128,46 @@ def canvas(width: float, height: float, layout: Literal["constrained"] | None = 
 
 
 def logarithmic_x(axes: Axes) -> None:
-    """A logarithmic axis whose marks are plain numbers: powers would need formulas, which names may not be read as."""
+    """Make the x axis logarithmic, with plain numbers: powers would need mathematics, which is off for names."""
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def label_points(axes: Axes, points: Sequence[tuple[float, float, float, str]]) -> None:
-    """Write a label beside each point, where it covers no other text, line or point if there is such a place.
-
-    Args: points: x, y (data), radius of the marker (points), label.
-    """
-    figure = axes.get_figure(root=True)
-    assert figure is not None  # axes always stand in a figure
-    figure.draw_without_rendering()  # places the axes, so that data can be turned into pixels
-    pixels = figure.dpi / 72
-    taken = [_marker_box(axes, x, y, radius * pixels) for x, y, radius, _ in points]
-    taken += [artist.get_window_extent().padded(1) for artist in (*axes.texts, *axes.lines)]
-    for x, y, radius, label in points:
-        taken.append(_place(axes, (x, y), radius, label, taken))
+def row_axis(axes: Axes, names: Sequence[str]) -> None:
+    """Make the y axis a list of names, the first on top."""
+    axes.set_yticks(range(len(names)), [printable(name) for name in names])
+    axes.set_ylim(len(names) - 0.45, -0.55)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
 
 
-def _place(axes: Axes, point: tuple[float, float], radius: float, label: str, taken: Sequence[Bbox]) -> Bbox:
-    best: tuple[float, tuple[float, float, str, str]] | None = None
-    for candidate in _candidates(radius):
-        box = _text_box(axes, point, candidate, label)
-        cost = sum(_overlap(box, other) for other in taken) + _outside(box, axes.get_window_extent())
-        if best is None or cost < best[0]:
-            best = (cost, candidate)
-        if cost == 0:
-            break
-    assert best is not None  # there are always candidates
-    _annotate(axes, point, best[1], label)
-    return _text_box(axes, point, best[1], label)
+def dots(axes: Axes, spots: Sequence[tuple[float, float]], index: int, label: str) -> None:
+    """Draw dots at (x, y) in the colour and shape of series `index`."""
+    axes.plot(
+        [x for x, _ in spots], [y for _, y in spots], linestyle="none", marker=MARKERS[index % len(MARKERS)],
+        color=COLOURS[index % len(COLOURS)], markersize=7.5, markeredgecolor=PAPER, markeredgewidth=0.8,
+        label=printable(label), zorder=3,
+    )  # fmt: skip
 
 
-def _candidates(radius: float) -> Iterator[tuple[float, float, str, str]]:
-    """Offsets in points with alignments, near ones first."""
-    for gap in (4.0, 12.0, 22.0, 34.0, 48.0):
-        away, slant = radius + gap, 0.72 * (radius + gap)
-        yield away, 0, "left", "center"
-        yield -away, 0, "right", "center"
-        yield 0, away, "center", "bottom"
-        yield 0, -away, "center", "top"
-        yield slant, slant, "left", "bottom"
-        yield slant, -slant, "left", "top"
-        yield -slant, slant, "right", "bottom"
-        yield -slant, -slant, "right", "top"
+def axis_label(metric: Metric) -> str:
+    """Return `PSNR, dB (more is better)`."""
+    direction = {"higher": "more is better", "lower": "less is better", "near 1": "best at 1"}[metric.direction]
+    return f"{metric.label}{f', {metric.unit}' if metric.unit else ''} ({direction})"
 
 
-def _annotate(axes: Axes, point: tuple[float, float], place: tuple[float, float, str, str], label: str) -> Annotation:
-    dx, dy, horizontal, vertical = place
-    return axes.annotate(
-        label,
-        point,
-        xytext=(dx, dy),
-        textcoords="offset points",
-        ha=horizontal,
-        va=vertical,
-        fontsize=9,
-        arrowprops={"arrowstyle": "-", "color": QUIET, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
-        if abs(dx) + abs(dy) > 30
-        else None,
+def bracketed(label: str, unit: str) -> str:
+    """Return `PSNR (dB)`."""
+    return f"{label} ({unit})" if unit else label
+
+
+def _with_dark_mode(svg: bytes) -> bytes:
+    """Add rules that replace each colour in dark mode. Programs that do not know the media query ignore them."""
+    rules = "".join(
+        f'[style*="{kind}: {light}"]{{{kind}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for kind in ("fill", "stroke")
     )
-
-
-def _text_box(axes: Axes, point: tuple[float, float], place: tuple[float, float, str, str], label: str) -> Bbox:
-    text = _annotate(axes, point, place, label)
-    box = text.get_window_extent()
-    text.remove()
-    return box.padded(1.5)
-
-
-def _marker_box(axes: Axes, x: float, y: float, radius: float) -> Bbox:
-    centre = axes.transData.transform((x, y))
-    return Bbox.from_extents(centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius)
-
-
-def _overlap(one: Bbox, other: Bbox) -> float:
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return max(width, 0.0) * max(height, 0.0)
-
-
-def _outside(box: Bbox, frame: Bbox) -> float:
-    """Area of the box outside the frame, counted thrice: half a label is worse than two that touch."""
-    return 3 * (box.width * box.height - _overlap(box, frame))
+    return svg.replace(b"</style>", f"@media(prefers-color-scheme:dark){{{rules}}}</style>".encode(), 1)

@@ -1,4 +1,4 @@
-"""Small operations on images for the examples: read, shrink, find the place to zoom, colour an error, encode.
+"""Operations on images for the examples: read, shrink, find the window to enlarge, colour an error, encode.
 
 Images are uint8 arrays H W 3, RGB. An error map is float, H W, in 8-bit levels.
 """
@@ -22,7 +22,12 @@ _ERROR_COLOURS = np.array([[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 5
 
 
 def read(path: Path) -> Image:
-    """The image in a file. Raises: `OSError` or `ValueError` where it is absent or no image."""
+    """Read an image file as RGB.
+
+    Raises:
+        OSError: The file is absent or no image.
+        ValueError: The file is a damaged or a dangerously large image.
+    """
     try:
         with PILImage.open(path) as image:
             return np.asarray(image.convert("RGB"), dtype=np.uint8)
@@ -31,12 +36,12 @@ def read(path: Path) -> Image:
 
 
 def error(image: Image, target: Image) -> ErrorMap:
-    """The largest channel difference at each pixel."""
+    """Return the largest channel difference at each pixel."""
     return np.abs(image.astype(np.float64) - target.astype(np.float64)).max(axis=2)
 
 
 def strongest_window(error_map: ErrorMap, side: int) -> Window:
-    """A square window of `side` pixels (less where the image is smaller) around the strongest spot of error."""
+    """Return a square window of `side` pixels, or less in a small image, around the largest local error."""
     height, width = error_map.shape
     spot = max(side // 3, 1)
     tall, wide = min(spot, height), min(spot, width)
@@ -49,19 +54,19 @@ def strongest_window(error_map: ErrorMap, side: int) -> Window:
 
 
 def _around(centre: int, side: int, length: int) -> tuple[int, int]:
-    """The run of `side` pixels around `centre` that stays inside 0..length."""
+    """Return the range of `side` pixels around `centre` that stays inside 0..length."""
     first = max(0, min(centre - side // 2, length - side))
     return first, min(first + side, length)
 
 
 def crop(image: Image, window: Window) -> Image:
-    """The pixels in the window."""
+    """Return the pixels in a window."""
     top, left, bottom, right = window
     return image[top:bottom, left:right]
 
 
 def shrunk(image: Image, most: int) -> Image:
-    """A copy of the image of at most `most` pixels a side."""
+    """Return a copy of the image with at most `most` pixels a side."""
     height, width = image.shape[:2]
     factor = min(1.0, most / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
@@ -69,7 +74,7 @@ def shrunk(image: Image, most: int) -> Image:
 
 
 def framed(image: Image, window: Window, most: int) -> Image:
-    """The image shrunk to at most `most` pixels a side, with the window outlined."""
+    """Return the image with at most `most` pixels a side and the window outlined."""
     small = shrunk(image, most)
     height, width = small.shape[:2]
     top, left, bottom, right = (int(edge * min(1.0, most / max(image.shape[:2]))) for edge in window)
@@ -80,7 +85,7 @@ def framed(image: Image, window: Window, most: int) -> Image:
 
 
 def coloured(error_map: ErrorMap, highest: float) -> Image:
-    """An error map in colour: black is 0, light yellow is `highest` levels and above."""
+    """Return an error map in colour: black is 0, light yellow is `highest` levels or more."""
     place = np.clip(error_map / highest, 0, 1)
     stops = np.linspace(0, 1, len(_ERROR_COLOURS))
     channels = [np.interp(place, stops, _ERROR_COLOURS[:, channel]) for channel in range(3)]
@@ -88,21 +93,21 @@ def coloured(error_map: ErrorMap, highest: float) -> Image:
 
 
 def data_uri(image: Image, exact: bool) -> str:
-    """A WebP image as a data URI; `exact` keeps every pixel."""
+    """Return a WebP image as a data URI; `exact` keeps every pixel."""
     out = io.BytesIO()
     PILImage.fromarray(image).save(out, "WEBP", lossless=exact, quality=88, method=4)
     return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode('ascii')}"
 
 
 def png(image: Image) -> bytes:
-    """The image as PNG."""
+    """Return the image as PNG."""
     out = io.BytesIO()
     PILImage.fromarray(image).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
 def contact_sheet(columns: list[list[Image]], side: int) -> Image:
-    """Columns of images side by side on white, each fitted into a square of `side` pixels, small ones unsmoothed."""
+    """Return columns of images on white, each fitted into a square of `side` pixels; small images stay unsmoothed."""
     gap, rows = 6, max(len(column) for column in columns)
     sheet = np.full((rows * (side + gap) + gap, len(columns) * (side + gap) + gap, 3), 255, dtype=np.uint8)
     for x, column in enumerate(columns):
@@ -115,6 +120,7 @@ def contact_sheet(columns: list[list[Image]], side: int) -> Image:
 
 
 def _fitted(image: Image, side: int) -> Image:
+    """Resize the image so that its longer side has `side` pixels."""
     factor = side / max(image.shape[:2])
     size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
     method = PILImage.Resampling.NEAREST if factor >= 1 else PILImage.Resampling.LANCZOS

@@ -1,39 +1,73 @@
-"""Writes a page into the report folder."""
+"""Write a page into the report folder: HTML, Markdown, tables as CSV (and LaTeX on request), figures.
 
-import os
+The HTML file is self-contained: nothing in it asks a server for anything.
+"""
+
+# jinja2 leaves the type of its filters open.
+# pyright: reportUnknownMemberType=false
+
+import base64
+import html
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from reports.atomic_write import write_bytes
 from reports.errors import ReportError
-from reports.figures.figure_output import Drawing
-from reports.grid import Grid
-from reports.pages import csvfile, html, latex, markdown
-from reports.pages.page import Page
-from reports.pages.section_page import PlainPage
+from reports.figures.examples import Example
+from reports.figures.figure_output import RenderedFigure
+from reports.grid import Grid, on_page
+from reports.pages import Page
+from reports.pages.table_formats import Markdown, csv_text, escape_markdown, latex_table, markdown_table
 
-_OURS = {"tables": (".csv", ".tex"), "figures": (".svg", ".png")}
+_GENERATED = {"tables": (".csv", ".tex"), "figures": (".svg", ".png")}
 
 
-def save(page: Page | PlainPage, folder: Path) -> Path:
-    """Write all files of the report; files of an earlier report that this one has not are removed.
+def save(page: Page, folder: Path, *, latex: bool = False) -> Path:
+    """Write all files of a report, and remove files of an earlier report that this one does not have.
 
-    Each file is whole at every moment, so a reader may come at any time.
+    Each file is replaced as a whole, so a reader may come at any time.
 
-    Returns: the path of index.html. Raises: `ReportError` where the folder cannot be written to.
+    Args:
+        page: What to write.
+        folder: Where to write it.
+        latex: Write each table as LaTeX, too.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        ReportError: The folder cannot be written to.
     """
-    content = _content(page)
+    examples = [block for block in page.blocks if isinstance(block, Example)]
+    names = file_names([block.name for block in (*page.figures, *examples)])
+    content = {
+        "index.html": as_html(page),
+        "report.md": as_markdown(page, names),
+        **_tables(page.grids, latex),
+        **{f"figures/{names[figure.name]}.svg": figure.svg for figure in page.figures},
+        **{f"figures/{names[figure.name]}.png": figure.png for figure in page.figures},
+        **{f"figures/{names[example.name]}.png": example.sheet for example in examples},
+    }
     try:
         _remove_others(folder, set(content))
         for name, data in content.items():
-            _replace(folder / name, data)
+            # A file name on disk need not be valid Unicode.
+            write_bytes(
+                folder / name, data.encode("utf-8", errors="backslashreplace") if isinstance(data, str) else data
+            )
     except OSError as error:
         raise ReportError(f"{folder}: the report cannot be written ({error})") from error
     return folder / "index.html"
 
 
 def file_names(names: Sequence[str]) -> dict[str, str]:
-    """A file name (without suffix) for each name: ASCII, no separators, none taken twice even where case is ignored."""
+    """Return a file name without suffix for each name: ASCII, no separators, unique even where case is ignored."""
     found: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
@@ -46,60 +80,91 @@ def file_names(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _content(page: Page | PlainPage) -> dict[str, bytes]:
-    """File name -> bytes, relative to the report folder."""
-    sheets = page.examples.shown if isinstance(page, Page) else ()
-    names = file_names([one.name for one in (*page.drawings, *sheets)])
-    return {
-        **_pages(page, names),
-        **_tables(page.grids),
-        **_figures(page.drawings, names),
-        **{f"figures/{names[one.name]}.png": one.sheet for one in sheets},
+def as_html(page: Page) -> str:
+    """Return a page as one self-contained HTML file; everything a page says is escaped."""
+    used = Counter[str]()
+
+    def unique_id(name: str) -> str:
+        used[_slug(name)] += 1
+        return _slug(name) if used[_slug(name)] == 1 else f"{_slug(name)}-{used[_slug(name)]}"
+
+    environment = _environment(autoescape=True)
+    filters: dict[str, Any] = environment.filters
+    filters.update(on_page=on_page, svg_uri=_svg_uri, breakable=_breakable, unique_id=unique_id, slug=_slug)
+    return environment.get_template("page.html.j2").render(page=page)
+
+
+def as_markdown(page: Page, names: Mapping[str, str]) -> str:
+    """Return a page as Markdown for GitHub, with relative links to the PNG files.
+
+    Args:
+        page: What to write.
+        names: File names, without suffix, of the figures and of the examples.
+    """
+
+    def image(alt: str, name: str) -> Markdown:
+        return Markdown(f"![{escape_markdown(alt)}](figures/{names[name]}.png)")
+
+    def html_text(text: str) -> Markdown:
+        return Markdown(html.escape(" ".join(text.split())))
+
+    # What a template prints is escaped unless a filter made it `Markdown`: a forgotten filter shows, but does no harm.
+    environment = _environment(
+        autoescape=False, finalize=lambda value: value if isinstance(value, Markdown) else escape_markdown(str(value))
+    )
+    filters: dict[str, Any] = environment.filters
+    filters.update(table=markdown_table, fenced=fenced, html_text=html_text, image=image, ready=Markdown)
+    return environment.get_template("page.md.j2").render(page=page)
+
+
+def fenced(text: str, language: str = "") -> Markdown:
+    """Return text in a code block whose fence is longer than any run of backticks in it."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return Markdown(f"{fence}{language}\n{text.rstrip()}\n{fence}")
+
+
+def _environment(**options: Any) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        **options,
+    )
+    filters: dict[str, Any] = environment.filters
+    filters["kind"] = lambda block: type(block).__name__
+    return environment
+
+
+def _slug(name: str) -> str:
+    """Return a name as an HTML id or class: letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "table"
+
+
+def _breakable(name: str) -> Markup:
+    """Return an escaped name that may break after a full stop, a slash or an underscore."""
+    return Markup(re.sub(r"([._/])(?=\w)", r"\1<wbr>", str(escape(name))))
+
+
+def _svg_uri(figure: RenderedFigure) -> str:
+    """Return a figure as a data URI: in an image, ids and styles cannot conflict with those of the page."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(figure.svg).decode('ascii')}"
+
+
+def _tables(grids: Sequence[Grid], latex: bool) -> dict[str, str]:
+    names = file_names([grid.name for grid in grids])
+    # A table that is made for the CSV file alone has no text.
+    with_text = [grid for grid in grids if any(cell.text for line in (*grid.lines, *grid.footer_rows) for cell in line)]
+    return {f"tables/{names[grid.name]}.csv": csv_text(grid) for grid in grids} | {
+        f"tables/{names[grid.name]}.tex": latex_table(grid) for grid in (with_text if latex else ())
     }
 
 
-def _pages(page: Page | PlainPage, names: Mapping[str, str]) -> dict[str, bytes]:
-    if isinstance(page, PlainPage):
-        texts = html.render_plain(page), markdown.render_plain(page, names)
-    else:
-        texts = html.render(page), markdown.render(page, names)
-    return dict(zip(("index.html", "report.md"), map(_bytes, texts), strict=True))
-
-
-def _tables(grids: Sequence[Grid]) -> dict[str, bytes]:
-    names = file_names([grid.name for grid in grids])
-    numbers = {f"tables/{names[grid.name]}.csv": _bytes(csvfile.render(grid)) for grid in grids}
-    shown = [grid for grid in grids if _has_text(grid)]
-    return numbers | {f"tables/{names[grid.name]}.tex": _bytes(latex.render(grid)) for grid in shown}
-
-
-def _has_text(grid: Grid) -> bool:
-    """False for tables that are made for the CSV file alone."""
-    return any(cell.text for line in (*grid.lines, *grid.apart) for cell in line)
-
-
-def _figures(drawings: Sequence[Drawing], names: Mapping[str, str]) -> dict[str, bytes]:
-    vectors = {f"figures/{names[drawing.name]}.svg": drawing.svg for drawing in drawings}
-    return vectors | {f"figures/{names[drawing.name]}.png": drawing.png for drawing in drawings}
-
-
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", errors="backslashreplace")  # a file name on disk need not be valid Unicode
-
-
 def _remove_others(folder: Path, names: set[str]) -> None:
-    """Remove our kinds of files that the new report does not write: a renamed row must not leave its old figure."""
-    for place, suffixes in _OURS.items():
+    """Remove generated files that the new report does not write, such as the figure of a renamed row."""
+    for place, suffixes in _GENERATED.items():
         for path in sorted((folder / place).glob("*")):
             if path.suffix in suffixes and f"{place}/{path.name}" not in names and path.is_file():
                 path.unlink()

@@ -1,11 +1,11 @@
-"""Keeps the report of a run current while the run goes on: written anew only when what it is made from has changed."""
+"""Keep the report of a run current while the run goes on: write it again whenever its sources have changed."""
 
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reports.pages import files, page
+from reports.pages import files, run_page
 from reports.results import load
 from reports.results.progress import missing, planned
 
@@ -24,29 +24,42 @@ class Update:
     """Records that are there, of `planned`."""
     planned: int
     new: tuple[str, ...]
-    """Files that have come or changed since the report before; empty the first time."""
+    """Files that are new or have changed since the report before; empty the first time."""
 
     @property
     def is_complete(self) -> bool:
-        """Every planned record is there."""
+        """Tell whether every planned record is there."""
         return self.there == self.planned
 
 
-def watch(run: Path, every_seconds: float, wait: Callable[[float], object] = time.sleep) -> Generator[Update]:
-    """Write the report of `run`, and again whenever a record, a curve or the plan has changed; ends when all are there.
+def watch(
+    run: Path, every_seconds: float, wait: Callable[[float], object] = time.sleep, *, latex: bool = False
+) -> Generator[Update]:
+    """Write the report of `run`, and again after each change of a record, a curve or the plan, until it is complete.
 
-    `wait` is called between two looks at the folder. While records are missing the page loads itself anew; however
-    this ends, an interrupt included, the page that stays does not.
+    While records are missing, the page reloads itself. The page that stays at the end does not, even after an
+    interrupt.
 
-    Raises: `ReportError` where `run` is no run folder or cannot be written to.
+    Args:
+        run: A run folder.
+        every_seconds: How often the folder is checked.
+        wait: Called between two checks.
+        latex: Write each table as LaTeX, too.
+
+    Yields:
+        An update after each report.
+
+    Raises:
+        ReportError: `run` is no run folder or cannot be written to.
     """
     before: State | None = None
     is_live = False
     try:
         while True:
             if (now := state(run)) != before:
-                is_live = True  # before the page is: an interrupt may come while it is written
-                update = _written(run, max(1, round(every_seconds)), _new(before, now))
+                changed = {name for name in {**(before or now), **now} if (before or now).get(name) != now.get(name)}
+                is_live = True  # set before writing, because an interrupt may come while the page is written
+                update = _written(run, max(1, round(every_seconds)), tuple(sorted(changed)), latex)
                 before, is_live = now, not update.is_complete
                 yield update
                 if update.is_complete:
@@ -54,31 +67,26 @@ def watch(run: Path, every_seconds: float, wait: Callable[[float], object] = tim
             wait(every_seconds)
     finally:
         if is_live:
-            _written(run, 0, ())
+            _written(run, 0, (), latex)
 
 
 def state(run: Path) -> State:
-    """The files that a report is made from, as they are now; those that vanish under our eyes are left out."""
+    """Return the present state of the files that a report is made from; a file that vanishes meanwhile is left out."""
     found: dict[str, tuple[int, int]] = {}
-    for pattern in _SOURCES:
-        for path in run.glob(pattern):
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            found[path.relative_to(run).as_posix()] = (status.st_size, status.st_mtime_ns)
+    for path in (path for pattern in _SOURCES for path in run.glob(pattern)):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        found[path.relative_to(run).as_posix()] = (status.st_size, status.st_mtime_ns)
     return found
 
 
-def _new(before: State | None, now: State) -> tuple[str, ...]:
-    if before is None:
-        return ()
-    return tuple(sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)))
-
-
-def _written(run: Path, reload_seconds: int, new: tuple[str, ...]) -> Update:
+def _written(run: Path, reload_seconds: int, new: tuple[str, ...], latex: bool) -> Update:
     results = load.load(run)
-    there, all_records = planned(results) - len(missing(results)), planned(results)
-    built = page.build(results)
-    live = replace(built, reload_seconds=reload_seconds) if there < all_records else built
-    return Update(files.save(live, run / "report"), there, all_records, new)
+    all_records = planned(results)
+    there = all_records - len(missing(results))
+    page = run_page.build(results)
+    if there < all_records:
+        page = replace(page, reload_seconds=reload_seconds)
+    return Update(files.save(page, run / "report", latex=latex), there, all_records, new)

@@ -1,1 +1,1 @@
-"""Intervals over seeds and images, the words they give, and how often such intervals hold."""
+"""Differences between rows: intervals that count the chance of seeds and of test images, and their verdicts."""

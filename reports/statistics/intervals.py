@@ -1,8 +1,9 @@
-"""How sure a difference between two rows is: an interval that counts the chance of seeds and of images, and its word.
+"""How sure a difference between two rows is: its interval over seeds and test images, and the verdict.
 
-Scores have shape (seeds, images); every row has the same seeds and the same test images. A row's difference to the base
-has a seed part, an image part and a remainder, which stands in both parts and is taken off once; the degrees of freedom
-are Satterthwaite's (1946, Biometrics Bulletin 2). The word comes from the interval alone, so they cannot disagree.
+Scores have the shape (seeds, images). All rows have the same seeds and the same test images. The variance of a
+difference has a seed part and an image part. A remainder is contained in both, so it is subtracted once. The degrees of
+freedom follow Satterthwaite (1946, Biometrics Bulletin 2). The verdict depends on the interval alone, so the two cannot
+contradict each other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,16 +16,16 @@ from scipy import stats
 
 from reports.statistics.seed_noise import Floats, seed_noise
 
-Word = Literal["gain", "loss", "equivalent", "no gain", "negligible gain", "negligible loss", "inconclusive"]
+Verdict = Literal["gain", "loss", "equivalent", "no gain", "negligible gain", "negligible loss", "inconclusive"]
 
 ERROR_RATE = 0.05
-"""Chance that any of the intervals of one table misses its true difference."""
+"""Probability that any interval of one table misses its true difference."""
 FEWEST_SEEDS = 3
-"""Two seeds do not show whether rows are equally noisy, and then their intervals are too short."""
+"""Two seeds do not show whether rows are equally noisy, so intervals over two seeds are too short."""
 ENOUGH_SEEDS = 5
-"""From here on a row may stand on its own seeds; below, it wants a pool."""
+"""From this number of seeds on, a row needs no pooled seed noise."""
 FEWEST_POOLED = 4
-"""Rows, the base among them, of a pool below `ENOUGH_SEEDS`."""
+"""Rows, base included, that a pool needs below `ENOUGH_SEEDS`."""
 _MOST_SEEDS = 100
 
 
@@ -35,50 +36,50 @@ class Estimate:
     difference: float
     low: float
     high: float
-    """Ends of the interval, simultaneous over the comparisons it was made for."""
+    """Ends of the interval. It holds together with the other comparisons it was made for."""
     degrees_of_freedom: float
     improved_share: float
-    """Share of (seed, image) pairs where the row is higher: a description, not a test."""
+    """Share of (seed, image) pairs where the row is higher. A description, not a test."""
     seeds: int
     images: int
     pooled: int
-    """Number of rows, the base among them, whose seeds tell the seed noise: 2 is the pair alone."""
+    """Rows, base included, from which the seed noise is estimated. 2 is the pair alone."""
     seeds_needed: int | None
-    """Seeds for a half-width of the margin with these images; None where more images are needed instead."""
+    """Seeds for a half-width of the equivalence margin with these images. None where only more images help."""
 
     @property
     def resolution(self) -> float:
-        """Half the width of the interval: smaller differences cannot be told from none."""
+        """Half the width of the interval. Smaller differences cannot be distinguished from zero."""
         return (self.high - self.low) / 2
 
 
 @dataclass(frozen=True)
 class Differences:
-    """Means of rows minus base and their noise; all arrays have shape (..., rows)."""
+    """Means of rows minus base, with their noise. All arrays have the shape (..., rows)."""
 
     mean: Floats
     seed_variance: Floats
     seed_degrees: Floats
     image_variance: Floats
     remainder: Floats
-    """What the two variances both hold."""
+    """The variance that both parts contain."""
     seeds: int
     images: int
     pooled: NDArray[np.int64]
 
     @property
     def variance(self) -> Floats:
-        """Of the mean; never below either part."""
-        both = self.seed_variance + self.image_variance
-        return np.maximum(both - self.remainder, np.maximum(self.seed_variance, self.image_variance))
+        """Variance of the mean, never below either part."""
+        total = self.seed_variance + self.image_variance - self.remainder
+        return np.maximum(total, np.maximum(self.seed_variance, self.image_variance))
 
     @property
     def degrees_of_freedom(self) -> Floats:
-        """Satterthwaite's, at least 1."""
+        """Satterthwaite's degrees of freedom, at least 1."""
         return satterthwaite(self.variance, self.seed_variance, self.seed_degrees, self.image_variance, self.images)
 
     def half_width(self, comparisons: int) -> Floats:
-        """Of intervals that hold together over so many comparisons (Bonferroni)."""
+        """Return half-widths of intervals that hold together over this many comparisons (Bonferroni)."""
         return quantile(comparisons, self.degrees_of_freedom) * np.sqrt(self.variance)
 
 
@@ -86,118 +87,118 @@ def compare(
     scores: Mapping[str, Floats],
     base: str,
     *,
-    branches: Mapping[str, str],
-    margin: float,
+    noise_groups: Mapping[str, str],
+    equivalence_margin: float,
     comparisons: int | None = None,
 ) -> dict[str, Estimate]:
-    """Every row other than `base` against it.
+    """Compare every row with the base row.
 
     Args:
-        scores: row -> scores of shape (seeds, images), the same seeds and images in every row, in the same order.
-        branches: row -> where it leaves the base; rows of one branch pool their seed noise, so they must share no
-            training after they left it.
-        margin: smallest difference that matters, in the scores' unit.
-        comparisons: over how many intervals the error rate holds; all rows if None.
+        scores: Row -> scores of shape (seeds, images). All rows have the same seeds and images in the same order.
+        base: The row to compare with.
+        noise_groups: Row -> name of its seed-noise group. The rows of a group pool their seed noise, so they must share
+            no training after they leave the base.
+        equivalence_margin: Smallest difference that matters, in the unit of the scores.
+        comparisons: Number of intervals that the error rate holds for. None counts the rows.
 
-    Raises: `ValueError` for unequal shapes, and below two seeds or two images.
+    Raises:
+        ValueError: Shapes differ, or there are fewer than two seeds or two images.
     """
-    _check(scores, base)
+    shape = scores[base].shape
+    for row, values in scores.items():
+        if values.shape != shape:
+            raise ValueError(f"{row}: scores have shape {values.shape}, those of {base} {shape}")
+    if len(shape) != 2 or min(shape) < 2:
+        raise ValueError(f"scores have shape {shape}; at least 2 seeds and 2 images are needed")
     rows = [row for row in scores if row != base]
     number = max(comparisons or len(rows), 1)
-    found: dict[str, Estimate] = {}
-    for branch in dict.fromkeys(branches[row] for row in rows):
-        members = [row for row in rows if branches[row] == branch]
-        found |= _branch(scores, base, members, margin, number)
-    return {row: found[row] for row in rows}
+    estimates: dict[str, Estimate] = {}
+    for group in dict.fromkeys(noise_groups[row] for row in rows):
+        members = [row for row in rows if noise_groups[row] == group]
+        estimates |= _compare_group(scores, base, members, equivalence_margin, number)
+    return {row: estimates[row] for row in rows}
 
 
 def differences(scores: Floats) -> Differences:
-    """The rows of one branch against the base.
+    """Return the differences of one seed-noise group to the base.
 
-    Args: scores: shape (..., 1 + rows, seeds, images), base first.
+    Args:
+        scores: Shape (..., 1 + rows, seeds, images), base first.
     """
     seeds, images = scores.shape[-2:]
     minus_base = scores[..., 1:, :, :] - scores[..., :1, :, :]
     by_seed, by_image = minus_base.mean(-1), minus_base.mean(-2)
     mean = by_seed.mean(-1)
-    rest = minus_base - by_seed[..., :, None] - by_image[..., None, :] + mean[..., None, None]
+    residual = minus_base - by_seed[..., :, None] - by_image[..., None, :] + mean[..., None, None]
     noise = seed_noise(scores.mean(-1))
     return Differences(
         mean=mean,
         seed_variance=noise.variance,
         seed_degrees=noise.degrees_of_freedom,
         image_variance=by_image.var(-1, ddof=1) / images,
-        remainder=(rest**2).sum((-2, -1)) / ((seeds - 1) * (images - 1)) / (seeds * images),
+        remainder=(residual**2).sum((-2, -1)) / ((seeds - 1) * (images - 1)) / (seeds * images),
         seeds=seeds,
         images=images,
         pooled=noise.pooled,
     )
 
 
-def word(low: float, high: float, margin: float) -> Word:
-    """What the interval of a gain (positive is better) says, given the smallest difference that matters."""
+def verdict_of(low: float, high: float, equivalence_margin: float) -> Verdict:
+    """Return the verdict of the interval of a gain, where positive is better."""
     if low > 0:
-        return "negligible gain" if high < margin else "gain"
+        return "negligible gain" if high < equivalence_margin else "gain"
     if high < 0:
-        return "negligible loss" if low > -margin else "loss"
-    if -margin < low and high < margin:
+        return "negligible loss" if low > -equivalence_margin else "loss"
+    if -equivalence_margin < low and high < equivalence_margin:
         return "equivalent"
-    return "no gain" if high < margin else "inconclusive"
+    return "no gain" if high < equivalence_margin else "inconclusive"
 
 
 def is_covered(seeds: int, pooled: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether intervals over so many seeds and pooled rows were found to hold what they promise (see `coverage`)."""
+    """Tell whether intervals over so many seeds and pooled rows keep their error rate (see tools/coverage_study.py)."""
     return np.full(pooled.shape, seeds >= ENOUGH_SEEDS) | ((seeds >= FEWEST_SEEDS) & (pooled >= FEWEST_POOLED))
 
 
 def quantile(comparisons: int, degrees_of_freedom: Floats) -> Floats:
-    """Of Student's t, two-sided, with the error rate shared out over the comparisons."""
+    """Return two-sided quantiles of Student's t, with the error rate divided among the comparisons."""
     return cast(Floats, stats.t.ppf(1 - ERROR_RATE / (2 * comparisons), degrees_of_freedom))
 
 
 def satterthwaite(total: Floats, seed: Floats, seed_degrees: Floats, image: Floats, images: int) -> Floats:
-    """Degrees of freedom of a variance with a seed part and an image part."""
+    """Return the degrees of freedom of a variance that has a seed part and an image part."""
     spread = seed**2 / seed_degrees + image**2 / (images - 1)
     return np.maximum(total**2 / np.maximum(spread, np.finfo(np.float64).tiny), 1.0)
 
 
-def _check(scores: Mapping[str, Floats], base: str) -> None:
-    shape = scores[base].shape
-    wrong = [row for row, values in scores.items() if values.shape != shape]
-    if wrong:
-        raise ValueError(f"{wrong[0]}: scores have shape {scores[wrong[0]].shape}, those of {base} {shape}")
-    if len(shape) != 2 or min(shape) < 2:
-        raise ValueError(f"scores have shape {shape}; at least 2 seeds and 2 images are needed")
-
-
-def _branch(
-    scores: Mapping[str, Floats], base: str, members: Sequence[str], margin: float, comparisons: int
+def _compare_group(
+    scores: Mapping[str, Floats], base: str, members: Sequence[str], equivalence_margin: float, comparisons: int
 ) -> dict[str, Estimate]:
-    found = differences(np.stack([scores[base], *(scores[row] for row in members)]))
-    half, degrees = found.half_width(comparisons), found.degrees_of_freedom
+    """Return the estimates of one seed-noise group."""
+    group = differences(np.stack([scores[base], *(scores[row] for row in members)]))
+    half, degrees = group.half_width(comparisons), group.degrees_of_freedom
     return {
         row: Estimate(
-            difference=float(found.mean[place]),
-            low=float(found.mean[place] - half[place]),
-            high=float(found.mean[place] + half[place]),
-            degrees_of_freedom=float(degrees[place]),
+            difference=float(group.mean[index]),
+            low=float(group.mean[index] - half[index]),
+            high=float(group.mean[index] + half[index]),
+            degrees_of_freedom=float(degrees[index]),
             improved_share=float((scores[row] > scores[base]).mean()),
-            seeds=found.seeds,
-            images=found.images,
-            pooled=int(found.pooled[place]),
-            seeds_needed=_seeds_needed(found, place, margin, comparisons),
+            seeds=group.seeds,
+            images=group.images,
+            pooled=int(group.pooled[index]),
+            seeds_needed=_seeds_needed(group, index, equivalence_margin, comparisons),
         )
-        for place, row in enumerate(members)
+        for index, row in enumerate(members)
     }
 
 
-def _seeds_needed(found: Differences, place: int, margin: float, comparisons: int) -> int | None:
-    """Seeds, at least those there are, for a half-width of the margin, if noise stays as it was."""
-    seeds = np.arange(found.seeds, _MOST_SEEDS + 1)
-    seed = found.seed_variance[place] * found.seeds / seeds
-    remainder = found.remainder[place]
-    image = max(found.image_variance[place] - remainder, 0.0) + remainder * found.seeds / seeds
-    total = np.maximum(seed + image - remainder * found.seeds / seeds, np.maximum(seed, image))
-    degrees = satterthwaite(total, seed, found.seed_degrees[place] + seeds - found.seeds, image, found.images)
-    enough = seeds[quantile(comparisons, degrees) * np.sqrt(total) <= margin]
+def _seeds_needed(group: Differences, index: int, half_width: float, comparisons: int) -> int | None:
+    """Return the seeds, at least the present ones, that reach a half-width if the noise stays as it is."""
+    seeds = np.arange(group.seeds, _MOST_SEEDS + 1)
+    seed = group.seed_variance[index] * group.seeds / seeds
+    remainder = group.remainder[index]
+    image = max(group.image_variance[index] - remainder, 0.0) + remainder * group.seeds / seeds
+    total = np.maximum(seed + image - remainder * group.seeds / seeds, np.maximum(seed, image))
+    degrees = satterthwaite(total, seed, group.seed_degrees[index] + seeds - group.seeds, image, group.images)
+    enough = seeds[quantile(comparisons, degrees) * np.sqrt(total) <= half_width]
     return int(enough[0]) if len(enough) else None

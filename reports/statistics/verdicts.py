@@ -1,84 +1,99 @@
-"""Verdicts on rows: interval and word of a row against the base, or the reason why there is no word."""
+"""Compare rows of a run with a reference row: an interval and a verdict, or the reason why there is no verdict."""
 
 # pandas comes without types.
 # pyright: reportMissingTypeStubs=false
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from reports.metrics import Metric
 from reports.results import Results
 from reports.results.summary import BASE, Summary, image_scores
-from reports.statistics.intervals import ENOUGH_SEEDS, FEWEST_SEEDS, Estimate, Word, compare, is_covered, word
-from reports.statistics.seed_noise import Floats
-from reports.statistics.seed_noise_groups import branches
+from reports.statistics.intervals import (
+    ENOUGH_SEEDS,
+    FEWEST_SEEDS,
+    Estimate,
+    Verdict,
+    compare,
+    is_covered,
+    verdict_of,
+)
+from reports.statistics.seed_noise import Floats, seed_noise_groups
 
-MEANINGS: dict[Word, str] = {
-    "gain": "surely better",
-    "loss": "surely worse",
+MEANINGS: dict[Verdict, str] = {
+    "gain": "clearly better",
+    "loss": "clearly worse",
     "equivalent": "any difference is smaller than what matters",
     "no gain": "a gain that matters is excluded, a loss is not",
-    "negligible gain": "surely better, and surely by less than what matters",
-    "negligible loss": "surely worse, and surely by less than what matters",
+    "negligible gain": "clearly better, but by less than what matters",
+    "negligible loss": "clearly worse, but by less than what matters",
     "inconclusive": "this run cannot tell",
 }
-"""What each word says, for readers."""
+"""What each verdict means, for readers."""
 
-Scored = Mapping[tuple[str, int | None], Mapping[str, float]]
+Scores = Mapping[tuple[str, int | None], Mapping[str, float]]
 """(row, seed) -> image -> value."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A row against a reference; `word` is None exactly where `reason` says why."""
+class Comparison:
+    """A row against a reference row. Either `verdict` is set, or `reason` says why there is none."""
 
     row: str
     reference: str
     estimate: Estimate | None
-    """Row minus reference, in the metric's unit."""
+    """Row minus reference, in the unit of the metric."""
     gain: Estimate | None
-    """The same with better counted as positive; for a metric that is best near 1, how much nearer the row comes."""
-    word: Word | None
+    """The same with better counted as positive. For a metric that is best near 1: how much nearer to 1 the row is."""
+    verdict: Verdict | None
     reason: str
 
 
-def verdicts(results: Results, rows: Mapping[str, Summary], table: str, metric: Metric) -> dict[str, Verdict]:
-    """The rows of one table, and the floor rows, against base.
+def compare_with_base(
+    results: Results, rows: Mapping[str, Summary], table: str, metric: Metric
+) -> dict[str, Comparison]:
+    """Compare the rows of one table, and the baselines, with the base row.
 
-    The intervals of the experiment's primary metric hold together over the table (95 %) and carry words. Those of any
-    other metric hold each for itself and carry none.
+    The intervals of the primary metric hold together over the table (95 %) and have verdicts. An interval of another
+    metric holds alone and has no verdict.
     """
     members = [row.row for row in rows.values() if table in row.tables and not row.is_baseline and row.row != BASE]
-    floors = [row.row for row in rows.values() if row.is_baseline]
-    is_primary = metric.name == results.plan.primary
-    found = _against(results, rows, [*members, *floors], BASE, metric, len(members) if is_primary else 1)
-    return found if is_primary else {row: _without_word(one) for row, one in found.items()}
+    names = [*members, *(row.row for row in rows.values() if row.is_baseline)]
+    if metric.name == results.plan.primary:
+        return _compare(results, rows, names, BASE, metric, len(members))
+    no_verdict = "verdicts are for the primary metric"
+    return {
+        row: replace(comparison, verdict=None, reason=comparison.reason or no_verdict)
+        for row, comparison in _compare(results, rows, names, BASE, metric, 1).items()
+    }
 
 
-def contrast(
+def compare_pair(
     results: Results, rows: Mapping[str, Summary], row: str, reference: str, metric: Metric, comparisons: int
-) -> Verdict:
-    """Any row against any other; the interval holds together with so many others.
+) -> Comparison:
+    """Compare any row with any other; the interval holds together with so many others.
 
-    Where one of the two is base, seed noise is pooled as in the table of the other, else the pair stands alone. For
-    another metric than the primary one, the margin is 0.
+    If one of the two is base, seed noise is pooled as in the table of the other. Otherwise the pair stands alone. For a
+    metric other than the primary one, the equivalence margin is 0.
     """
     if row == BASE or rows[reference].is_baseline:
-        others = _members(rows, reference) if row == BASE else [reference]
-        return _against(results, rows, others, row, metric, comparisons, swapped=True)[reference]
-    members = _members(rows, row) if reference == BASE else [row]
-    return _against(results, rows, members, reference, metric, comparisons)[row]
+        names = _table_members(rows, reference) if row == BASE else [reference]
+        return _compare(results, rows, names, row, metric, comparisons, swapped=True)[reference]
+    names = _table_members(rows, row) if reference == BASE else [row]
+    return _compare(results, rows, names, reference, metric, comparisons)[row]
 
 
-def _members(rows: Mapping[str, Summary], row: str) -> list[str]:
-    """The row, and the trained rows of its first table."""
+def _table_members(rows: Mapping[str, Summary], row: str) -> list[str]:
+    """Return the row and the other trained rows of its first table, without base."""
     table = rows[row].tables[:1]
-    return [name for name, one in rows.items() if name == row or (one.tables[:1] == table != () and name != BASE)]
+    return [
+        name for name, other in rows.items() if name == row or (table and other.tables[:1] == table and name != BASE)
+    ]
 
 
-def _against(
+def _compare(
     results: Results,
     rows: Mapping[str, Summary],
     names: Sequence[str],
@@ -86,107 +101,101 @@ def _against(
     metric: Metric,
     comparisons: int,
     swapped: bool = False,
-) -> dict[str, Verdict]:
-    """Verdicts on the rows called `names`; `swapped` takes them as reference minus row."""
-    scored = _scored(results, metric)
-    places = _branches(results, names, reference)
-    reasons = {name: _obstacle(rows[name], rows[reference], scored) for name in names}
-    sound = [name for name in names if not reasons[name]]
-    groups = [sound, *([name] for name in names if reasons[name])]
-    found: dict[str, Verdict] = {}
-    for group in groups:
-        arrays = _arrays(rows, group, reference, scored)
-        if not group or arrays is None:
-            found |= {name: Verdict(name, reference, None, None, None, reasons[name]) for name in group}
+) -> dict[str, Comparison]:
+    """Compare the rows `names` with `reference`; `swapped` takes them as reference minus row."""
+    scores = _scores_by_image(results, metric)
+    planned = {row.row: row for row in results.plan.rows}
+    noise_groups = seed_noise_groups([planned[name] for name in names], planned[reference])
+    margin = results.plan.equivalence_margin if metric.name == results.plan.primary else 0.0
+    sign = -1.0 if swapped else 1.0
+    obstacles = {name: _obstacle(rows[name], rows[reference], scores) for name in names}
+    sound = [name for name in names if not obstacles[name]]
+    found: dict[str, Comparison] = {}
+    # A row with an obstacle is compared alone: the others are compared over seeds and images that it may lack.
+    for group in filter(None, [sound, *([name] for name in names if obstacles[name])]):
+        arrays = _score_arrays(rows, group, reference, scores)
+        if arrays is None:
+            found |= {name: Comparison(name, reference, None, None, None, obstacles[name]) for name in group}
             continue
-        sign = -1.0 if swapped else 1.0
-        margin = results.plan.equivalence_margin if metric.name == results.plan.primary else 0.0
         estimates, gains = (
-            compare(values, reference, branches=places, margin=margin, comparisons=comparisons)
-            for values in (_times(arrays, sign), _times(_goodness(arrays, metric), sign))
+            compare(
+                {name: sign * array for name, array in values.items()},
+                reference,
+                noise_groups=noise_groups,
+                equivalence_margin=margin,
+                comparisons=comparisons,
+            )
+            for values in (arrays, {name: _goodness(array, metric) for name, array in arrays.items()})
         )
         for name in group:
-            reason = reasons[name] or _uncovered(gains[name])
-            said = None if reason else word(gains[name].low, gains[name].high, margin)
+            gain = gains[name]
+            reason = obstacles[name] or _lacking_evidence(gain)
+            verdict = None if reason else verdict_of(gain.low, gain.high, margin)
             pair = (reference, name) if swapped else (name, reference)
-            found[name] = Verdict(*pair, estimates[name], gains[name], said, reason)
+            found[name] = Comparison(*pair, estimates[name], gain, verdict, reason)
     return {name: found[name] for name in names}
 
 
-def _without_word(verdict: Verdict) -> Verdict:
-    reason = verdict.reason or "words are for the primary metric"
-    return Verdict(verdict.row, verdict.reference, verdict.estimate, verdict.gain, None, reason)
+def _scores_by_image(results: Results, metric: Metric) -> Scores:
+    """Return the test scores of one metric by row, seed and image."""
+    table = image_scores(results, metric.name)
+    seeds = table["seed"].astype(object).where(table["seed"].notna(), None)
+    scores: dict[tuple[str, int | None], dict[str, float]] = {}
+    for row, seed, image, value in zip(table["row"], seeds, table["image"], table["value"], strict=True):
+        scores.setdefault((row, None if seed is None else int(seed)), {})[image] = value
+    return scores
 
 
-def _scored(results: Results, metric: Metric) -> Scored:
-    scores = image_scores(results, metric.name)
-    seeds = [
-        None if seed is None else int(seed)
-        for seed in scores["seed"].astype(object).where(scores["seed"].notna(), None)
-    ]
-    found: dict[tuple[str, int | None], dict[str, float]] = {}
-    for row, seed, image, value in zip(scores["row"], seeds, scores["image"], scores["value"], strict=True):
-        found.setdefault((row, seed), {})[image] = value
-    return found
-
-
-def _branches(results: Results, names: Sequence[str], reference: str) -> dict[str, str]:
-    planned = {row.row: row for row in results.plan.rows}
-    return branches([planned[name] for name in names], planned[reference])
-
-
-def _obstacle(row: Summary, reference: Summary, scored: Scored) -> str:
-    """Why this row cannot have a word, before any noise is looked at; empty where it may."""
+def _obstacle(row: Summary, reference: Summary, scores: Scores) -> str:
+    """Return why this row cannot have a verdict, whatever its noise; empty where it can."""
     if row.is_baseline:
         return "needs no training, so it has no seeds"
-    for one in (row, reference):
-        if len(one.finished) < one.planned:
-            return f"not all seeds of {one.row} finished"
+    for side in (row, reference):
+        if len(side.finished) < side.planned:
+            return f"not all seeds of {side.row} finished"
     if set(row.seeds) != set(reference.seeds):
-        return f"other seeds than {reference.row}"
+        return f"its seeds are not those of {reference.row}"
     if len(row.seeds) < 2:
         return "one seed"
-    images = {frozenset(scored.get((one.row, seed), {})) for one in (row, reference) for seed in one.seeds}
+    images = {frozenset(scores.get((side.row, seed), {})) for side in (row, reference) for seed in side.seeds}
     if len(images) > 1:
-        return f"other images than {reference.row}, or not scored"
+        return f"its images are not those of {reference.row}, or were not scored"
     return "fewer than two images" if len(next(iter(images))) < 2 else ""
 
 
-def _arrays(
-    rows: Mapping[str, Summary], names: Sequence[str], reference: str, scored: Scored
+def _score_arrays(
+    rows: Mapping[str, Summary], names: Sequence[str], reference: str, scores: Scores
 ) -> dict[str, Floats] | None:
-    """Row -> (seeds, images), over the seeds that all finished; None where too few are left, or images differ."""
+    """Return row -> (seeds, images) over the seeds all finished; None if too few are left or images differ."""
     trained = [rows[name] for name in (reference, *names) if not rows[name].is_baseline]
-    seeds = [seed for seed in rows[reference].seeds if all(seed in one.seeds for one in trained)]
-    fewest = 2 if len(trained) == 1 + len(names) else FEWEST_SEEDS  # noise of the base alone wants a seed more
-    cells = {
-        name: [scored.get((name, None if rows[name].is_baseline else seed), {}) for seed in seeds]
+    seeds = [seed for seed in rows[reference].seeds if all(seed in row.seeds for row in trained)]
+    fewest = 2 if len(trained) == 1 + len(names) else FEWEST_SEEDS  # noise of the base alone needs one seed more
+    by_seed = {
+        name: [scores.get((name, None if rows[name].is_baseline else seed), {}) for seed in seeds]
         for name in (reference, *names)
     }
-    images = {frozenset(cell) for of_row in cells.values() for cell in of_row}
-    if len(seeds) < fewest or len(images) != 1:
+    image_sets = {frozenset(images) for of_row in by_seed.values() for images in of_row}
+    if len(seeds) < fewest or len(image_sets) != 1:
         return None
-    order = sorted(images.pop())
+    order = sorted(image_sets.pop())
     if len(order) < 2:
         return None
-    return {name: np.array([[cell[image] for image in order] for cell in of_row]) for name, of_row in cells.items()}
+    return {
+        name: np.array([[values[image] for image in order] for values in of_row]) for name, of_row in by_seed.items()
+    }
 
 
-def _goodness(arrays: Mapping[str, Floats], metric: Metric) -> dict[str, Floats]:
-    """The scores as numbers that are higher the better the value."""
+def _goodness(scores: Floats, metric: Metric) -> Floats:
+    """Return numbers that are higher the better the score."""
     if metric.direction == "near 1":
-        return {name: -np.abs(values - 1) for name, values in arrays.items()}
-    return _times(arrays, -1.0 if metric.direction == "lower" else 1.0)
+        return -np.abs(scores - 1)
+    return -scores if metric.direction == "lower" else scores
 
 
-def _times(arrays: Mapping[str, Floats], sign: float) -> dict[str, Floats]:
-    return {name: sign * values for name, values in arrays.items()}
-
-
-def _uncovered(found: Estimate) -> str:
-    """Why the interval is not sure enough for a word; empty where it is."""
-    if is_covered(found.seeds, np.array([found.pooled]))[0]:
+def _lacking_evidence(gain: Estimate) -> str:
+    """Return why the interval is not reliable enough for a verdict; empty where it is."""
+    if is_covered(gain.seeds, np.array([gain.pooled]))[0]:
         return ""
-    if found.seeds < FEWEST_SEEDS:
-        return f"{found.seeds} seeds; words need {FEWEST_SEEDS}"
-    return f"too few rows with like seed noise; with {ENOUGH_SEEDS} seeds it needs none"
+    if gain.seeds < FEWEST_SEEDS:
+        return f"{gain.seeds} seeds; a verdict needs {FEWEST_SEEDS}"
+    return f"too few rows with similar seed noise; with {ENOUGH_SEEDS} seeds none are needed"

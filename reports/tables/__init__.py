@@ -1,1 +1,1 @@
-"""Numbers of a run as grids: columns, cells, captions."""
+"""Tables of a report as grids: numbers of a run in columns and cells, with captions."""

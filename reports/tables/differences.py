@@ -1,4 +1,4 @@
-"""The tables of differences: the rows of one table against the base row, with interval and word."""
+"""Tables of differences: rows minus a reference row, with interval and verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,224 +10,225 @@ from reports.metrics import Metric, metric
 from reports.results import Results
 from reports.results.summary import BASE, Difference, Summary, difference, image_scores, ranked
 from reports.statistics.intervals import FEWEST_SEEDS
-from reports.statistics.verdicts import MEANINGS, Verdict, verdicts
+from reports.statistics.verdicts import MEANINGS, Comparison, compare_pair, compare_with_base
 from reports.tables.score_tables import MAIN_METRICS, environment_notes, metric_names
 
 _MUCH_NOISIER = 3.0
-"""Rows whose spread over seeds differs from the others' by more than this factor are pointed out."""
+"""A note names rows whose spread over seeds differs from the median by more than this factor."""
+
+Comparisons = Mapping[str, Mapping[str, Comparison]]
+"""metric -> row -> comparison"""
+Compared = Sequence[tuple[Summary, Difference]]
+_ABSENT = Cell(None, text.ABSENT)
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One table of the experiment against the base row; `found` is in the order of the grid's lines."""
+class DifferenceTable:
+    """Rows against one reference row; `differences` are in the order of the grid's lines."""
 
     table: str
     grid: Grid
-    found: tuple[Difference, ...]
-    verdicts: Mapping[str, Verdict]
+    differences: tuple[Difference, ...]
+    comparisons: Mapping[str, Comparison]
 
 
-@dataclass(frozen=True)
-class _Against:
-    """What the lines of one table are made from."""
-
-    base: Summary
-    seeds: tuple[int, ...]
-    primary: Metric
-    others: tuple[Metric, ...]
-    verdicts: Mapping[str, Mapping[str, Verdict]]
-    """metric -> row -> verdict"""
-
-
-def compared(rows: Mapping[str, Summary], results: Results, primary: Metric) -> tuple[Compared, ...]:
-    """The tables that have a row to compare with base, best row first, floor rows apart in each."""
+def tables_against_base(rows: Mapping[str, Summary], results: Results, primary: Metric) -> tuple[DifferenceTable, ...]:
+    """Return one table for each table of the experiment that has a row to compare: best row first, baselines below."""
     base = rows.get(BASE)
     if base is None or not base.by_seed(primary.name):
         return ()
-    scores = image_scores(results, primary.name)
+    differences = _differences(rows, base, results, primary)
+    baselines = [(row, found) for row, found in differences if row.is_baseline]
+    tables: list[DifferenceTable] = []
+    for name in dict.fromkeys(table for row in rows.values() for table in row.tables):
+        members = [(row, found) for row, found in differences if name in row.tables]
+        if not members:
+            continue
+        shown = [base, *(row for row, _ in members)]
+        others = [metric(other) for other in metric_names(shown, primary) if other in MAIN_METRICS]
+        metrics = [primary, *(other for other in others if other.name != primary.name)]
+        comparisons = {one.name: compare_with_base(results, rows, name, one) for one in metrics}
+        notes = [*_noise_notes(shown, primary), *environment_notes(shown)]
+        tables.append(_table(f"differences_{name}", name, base, members, baselines, metrics, comparisons, notes))
+    return tuple(tables)
 
-    def against_base(members: Sequence[Summary]) -> list[tuple[Summary, Difference]]:
-        pairs = [(row, difference(row, base, primary, scores)) for row in ranked(members, primary)]
-        return [(row, found) for row, found in pairs if found]
 
-    floors = against_base([row for row in rows.values() if row.is_baseline])
-    names = dict.fromkeys(table for row in rows.values() for table in row.tables)
-    tabled = {name: against_base([row for row in rows.values() if name in row.tables]) for name in names}
-    return tuple(_table(name, rows, results, primary, members, floors) for name, members in tabled.items() if members)
+def table_against(
+    rows: Mapping[str, Summary], reference: Summary, results: Results, primary: Metric
+) -> DifferenceTable:
+    """Return every row minus the reference, for rows of several experiments.
+
+    Every pair is compared alone: rows of different experiments share neither stages nor settings, so their seed noise
+    is not pooled. The intervals hold together over all rows of the table.
+    """
+    differences = [
+        (row, found) for row, found in _differences(rows, reference, results, primary) if row.row != reference.row
+    ]
+    trained = [(row, found) for row, found in differences if not row.is_baseline]
+    comparisons = {
+        row.row: compare_pair(results, rows, row.row, reference.row, primary, comparisons=len(trained))
+        for row, _ in trained
+    }
+    baselines = [(row, found) for row, found in differences if row.is_baseline]
+    return _table("differences", "", reference, trained, baselines, [primary], {primary.name: comparisons}, [])
 
 
-def reading(seeds: int, primary: Metric, margin: float) -> tuple[str, ...]:
-    """How to read differences over so many seeds."""
+def how_to_read(seeds: int, primary: Metric, equivalence_margin: float) -> tuple[str, ...]:
+    """Return how to read differences over so many seeds."""
     if seeds < 2:
-        note = "One seed: a difference has no interval yet, so treat every difference as undecided."
+        note = "There is only one seed, so a difference has no interval yet. Treat every difference as undecided."
     else:
+        meanings = "; ".join(f"{verdict}: {meaning}" for verdict, meaning in MEANINGS.items())
         note = (
-            "A difference stands with its interval, which counts the chance of seeds and of test images; the intervals "
-            f"of one table hold together with 95 %. The word beside it says what the interval says: {_words()}. "
-            "Resolution is half the interval's width. Without a word, the table says why."
+            "Each difference has an interval that accounts for the chance of seeds and of test images. All intervals "
+            f"of one table hold together with 95 % probability. The verdict says what the interval means. {meanings}. "
+            "The resolution is half the width of the interval. If there is no verdict, a note says why."
         )
-    if not margin:
+    if not equivalence_margin:
         return (note,)
-    smallest = text.with_unit(f"{margin:g}", primary.unit)
-    return (note, f"What matters: the experiment counts {primary.label} differences below {smallest} as too small.")
+    smallest = text.with_unit(f"{equivalence_margin:g}", primary.unit)
+    return (note, f"In this experiment a {primary.label} difference matters from {smallest} on.")
 
 
-def _words() -> str:
-    return "; ".join(f"{word}: {meaning}" for word, meaning in MEANINGS.items())
+def _differences(rows: Mapping[str, Summary], reference: Summary, results: Results, primary: Metric) -> Compared:
+    """Return the rows that share a seed with the reference, best first, with their differences."""
+    scores = image_scores(results, primary.name)
+    pairs = [(row, difference(row, reference, primary, scores)) for row in ranked(list(rows.values()), primary)]
+    return [(row, found) for row, found in pairs if found]
 
 
 def _table(
+    name: str,
     table: str,
-    rows: Mapping[str, Summary],
-    results: Results,
-    primary: Metric,
-    members: Sequence[tuple[Summary, Difference]],
-    floors: Sequence[tuple[Summary, Difference]],
-) -> Compared:
-    base = rows[BASE]
-    names = metric_names([row for row, _ in members] + [base], primary)
-    others = tuple(metric(name) for name in names if name != primary.name and name in MAIN_METRICS)
-    against = _Against(
-        base=base,
-        seeds=tuple(seed for seed in base.seeds if seed is not None),
-        primary=primary,
-        others=others,
-        verdicts={one.name: verdicts(results, rows, table, one) for one in (primary, *others)},
-    )
-    found = tuple(one for _, one in members)
-    return Compared(table, _grid(table, against, members, floors), found, against.verdicts[primary.name])
-
-
-def _grid(
-    table: str,
-    against: _Against,
-    members: Sequence[tuple[Summary, Difference]],
-    floors: Sequence[tuple[Summary, Difference]],
-) -> Grid:
-    primary = against.primary
+    reference: Summary,
+    members: Compared,
+    baselines: Compared,
+    metrics: Sequence[Metric],
+    comparisons: Comparisons,
+    notes: Sequence[str],
+) -> DifferenceTable:
+    primary = metrics[0]
+    seeds = [seed for seed in reference.seeds if seed is not None]
     direction = "best near 1" if primary.direction == "near 1" else f"{primary.direction} is better"
-    shown = [against.base, *(row for row, _ in members)]
-    return Grid(
-        name=f"differences_{table}",
-        caption=f"{primary.label} of each row minus that of {BASE}, same seeds and same images ({direction}).",
-        columns=_columns(against),
-        lines=tuple(_line(row, found, against) for row, found in members),
-        apart=tuple(_line(row, found, against) for row, found in floors),
-        notes=(*_without_word(members, against), *_noise_notes(shown, primary), *environment_notes(shown)),
+    start = f"Table {text.printable(table)}: " if table else ""
+    grid = Grid(
+        name=name,
+        caption=f"{start}{primary.label} of each row minus that of {text.printable(reference.row)}, same seeds and "
+        f"same images ({direction}).",
+        columns=_columns(seeds, metrics),
+        lines=tuple(_line(*member, reference, seeds, metrics, comparisons) for member in members),
+        footer_rows=tuple(_line(*baseline, reference, seeds, metrics, comparisons) for baseline in baselines),
+        notes=(*_notes_without_verdict(members, comparisons[primary.name]), *notes),
     )
+    return DifferenceTable(table, grid, tuple(found for _, found in members), comparisons[primary.name])
 
 
-def _columns(against: _Against) -> tuple[Column, ...]:
-    name, unit = against.primary.name, against.primary.unit
+def _columns(seeds: Sequence[int], metrics: Sequence[Metric]) -> tuple[Column, ...]:
+    primary, *others = metrics
+    key, unit, delta = f"{primary.name}_difference", primary.unit, "Δ\N{NO-BREAK SPACE}"
     return (
         ROW_COLUMN,
-        Column(
-            f"{name}_difference",
-            f"Δ\N{NO-BREAK SPACE}{against.primary.label}, mean",
-            unit,
-            hint="Row minus base, mean over seeds.",
-        ),
-        Column("low", "interval", unit, hint="Holds together with the others of this table, with 95 %."),
+        Column(key, f"{delta}{primary.label}, mean", unit, hint="Row minus reference, mean over seeds."),
+        Column("low", "interval", unit, hint="All intervals of this table hold together with 95 % probability."),
         Column("high", "high", unit, csv_only=True),
-        Column("word", "word", numeric=False, hint="What the interval says of the row."),
-        Column("resolution", "resolution", unit, hint="Half the interval's width."),
-        Column(
-            "seeds_needed",
-            "seeds in all",
-            hint="What would resolve the smallest difference that matters, with these images.",
+        Column("verdict", "verdict", numeric=False, hint="What the interval says about the row."),
+        Column("resolution", "resolution", unit, hint="Half the width of the interval."),
+        Column("seeds_needed", "seeds needed", hint="Seeds in all that would resolve a difference that matters."),
+        Column("improved_share", "images improved", "%", hint="Share of (seed, image) pairs where the row is better."),
+        *(Column(f"{key}_seed{seed}", f"seed {seed}", unit, csv_only=True) for seed in seeds),
+        Column(f"{key}_spread", "spread over seeds", unit, csv_only=True),
+        *(
+            Column(
+                f"{one.name}_difference{end}",
+                f"{delta}{one.label}{end.replace('_', ', ')}",
+                one.unit,
+                hint="" if end else f"{one.meaning} In brackets: 95 % interval of this difference alone.",
+                csv_only=bool(end),
+            )
+            for one in others
+            for end in ("", "_low", "_high")
         ),
-        Column("improved_share", "images improved", "%", hint="Share of (seed, image) pairs better than in base."),
-        *(Column(f"{name}_difference_seed{seed}", f"seed {seed}", unit, csv_only=True) for seed in against.seeds),
-        Column(f"{name}_difference_spread", "spread over seeds", unit, csv_only=True),
-        *(column for one in against.others for column in _other_columns(one)),
     )
 
 
-def _other_columns(one: Metric) -> tuple[Column, ...]:
-    name = f"{one.name}_difference"
-    label = f"Δ\N{NO-BREAK SPACE}{one.label}"
-    hint = f"{one.meaning} In brackets: 95 % interval of this difference alone."
-    ends = (Column(f"{name}_{end}", f"{label}, {end}", one.unit, csv_only=True) for end in ("low", "high"))
-    return (Column(name, label, one.unit, hint=hint), *ends)
-
-
-def _line(row: Summary, found: Difference, against: _Against) -> Line:
-    decimals = against.primary.difference_decimals
-    by_seed = [found.by_seed.get(seed) for seed in against.seeds]
+def _line(
+    row: Summary,
+    found: Difference,
+    reference: Summary,
+    seeds: Sequence[int],
+    metrics: Sequence[Metric],
+    comparisons: Comparisons,
+) -> Line:
+    primary, *others = metrics
+    decimals = primary.difference_decimals
+    by_seed = [found.by_seed.get(seed) for seed in seeds]
     share = None if found.improved_share is None else 100 * found.improved_share
     return (
         plain(row.row),
         Cell(found.mean, text.signed(found.mean, decimals)),
-        *_verdict_cells(against.verdicts[against.primary.name].get(row.row), decimals),
+        *_verdict_cells(comparisons[primary.name].get(row.row), decimals),
         Cell(found.improved_share, text.number(share, 0), hint=f"of {text.count(found.pairs, 'pair')} (seed, image)"),
         *(Cell(value, text.signed(value, decimals)) for value in by_seed),
         Cell(found.spread, text.number(found.spread, decimals)),
-        *(cell for one in against.others for cell in _other(row, against, one)),
+        *(cell for one in others for cell in _other_cells(row, reference, one, comparisons[one.name].get(row.row))),
     )
 
 
-def _verdict_cells(verdict: Verdict | None, decimals: int) -> Line:
-    """Interval (in the CSV file its lower end), upper end, word, resolution and seeds needed."""
-    estimate = verdict.estimate if verdict else None
-    word, reason = (verdict.word, verdict.reason) if verdict else (None, "")
-    meaning = MEANINGS[word] if word else f"No word: {reason}." if reason else ""
-    shown = Cell(word, word or text.ABSENT, hint=meaning)
+def _verdict_cells(comparison: Comparison | None, decimals: int) -> Line:
+    """Return lower end (on the page the whole interval), upper end, verdict, resolution and seeds needed."""
+    verdict, reason = (comparison.verdict, comparison.reason) if comparison else (None, "")
+    meaning = MEANINGS[verdict] if verdict else f"No verdict: {reason}." if reason else ""
+    verdict_cell = Cell(verdict, verdict or text.ABSENT, hint=meaning)
+    estimate = comparison.estimate if comparison else None
     if estimate is None:
-        absent = Cell(None, text.ABSENT)
-        return (absent, absent, shown, absent, absent)
-    low, high = text.signed(estimate.low, decimals), text.signed(estimate.high, decimals)
-    return (
-        Cell(estimate.low, f"[{low}, {high}]"),
-        Cell(estimate.high, high),
-        shown,
-        Cell(estimate.resolution, text.number(estimate.resolution, decimals)),
-        _seeds_needed(verdict),
-    )
+        return (_ABSENT, _ABSENT, verdict_cell, _ABSENT, _ABSENT)
+    low, high = (text.signed(end, decimals) for end in (estimate.low, estimate.high))
+    resolution = Cell(estimate.resolution, text.number(estimate.resolution, decimals))
+    needed, seeds_needed = estimate.seeds_needed, _ABSENT
+    if verdict in ("inconclusive", "no gain"):  # without a verdict, the reason says what is missing
+        seeds_needed = Cell(needed, "enough" if needed == estimate.seeds else str(needed))
+        if needed is None:
+            hint = "With these images, no number of seeds (up to 100) resolves it."
+            seeds_needed = Cell("more images", "more images", hint=hint)
+    return (Cell(estimate.low, f"[{low}, {high}]"), Cell(estimate.high, high), verdict_cell, resolution, seeds_needed)
 
 
-def _seeds_needed(verdict: Verdict | None) -> Cell:
-    """Only where the word leaves something open; without a word the reason tells what is missing."""
-    if verdict is None or verdict.word not in ("inconclusive", "no gain") or verdict.estimate is None:
-        return Cell(None, text.ABSENT)
-    needed = verdict.estimate.seeds_needed
-    if needed is None:
-        return Cell("more images", "more images", hint="No number of seeds (up to 100) resolves it with these images.")
-    return Cell(needed, "enough" if needed == verdict.estimate.seeds else str(needed))
+def _other_cells(row: Summary, reference: Summary, one: Metric, comparison: Comparison | None) -> Line:
+    """Return the difference in another metric, with its interval, and the ends of the interval."""
+    found = difference(row, reference, one, scores=None)
+    mean = found.mean if found else None
+    shown = text.signed(mean, one.difference_decimals)
+    if comparison is None or comparison.estimate is None:
+        return (Cell(mean, shown), Cell(None, ""), Cell(None, ""))
+    ends = (comparison.estimate.low, comparison.estimate.high)
+    low, high = (text.signed(end, one.difference_decimals) for end in ends)
+    return (Cell(mean, f"{shown} [{low}, {high}]"), Cell(ends[0], low), Cell(ends[1], high))
 
 
-def _without_word(members: Sequence[tuple[Summary, Difference]], against: _Against) -> list[str]:
-    """One note a reason."""
+def _notes_without_verdict(members: Compared, comparisons: Mapping[str, Comparison]) -> list[str]:
+    """Return one note for each reason why rows have no verdict."""
     reasons: dict[str, list[str]] = {}
     for row, _ in members:
-        verdict = against.verdicts[against.primary.name].get(row.row)
-        if verdict and verdict.reason:
-            reasons.setdefault(verdict.reason, []).append(text.printable(row.row))
-    if len(reasons) == 1 and len(members) == len(next(iter(reasons.values()))):
-        return [f"No words here: {next(iter(reasons))}."]
-    return [f"No word for {text.listing(names)}: {reason}." for reason, names in reasons.items()]
+        if row.row in comparisons and comparisons[row.row].reason:
+            reasons.setdefault(comparisons[row.row].reason, []).append(text.printable(row.row))
+    if [len(names) for names in reasons.values()] == [len(members)]:
+        return [f"This table has no verdicts: {next(iter(reasons))}."]
+    return [f"No verdict for {text.listing(names)}: {reason}." for reason, names in reasons.items()]
 
 
 def _noise_notes(rows: Sequence[Summary], primary: Metric) -> list[str]:
-    """Rows that are much noisier, or much less so, than the others; fewer than three seeds cannot show it."""
-    spreads = {row.row: row.spread(primary.name) for row in rows if len(row.finished) >= FEWEST_SEEDS}
-    known = {row: spread for row, spread in spreads.items() if spread}
-    if len(known) < 3:
+    """Name rows that are much more or much less noisy than the others; fewer than three seeds cannot show it."""
+    spreads = {row.row: row.spread(primary.name) or 0.0 for row in rows if len(row.finished) >= FEWEST_SEEDS}
+    spreads = {row: spread for row, spread in spreads.items() if spread}
+    if len(spreads) < 3:
         return []
-    middle = median(known.values())
-    odd = [row for row, spread in known.items() if not middle / _MUCH_NOISIER <= spread <= middle * _MUCH_NOISIER]
-    if not odd:
+    middle = median(spreads.values())
+    unlike = [
+        text.printable(row)
+        for row, spread in spreads.items()
+        if not middle / _MUCH_NOISIER <= spread <= middle * _MUCH_NOISIER
+    ]
+    if not unlike:
         return []
-    names = text.listing([text.printable(row) for row in odd])
-    return [f"Spread over seeds differs more than threefold from the table's median: {names}."]
-
-
-def _other(row: Summary, against: _Against, one: Metric) -> Line:
-    found = difference(row, against.base, one, scores=None)
-    mean = found.mean if found else None
-    verdict = against.verdicts[one.name].get(row.row)
-    estimate = verdict.estimate if verdict else None
-    if estimate is None:
-        return (Cell(mean, text.signed(mean, one.difference_decimals)), Cell(None, ""), Cell(None, ""))
-    low, high = (text.signed(end, one.difference_decimals) for end in (estimate.low, estimate.high))
-    shown = f"{text.signed(mean, one.difference_decimals)} [{low}, {high}]"
-    return (Cell(mean, shown), Cell(estimate.low, low), Cell(estimate.high, high))
+    names = text.listing(unlike)
+    return [f"Spread over seeds more than three times the median of the table, or less than a third: {names}."]

@@ -1,6 +1,6 @@
-"""Gates in words: the mark of a result and the reason behind it."""
+"""Tables of gates: the limit, what was measured, the result and the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from reports import text
@@ -23,12 +23,12 @@ _COLUMNS = (
 
 
 def mark(gate: GateResult) -> Mark:
-    """The sign of a gate's result."""
+    """Return the sign of a gate's result."""
     return Mark(SIGNS.get(gate.result, "?"), gate.name, reason(gate), gate.result)
 
 
 def reason(gate: GateResult) -> str:
-    """Why a gate has its result, in one line."""
+    """Return why a gate has its result, in one line."""
     if gate.measured is None:
         return str(gate.protocol.get("reason") or "not measured")
     how = "; ".join(part for part in (conditions(gate), *doubts(gate)) if part)
@@ -36,23 +36,23 @@ def reason(gate: GateResult) -> str:
 
 
 def doubts(gate: GateResult) -> tuple[str, ...]:
-    """The interval of a measurement, and in words what made it doubtful."""
-    interval = ""
-    if gate.interval:
-        low, high = (text.significant(end) for end in gate.interval)
-        interval = text.with_unit(f"95 % interval {low} to {high}", gate.unit)
-    return tuple(part for part in (interval, *_words(gate.protocol.get("unsteady"))) if part)
+    """Return the interval of a measurement, and what made it unreliable."""
+    words = tuple(_words(gate.protocol.get("unsteady")))
+    if not gate.interval:
+        return words
+    low, high = (text.significant(end) for end in gate.interval)
+    return (text.with_unit(f"95 % interval {low} to {high}", gate.unit), *words)
 
 
 def bound(limit: float | None, unit: str) -> str:
-    """A limit as it was set, with its unit; bytes as MB of 10^6 bytes."""
+    """Return a limit as it was set, with its unit; bytes as MB of 10^6 bytes."""
     if limit is None:
         return text.ABSENT
     return f"{limit / 1e6:g} MB" if unit == "bytes" else text.with_unit(f"{limit:g}", unit)
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """A measured value with its unit; bytes as MB of 10^6 bytes."""
+    """Return a measured value with its unit; bytes as MB of 10^6 bytes."""
     if value is None:
         return text.ABSENT
     if unit == "bytes":
@@ -61,7 +61,7 @@ def quantity(value: float | None, unit: str) -> str:
 
 
 def conditions(gate: GateResult) -> str:
-    """Under which conditions a gate was measured, where the record tells; without the number of runs, which varies."""
+    """Return the conditions of a measurement, without the number of runs, which varies."""
     protocol = gate.protocol
     image = protocol.get("image")
     parts = [
@@ -78,17 +78,21 @@ def conditions(gate: GateResult) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def grid(rows: Sequence[Summary]) -> Grid | None:
-    """Every gate of every row with what was measured and how; None where there are no gates."""
-    return grid_of([(row.row, gate) for row in rows for gate in row.gates])
+def gate_table(gates: Iterable[tuple[str, GateResult]]) -> Grid | None:
+    """Return every gate with what was measured and how; None where there are no gates.
 
-
-def grid_of(found: Sequence[tuple[str, GateResult]]) -> Grid | None:
-    """The same from the name of a row, or of a network, with each of its gates."""
-    lines = tuple(_line(row, gate) for row, gate in found)
+    Args:
+        gates: Name of a row or network, and one of its gates.
+    """
+    lines = tuple(_line(row, gate) for row, gate in gates)
     if not lines:
         return None
-    return Grid("gates", "Gates, row by row: what was measured, the limit, and how.", _COLUMNS, lines)
+    return Grid("gates", "Gates, row by row: what was measured, the limit, and how.", _COLUMNS, lines, notes=(LEGEND,))
+
+
+def gates_of(rows: Sequence[Summary]) -> list[tuple[str, GateResult]]:
+    """Return the gates of all rows, each with the name of its row."""
+    return [(row.row, gate) for row in rows for gate in row.gates]
 
 
 def _line(row: str, gate: GateResult) -> tuple[Cell, ...]:
@@ -96,14 +100,13 @@ def _line(row: str, gate: GateResult) -> tuple[Cell, ...]:
     runs = f", {gate.protocol['runs']} runs" if _is_count(gate.protocol.get("runs")) else ""
     measured = "; ".join((conditions(gate) + runs, *doubts(gate)))
     how = (measured if gate.measured is not None else reason(gate)) + estimate
-    result = gate.result.replace("_", " ")
     return (
         plain(row),
         plain(gate.name),
         Cell(gate.measured, quantity(gate.measured, gate.unit)),
         Cell(gate.limit, bound(gate.limit, gate.unit)),
         plain(gate.unit),
-        Cell(gate.result, f"{SIGNS.get(gate.result, '?')} {result}"),
+        Cell(gate.result, f"{SIGNS.get(gate.result, '?')} {gate.result.replace('_', ' ')}"),
         plain(how),
     )
 
@@ -115,7 +118,7 @@ def _estimate(estimate: Any) -> str:
 
 
 def _words(values: Any) -> list[str]:
-    """The items of a JSON list; nothing where it is no list."""
+    """Return the items of a JSON list; nothing where it is no list."""
     return [str(value) for value in cast(list[Any], values)] if isinstance(values, list) else []
 
 

@@ -1,14 +1,29 @@
-"""Where the numbers come from: commit, device, versions, seeds, commands; and whom to cite."""
+"""Where the numbers come from, and how far to trust them: provenance, missing results, citations, coverage."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from reports import text
-from reports.grid import Cell, Column, Grid, plain
+from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.results import Results
 from reports.results.summary import Summary
 from reports.schema import Json
 
+COVERAGE = Path(__file__).parents[1] / "published" / "coverage.json"
+"""Results of tools/coverage_study.py."""
+_COVERAGE_COLUMNS = (
+    Column("design", "simulated table", numeric=False, is_row_header=True),
+    Column("seeds", "seeds"),
+    Column("images", "images"),
+    Column("coverage", "95 % intervals that cover", "%", hint="Of one difference, mean over the rows."),
+    Column("worst_row", "worst row", "%", hint="The same for the row that is covered worst."),
+    Column("with_verdict", "rows with a verdict", "%"),
+    Column("coverage_with_verdict", "cover, with verdict", "%", hint="Coverage of the intervals that have a verdict."),
+    Column("family_error", "tables with a false gain or loss", "%", hint="In any row of the table."),
+)
 _FIELDS = {
     "command": "command",
     "commit": "commit",
@@ -23,39 +38,95 @@ _FIELDS = {
 }
 
 
-def grid(results: Results) -> Grid:
-    """One line a fact; a fact in which the records differ lists every value with how many records have it."""
-    return facts([record.provenance for record in results.records], results.plan.seeds)
+@dataclass(frozen=True)
+class CoverageCase:
+    """Result of the coverage study for one design, number of seeds and number of images; shares are of 1."""
+
+    design: str
+    seeds: int
+    images: int
+    tables: int
+    coverage: float
+    """Coverage of the 95 % interval of one difference, mean over the rows."""
+    worst_row: float
+    """The same of the row that is covered worst."""
+    with_verdict: float
+    """Share of rows that have a verdict."""
+    coverage_with_verdict: float | None
+    """Coverage of the intervals with a verdict; None where there are none."""
+    family_error: float
+    """Share of tables where any verdict is a gain or a loss, though all rows are equal."""
 
 
-def facts(found: Sequence[Json], seeds: Sequence[int] = ()) -> Grid:
-    """The same from the provenance of each record; seeds are left out where there are none."""
-    values = {label: _counted([_field(one, name) for one in found]) for name, label in _FIELDS.items()}
-    values |= {"versions": _counted([_versions(one) for one in found])}
-    values |= {"seeds": ", ".join(map(str, seeds)), "started": _period(found)}
+def provenance_table(provenances: Sequence[Json], seeds: Sequence[int] = ()) -> Grid:
+    """Return one line a fact; where records differ, every value with its number of records.
+
+    Args:
+        provenances: The provenance of each record.
+        seeds: The planned seeds; left out where there are none.
+    """
+    values = {
+        label: _counted([_field(provenance, name) for provenance in provenances]) for name, label in _FIELDS.items()
+    }
+    values["versions"] = _counted([_versions(provenance) for provenance in provenances])
+    started = sorted(str(provenance["started"]) for provenance in provenances if provenance.get("started"))
+    values["seeds"] = ", ".join(map(str, seeds))
+    values["started"] = " to ".join(dict.fromkeys([started[0], started[-1]])) if started else ""
     lines = tuple((plain(name), plain(value)) for name, value in values.items() if value)
-    columns = (Column("fact", "fact", numeric=False, heads_row=True), Column("value", "value", numeric=False))
+    columns = (Column("fact", "fact", numeric=False, is_row_header=True), Column("value", "value", numeric=False))
     return Grid("provenance", "Provenance of the records.", columns, lines)
 
 
-def problems(results: Results) -> Grid | None:
-    """Rows and seeds without a result; None where every one has its own."""
+def problem_table(results: Results) -> Grid | None:
+    """Return rows and seeds without a result; None where all have one."""
     columns = (
-        Column("row", "row", numeric=False, heads_row=True),
+        ROW_COLUMN,
         Column("seed", "seed"),
         Column("kind", "what", numeric=False),
         Column("reason", "reason", numeric=False),
     )
     lines = tuple(
-        (plain(one.row), Cell(one.seed, text.seed_name(one.seed)), plain(one.kind), plain(one.reason))
-        for one in results.problems
+        (
+            plain(problem.row),
+            Cell(problem.seed, text.seed_name(problem.seed)),
+            plain(problem.kind),
+            plain(problem.reason),
+        )
+        for problem in results.problems
     )
     return Grid("problems", "Rows and seeds without a result, and why.", columns, lines) if lines else None
 
 
 def citations(rows: Sequence[Summary]) -> tuple[str, ...]:
-    """The BibTeX entries of all backbones, each once."""
+    """Return the BibTeX entries of all backbones, each once."""
     return tuple(dict.fromkeys(entry.strip() for row in rows if row.model for entry in row.model.citations))
+
+
+def coverage_table(path: Path = COVERAGE) -> Grid | None:
+    """Return how often the intervals hold on simulated tables; None where the study is not installed."""
+    if not path.is_file():
+        return None
+    study = json.loads(path.read_text(encoding="utf-8"))
+    cases = [CoverageCase(**case) for case in study["cases"]]
+    caption = f"How reliable are the intervals? {cases[0].tables:,} simulated tables a line, where all rows are equal."
+    lines = tuple(_coverage_line(case) for case in cases)
+    return Grid("coverage", caption, _COVERAGE_COLUMNS, lines, notes=tuple(study["notes"]))
+
+
+def _coverage_line(case: CoverageCase) -> Line:
+    def percent(share: float | None, decimals: int = 1) -> Cell:
+        return Cell(None, "withheld") if share is None else Cell(share, text.number(100 * share, decimals))
+
+    return (
+        plain(case.design),
+        Cell(case.seeds, str(case.seeds)),
+        Cell(case.images, str(case.images)),
+        percent(case.coverage),
+        percent(case.worst_row),
+        percent(case.with_verdict, 0),
+        percent(case.coverage_with_verdict),
+        percent(None if case.coverage_with_verdict is None else case.family_error),
+    )
 
 
 def _field(provenance: Json, name: str) -> str:
@@ -78,10 +149,3 @@ def _counted(values: Sequence[str]) -> str:
     if len(different) < 2:
         return "".join(different)
     return "; ".join(f"{value} ({text.count(present.count(value), 'record')})" for value in different)
-
-
-def _period(found: Sequence[Json]) -> str:
-    started = sorted(str(one["started"]) for one in found if one.get("started"))
-    if not started:
-        return ""
-    return started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}"

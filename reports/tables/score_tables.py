@@ -1,4 +1,4 @@
-"""The tables of scores: the ranking, and all metrics of all rows."""
+"""Tables of scores: the ranking, and all metrics of all rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,35 +7,34 @@ from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric, ordered
 from reports.results.summary import SPLIT, Summary, complete, environments, latency, ranked
-from reports.tables import costs, gates
+from reports.tables import gates, training
 
 MAIN_METRICS = ("psnr", "psnr_spots", "harm", "score", "texture")
-"""Shown in the ranking and as differences; the others have a table of their own."""
+"""Shown in the ranking and as differences. The table of all metrics has the others."""
 
 
 def ranking(rows: Sequence[Summary], primary: Metric) -> Grid:
-    """Finished rows by the mean of the primary metric over seeds, floor rows apart."""
-    trained = ranked([row for row in rows if not row.is_baseline], primary)
-    floors = ranked([row for row in rows if row.is_baseline], primary)
-    shown = [metric(name) for name in metric_names(trained + floors, primary) if name in (primary.name, *MAIN_METRICS)]
+    """Return finished rows by the mean of the primary metric over seeds, baselines below."""
+    trained, baselines = _ranked(rows, primary)
+    names = [name for name in metric_names([*trained, *baselines], primary) if name in (primary.name, *MAIN_METRICS)]
+    shown = [metric(name) for name in names]
     best = _best(trained, shown)
     return Grid(
         name="ranking",
         caption=f"Rows by {primary.label}, mean over seeds of the mean over the test images"
-        + (", with rows that need no training below." if floors else "."),
+        + (", with baselines, which need no training, below." if baselines else "."),
         columns=_ranking_columns(shown, primary),
         lines=tuple(_ranking_line(place, row, shown, primary, best) for place, row in enumerate(trained, 1)),
-        apart=tuple(_ranking_line(None, row, shown, primary, best) for row in floors),
+        footer_rows=tuple(_ranking_line(None, row, shown, primary, best) for row in baselines),
         notes=(*_ranking_notes(trained), *environment_notes(trained)),
         sortable=True,
     )
 
 
 def all_metrics(rows: Sequence[Summary], primary: Metric) -> Grid:
-    """Every metric of every finished row, with its spread over the seeds in the CSV file."""
-    trained = ranked([row for row in rows if not row.is_baseline], primary)
-    floors = ranked([row for row in rows if row.is_baseline], primary)
-    shown = [metric(name) for name in metric_names(trained + floors, primary)]
+    """Return every metric of every finished row, with its spread over the seeds in the CSV file."""
+    trained, baselines = _ranked(rows, primary)
+    shown = [metric(name) for name in metric_names([*trained, *baselines], primary)]
     best = _best(trained, shown)
     columns = [column for one in shown for column in (_metric_column(one), _spread_column(one, csv_only=True))]
     return Grid(
@@ -43,34 +42,40 @@ def all_metrics(rows: Sequence[Summary], primary: Metric) -> Grid:
         caption="All metrics, mean over seeds of the mean over the test images.",
         columns=(ROW_COLUMN, *columns),
         lines=tuple(_metrics_line(row, shown, best) for row in trained),
-        apart=tuple(_metrics_line(row, shown, best) for row in floors),
+        footer_rows=tuple(_metrics_line(row, shown, best) for row in baselines),
         sortable=True,
     )
 
 
 def environment_notes(rows: Sequence[Summary]) -> list[str]:
-    """A warning where rows were made in different environments."""
+    """Return a warning where rows come from different environments."""
     found = environments(rows)
     if len(found) < 2:
         return []
-    return [f"This table mixes environments: {text.listing(found)}. Part of a difference may come from them."]
+    return [f"This table mixes environments: {text.listing(found)}. They may cause part of a difference."]
 
 
 def metric_names(rows: Sequence[Summary], primary: Metric) -> list[str]:
+    """Return the metrics that any row has on the test images, the primary one first."""
     names = {name for row in rows for record in row.finished for name in record.scores.get(SPLIT, {})}
     return ordered(names | {primary.name}, primary.name)
 
 
+def _ranked(rows: Sequence[Summary], primary: Metric) -> list[list[Summary]]:
+    """Return trained rows and baselines, each best first."""
+    return [ranked([row for row in rows if row.is_baseline is is_baseline], primary) for is_baseline in (False, True)]
+
+
 @dataclass(frozen=True)
 class _Top:
-    """The best value of a metric and the next to it; None where no other differs."""
+    """The best and the second best value of a metric; None where no other value differs."""
 
     best: float
     second: float | None
 
 
 def _best(trained: Sequence[Summary], shown: Sequence[Metric]) -> dict[str, _Top]:
-    """Metric -> the values to set off: the best two of rows with equally many finished seeds, where they differ."""
+    """Return metric -> the two best values among rows with equally many finished seeds, where they differ."""
     peers = complete(trained)
     found: dict[str, _Top] = {}
     for one in shown if len(peers) > 1 else ():
@@ -88,14 +93,16 @@ def _ranking_columns(shown: Sequence[Metric], primary: Metric) -> tuple[Column, 
         ROW_COLUMN,
         metrics[0],
         _spread_column(primary, csv_only=False),
-        Column("seeds", "seeds", hint="Finished seeds of those planned."),
+        Column("seeds", "seeds", hint="Finished seeds, of those planned."),
         Column("weight_bytes_float32", "file, float32", "MB", hint="Size of the weights, 1 MB = 10^6 bytes."),
         Column("latency_ms", "latency here", "ms", hint="Time of one image on the machine of this run."),
         Column("gates", "gates", numeric=False),
         *metrics[1:],
         Column("params", "params", hint="Number of parameters."),
         Column("macs", "MACs", "G", hint="Multiply-adds of convolutions and matrix products."),
-        Column("trained_seconds", "trained", hint="Time of the stages this row trained, all seeds.", csv_only=True),
+        Column(
+            "trained_seconds", "trained", hint="Time of the stages that this row trained, all seeds.", csv_only=True
+        ),
         Column("trained_steps", "steps trained", hint="All seeds together.", csv_only=True),
         Column("reused_steps", "steps reused", hint="Steps whose weights came from the stage store.", csv_only=True),
     )
@@ -114,24 +121,21 @@ def _ranking_line(
     place: int | None, row: Summary, shown: Sequence[Metric], primary: Metric, best: dict[str, _Top]
 ) -> Line:
     metrics = [_metric_cell(row, one, best) for one in shown]
+    done, params, macs = len(row.finished), *((row.model.params, row.model.macs) if row.model else (None, None))
     return (
         Cell(place, text.ABSENT if place is None else str(place)),
         plain(row.row),
         metrics[0],
         _spread_cell(row, primary),
-        _seeds_cell(row),
+        Cell(None, text.ABSENT)
+        if row.is_baseline
+        else Cell(done, f"{done}{f' of {row.planned}' * (done != row.planned)}"),
         *_budget_cells(row),
         *metrics[1:],
-        *_size_cells(row),
+        Cell(params, text.number(params, 0)),
+        Cell(macs, text.giga(macs)),
         *_training_cells(row),
     )
-
-
-def _seeds_cell(row: Summary) -> Cell:
-    if row.is_baseline:
-        return Cell(None, text.ABSENT)
-    done = len(row.finished)
-    return Cell(done, str(done) if done == row.planned else f"{done} of {row.planned}")
 
 
 def _metric_cell(row: Summary, one: Metric, best: dict[str, _Top]) -> Cell:
@@ -147,7 +151,7 @@ def _spread_cell(row: Summary, one: Metric) -> Cell:
 
 
 def _budget_cells(row: Summary) -> Line:
-    """File, latency and gates: what the limits are about."""
+    """Return file size, latency and gates: what the limits are about."""
     here = latency(row)
     size = row.model.weight_bytes.get("float32") if row.model else None
     measured = here.measured if here else None
@@ -160,15 +164,10 @@ def _budget_cells(row: Summary) -> Line:
     )
 
 
-def _size_cells(row: Summary) -> Line:
-    params, macs = (row.model.params, row.model.macs) if row.model else (None, None)
-    return Cell(params, text.number(params, 0)), Cell(macs, text.giga(macs))
-
-
 def _training_cells(row: Summary) -> Line:
     if row.is_baseline:
         return (Cell(None, text.ABSENT),) * 3
-    cost = costs.cost(row)
+    cost = training.cost_of(row)
     return (
         Cell(cost.trained_seconds, text.duration(cost.trained_seconds)),
         Cell(cost.trained_steps, text.number(cost.trained_steps, 0)),
@@ -180,7 +179,7 @@ def _ranking_notes(trained: Sequence[Summary]) -> list[str]:
     notes: list[str] = []
     peers = complete(trained)
     if len(peers) > 1:
-        notes.append(f"Bold and tinted: best of the rows with {text.count(len(peers[0].finished), 'finished seed')}.")
+        notes.append(f"Bold: best of the rows with {text.count(len(peers[0].finished), 'finished seed')}.")
     if any(row.gates for row in trained):
         notes.append(gates.LEGEND)
     protocols = sorted({gates.conditions(gate) for gate in map(latency, trained) if gate})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reports.errors import ReportError
-from reports.pages.audit import write
+from reports.pages.audit_page import write
 
 
 def pair(name: str, psnr: float | None, **changes: Any) -> dict[str, Any]:

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from reports.comparison.compare import compare
 from reports.errors import ReportError
-from reports.pages.compare_page import comparison, write
+from reports.pages.compare_page import comparison_page, write
 from reports.results.test_set import ScoredImages, mismatch
 
 
 def values(grid, key):
     """Row name -> unrounded value of one column."""
     column = next(index for index, one in enumerate(grid.columns) if one.key == key)
-    row = next(index for index, one in enumerate(grid.columns) if one.heads_row)
-    return {line[row].value: line[column].value for line in (*grid.lines, *grid.apart)}
+    row = next(index for index, one in enumerate(grid.columns) if one.is_row_header)
+    return {line[row].value: line[column].value for line in (*grid.lines, *grid.footer_rows)}
 
 
 def mean(run, row, seed, metric="psnr"):
@@ -42,9 +42,9 @@ def test_rows_of_two_experiments_are_set_against_the_base_of_the_first(make_run)
     }  # fmt: skip
     expected = [mean(other, "heads.residual", seed) - mean(one, "base", seed) for seed in (0, 1)]
     for seed in (0, 1):
-        shown = values(found.opposed.grid, f"psnr_difference_seed{seed}")
+        shown = values(found.differences.grid, f"psnr_difference_seed{seed}")
         assert shown["other/heads.residual"] == pytest.approx(expected[seed])
-    assert values(found.opposed.grid, "psnr_difference")["other/heads.residual"] == pytest.approx(np.mean(expected))
+    assert values(found.differences.grid, "psnr_difference")["other/heads.residual"] == pytest.approx(np.mean(expected))
 
 
 def test_only_common_seeds_count(make_run):
@@ -60,17 +60,17 @@ def test_only_common_seeds_count(make_run):
 def test_one_common_seed_is_said_to_give_no_verdict(make_run):
     """A single shared seed still makes a table, with a warning."""
     found = compare([make_run("one", seeds=(0, 1)), make_run("other", seeds=(1, 2))])
-    assert found.opposed.grid.notes == ("No words here: one seed.",)
-    assert all(line[2].text == "–" for line in found.opposed.grid.lines)
+    assert found.differences.grid.notes == ("This table has no verdicts: one seed.",)
+    assert all(line[2].text == "–" for line in found.differences.grid.lines)
 
 
 def test_enough_seeds_give_words_across_experiments(make_run):
     """With five seeds a pair needs no other rows: a large difference is a gain, and its interval excludes none."""
     one = make_run("one", rows={"base": None}, seeds=range(5))
     other = make_run("other", rows={"base": None, "t.worse": "t"}, seeds=range(5), offsets={"base": 3, "t.worse": -3})
-    opposed = compare([one, other]).opposed
-    assert values(opposed.grid, "word") == {"other/base": "gain", "other/t.worse": "loss", "one/identity": None}
-    assert values(opposed.grid, "low")["other/base"] > 0 > values(opposed.grid, "high")["other/t.worse"]
+    table = compare([one, other]).differences
+    assert values(table.grid, "verdict") == {"other/base": "gain", "other/t.worse": "loss", "one/identity": None}
+    assert values(table.grid, "low")["other/base"] > 0 > values(table.grid, "high")["other/t.worse"]
 
 
 def test_every_reason_is_told_at_once(make_run):
@@ -161,8 +161,8 @@ def test_an_unreadable_experiment_file_does_no_harm(make_run):
 def test_any_row_may_be_the_reference(make_run):
     """Swapping row and reference turns the sign of their difference."""
     runs = [make_run("one"), make_run("other", offsets={"base": 0.7})]
-    there = values(compare(runs).opposed.grid, "psnr_difference")["other/base"]
-    back = values(compare(runs, reference="other/base").opposed.grid, "psnr_difference")["one/base"]
+    there = values(compare(runs).differences.grid, "psnr_difference")["other/base"]
+    back = values(compare(runs, reference="other/base").differences.grid, "psnr_difference")["one/base"]
     assert there == pytest.approx(-back) and there > 0
 
 
@@ -177,7 +177,7 @@ def test_experiments_of_equal_names_are_told_apart_by_folder(make_run, edit):
     runs = [make_run("first"), make_run("second")]
     for run in runs:
         edit(run / "plan.json", experiment="same")
-    assert "second/base" in values(compare(runs).opposed.grid, "psnr_difference")
+    assert "second/base" in values(compare(runs).differences.grid, "psnr_difference")
 
 
 def test_a_run_against_itself_is_refused(make_run):
@@ -209,7 +209,7 @@ def test_the_page_has_the_notes_and_both_experiments(make_run, tmp_path):
     """The report of a comparison is self-contained and escapes the names of rows."""
     rows = {"base": None, "heads.<img src=x>": "heads"}
     found = compare([make_run("one", rows=rows), make_run("other", rows=rows)])
-    page = write(comparison(found), tmp_path / "comparison")
+    page = write(comparison_page(found), tmp_path / "comparison")
     html = page.read_text()
     assert "Comparison of one and other" in html and "row identity scores the same" in html
     assert "<img src=x>" not in html and "http://" not in html.replace("http://www.w3.org", "")
@@ -220,7 +220,7 @@ def test_a_run_is_never_overwritten_by_a_comparison(make_run):
     """--output that names a run folder is refused."""
     runs = [make_run("one"), make_run("other")]
     with pytest.raises(ReportError, match="is the folder of a run"):
-        write(comparison(compare(runs)), runs[0])
+        write(comparison_page(compare(runs)), runs[0])
 
 
 SCORES = st.dictionaries(

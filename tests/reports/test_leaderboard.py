@@ -4,14 +4,14 @@ import pytest
 
 from reports.comparison.leaderboard import leaderboard, run_folders
 from reports.errors import ReportError
-from reports.pages.compare_page import board, write
+from reports.pages.compare_page import leaderboard_page, write
 
 
 def values(grid, key):
     """Row name -> unrounded value of one column."""
     column = next(index for index, one in enumerate(grid.columns) if one.key == key)
-    row = next(index for index, one in enumerate(grid.columns) if one.heads_row)
-    return {line[row].value: line[column].value for line in (*grid.lines, *grid.apart)}
+    row = next(index for index, one in enumerate(grid.columns) if one.is_row_header)
+    return {line[row].value: line[column].value for line in (*grid.lines, *grid.footer_rows)}
 
 
 def test_rows_of_all_runs_are_ranked_together(make_run, tmp_path):
@@ -24,7 +24,7 @@ def test_rows_of_all_runs_are_ranked_together(make_run, tmp_path):
     shown = [row for row, rank in ranks.items() if rank]
     assert shown == sorted(shown, key=lambda row: -values(board.ranking, "psnr")[row])
     assert values(board.ranking, "folder")["other/base"] == str(other)
-    assert leaderboard(tmp_path).unranked is None
+    assert leaderboard(tmp_path).exclusions is None
 
 
 def test_other_images_or_another_metric_make_a_board_of_their_own(make_run, tmp_path):
@@ -60,11 +60,11 @@ def test_rows_that_cannot_be_ranked_are_listed_with_the_reason(make_run, edit, t
     (run / "t.half/seed1/record.json").unlink()
     found = leaderboard(tmp_path)
     assert {row for row, rank in values(found.boards[0].ranking, "rank").items() if rank} == {"one/base"}
-    assert values(found.unranked, "what") == {
+    assert values(found.exclusions, "what") == {
         "one/t.failed": "failed", "one/t.rejected": "rejected", "one/t.half": "incomplete"
     }  # fmt: skip
-    assert values(found.unranked, "folder")["one/t.half"] == str(run / "t.half")
-    reasons = values(found.unranked, "reason")
+    assert values(found.exclusions, "folder")["one/t.half"] == str(run / "t.half")
+    reasons = values(found.exclusions, "reason")
     assert reasons["one/t.half"].startswith("1 of 2 seeds finished; seed 1 missing: no record.json")
     assert "seed 0 failed: loss is nan" in reasons["one/t.failed"]
 
@@ -78,7 +78,7 @@ def test_gates_leave_out_rows_that_fail_one(make_run, edit, tmp_path):
     assert "one/base" in values(leaderboard(tmp_path).boards[0].ranking, "rank")
     found = leaderboard(tmp_path, keeping_gates=True)
     assert "one/base" not in values(found.boards[0].ranking, "rank")
-    assert values(found.unranked, "reason") == {"one/base": "size"}
+    assert values(found.exclusions, "reason") == {"one/base": "size"}
 
 
 @pytest.mark.parametrize("content", ["{", '{"schema": 9}', "[]", "\x00", '{"schema": 1}'])
@@ -89,8 +89,8 @@ def test_a_broken_run_is_named_and_the_others_are_ranked(make_run, tmp_path, con
     (tmp_path / "broken/plan.json").write_text(content)
     found = leaderboard(tmp_path)
     assert len(found.boards) == 1
-    assert values(found.unranked, "folder") == {"": str(tmp_path / "broken")}
-    assert "plan.json" in values(found.unranked, "reason")[""]
+    assert values(found.exclusions, "folder") == {"": str(tmp_path / "broken")}
+    assert "plan.json" in values(found.exclusions, "reason")[""]
 
 
 def test_a_run_in_which_nothing_finished_is_listed(make_run, tmp_path, edit):
@@ -98,7 +98,7 @@ def test_a_run_in_which_nothing_finished_is_listed(make_run, tmp_path, edit):
     run = make_run("one", rows={"base": None}, floors=(), seeds=(0,))
     edit(run / "base/seed0/record.json", status="failed", error={"message": "loss is nan"}, scores={})
     found = leaderboard(tmp_path)
-    assert found.boards == () and values(found.unranked, "what") == {"one/base": "failed"}
+    assert found.boards == () and values(found.exclusions, "what") == {"one/base": "failed"}
 
 
 def test_runs_are_found_in_depth_but_not_in_hidden_folders(make_run, tmp_path):
@@ -136,9 +136,9 @@ def test_the_page_has_a_section_for_each_board(make_run, tmp_path):
     make_run("runs/one", rows={"base": None})
     run = make_run("runs/small", rows={"base": None, "t.<b>half": "t"}, images=("a", "b"))
     (run / "t.<b>half/seed1/record.json").unlink()
-    page = write(board(leaderboard(tmp_path / "runs")), tmp_path / "out")
+    page = write(leaderboard_page(leaderboard(tmp_path / "runs")), tmp_path / "out")
     html = page.read_text()
     assert html.index("PSNR, 4 images") < html.index("Not ranked") and "PSNR, 2 images" in html
     assert "t.&lt;b&gt;half" in html and "<b>half" not in html
     tables = {file.name for file in (page.parent / "tables").glob("*.csv")}
-    assert len(tables) == 3 and "unranked.csv" in tables
+    assert len(tables) == 3 and "exclusions.csv" in tables

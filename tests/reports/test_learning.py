@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from reports import metrics
-from reports.pages.page import build
+from reports.pages.run_page import build
 from reports.results.load import load, tuning_of
 from reports.results.summary import summaries
-from reports.tables import learning
-from reports.tables.tuning import tuning
+from reports.tables import training
 
 PSNR = metrics.metric("psnr")
 
@@ -39,8 +38,8 @@ def with_stages(make_run: Callable[..., Path]) -> Callable[..., Path]:
         (0.5, 2.0, 0.2, {"still learning"}),
         (0.15, 2.0, 0.2, {""}),
         (0.15, 2.0, 0.0, {"still learning"}),
-        (0.0, -0.5, 0.2, {"below doing nothing"}),
-        (0.5, -0.5, 0.2, {"below doing nothing, still learning"}),
+        (0.0, -0.5, 0.2, {"worse than doing nothing"}),
+        (0.5, -0.5, 0.2, {"worse than doing nothing, still learning"}),
         (None, 1.0, 0.2, {""}),
     ],
 )
@@ -49,19 +48,19 @@ def test_rows_are_read_by_their_last_fifth_and_by_identity(
 ) -> None:
     """A gain beyond what matters is learning that was cut off; less than the degraded images have is harm."""
     rows = list(summaries(load(with_stages(late_gain, over))).values())
-    grid = learning.learning(rows, PSNR, margin)
+    grid = training.learning_table(rows, PSNR, margin)
     assert grid is not None
     assert {line[4].text for line in grid.lines} == readings
-    said = " ".join(learning.too_short(rows, PSNR, margin))
-    assert ("Still learning" in said) == any("learning" in reading for reading in readings)
-    assert ("worse than doing nothing" in said) == any("nothing" in reading for reading in readings)
+    sentences = " ".join(training.learning_sentences(rows, PSNR, margin))
+    assert ("Still learning" in sentences) == any("learning" in reading for reading in readings)
+    assert ("worse than doing nothing" in sentences) == any("nothing" in reading for reading in readings)
 
 
 def test_old_records_tell_nothing(make_run: Callable[..., Path]) -> None:
     """Without the fields there is no table and no sentence."""
     page = build(load(make_run()))
-    assert page.learning is None and page.tuning is None
-    assert not any("Still learning" in line for line in page.outlook)
+    assert not {"learning", "tuning"} & {grid.name for grid in page.grids}
+    assert not any("Still learning" in str(block) for block in page.blocks)
 
 
 TUNING = {
@@ -81,7 +80,7 @@ def test_candidates_stand_with_what_they_reached(make_run: Callable[..., Path]) 
     """The chosen one is marked; one that diverged has no number; a best at the edge is pointed out."""
     run = make_run()
     (run / "tuning.json").write_text(json.dumps(TUNING))
-    grid = tuning(tuning_of(run))
+    grid = training.tuning_table(tuning_of(run))
     assert grid is not None
     assert [[cell.best for cell in line[1:]] for line in grid.lines] == [[False, True, False], [True, False, False]]
     assert grid.lines[0][3].value is None

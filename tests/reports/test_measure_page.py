@@ -75,8 +75,8 @@ def test_names_stay_text_and_failures_are_told(measured):
     [
         (lambda data: data.update(schema=1), "schema is 1, this version reads 2"),
         (lambda data: data.pop("networks"), "has no `networks`"),
-        (lambda data: data["networks"].append({}), "another form"),
-        (lambda data: data["networks"][0].update(params="many"), "another form"),
+        (lambda data: data["networks"].append({}), "not in the form"),
+        (lambda data: data["networks"][0].update(params="many"), "not in the form"),
     ],
 )
 def test_files_of_another_form_are_told_in_one_line(measured, edit, reason):

@@ -115,7 +115,7 @@ def test_columns_sort_by_keyboard_and_say_so(opened, written):
 def test_points_lead_to_their_rows(opened, written):
     """Every point is a link that tells its numbers; Enter goes to the row it names."""
     page = opened(written / "index.html")
-    points = page.locator(".front a")
+    points = page.locator(".pareto a")
     assert points.count() == 3
     for place in range(3):
         point = points.nth(place)

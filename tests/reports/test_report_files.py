@@ -11,8 +11,8 @@ import pytest
 
 from reports import write
 from reports.grid import Cell, Column, Grid
-from reports.pages import csvfile, markdown
-from reports.pages.files import file_names
+from reports.pages.files import fenced, file_names
+from reports.pages.table_formats import csv_text, escape_markdown
 
 VOID = {"meta", "img", "input", "wbr", "br", "link"}
 HOSTILE = "<script>alert('x')</script>|`$a$"  # as in conftest.py
@@ -105,7 +105,7 @@ def test_markdown_links_lead_to_files_of_the_report(hostile):
 
 def test_a_fence_is_longer_than_the_backticks_inside():
     """Text cannot leave its code block."""
-    assert markdown.fenced("a\n````\nb").splitlines() == ["`````", "a", "````", "b", "`````"]
+    assert fenced("a\n````\nb").splitlines() == ["`````", "a", "````", "b", "`````"]
 
 
 @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ def test_a_fence_is_longer_than_the_backticks_inside():
 )
 def test_markdown_shows_text_letter_by_letter(text, shown):
     """Marks of Markdown in names are escaped, lines joined."""
-    assert markdown.escape(text) == shown
+    assert escape_markdown(text) == shown
 
 
 def test_csv_cells_cannot_be_formulas():
     """Words that a spreadsheet would run get an apostrophe; numbers, negative ones too, stay numbers."""
     words = ["=1+1", "+x", "-x", "@x", "-1.5", "+2", "plain"]
     lines = (*((Cell(word, word),) for word in words), (Cell(-0.25, ""),), (Cell(None, "–"),))
-    text = csvfile.render(Grid("g", "", (Column("=head", ""),), lines))
+    text = csv_text(Grid("g", "", (Column("=head", ""),), lines))
     cells = [line[0] if line else "" for line in csv.reader(io.StringIO(text))]
     assert cells == ["'=head", "'=1+1", "'+x", "'-x", "'@x", "-1.5", "+2", "plain", "-0.25", ""]
 

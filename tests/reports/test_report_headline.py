@@ -4,15 +4,15 @@ import json
 import shutil
 
 from reports.metrics import metric
-from reports.pages.headline import answer
+from reports.pages.headline import headline
 from reports.results.load import load
 from reports.results.summary import summaries
-from reports.tables.differences import reading
+from reports.tables.differences import how_to_read
 
 
 def answer_of(run):
     results = load(run)
-    return answer(summaries(results), results, metric(results.plan.primary))
+    return headline(summaries(results), results, metric(results.plan.primary))
 
 
 def fail_gate(edit, run, row):
@@ -26,7 +26,7 @@ def test_the_leader_is_held_against_base_and_doing_nothing(make_run):
     """A clear lead names its two references, seeds and images, and what was not measured."""
     found = answer_of(make_run(offsets={"heads.residual": 3.0}))
     assert found.leader == "heads.residual"
-    assert "better than base and" in found.lead and "better than doing nothing (identity)" in found.lead
+    assert "better than base and" in found.lead and "better than doing nothing, identity" in found.lead
     assert "2 seeds and 4 test images" in found.lead and "undecided" not in found.lead
     assert "no V100 here" in found.open_points and "latency_here" in found.open_points
 
@@ -53,7 +53,7 @@ def test_when_no_row_keeps_the_gates_none_leads(make_run, edit):
     for row in ("base", "heads.residual", "heads.direct_rgb"):
         fail_gate(edit, run, row)
     found = answer_of(run)
-    assert found.leader == "" and "No finished row keeps the gates (failing: 3 rows " in found.lead
+    assert found.leader == "" and "Every finished row fails a gate (size: 3 rows)" in found.lead
     assert "The best of them, " in found.lead
 
 
@@ -61,21 +61,21 @@ def test_a_lead_of_two_seeds_has_an_interval_but_no_word(make_run):
     """A lead between equal rows is called undecided, with the reason why there is no word."""
     found = answer_of(make_run(rows={"base": None, "heads.a": "heads"}))
     assert "The 95 % interval of that difference is −" in found.lead
-    assert "2 seeds; words need 3" in found.lead and "undecided" in found.lead
+    assert "2 seeds; a verdict needs 3" in found.lead and "undecided" in found.lead
 
 
 def test_a_clear_lead_of_five_seeds_is_a_gain(make_run):
     """The word stands behind the interval, with what it means."""
     found = answer_of(make_run(seeds=range(5), offsets={"heads.residual": 3.0}))
-    assert ": gain, surely better." in found.lead and "undecided" not in found.lead
-    assert found.lead.startswith("leads among the rows that fail no gate, with ")
+    assert ". Verdict: gain, clearly better." in found.lead and "undecided" not in found.lead
+    assert found.lead.startswith("leads among the rows that fail no gate: ")
 
 
 def test_an_open_lead_says_what_would_resolve_it(make_run):
     """Equal rows of five seeds are inconclusive at a margin of 0.1 dB, and more seeds or images are asked for."""
     found = answer_of(make_run(seeds=range(5)))
     assert "inconclusive, this run cannot tell. To resolve 0.1 dB takes " in found.lead
-    assert "though no row is proven best" in found.lead
+    assert "but no row is proven best" in found.lead
 
 
 def test_the_fastest_of_rows_as_good_is_named(make_run, edit):
@@ -92,17 +92,17 @@ def test_the_fastest_of_rows_as_good_is_named(make_run, edit):
     edit(run / "plan.json", margin=0.5)
     found = answer_of(run)
     assert found.leader == "heads.residual"
-    assert "Fastest here of the 2 rows within 0.5 dB of its mean: base, 20.0 ms" in found.lead
+    assert "The fastest of the 2 rows within 0.5 dB of its mean is base: 20.0 ms here" in found.lead
     edit(run / "plan.json", margin=0.01)
-    assert "Fastest here" not in answer_of(run).lead
+    assert "The fastest" not in answer_of(run).lead
 
 
 def test_one_seed_gives_no_certainty(make_run):
     """With one seed the order may be chance, and the reading of the tables says it again."""
     found = answer_of(make_run(seeds=(0,), offsets={"heads.residual": 3.0}))
     assert "may be chance" in found.lead
-    assert reading(1, metric("psnr"), 0.0)[0].startswith("One seed")
-    assert "undecided" in reading(1, metric("psnr"), 0.0)[0]
+    assert how_to_read(1, metric("psnr"), 0.0)[0].startswith("There is only one seed")
+    assert "undecided" in how_to_read(1, metric("psnr"), 0.0)[0]
 
 
 def test_a_row_with_fewer_seeds_does_not_lead(make_run):

@@ -12,16 +12,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
+from reports.figures.differences import image_differences, mean_gains
 from reports.figures.examples import examples
 from reports.figures.figure_output import style
-from reports.figures.image_differences import image_differences, mean_gains
-from reports.figures.pareto_plot import HEIGHT, WIDTH, front
-from reports.figures.run_figures import points
+from reports.figures.pareto_plot import HEIGHT, WIDTH, pareto_plot, points
 from reports.metrics import metric
 from reports.results.load import load
 from reports.results.summary import ranked, summaries
-from reports.tables.degradation import degradation, spots_shares
-from reports.tables.severity import by_severity, thirds
+from reports.tables.test_images import damaged_shares, degradation_table, severity_table, thirds
 
 PSNR = metric("psnr")
 MANY = tuple(f"i{place}" for place in range(9))
@@ -43,13 +41,13 @@ def test_thirds_share_out_every_image_once_from_mild_to_severe(untouched):
         assert min(untouched[image] for image in milder) >= max(untouched[image] for image in worse)
 
 
-def test_few_images_are_not_sorted_by_severity(make_run):
+def test_few_images_are_not_sorted_severity_table(make_run):
     """Four images give no thirds, and the section is left out."""
     results, rows = read(make_run())
-    assert by_severity(list(rows.values()), results, PSNR) is None
+    assert severity_table(list(rows.values()), results, PSNR) is None
 
 
-def test_images_of_one_damage_are_not_sorted_by_severity():
+def test_images_of_one_damage_are_not_sorted_severity_table():
     """Where all are equal, thirds would follow the names alone."""
     assert thirds(dict.fromkeys(MANY, 30.0)) == ()
 
@@ -57,17 +55,17 @@ def test_images_of_one_damage_are_not_sorted_by_severity():
 def test_severity_averages_to_the_mean_of_the_row(make_run):
     """The three parts of nine images are of one size, so their mean is the row's."""
     results, rows = read(make_run(images=MANY))
-    grid = by_severity(list(rows.values()), results, PSNR)
-    for line in (*grid.lines, *grid.apart):
+    grid = severity_table(list(rows.values()), results, PSNR)
+    for line in (*grid.lines, *grid.footer_rows):
         assert np.mean([cell.value for cell in line[1:]]) == pytest.approx(rows[line[0].value].mean("psnr"))
-    untouched = [cell.value for cell in grid.apart[0][1:]]
+    untouched = [cell.value for cell in grid.footer_rows[0][1:]]
     assert untouched == sorted(untouched, reverse=True)
 
 
 def test_severity_is_that_of_the_damage_whatever_the_primary_metric(make_run):
     """Doing nothing harms nothing: by harm, the thirds would follow the images' names."""
     results, rows = read(make_run(images=MANY))
-    by_psnr, by_harm = (by_severity(list(rows.values()), results, metric(name)) for name in ("psnr", "harm"))
+    by_psnr, by_harm = (severity_table(list(rows.values()), results, metric(name)) for name in ("psnr", "harm"))
     assert [column.hint for column in by_harm.columns] == [column.hint for column in by_psnr.columns]
 
 
@@ -85,13 +83,13 @@ def test_the_images_helped_least_and_most_are_named(make_run):
     """As the sorted bars show them; a leader is not held against itself."""
     results, rows = read(make_run(images=MANY, offsets={"heads.residual": 1.0}))
     with style():
-        against_base, against_nothing = image_differences(rows["heads.residual"], rows, results, PSNR)
-        (alone,) = image_differences(rows["base"], rows, results, PSNR)
+        (_, against_base), (_, against_nothing) = image_differences(rows["heads.residual"], rows, results, PSNR)
+        ((_, alone),) = image_differences(rows["base"], rows, results, PSNR)
     gains = mean_gains(rows["heads.residual"], rows["base"], results, PSNR)
-    assert min(gains, key=gains.get) in against_base.sentences[1]
-    assert max(gains, key=gains.get) in against_base.sentences[2]
-    assert f"on {sum(gain > 0 for gain in gains.values())} of 9" in against_base.sentences[0]
-    assert "identity" in against_nothing.sentences[0] and "identity" in alone.sentences[0]
+    assert min(gains, key=gains.get) in against_base.split("Most gain")[0]
+    assert max(gains, key=gains.get) in against_base.split("Most gain")[1]
+    assert f"on {sum(gain > 0 for gain in gains.values())} of 9" in against_base
+    assert "identity" in against_nothing and "identity" in alone
 
 
 def test_the_area_of_spots_follows_from_three_psnr(make_run):
@@ -106,14 +104,14 @@ def test_the_area_of_spots_follows_from_three_psnr(make_run):
     with (run / "identity" / "scores.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("split", "image", "metric", "value"), *lines])
     results = load(run)
-    assert spots_shares(results) == pytest.approx(sorted(areas.values()))
-    last = degradation(results).lines[-1]
+    assert damaged_shares(results) == pytest.approx(sorted(areas.values()))
+    last = degradation_table(results).lines[-1]
     assert last[0].text == "area of the spots" and last[2].value == pytest.approx(2.0) and last[-1].value == 2
 
 
 def test_without_a_scored_identity_nothing_is_said_of_the_data(make_run):
     """No row of doing nothing, no analysis."""
-    assert degradation(load(make_run(floors=()))) is None
+    assert degradation_table(load(make_run(floors=()))) is None
 
 
 def test_examples_beyond_the_budget_are_linked_to_files_that_are_there(make_run):
@@ -126,9 +124,9 @@ def test_examples_beyond_the_budget_are_linked_to_files_that_are_there(make_run)
     few = examples(rows, results, PSNR, budget_bytes=max(sizes) + min(sizes) // 2)
     assert len(all_of_them.shown) == 6 and all_of_them.linked == ()
     assert len(few.shown) == 1 and len(few.linked) == 5
-    for link in (link for one in few.linked for link in one.links):
-        assert re.fullmatch(r"\.\./[\w./%-]+", link.href)
-        with Image.open(run / unquote(link.href).removeprefix("../")) as image:
+    for _, href in (link for one in few.linked for link in one.links):
+        assert re.fullmatch(r"\.\./[\w./%-]+", href)
+        with Image.open(run / unquote(href).removeprefix("../")) as image:
             assert image.size == (96, 72)
 
 
@@ -137,8 +135,8 @@ def test_points_stand_where_their_numbers_say(make_run):
     _, rows = read(make_run())
     trained = ranked([row for row in rows.values() if not row.is_baseline], PSNR)
     found = points(trained, PSNR)
-    picture = front(found, trained, [rows["identity"]], PSNR)
-    spots = {spot.row: spot for spot in picture.spots}
+    picture = pareto_plot(found, trained, [rows["identity"]], PSNR)
+    spots = {spot.row: spot for spot in picture.markers}
     left, top, right, bottom = picture.plane
     for one in found:
         spot = spots[one.row.row]
@@ -157,9 +155,9 @@ def test_any_numbers_give_a_picture_with_ticks(shared_points, numbers):
     """Equal points, one point, latencies of any span."""
     trained, point = shared_points
     found = [replace(point, latency_ms=time, quality=quality) for time, quality in numbers]
-    picture = front(found, trained, [], PSNR)
+    picture = pareto_plot(found, trained, [], PSNR)
     left, top, right, bottom = picture.plane
-    assert all(left <= spot.x <= right and top <= spot.y <= bottom for spot in picture.spots)
+    assert all(left <= spot.x <= right and top <= spot.y <= bottom for spot in picture.markers)
     assert len(picture.x_ticks) >= 2 and len(picture.y_ticks) >= 2
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports import write
 from reports.grid import Cell, Column, Grid
-from reports.pages import latex
+from reports.pages.table_formats import escape_latex, latex_table
 
 COMMANDS = re.compile(r"\\(?:text[a-z]+|ldots|times|cdot|pm|leq|geq|mu|Delta|checkmark)(?:\{\})?|\\[{}$&#%_]")
 DOCUMENT = r"""\documentclass{article}
@@ -22,6 +23,13 @@ DOCUMENT = r"""\documentclass{article}
 """
 
 
+@pytest.fixture(scope="module")
+def tables(written, tmp_path_factory):
+    """The folder of tables of a report that was asked for LaTeX."""
+    run = shutil.copytree(written.parent, tmp_path_factory.mktemp("latex") / "quickstart")
+    return write(run, latex=True).parent / "tables"
+
+
 def grid_of(*cells, caption="c", notes=()):
     return Grid(
         "a_b", caption, (Column("row", "row", numeric=False), Column("psnr", "PSNR", "dB")), (cells,), (), notes
@@ -31,7 +39,7 @@ def grid_of(*cells, caption="c", notes=()):
 @given(st.text())
 def test_escaped_text_has_no_active_letter(text):
     """After our own commands are taken out, no letter is left that TeX would act on; braces are balanced."""
-    escaped = latex.escape(text)
+    escaped = escape_latex(text)
     left = COMMANDS.sub("", escaped)
     assert not re.search(r"[\\$&#%_^~]", left.replace("$$", ""))
     assert left.count("{") == left.count("}") and "\n" not in escaped
@@ -40,7 +48,7 @@ def test_escaped_text_has_no_active_letter(text):
 @given(st.text(alphabet=st.characters(codec="latin-1", categories=["L", "N"])))
 def test_ordinary_letters_stay_as_they_are_or_are_named(text):
     """Letters of western languages pass or stand as a code point, never as nothing."""
-    assert all(latex.escape(letter) for letter in text)
+    assert all(escape_latex(letter) for letter in text)
 
 
 def test_best_is_bold_and_second_is_underlined():
@@ -51,7 +59,7 @@ def test_best_is_bold_and_second_is_underlined():
         (Column("x", "x"), Column("y", "y"), Column("z", "z"), Column("v", "v")),
         ((Cell(3, "3.0", best=True), Cell(2, "2.0", second=True), Cell(1, "1.0"), Cell(None, "–")),),
     )
-    text = latex.render(grid)
+    text = latex_table(grid)
     assert r"\textbf{3.0} & \underline{2.0} & 1.0 & -- \\" in text
     assert text.count(r"\textbf") == text.count(r"\underline") == 1
 
@@ -59,13 +67,13 @@ def test_best_is_bold_and_second_is_underlined():
 def test_columns_of_the_csv_file_alone_are_left_out():
     """What is not on the page is not in the paper."""
     columns = (Column("a", "a"), Column("b", "b", csv_only=True))
-    text = latex.render(Grid("t", "c", columns, ((Cell(1, "1"), Cell(2, "2")),)))
+    text = latex_table(Grid("t", "c", columns, ((Cell(1, "1"), Cell(2, "2")),)))
     assert r"\begin{tabular}{@{}r@{}}" in text and "2" not in text
 
 
-def test_the_report_has_best_and_second_of_its_ranking(written):
+def test_the_report_has_best_and_second_of_its_ranking(tables):
     """With three rows, the primary metric has one of each, in bold and underlined."""
-    text = (written / "tables" / "ranking.tex").read_text()
+    text = (tables / "ranking.tex").read_text()
     lines = [line for line in text.splitlines() if line.endswith(r"\\")]
     cells = [line.removesuffix(r"\\").split(" & ") for line in lines]
     column = [line[2].strip() for line in cells[1:4]]
@@ -76,15 +84,15 @@ def test_the_report_has_best_and_second_of_its_ranking(written):
     assert r"\midrule" in text and "toprule" in text and "Underlined" in text
 
 
-def test_every_table_that_is_shown_has_its_tex_file(written):
+def test_every_table_that_is_shown_has_its_tex_file(tables):
     """Only what has no text at all (all stages, seed by seed) is for the CSV file alone."""
-    names = {suffix: {path.stem for path in (written / "tables").glob(f"*.{suffix}")} for suffix in ("csv", "tex")}
+    names = {suffix: {path.stem for path in tables.glob(f"*.{suffix}")} for suffix in ("csv", "tex")}
     assert names["tex"] < names["csv"] and names["csv"] - names["tex"] == {"stages"}
 
 
-def test_the_tables_of_a_report_are_set_in_full(written):
+def test_the_tables_of_a_report_are_set_in_full(tables):
     """Every letter of an ordinary report is one that LaTeX knows, the Δ of differences too."""
-    tables = {path.name: path.read_text() for path in (written / "tables").glob("*.tex")}
+    tables = {path.name: path.read_text() for path in tables.glob("*.tex")}
     assert any(r"$\Delta$" in table for table in tables.values())
     assert [name for name, table in tables.items() if "{[}U+" in table] == []
 
@@ -96,7 +104,7 @@ def test_tex_compiles_all_tables_of_a_report_with_hostile_names(hostile, tmp_pat
     tables = [path.read_text() for path in sorted((hostile / "tables").glob("*.tex"))]
     everything = "".join(map(chr, [*range(32, 0x250), 0x2026, 0x2713, 0x6F22, 0x1F600]))
     tables.append(
-        latex.render(grid_of(Cell(everything, everything), Cell(1, "1"), caption=everything, notes=(everything,)))
+        latex_table(grid_of(Cell(everything, everything), Cell(1, "1"), caption=everything, notes=(everything,)))
     )
     (tmp_path / "all.tex").write_text(DOCUMENT % "\n\\clearpage\n".join(tables), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "all.tex"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from reports.grid import Cell, Column, Grid
-from reports.pages import markdown
+from reports.pages.table_formats import escape_markdown, markdown_table
 
 HOSTILE = "<script>alert('x')</script>|`$a$"  # as in conftest.py
 NAMES = st.text(alphabet=st.sampled_from(list("ab_*`|<>&[]()#~\\!$@-+1. \n")), min_size=1).filter(
@@ -42,7 +42,7 @@ class Drawn(HTMLParser):
 @given(NAMES)
 def test_a_name_in_a_paragraph_is_drawn_letter_by_letter(name):
     """No emphasis, code, link, heading, list or tag comes of it."""
-    drawn = Drawn(markdown.escape(name))
+    drawn = Drawn(escape_markdown(name))
     assert drawn.tags == ["p"] and " ".join(drawn.text.split()) == " ".join(name.split())
 
 
@@ -50,7 +50,7 @@ def test_a_name_in_a_paragraph_is_drawn_letter_by_letter(name):
 def test_names_in_a_table_stay_in_their_cells(one, other):
     """Two columns remain two, and each shows its name."""
     columns = (Column("a", one, numeric=False), Column("b", "b"))
-    drawn = Drawn(markdown.table(Grid("t", "caption", columns, ((Cell(other, other), Cell(1, "1")),))))
+    drawn = Drawn(markdown_table(Grid("t", "caption", columns, ((Cell(other, other), Cell(1, "1")),))))
     shown = [" ".join(cell.split()) for cell in drawn.cells]
     assert shown == [" ".join(one.split()), "b", " ".join(other.split()), "1"]
 

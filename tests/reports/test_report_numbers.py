@@ -10,8 +10,8 @@ from reports.grid import on_page
 from reports.metrics import metric
 from reports.results.load import load
 from reports.results.summary import complete, difference, image_scores, ranked, summaries
-from reports.statistics.verdicts import verdicts
-from reports.tables import costs, differences, score_tables
+from reports.statistics.verdicts import compare_with_base
+from reports.tables import differences, score_tables, training
 
 
 def values_of(run, row, seed, name):
@@ -29,7 +29,7 @@ def ranking_of(run):
 def differences_of(run):
     """table -> grid"""
     results = load(run)
-    found = differences.compared(summaries(results), results, metric(results.plan.primary))
+    found = differences.tables_against_base(summaries(results), results, metric(results.plan.primary))
     return {one.table: one.grid for one in found}
 
 
@@ -40,7 +40,7 @@ def mean_of(run, row, seed, name):
 def lines_of(grid):
     """row -> column key -> value"""
     keys = [column.key for column in grid.columns]
-    cells = [dict(zip(keys, line, strict=True)) for line in (*grid.lines, *grid.apart)]
+    cells = [dict(zip(keys, line, strict=True)) for line in (*grid.lines, *grid.footer_rows)]
     return {line["row"].value: {key: cell.value for key, cell in line.items()} for line in cells}
 
 
@@ -70,7 +70,7 @@ def test_rows_are_ranked_best_first_with_floor_rows_apart(make_run):
     ranking = ranking_of(make_run(offsets=offsets))
     assert [line[1].value for line in ranking.lines] == ["heads.residual", "base", "heads.direct_rgb"]
     assert [line[0].value for line in ranking.lines] == [1, 2, 3]
-    assert [(line[0].value, line[1].value) for line in ranking.apart] == [(None, "identity")]
+    assert [(line[0].value, line[1].value) for line in ranking.footer_rows] == [(None, "identity")]
 
 
 def test_lower_harm_ranks_first_and_is_bold(make_run):
@@ -100,7 +100,7 @@ def test_variants_take_unit_and_direction_of_their_metric():
     """`psnr_spots_y` is a variant of psnr_spots, not of psnr; an unknown name has no unit."""
     assert (metric("harm_y").unit, metric("harm_y").direction) == ("levels", "lower")
     assert "PSNR spots" in metric("psnr_spots_y").meaning
-    assert (metric("psnrx").unit, metric("psnrx").better) == ("", "higher")
+    assert (metric("psnrx").unit, metric("psnrx").direction) == ("", "higher")
 
 
 def test_bold_stays_among_rows_with_equally_many_seeds(make_run, edit):
@@ -163,8 +163,8 @@ def test_sharing_counts_steps_that_another_row_trained(make_run, edit):
     path = run / "heads.residual" / "seed1" / "record.json"
     stages = json.loads(path.read_text())["stages"]
     edit(path, stages=[{**stages[0], "key": "of an earlier run"}, stages[1]])
-    found = costs.all_costs(list(summaries(load(run)).values()))
-    total = costs.sharing(list(found.values()))
+    found = training.costs_of(list(summaries(load(run)).values()))
+    total = training.sharing(list(found.values()))
     assert found["base"].trained_steps == 500 and found["base"].reused_steps == 0
     assert (found["heads.residual"].reused_steps, found["heads.residual"].shared_steps) == (300, 150)
     assert (total.trained_steps, total.shared_steps, total.stored_steps) == (900, 450, 150)
@@ -174,7 +174,7 @@ def test_sharing_counts_steps_that_another_row_trained(make_run, edit):
 def test_stage_table_averages_over_seeds(make_run):
     """One line a stage, with the mean of the validation metric and whether its weights were reused."""
     results = load(make_run())
-    grid = costs.stages(summaries(results)["heads.residual"])
+    grid = training.stage_table(summaries(results)["heads.residual"])
     assert grid is not None
     lines = [{column.key: cell for column, cell in zip(grid.columns, line, strict=True)} for line in grid.lines]
     stored = [record.stages for record in results.records if record.row == "heads.residual"]
@@ -219,28 +219,28 @@ def test_differences_stand_with_interval_word_and_what_is_needed(make_run):
     """The cells are those of the verdict; a note says why there is no word, and per-seed values are for the CSV."""
     run = make_run(seeds=range(5), offsets={"heads.residual": 3.0})
     results = load(run)
-    found = verdicts(results, summaries(results), "heads", metric("psnr"))["heads.residual"].estimate
+    found = compare_with_base(results, summaries(results), "heads", metric("psnr"))["heads.residual"].estimate
     grid = differences_of(run)["heads"]
     line = lines_of(grid)["heads.residual"]
     assert found is not None
     assert (line["low"], line["high"], line["resolution"]) == (found.low, found.high, found.resolution)
-    assert line["word"] == "gain" and line["seeds_needed"] is None  # nothing is left open
-    other = verdicts(results, summaries(results), "heads", metric("psnr"))["heads.direct_rgb"]
-    assert other.word == "inconclusive" and other.estimate is not None
+    assert line["verdict"] == "gain" and line["seeds_needed"] is None  # nothing is left open
+    other = compare_with_base(results, summaries(results), "heads", metric("psnr"))["heads.direct_rgb"]
+    assert other.verdict == "inconclusive" and other.estimate is not None
     assert lines_of(grid)["heads.direct_rgb"]["seeds_needed"] == (other.estimate.seeds_needed or "more images")
     assert "psnr_difference_seed0" not in [column.key for column in on_page(grid).columns]
-    assert lines_of(grid)["identity"]["word"] is None
+    assert lines_of(grid)["identity"]["verdict"] is None
     two = differences_of(make_run("two", seeds=(0, 1)))["heads"]
-    assert "No words here: 2 seeds; words need 3." in two.notes
+    assert "This table has no verdicts: 2 seeds; a verdict needs 3." in two.notes
 
 
 def test_a_row_whose_seeds_spread_unlike_the_others_is_pointed_out(make_run, edit):
     """More than three times the median of the table."""
     run = make_run(seeds=(0, 1, 2))
-    assert not any("threefold" in note for note in differences_of(run)["heads"].notes)
+    assert not any("three times" in note for note in differences_of(run)["heads"].notes)
     for row, step in (("base", 0.1), ("heads.residual", 0.1), ("heads.direct_rgb", 1.0)):
         for seed in (0, 1, 2):
             scores = {"test": {"psnr": {"mean": 30 + step * seed, "std": 0, "n": 4}}}
             edit(run / row / f"seed{seed}" / "record.json", scores=scores)
-    notes = [note for note in differences_of(run)["heads"].notes if "threefold" in note]
-    assert len(notes) == 1 and notes[0].endswith("median: heads.direct_rgb.")
+    notes = [note for note in differences_of(run)["heads"].notes if "three times" in note]
+    assert len(notes) == 1 and notes[0].endswith("a third: heads.direct_rgb.")

@@ -13,12 +13,14 @@ from PIL import Image
 
 from reports import write
 from reports.figures import pictures
-from reports.figures.examples import BUDGET_BYTES, chosen, examples
-from reports.figures.figure_output import canvas, label_points, style
-from reports.figures.run_figures import labelled, points, thinned
+from reports.figures.curves_and_dots import thinned
+from reports.figures.examples import BUDGET_BYTES, choose_images, examples
+from reports.figures.pareto_plot import named_points, pareto_plot, points
 from reports.metrics import metric
 from reports.results.load import load
 from reports.results.summary import summaries
+
+PSNR = metric("psnr")
 
 
 def examples_of(run):
@@ -61,14 +63,14 @@ def test_errors_grow_lighter():
 def test_examples_are_the_worst_the_middle_and_the_best_images():
     """By the direction of the metric, each image once, few images without repetition."""
     values = {f"i{place}": float(place) for place in range(9)}
-    assert [why for why, _ in chosen(values, metric("psnr"))] == [
+    assert [why for why, _ in choose_images(values, metric("psnr"))] == [
         "worst", "second worst", "median", "beside the median", "second best", "best",
     ]  # fmt: skip
-    assert chosen(values, metric("psnr"))[0] == ("worst", "i0")
-    assert chosen(values, metric("harm"))[0] == ("worst", "i8")
-    assert chosen({"only": 1.0}, metric("psnr")) == [("worst", "only")]
-    assert chosen({}, metric("psnr")) == []
-    assert len({image for _, image in chosen({"a": 1.0, "b": 2.0, "c": 3.0}, metric("psnr"))}) == 3
+    assert choose_images(values, metric("psnr"))[0] == ("worst", "i0")
+    assert choose_images(values, metric("harm"))[0] == ("worst", "i8")
+    assert choose_images({"only": 1.0}, metric("psnr")) == [("worst", "only")]
+    assert choose_images({}, metric("psnr")) == []
+    assert len({image for _, image in choose_images({"a": 1.0, "b": 2.0, "c": 3.0}, metric("psnr"))}) == 3
 
 
 def test_examples_show_base_and_the_best_other_rows(make_run):
@@ -115,15 +117,25 @@ def test_figures_are_sound_svg_with_text_and_without_dates(hostile):
     assert not re.search(r"\d{4}-\d\d-\d\dT", (hostile / "figures" / "quality_latency.svg").read_text())
 
 
-def test_labels_of_points_in_one_place_do_not_cover_each_other():
+def test_labels_of_points_in_one_place_do_not_cover_each_other(make_run):
     """Six rows with nearly equal numbers are still readable."""
-    with style():
-        figure = canvas(8, 5)
-        axes = figure.add_subplot()
-        axes.set(xlim=(0, 10), ylim=(0, 10))
-        label_points(axes, [(5 + 0.1 * place, 5.0, 5.0, f"row number {place}") for place in range(6)])
-        boxes = [text.get_window_extent() for text in axes.texts]
-    overlaps = [one.overlaps(other) for place, one in enumerate(boxes) for other in boxes[place + 1 :]]
+    rows = {"base": None} | {f"heads.number_{place}": "heads" for place in range(5)}
+    summary = summaries(load(make_run(rows=rows, seeds=(0,), images=("a",), size=(28, 28))))
+    trained = [row for row in summary.values() if not row.is_baseline]
+    near = [
+        replace(point, latency_ms=20 + 0.1 * place, quality=30.0) for place, point in enumerate(points(trained, PSNR))
+    ]
+    labels = [marker.label for marker in pareto_plot(near, trained, [], PSNR).markers]
+    boxes = [
+        (label.x - {"start": 0, "middle": 0.5, "end": 1}[label.anchor] * 6 * len(label.text), label.y)
+        for label in labels
+    ]
+    widths = [6 * len(label.text) for label in labels]
+    overlaps = [
+        abs(one[1] - other[1]) < 11 and one[0] < other[0] + other_width and other[0] < one[0] + width
+        for place, (one, width) in enumerate(zip(boxes, widths, strict=True))
+        for other, other_width in list(zip(boxes, widths, strict=True))[place + 1 :]
+    ]
     assert len(overlaps) == 15 and not any(overlaps)
 
 
@@ -140,10 +152,10 @@ def test_of_many_rows_only_those_on_the_front_are_named(make_run):
     """Few points all carry their name; of many, base and those that no other beats in quality and latency."""
     psnr = metric("psnr")
     found = points(list(summaries(load(make_run())).values()), psnr)
-    assert labelled(found, psnr) == found
+    assert named_points(found, psnr) == found
     rival = next(point for point in found if point.row.row != "base")
     beaten = [replace(rival, latency_ms=1e4 + place, quality=-place) for place in range(12)]
     best = replace(rival, latency_ms=1e5, quality=99.0)
-    named = labelled([*found, *beaten, best], psnr)
+    named = named_points([*found, *beaten, best], psnr)
     assert best in named and any(point.row.row == "base" for point in named)
     assert not any(point in named for point in beaten)

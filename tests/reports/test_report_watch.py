@@ -104,6 +104,6 @@ def test_the_command_watches_a_finished_run_once_and_refuses_what_is_no_run(make
     done = CliRunner().invoke(command, [str(run), "--watch"])
     assert done.exit_code == 0 and "2 of 2 records" in done.output
     refused = CliRunner().invoke(command, [str(tmp_path), "--watch"])
-    assert refused.exit_code != 0 and "--watch is for the folder of a run" in str(refused.exception)
+    assert refused.exit_code != 0 and "--watch needs a run" in str(refused.exception)
     with pytest.raises(ReportError, match=r"no plan\.json"):
         next(watch(tmp_path / "nowhere", 1))

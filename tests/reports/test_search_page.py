@@ -39,7 +39,7 @@ def make_search(tmp_path):
 
 def test_trials_are_ranked_and_the_best_is_named(make_search):
     """The best first, in bold; those without a result below; the gain against trial 0 in the first sentence."""
-    page = write(make_search())
+    page = write(make_search(), latex=True)
     with (page.parent / "tables" / "trials.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["trial"] for line in lines] == ["2", "3", "0", "1"]
@@ -64,7 +64,7 @@ def test_cut_lines_are_counted_and_an_empty_search_gives_a_page(make_search):
     """A search that was stopped while it wrote, or that has just begun."""
     cut = read(make_search([*LINES, [4, "done", "inf", "1", "{}", 1, 1, 1, ""], [5, "do"]]) / "trials.csv")
     assert (len(cut.found), cut.unreadable) == (4, 2)
-    assert "No trial was trained to its end yet" in write(make_search([])).read_text()
+    assert "No trial has finished training yet" in write(make_search([])).read_text()
     assert "2 lines left out" in write(make_search([*LINES, [5, "do"], ["x"]])).read_text()
 
 

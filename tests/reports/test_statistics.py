@@ -1,6 +1,4 @@
-"""Intervals and words of differences, against closed forms and against simulated tables whose truth is known."""
-
-from dataclasses import replace
+"""Intervals and verdicts of differences, against closed forms."""
 
 import numpy as np
 import pytest
@@ -8,17 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.statistics.coverage import PUBLISHED, appendix, grid, measure
-from reports.statistics.intervals import compare, is_covered, word
+from reports.statistics.intervals import compare, is_covered, verdict_of
 from reports.statistics.seed_noise import seed_noise
-from reports.statistics.simulated import INDEPENDENT, SHARED, UNEQUAL, Design, null_tables
-
-LATE = Design("late", {"0": (1, 2), "1": (3, 4, 5, 6, 7)}, kept=dict.fromkeys((3, 4, 5, 6, 7), 0.9))
-"""Two rows train from the start, five leave the base after 90 % of its seed variance."""
 
 
 def table(rng, rows=4, seeds=3, images=12, noise=0.1):
-    """Row -> scores, all branches alike: names, scores, branches."""
+    """Return row -> scores, and row -> group, with all rows in one seed-noise group."""
     names = ["base", *(f"row{place}" for place in range(1, rows))]
     common = rng.normal(30, 1, images)
     scores = {
@@ -43,25 +36,27 @@ def table(rng, rows=4, seeds=3, images=12, noise=0.1):
         (-0.3, 0.3, "inconclusive"),
     ],
 )
-def test_the_word_follows_from_the_interval(low, high, expected):
-    """Each of the seven words has its place on the line, with 0.1 as what matters."""
-    assert word(low, high, 0.1) == expected
+def test_the_verdict_follows_from_the_interval(low, high, expected):
+    """Each of the seven verdicts belongs to a range of intervals, with an equivalence margin of 0.1."""
+    assert verdict_of(low, high, 0.1) == expected
 
 
 @given(st.floats(-1, 1), st.floats(0, 2), st.floats(0, 0.5))
 def test_gain_and_loss_mirror_each_other(low, width, margin):
-    """The interval turned around turns gain into loss, and keeps what is equivalent."""
+    """The mirrored interval turns gain into loss, and keeps what is equivalent."""
     mirrored = {"gain": "loss", "loss": "gain", "negligible gain": "negligible loss", "equivalent": "equivalent"}
-    said = word(low, low + width, margin)
-    if said in mirrored:
-        assert word(-(low + width), -low, margin) == mirrored[said]
+    verdict = verdict_of(low, low + width, margin)
+    if verdict in mirrored:
+        assert verdict_of(-(low + width), -low, margin) == mirrored[verdict]
 
 
 def test_a_pair_without_image_noise_is_students_paired_test():
-    """Where all images say the same, the interval is that of a paired t over the seeds."""
+    """If all images agree, the interval is that of a paired t test over the seeds."""
     by_seed = np.array([0.3, 0.5, 0.1, 0.45])
     base = np.random.default_rng(0).normal(30, 1, (4, 10))
-    found = compare({"base": base, "row": base + by_seed[:, None]}, "base", branches={"row": "0"}, margin=0.1)["row"]
+    found = compare(
+        {"base": base, "row": base + by_seed[:, None]}, "base", noise_groups={"row": "0"}, equivalence_margin=0.1
+    )["row"]
     expected = stats.ttest_1samp(by_seed, 0).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.degrees_of_freedom == pytest.approx(3) and found.improved_share == 1.0
@@ -69,10 +64,12 @@ def test_a_pair_without_image_noise_is_students_paired_test():
 
 
 def test_a_pair_without_seed_noise_is_students_paired_test_over_images():
-    """Where all seeds say the same, the interval is that of a paired t over the images."""
+    """If all seeds agree, the interval is that of a paired t test over the images."""
     rng = np.random.default_rng(1)
     base, by_image = rng.normal(30, 1, (3, 10)), rng.normal(0.2, 0.3, 10)
-    found = compare({"base": base, "row": base + by_image}, "base", branches={"row": "0"}, margin=0.1)["row"]
+    found = compare({"base": base, "row": base + by_image}, "base", noise_groups={"row": "0"}, equivalence_margin=0.1)[
+        "row"
+    ]
     expected = stats.ttest_1samp(by_image, 0).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.seeds_needed is None  # no seed can help
@@ -81,13 +78,17 @@ def test_a_pair_without_seed_noise_is_students_paired_test_over_images():
 @settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.integers(2, 5), st.floats(-5, 5))
 def test_what_all_rows_share_cancels(seed, rows, seeds, shift):
-    """Harder images or a lucky seed change nothing; turning the scores around turns the interval around."""
+    """Harder images or a lucky seed change nothing; negative scores mirror the interval."""
     rng = np.random.default_rng(seed)
-    scores, branches = table(rng, rows, seeds)
+    scores, noise_groups = table(rng, rows, seeds)
     common = shift * rng.normal(size=(seeds, 1)) + rng.normal(size=12)
-    found = compare(scores, "base", branches=branches, margin=0.1)
-    shifted = compare({row: one + common for row, one in scores.items()}, "base", branches=branches, margin=0.1)
-    turned = compare({row: -one for row, one in scores.items()}, "base", branches=branches, margin=0.1)
+    found = compare(scores, "base", noise_groups=noise_groups, equivalence_margin=0.1)
+    shifted = compare(
+        {row: one + common for row, one in scores.items()}, "base", noise_groups=noise_groups, equivalence_margin=0.1
+    )
+    turned = compare(
+        {row: -one for row, one in scores.items()}, "base", noise_groups=noise_groups, equivalence_margin=0.1
+    )
     for row, one in found.items():
         assert one.low <= one.difference <= one.high
         assert (shifted[row].low, shifted[row].high) == pytest.approx((one.low, one.high), abs=1e-9)
@@ -96,28 +97,32 @@ def test_what_all_rows_share_cancels(seed, rows, seeds, shift):
 
 def test_more_comparisons_widen_the_interval():
     """A table of many rows needs wider intervals to hold together; by default all its rows count."""
-    scores, branches = table(np.random.default_rng(2))
+    scores, noise_groups = table(np.random.default_rng(2))
     one, three, ten = (
-        compare(scores, "base", branches=branches, margin=0.1, comparisons=number)["row1"].resolution
+        compare(scores, "base", noise_groups=noise_groups, equivalence_margin=0.1, comparisons=number)[
+            "row1"
+        ].resolution
         for number in (1, 3, 10)
     )
     assert one < three < ten
-    assert compare(scores, "base", branches=branches, margin=0.1)["row1"].resolution == three
+    assert compare(scores, "base", noise_groups=noise_groups, equivalence_margin=0.1)["row1"].resolution == three
 
 
-def test_only_rows_of_one_branch_are_pooled():
-    """A row in a branch of its own stands on its own seeds, however many rows the table has."""
-    scores, branches = table(np.random.default_rng(3), rows=6)
-    found = compare(scores, "base", branches=branches | {"row5": "1"}, margin=0.1)
+def test_only_rows_of_one_seed_noise_group_are_pooled():
+    """A row in a group of its own uses its own seeds alone, however many rows the table has."""
+    scores, noise_groups = table(np.random.default_rng(3), rows=6)
+    found = compare(scores, "base", noise_groups=noise_groups | {"row5": "1"}, equivalence_margin=0.1)
     assert {row: one.pooled for row, one in found.items()} == dict.fromkeys(("row1", "row2", "row3", "row4"), 5) | {
         "row5": 2
     }
-    alone = compare({row: scores[row] for row in ("base", "row5")}, "base", branches={"row5": "1"}, margin=0.1)
+    alone = compare(
+        {row: scores[row] for row in ("base", "row5")}, "base", noise_groups={"row5": "1"}, equivalence_margin=0.1
+    )
     assert alone["row5"].degrees_of_freedom == found["row5"].degrees_of_freedom
 
 
-def test_a_clearly_noisier_row_lends_and_borrows_nothing():
-    """Ten times the noise over five seeds: the row stands alone, the others pool without it."""
+def test_a_clearly_noisier_row_is_not_pooled():
+    """Ten times the noise over five seeds: the row is alone, the others are pooled without it."""
     rng = np.random.default_rng(4)
     means = rng.normal(0, 0.1, (8, 5))
     means[3] *= 10
@@ -127,7 +132,7 @@ def test_a_clearly_noisier_row_lends_and_borrows_nothing():
 
 
 def test_a_clearly_noisier_base_ends_all_pooling():
-    """Its noise stands in every difference, so no row may borrow that of quieter ones."""
+    """Its noise is in every difference, so no row may use the noise of quieter ones."""
     means = np.random.default_rng(5).normal(0, 0.1, (8, 5))
     means[0] *= 10
     assert seed_noise(means).pooled.tolist() == [2] * 7
@@ -136,14 +141,15 @@ def test_a_clearly_noisier_base_ends_all_pooling():
 @pytest.mark.parametrize("seeds_now", [3, 5])
 def test_the_seeds_needed_reach_the_margin(seeds_now):
     """With that many seeds of the same noise, half-widths come near the margin; a wider margin needs fewer seeds."""
-    scores, branches = table(np.random.default_rng(6), rows=8, seeds=seeds_now, images=400, noise=0.3)
+    scores, noise_groups = table(np.random.default_rng(6), rows=8, seeds=seeds_now, images=400, noise=0.3)
     needed = [
-        compare(scores, "base", branches=branches, margin=margin)["row1"].seeds_needed for margin in (0.2, 0.4, 9.0)
+        compare(scores, "base", noise_groups=noise_groups, equivalence_margin=margin)["row1"].seeds_needed
+        for margin in (0.2, 0.4, 9.0)
     ]
     assert needed[0] is not None and needed[1] is not None
     assert needed[0] > needed[1] > needed[2] == seeds_now
     more, _ = table(np.random.default_rng(7), rows=8, seeds=needed[0], images=400, noise=0.3)
-    found = compare(more, "base", branches=branches, margin=0.2)
+    found = compare(more, "base", noise_groups=noise_groups, equivalence_margin=0.2)
     assert 0.12 < np.mean([one.resolution for one in found.values()]) < 0.28
 
 
@@ -152,10 +158,10 @@ def test_scores_that_cannot_be_compared_are_an_error(shape, words):
     """Unequal shapes, one seed and one image are named with the row."""
     base = np.zeros((2, 4) if words == "other" else shape)
     with pytest.raises(ValueError, match="shape"):
-        compare({"base": base, "other": np.zeros(shape)}, "base", branches={"other": "0"}, margin=0.1)
+        compare({"base": base, "other": np.zeros(shape)}, "base", noise_groups={"other": "0"}, equivalence_margin=0.1)
 
 
-def test_words_need_seeds_and_below_five_a_pool():
+def test_verdicts_need_seeds_and_below_five_a_pool():
     """Two seeds never; three and four with a pool of four rows; five always."""
     pooled = np.array([2, 3, 4, 8])
     assert [is_covered(seeds, pooled).tolist() for seeds in (2, 3, 4, 5)] == [
@@ -164,53 +170,3 @@ def test_words_need_seeds_and_below_five_a_pool():
         [False, False, True, True],
         [True] * 4,
     ]
-
-
-@pytest.mark.parametrize("design", [INDEPENDENT, SHARED, UNEQUAL], ids=lambda design: design.name)
-@pytest.mark.parametrize(("seeds", "images"), [(3, 24), (5, 24)])
-def test_intervals_cover_and_words_are_seldom_false(design, seeds, images):
-    """600 tables of null rows: 95 % intervals cover in 93 to 97 %, and at most 6 % of tables hold a false word."""
-    found = measure(design, seeds, images, 600, np.random.default_rng(8))
-    assert 0.93 <= found.coverage <= 0.97
-    assert found.worded_coverage is not None and 0.93 <= found.worded_coverage <= 0.97
-    assert found.family_error <= 0.06
-    assert found.worst_row >= 0.92
-
-
-def test_pooling_over_all_rows_would_be_too_sure():
-    """Rows that share most of their training with the base make those that share none look quieter than they are."""
-    by_stage = measure(LATE, 3, 400, 600, np.random.default_rng(9))
-    everywhere = replace(LATE, branches={"all": tuple(range(1, 8))})
-    over_all = measure(everywhere, 3, 400, 600, np.random.default_rng(9))
-    assert by_stage.worst_row >= 0.92 and by_stage.family_error <= 0.06
-    assert over_all.worst_row < 0.90 and over_all.family_error > 2 * by_stage.family_error
-
-
-def test_rows_with_a_shared_prefix_are_nearer_to_the_base():
-    """The simulation does what it says: after 90 % of the seed variance, a tenth of the difference's is left."""
-    scores = null_tables(LATE, 4000, 2, 2, np.random.default_rng(10))
-    means = scores.mean(-1)
-    variance = [np.var((means[:, row] - means[:, 0])[:, 0] - (means[:, row] - means[:, 0])[:, 1]) for row in (1, 5)]
-    # Twice over two seeds: own variance 0.01 / 2 a row, and the remainder 0.08^2 / 2 images a row.
-    assert variance == pytest.approx([4 * 0.005 + 4 * 0.0032, 0.4 * 0.005 + 4 * 0.0032], rel=0.08)
-
-
-def test_the_published_coverage_keeps_its_bounds():
-    """In every case of the appendix with a word: 93 to 97 % covered and at most 6 % false words, two seeds withheld."""
-    shown = appendix(PUBLISHED)
-    assert shown is not None
-    keys = [column.key for column in shown.columns]
-    lines = [dict(zip(keys, line, strict=True)) for line in shown.lines]
-    assert len(lines) >= 36
-    for line in lines:
-        assert (line["worded_coverage"].text == "withheld") == (line["seeds"].value == 2)
-        if line["worded"].value and not line["design"].text.startswith("base"):
-            assert 0.93 <= line["coverage"].value <= 0.97 and 0.93 <= line["worded_coverage"].value <= 0.97
-            assert line["family_error"].value <= 0.06
-
-
-def test_the_appendix_is_absent_where_its_figures_are(tmp_path):
-    """No file, no appendix; and a grid shows each case in a line."""
-    assert appendix(tmp_path / "coverage.json") is None
-    found = measure(INDEPENDENT, 2, 3, 5, np.random.default_rng(0))
-    assert grid([found]).lines[0][6].text == "withheld"

@@ -1,4 +1,4 @@
-"""Verdicts on the rows of a run: which rows are pooled, which get a word, and why others do not."""
+"""Comparisons of the rows of a run: which rows are pooled, which get a verdict, and why others do not."""
 
 import json
 from functools import partial
@@ -11,8 +11,8 @@ from reports.results.load import load
 from reports.results.summary import summaries
 from reports.schema import PlannedStage, PlanRow
 from reports.statistics.intervals import compare
-from reports.statistics.seed_noise_groups import branches
-from reports.statistics.verdicts import MEANINGS, contrast, verdicts
+from reports.statistics.seed_noise import seed_noise_groups
+from reports.statistics.verdicts import MEANINGS, compare_pair, compare_with_base
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ ROWS = {"base": None, "heads.a": "heads", "heads.b": "heads", "heads.c": "heads"
 
 def found_of(run, table="heads", name="psnr"):
     results = load(run)
-    return verdicts(results, summaries(results), table, metric(name))
+    return compare_with_base(results, summaries(results), table, metric(name))
 
 
 def contrast_of(run, row, reference, name="psnr", comparisons=1):
     results = load(run)
-    return contrast(results, summaries(results), row, reference, metric(name), comparisons)
+    return compare_pair(results, summaries(results), row, reference, metric(name), comparisons)
 
 
 def array_of(run, row, seeds, name="psnr"):
@@ -50,8 +50,8 @@ def planned(row, *stages, seeds=(0, 1), kind="trained"):
     return PlanRow(row=row, table=None, kind=kind, seeds=seeds, stages=made)
 
 
-def test_a_branch_is_the_first_stage_that_differs():
-    """Rows are named after the place where they leave the base; those nothing may be pooled with, after themselves."""
+def test_a_seed_noise_group_is_the_first_stage_that_differs():
+    """Groups are named after the stage where rows leave the base; rows that may not be pooled have their own group."""
     base = planned("base", "a", "ab", "abc")
     rows = [
         planned("early", "x", "xb", "xbc"),
@@ -65,7 +65,7 @@ def test_a_branch_is_the_first_stage_that_differs():
         PlanRow(row="identity", table=None, kind="baseline", seeds=(None,)),
     ]
     alone = ("ends", "goes_on", "twin_of_early", "no_keys", "identity")
-    assert branches(rows, base) == {"early": "0", "early_too": "0", "late": "2", "middle": "1"} | {
+    assert seed_noise_groups(rows, base) == {"early": "0", "early_too": "0", "late": "2", "middle": "1"} | {
         row: f"row {row}" for row in alone
     }
 
@@ -82,73 +82,73 @@ def test_keys_are_read_from_the_plan(make_run):
 
 
 def test_verdicts_equal_the_statistics_of_the_same_scores(make_run):
-    """The table's rows, pooled as one branch and simultaneous over the three of them; the floor row stands apart."""
+    """The table's rows, pooled as one group and simultaneous over the three of them; the baseline is separate."""
     run = make_run(rows=ROWS, seeds=(0, 1, 2), offsets={"heads.a": 2.0, "heads.b": -2.0})
     found = found_of(run)
     scores = {row: array_of(run, row, (0, 1, 2)) for row in ("base", "heads.a", "heads.b", "heads.c")}
-    expected = compare(scores, "base", branches=dict.fromkeys(scores, "1"), margin=0.1, comparisons=3)
+    expected = compare(scores, "base", noise_groups=dict.fromkeys(scores, "1"), equivalence_margin=0.1, comparisons=3)
     assert {row: found[row].estimate for row in expected} == pytest.approx(expected)
-    assert (found["heads.a"].word, found["heads.b"].word) == ("gain", "loss")
+    assert (found["heads.a"].verdict, found["heads.b"].verdict) == ("gain", "loss")
     assert set(found) == {"heads.a", "heads.b", "heads.c", "identity"}
 
 
 def test_less_harm_is_a_gain(make_run):
-    """Differences stay raw, words count what is better."""
+    """Differences are plain, verdicts say what is better."""
     run = make_run(rows=ROWS, seeds=range(5), offsets={"heads.a": -30.0}, primary="harm")
     found = found_of(run, name="harm")["heads.a"]
     assert found.estimate is not None and found.gain is not None
     assert found.estimate.high < 0 < found.gain.low and found.gain.low == pytest.approx(-found.estimate.high)
-    assert found.word == "gain" and found.gain.improved_share == 1.0
+    assert found.verdict == "gain" and found.gain.improved_share == 1.0
 
 
 def test_a_value_nearer_to_one_is_a_gain(make_run):
     """For texture, 0.9 is better than 0.8 and 1.2 is worse, whatever the sign of the difference."""
     run = make_run(rows=ROWS, seeds=range(5), offsets={"heads.a": -10.0, "heads.b": 30.0}, primary="texture")
     found = found_of(run, name="texture")
-    assert (found["heads.a"].word, found["heads.b"].word) == ("loss", "loss")
+    assert (found["heads.a"].verdict, found["heads.b"].verdict) == ("loss", "loss")
     assert found["heads.b"].estimate is not None and found["heads.b"].estimate.low > 0
 
 
-def test_other_metrics_have_plain_intervals_and_no_words(make_run):
-    """Each holds for itself: narrower than that of a whole table."""
+def test_other_metrics_have_plain_intervals_and_no_verdicts(make_run):
+    """Each interval holds alone, so it is narrower than that of a whole table."""
     run = make_run(rows=ROWS, seeds=range(5), offsets={"heads.a": 30.0})
     found = found_of(run, name="ssim")["heads.a"]
     together = contrast_of(run, "heads.a", "base", "ssim", comparisons=3)
-    assert found.word is None and found.reason == "words are for the primary metric"
+    assert found.verdict is None and found.reason == "verdicts are for the primary metric"
     assert found.estimate is not None and together.estimate is not None
     assert found.estimate.resolution < together.estimate.resolution
 
 
-def test_one_seed_gives_neither_interval_nor_word(make_run):
-    """The reason is told."""
+def test_one_seed_gives_neither_interval_nor_verdict(make_run):
+    """The reason is given."""
     found = found_of(make_run(rows=ROWS, seeds=(0,), offsets={"heads.a": 9.0}))["heads.a"]
-    assert (found.estimate, found.word, found.reason) == (None, None, "one seed")
+    assert (found.estimate, found.verdict, found.reason) == (None, None, "one seed")
 
 
-def test_two_seeds_give_an_interval_without_a_word(make_run):
+def test_two_seeds_give_an_interval_without_a_verdict(make_run):
     """However clear the gain."""
     found = found_of(make_run(rows=ROWS, seeds=(0, 1), offsets={"heads.a": 90.0}))["heads.a"]
     assert found.estimate is not None and found.estimate.low > 0
-    assert (found.word, found.reason) == (None, "2 seeds; words need 3")
+    assert (found.verdict, found.reason) == (None, "2 seeds; a verdict needs 3")
 
 
 def test_a_lone_row_needs_five_seeds(make_run):
-    """With three, its own seeds tell too little of its noise."""
+    """Three seeds of its own do not show its noise well enough."""
     alone = {"base": None, "stages.d": "stages"}
     three = found_of(make_run("three", rows=alone, seeds=range(3), offsets={"stages.d": 9.0}), "stages")["stages.d"]
     five = found_of(make_run("five", rows=alone, seeds=range(5), offsets={"stages.d": 9.0}), "stages")["stages.d"]
-    assert three.word is None and "5 seeds" in three.reason
-    assert five.word == "gain" and five.reason == ""
+    assert three.verdict is None and "5 seeds" in three.reason
+    assert five.verdict == "gain" and five.reason == ""
 
 
-def test_an_incomplete_row_gets_no_word_and_spoils_no_other(make_run, edit):
+def test_an_incomplete_row_gets_no_verdict_and_affects_no_other(make_run, edit):
     """It keeps an interval over the seeds it shares with the base; its siblings pool without it."""
     run = make_run(rows=ROWS | {"heads.e": "heads"}, seeds=(0, 1, 2), offsets={"heads.a": 3.0})
     edit(run / "heads.b" / "seed1" / "record.json", status="failed", error={"message": "x"}, scores={})
     found = found_of(run)
-    assert (found["heads.b"].word, found["heads.b"].reason) == (None, "not all seeds of heads.b finished")
+    assert (found["heads.b"].verdict, found["heads.b"].reason) == (None, "not all seeds of heads.b finished")
     assert found["heads.b"].estimate is not None and found["heads.b"].estimate.seeds == 2
-    assert found["heads.a"].word == "gain" and found["heads.a"].estimate is not None
+    assert found["heads.a"].verdict == "gain" and found["heads.a"].estimate is not None
     assert (found["heads.a"].estimate.seeds, found["heads.a"].estimate.pooled) == (3, 4)
 
 
@@ -158,26 +158,26 @@ def test_rows_with_other_images_are_not_compared(make_run):
     path = run / "heads.b" / "seed1" / "scores.csv"
     path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if ",a," not in line))
     found = found_of(run)
-    assert found["heads.b"].estimate is None and "other images than base" in found["heads.b"].reason
-    assert found["heads.a"].word is not None
+    assert found["heads.b"].estimate is None and "not those of base" in found["heads.b"].reason
+    assert found["heads.a"].verdict is not None
 
 
-def test_a_floor_row_has_an_interval_from_three_seeds_and_never_a_word(make_run):
+def test_a_baseline_has_an_interval_from_three_seeds_and_never_a_verdict(make_run):
     """Only the base's seeds and the images are chance then, and two seeds of the base are too few."""
     three = found_of(make_run("three", rows=ROWS, seeds=range(3), offsets={"identity": -9.0}))["identity"]
     two = found_of(make_run("two", rows=ROWS, seeds=range(2), offsets={"identity": -9.0}))["identity"]
     assert three.estimate is not None and three.estimate.high < 0 and three.estimate.pooled == 2
-    assert three.word is None and "no seeds" in three.reason
+    assert three.verdict is None and "no seeds" in three.reason
     assert two.estimate is None
 
 
-def test_base_against_a_row_is_the_row_against_base_turned_round(make_run):
-    """Same noise, opposite sign, opposite word."""
+def test_base_against_a_row_is_the_row_against_base_mirrored(make_run):
+    """Same noise, opposite sign, opposite verdict."""
     run = make_run(rows=ROWS, seeds=range(5), offsets={"heads.a": 3.0})
     there, back = contrast_of(run, "heads.a", "base"), contrast_of(run, "base", "heads.a")
     assert there.estimate is not None and back.estimate is not None
     assert (back.estimate.low, back.estimate.high) == pytest.approx((-there.estimate.high, -there.estimate.low))
-    assert (there.word, back.word, back.row, back.reference) == ("gain", "loss", "base", "heads.a")
+    assert (there.verdict, back.verdict, back.row, back.reference) == ("gain", "loss", "base", "heads.a")
     assert there.estimate.pooled == 4
 
 
@@ -186,17 +186,17 @@ def test_rows_of_different_tables_are_compared_as_a_pair(make_run):
     run = make_run(rows=ROWS, seeds=range(5), offsets={"heads.a": 30.0})
     found = contrast_of(run, "heads.a", "stages.d", "ssim")
     assert found.estimate is not None and found.estimate.pooled == 2
-    assert (found.word, found.reference) == ("gain", "stages.d")
+    assert (found.verdict, found.reference) == ("gain", "stages.d")
 
 
-def test_a_row_against_a_floor_row_has_an_interval(make_run):
-    """The floor row has no seeds, so the noise is the row's own; there is no word."""
+def test_a_row_against_a_baseline_has_an_interval(make_run):
+    """The baseline has no seeds, so the noise is that of the row; there is no verdict."""
     run = make_run(rows=ROWS, seeds=range(3), offsets={"heads.a": 9.0})
     found = contrast_of(run, "heads.a", "identity")
-    assert found.estimate is not None and found.estimate.low > 0 and found.word is None
+    assert found.estimate is not None and found.estimate.low > 0 and found.verdict is None
     assert (found.row, found.reference) == ("heads.a", "identity")
 
 
-def test_every_word_is_explained():
-    """The seven words of the statistics, each with a meaning of its own."""
+def test_every_verdict_is_explained():
+    """The seven verdicts, each with a meaning of its own."""
     assert len(set(MEANINGS.values())) == len(MEANINGS) == 7

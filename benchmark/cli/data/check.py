@@ -143,7 +143,7 @@ def _write(audit: _Audit, pairs: "Sequence[MeasuredPair]", findings: "Sequence[F
     from benchmark.audit.checks import as_data
     from benchmark.files import write_json
     from reports.errors import ReportError
-    from reports.pages.audit import write
+    from reports.pages.audit_page import write
 
     # The record first: it marks the folder as this command's own.
     write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, ""))

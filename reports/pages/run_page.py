@@ -1,0 +1,253 @@
+"""The report of a run as a page: everything it says, in the order it says it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reports import metrics, text
+from reports.claims import evaluate_claims
+from reports.figures import curves_and_dots, pareto_plot
+from reports.figures.differences import forest, image_differences
+from reports.figures.examples import examples
+from reports.figures.figure_output import RenderedFigure, render, style
+from reports.metrics import Metric
+from reports.pages import (
+    Block,
+    Code,
+    CsvOnly,
+    Definitions,
+    Details,
+    Heading,
+    LinkedPlot,
+    Page,
+    Section,
+    present,
+    section,
+)
+from reports.pages.headline import headline, next_steps
+from reports.results import Results
+from reports.results.load import tuning_of
+from reports.results.progress import still_to_come
+from reports.results.summary import BASE, Summary, complete, curves_of, image_count, ranked, summaries
+from reports.tables import differences, gates, provenance, score_tables, test_images, training
+from reports.tables.differences import DifferenceTable
+
+
+def build(results: Results) -> Page:
+    """Return the report of a run."""
+    rows = summaries(results)
+    everything, primary = list(rows.values()), metrics.metric(results.plan.primary)
+    margin = results.plan.equivalence_margin
+    trained = ranked([row for row in everything if not row.is_baseline], primary)
+    by_plan = [row for row in everything if not row.is_baseline and row.attempts]
+    answer = headline(rows, results, primary)
+    compared = differences.tables_against_base(rows, results, primary)
+    steps = next_steps(compared, primary, margin) + training.learning_sentences(trained, primary, margin)
+    citations = provenance.citations(everything)
+    with style():
+        return Page(
+            title=text.printable(results.plan.experiment),
+            facts=_facts(results, everything),
+            headline=(answer.lead, answer.open_points),
+            leader=answer.leader,
+            status=still_to_come(results),
+            sections=(
+                section("ranking", "Ranking", *_ranking(everything, primary)),
+                section("latency", "Quality and latency", *_quality_latency(trained, everything, primary)),
+                section("differences", "Differences to the base row", *_differences(compared, results, rows, primary)),
+                section("claims", "Claims", evaluate_claims.grid(evaluate_claims.judge(results, rows))),
+                section("images", "Image by image", *_image_by_image(trained, rows, results, primary)),
+                section("training", "Stages and curves", *_training(trained, by_plan, results, primary)),
+                _example_section(rows, results, primary),
+                section("data", "The data", test_images.degradation_table(results)),
+                section("problems", "Rows without result", provenance.problem_table(results), results.notes),
+                section("next-steps", "Next steps", steps),
+                section("cost", "Cost and sharing", *_cost(everything, by_plan)),
+                section(
+                    "provenance",
+                    "Provenance",
+                    provenance.provenance_table([record.provenance for record in results.records], results.plan.seeds),
+                    "Made with" if results.plan.command else None,
+                    Code(results.plan.command, "sh") if results.plan.command else None,
+                    Details("The resolved experiment", (Code(results.experiment_yaml, "yaml"),))
+                    if results.experiment_yaml
+                    else None,
+                ),
+                section(
+                    "cite",
+                    "How to cite",
+                    "The backbones in this report come from these papers." if citations else None,
+                    Code("\n\n".join(citations), "bibtex") if citations else None,
+                ),
+                section("appendix", "Appendix", *_appendix()),
+            ),
+        )
+
+
+def _facts(results: Results, rows: Sequence[Summary]) -> tuple[str, ...]:
+    planned = sum(row.planned for row in rows)
+    started = sorted(str(record.provenance.get("started") or "") for record in results.records)
+    devices = sorted({str(record.provenance.get("device_name") or "") for record in results.records} - {""})
+    facts = (
+        f"{len(results.finished)} of {text.count(planned, 'record')} finished",
+        text.count(len(results.plan.seeds), "seed"),
+        text.count(image_count(results), "test image"),
+        text.printable(text.listing(devices)),
+        text.printable(started[-1][:10]) if started else "",
+    )
+    return tuple(filter(None, facts))
+
+
+def _ranking(rows: Sequence[Summary], primary: Metric) -> tuple[Block, ...]:
+    gate_table = gates.gate_table(gates.gates_of(rows))
+    gate_details = Details("Gates: each measured value", (gate_table,)) if gate_table else None
+    if not any(row.finished for row in rows):
+        return present("No row has finished yet, so there is nothing to rank.", gate_details)
+    known = [metric for metric in map(metrics.metric, score_tables.metric_names(rows, primary)) if metric.meaning]
+    meanings = Definitions(tuple((metric.label, metric.unit, metric.meaning) for metric in known))
+    return present(
+        replace(score_tables.ranking(rows, primary), row_anchor="row"),
+        Details("All metrics, and what they mean", (score_tables.all_metrics(rows, primary), meanings)),
+        gate_details,
+    )
+
+
+def _quality_latency(trained: Sequence[Summary], rows: Sequence[Summary], primary: Metric) -> tuple[Block, ...]:
+    points = pareto_plot.points(trained, primary)
+    if not points:
+        return ("No latency was measured on this machine, so there is no plot of quality against latency.",)
+    plot = pareto_plot.pareto_plot(points, trained, [row for row in rows if row.is_baseline], primary)
+    shown = [point.row.row for point in points]
+    names = text.listing([text.printable(row) for row in shown])
+    named = "" if len(pareto_plot.named_points(points, primary)) == len(points) else (
+        " Only base, and rows that no other row beats in both, carry their name."
+    )  # fmt: skip
+    outside = f" Outside the plot: {text.listing(list(plot.outside))}." if plot.outside else ""
+    figure = render(
+        pareto_plot.static_figure(plot),
+        "quality_latency",
+        f"{primary.label} on test against latency of one image on this machine. The area of a marker grows with the "
+        "size of its file (float32). Hollow markers fail a gate. Dashed lines are limits of gates that were measured "
+        f"here, dotted lines are baselines.{named}{outside}",
+        f"Scatter plot of {primary.label} against latency in ms for {names}. The numbers  are in the ranking table.",
+    )
+    lacking = [text.printable(row.row) for row in trained if row.row not in shown]
+    missing = f"Not in the plot, because no latency was measured here: {text.listing(lacking)}." if lacking else None
+    return present(LinkedPlot(plot, figure), missing)
+
+
+def _differences(
+    compared: Sequence[DifferenceTable], results: Results, rows: dict[str, Summary], primary: Metric
+) -> tuple[Block, ...]:
+    if not compared:
+        if not any(row.tables for row in rows.values()):
+            return ("The experiment has no tables.",)
+        if BASE not in rows or not rows[BASE].finished:
+            return ("The base row has no finished seed, so there is nothing to compare with.",)
+        return ("No row of a table shares a finished seed with the base row.",)
+    margin = results.plan.equivalence_margin
+    band = " The shaded band holds differences too small to matter in this experiment." if margin else ""
+    blocks: list[Block] = [" ".join(differences.how_to_read(len(results.plan.seeds), primary, margin))]
+    for table in compared:
+        name = text.printable(table.table)
+        figure = render(
+            forest(table.differences, table.comparisons, primary, margin, BASE),
+            f"differences_{table.table}",
+            f"Table {name}: {primary.label} minus that of base. A square is the mean, hollow where there is no "
+            f"verdict. The line is its interval, a dot is a seed.{band}",
+            f"Forest plot of the differences in table {name}; the numbers are in the table above it.",
+        )
+        blocks += [Heading(f"Table {table.table}"), table.grid, figure]
+    return tuple(blocks)
+
+
+def _image_by_image(
+    trained: Sequence[Summary], rows: dict[str, Summary], results: Results, primary: Metric
+) -> tuple[Block, ...]:
+    peers = complete(trained)
+    leader = next((row for row in peers if not row.failed_gates), peers[0] if peers else None)
+    severity = test_images.severity_table(list(rows.values()), results, primary)
+    figures = image_differences(leader, rows, results, primary)
+    return present(
+        *(block for pair in figures for block in pair), Heading("By severity") if severity else None, severity
+    )
+
+
+def _training(
+    trained: Sequence[Summary], by_plan: Sequence[Summary], results: Results, primary: Metric
+) -> tuple[Block, ...]:
+    if not by_plan:
+        return ("No row was trained yet.",)
+    figure = curves_and_dots.stage_gains(trained, primary)
+    gains = render(
+        figure,
+        "stage_gains",
+        f"Validation {primary.label} after each stage, mean over seeds.",
+        f"For each row, its validation {primary.label} after each stage. The numbers are in the tables of stages.",
+    ) if figure else None  # fmt: skip
+    return present(
+        gains,
+        training.learning_table(trained, primary, results.plan.equivalence_margin),
+        training.tuning_table(tuning_of(results.folder)),
+        *(_row_training(row, results, is_open=place == 0) for place, row in enumerate(by_plan)),
+        CsvOnly(training.all_stages_table(by_plan)),
+    )
+
+
+def _row_training(row: Summary, results: Results, is_open: bool) -> Details:
+    cost = training.cost_of(row)
+    parts = [
+        f"{text.count(cost.trained_steps, 'step')} trained in {text.duration(cost.trained_seconds)}"
+        if cost.trained_steps
+        else "",
+        f"{text.count(cost.reused_steps, 'step')} reused" if cost.reused_steps else "",
+    ]
+    without_stages = "not trained: its weights are from a file" if row.finished else "no stage finished"
+    note = ", ".join(filter(None, parts)) or without_stages
+    curves = _loss_figure(row, results) or "No loss was logged."
+    return Details(row.row, present(training.stage_table(row), curves), note, is_open)
+
+
+def _loss_figure(row: Summary, results: Results) -> RenderedFigure | None:
+    reused: dict[str, bool] = {}
+    for stage in (stage for record in row.attempts for stage in record.stages):
+        reused[stage.name] = reused.get(stage.name, True) and stage.reused
+    headings = [(name, f"{name} (reused)" if is_reused else name) for name, is_reused in reused.items()]
+    figure = curves_and_dots.loss_curves(curves_of(results, row.row), headings)
+    name = text.printable(row.row)
+    return render(
+        figure,
+        f"loss_{row.row}",
+        f"Training loss of {name}, stage by stage. Every stage has its own loss, so every panel has its own scale.",
+        f"Loss curves of {name} over the steps of each stage, one line a seed.",
+    ) if figure else None  # fmt: skip
+
+
+def _example_section(rows: dict[str, Summary], results: Results, primary: Metric) -> Section:
+    found = examples(rows, results, primary)
+    if not found.shown:
+        return section("examples", "Examples", "There are no images to show.", *found.linked, found.notes)
+    folded = tuple(example for example in found.shown if example.is_folded)
+    return section(
+        "examples",
+        "Examples",
+        "Each example shows the whole image first. Below it is the framed window at full size: the place where "
+        "degraded and target differ most. Below that is the error that is left in the window: the largest difference "
+        "of a channel to the target, in 8-bit levels. Black is no error.",
+        *(example for example in found.shown if not example.is_folded),
+        Details("More examples", folded) if folded else None,
+        *found.linked,
+        found.notes,
+    )
+
+
+def _cost(rows: Sequence[Summary], by_plan: Sequence[Summary]) -> tuple[Block, ...]:
+    if not by_plan:
+        return ("Nothing was trained yet.",)
+    costs = training.costs_of(rows)
+    sentences = training.sharing_sentences(training.sharing(list(costs.values())))
+    return (" ".join(sentences), training.cost_table(costs))
+
+
+def _appendix() -> tuple[Block, ...]:
+    coverage = provenance.coverage_table()
+    return (Details(coverage.caption, (coverage,)),) if coverage else ()

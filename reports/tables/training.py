@@ -1,0 +1,306 @@
+"""Tables of training: what it cost, which steps rows shared, the stages, and whether rows were trained long enough."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from reports import text
+from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
+from reports.metrics import Metric, metric, ordered
+from reports.results.summary import Summary
+from reports.schema import StageRecord, TuningFile
+
+_PSNR = metric("psnr")
+_STILL_LEARNING_DB = 0.1
+"""Gain over the last fifth that counts as still learning, where the equivalence margin is not in dB."""
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """Training of one row, all seeds and attempts together."""
+
+    trained_steps: int
+    reused_steps: int
+    shared_steps: int
+    """Reused steps that another row of this run trained."""
+    trained_seconds: float
+    total_seconds: float | None
+    """With gates, evaluation and everything else; None where no record has it."""
+    peak_memory_bytes: float | None
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Training steps of all rows together."""
+
+    trained_steps: int
+    shared_steps: int
+    stored_steps: int
+    """Reused steps that no row of this run trained: they come from an earlier run."""
+
+
+@dataclass(frozen=True)
+class LastStage:
+    """PSNR on val after a row's last stage, in dB, means over seeds; None where the records do not have it."""
+
+    row: str
+    psnr: float | None
+    over_identity: float | None
+    late_gain: float | None
+    """Gain over the last fifth of the steps."""
+
+    def is_still_learning(self, primary: Metric, equivalence_margin: float) -> bool:
+        """Tell whether the last fifth added more than what matters, so that more steps would probably add more."""
+        enough = equivalence_margin if primary.name == _PSNR.name and equivalence_margin else _STILL_LEARNING_DB
+        return self.late_gain is not None and self.late_gain > enough
+
+    @property
+    def is_harmful(self) -> bool:
+        """Tell whether the restored images are worse than the degraded ones."""
+        return self.over_identity is not None and self.over_identity < 0
+
+
+def cost_of(row: Summary, trained_elsewhere: frozenset[str] = frozenset()) -> TrainingCost:
+    """Return what one row cost; `trained_elsewhere` are the keys of stages that other rows of this run trained."""
+    stages = [stage for record in row.attempts for stage in record.stages]
+    trained, reused = ([stage for stage in stages if stage.reused is is_reused] for is_reused in (False, True))
+    totals = [record.provenance.get("seconds") for record in row.attempts]
+    seconds = [float(total) for total in totals if isinstance(total, int | float)]
+    peaks = [stage.peak_memory_bytes for stage in trained if stage.peak_memory_bytes is not None]
+    return TrainingCost(
+        trained_steps=sum(stage.steps for stage in trained),
+        reused_steps=sum(stage.steps for stage in reused),
+        shared_steps=sum(stage.steps for stage in reused if stage.key in trained_elsewhere),
+        trained_seconds=sum(stage.seconds or 0.0 for stage in trained),
+        total_seconds=sum(seconds) if any(seconds) else None,
+        peak_memory_bytes=max(peaks, default=None),
+    )
+
+
+def costs_of(rows: Sequence[Summary]) -> dict[str, TrainingCost]:
+    """Return row -> cost, for the trained rows."""
+    keys = {
+        row.row: frozenset(stage.key for record in row.attempts for stage in record.stages if not stage.reused)
+        for row in rows
+    }
+    return {
+        row.row: cost_of(row, frozenset(key for other, found in keys.items() if other != row.row for key in found))
+        for row in rows
+        if not row.is_baseline
+    }
+
+
+def sharing(costs: Sequence[TrainingCost]) -> Sharing:
+    """Return the sums over all rows."""
+    reused = sum(cost.reused_steps for cost in costs)
+    shared = sum(cost.shared_steps for cost in costs)
+    return Sharing(sum(cost.trained_steps for cost in costs), shared, reused - shared)
+
+
+def sharing_sentences(total: Sharing) -> tuple[str, ...]:
+    """Return the summary of sharing in words."""
+    sentences = [f"This run trained {text.count(total.trained_steps, 'step')}."]
+    if total.shared_steps:
+        share = text.number(100 * total.shared_steps / (total.trained_steps + total.shared_steps), 0)
+        sentences.append(
+            f"Sharing saved {text.count(total.shared_steps, 'more step')} ({share} % of what the rows need): another "
+            "row had trained the same stages."
+        )
+    if total.stored_steps:
+        sentences.append(f"{text.count(total.stored_steps, 'step')} came from the stage store, from earlier runs.")
+    return tuple(sentences)
+
+
+def cost_table(costs: dict[str, TrainingCost]) -> Grid:
+    """Return what each row cost."""
+    columns = (
+        ROW_COLUMN,
+        Column("trained_seconds", "training"),
+        Column("total_seconds", "in total", hint="With gates, evaluation and everything else."),
+        Column("trained_steps", "steps trained"),
+        Column("reused_steps", "steps reused"),
+        Column("shared_steps", "of these shared", hint="Another row of this run trained them."),
+        Column("peak_memory_bytes", "peak memory", "MB"),
+    )
+    lines = tuple(
+        (
+            plain(row),
+            Cell(cost.trained_seconds, text.duration(cost.trained_seconds)),
+            Cell(cost.total_seconds, text.duration(cost.total_seconds)),
+            Cell(cost.trained_steps, text.number(cost.trained_steps, 0)),
+            Cell(cost.reused_steps, text.number(cost.reused_steps, 0)),
+            Cell(cost.shared_steps, text.number(cost.shared_steps, 0)),
+            Cell(cost.peak_memory_bytes, text.megabytes(cost.peak_memory_bytes)),
+        )
+        for row, cost in costs.items()
+    )
+    return Grid("cost", "Training cost of each row, all seeds together.", columns, lines)
+
+
+def stage_table(row: Summary) -> Grid | None:
+    """Return the stages of one row, mean over its seeds; None where none finished."""
+    by_name: dict[str, list[StageRecord]] = {}
+    for stage in (stage for record in row.attempts for stage in record.stages):
+        by_name.setdefault(stage.name, []).append(stage)
+    if not by_name:
+        return None
+    metrics = [metric(name) for name in _val_metrics([row])]
+    return Grid(
+        name="",  # the CSV file has all stages, seed by seed
+        caption=f"Stages of {text.printable(row.row)}, mean over its seeds. Metrics are of the validation images.",
+        columns=(
+            Column("stage", "stage", numeric=False, is_row_header=True),
+            *_STAGE_COLUMNS,
+            *(Column(f"val_{one.name}", f"val {one.label}", one.unit, hint=one.meaning) for one in metrics),
+        ),
+        lines=tuple(_stage_line(name, stages, metrics) for name, stages in by_name.items()),
+    )
+
+
+def all_stages_table(rows: Sequence[Summary]) -> Grid:
+    """Return every stage of every row and seed, for the CSV file."""
+    names = _val_metrics(rows)
+    columns = (
+        ROW_COLUMN,
+        Column("seed", "seed"),
+        Column("stage", "stage", numeric=False),
+        Column("key", "key", numeric=False),
+        *_STAGE_COLUMNS,
+        *(Column(f"val_{name}", name) for name in names),
+    )
+    values = (
+        (
+            record.row, record.seed, stage.name, stage.key, stage.steps, int(stage.reused), stage.seconds,
+            stage.images_per_second, stage.peak_memory_bytes, *(stage.val.get(name) for name in names),
+        )
+        for row in rows for record in row.attempts for stage in record.stages
+    )  # fmt: skip
+    lines = tuple(tuple(Cell(value, "") for value in line) for line in values)
+    return Grid("stages", "Stages of all rows, seed by seed.", columns, lines)
+
+
+def last_stage(row: Summary) -> LastStage:
+    """Return how far a trained row came."""
+    last = [record.stages[-1] for record in row.finished if record.stages]
+    gains = [
+        stage.val["psnr"] - stage.identity_psnr
+        for stage in last
+        if "psnr" in stage.val and stage.identity_psnr is not None
+    ]
+    return LastStage(
+        row.row,
+        psnr=_mean([stage.val.get("psnr") for stage in last]),
+        over_identity=_mean(gains),
+        late_gain=_mean([stage.late_gain_psnr for stage in last]),
+    )
+
+
+def learning_table(rows: Sequence[Summary], primary: Metric, equivalence_margin: float) -> Grid | None:
+    """Return how far each trained row learned; None where no record has it."""
+    stages = [last_stage(row) for row in rows if not row.is_baseline]
+    stages = [stage for stage in stages if stage.late_gain is not None or stage.over_identity is not None]
+    if not stages:
+        return None
+
+    def line(stage: LastStage) -> Line:
+        readings = ["worse than doing nothing"] * stage.is_harmful
+        readings += ["still learning"] * stage.is_still_learning(primary, equivalence_margin)
+        return (
+            plain(stage.row),
+            Cell(stage.psnr, text.number(stage.psnr, _PSNR.decimals)),
+            Cell(stage.over_identity, text.signed(stage.over_identity, _PSNR.decimals)),
+            Cell(stage.late_gain, text.signed(stage.late_gain, _PSNR.decimals)),
+            plain(", ".join(readings)),
+        )
+
+    return Grid(
+        name="learning",
+        caption="How far rows learned: PSNR on val after the last stage, mean over seeds.",
+        columns=(
+            ROW_COLUMN,
+            Column("val_psnr_db", "val PSNR", "dB"),
+            Column("over_identity_db", "gain over doing nothing", "dB", hint="PSNR minus that of the degraded images."),
+            Column(
+                "late_gain_db", "gain in the last fifth", "dB", hint="Over the last fifth of the last stage's steps."
+            ),
+            Column("reading", "reading", numeric=False),
+        ),
+        lines=tuple(map(line, stages)),
+        notes=(
+            "A row that gains much in the last fifth of its last stage had too few steps to show what it can do. Where "
+            "the learning rate falls to the end, part of that gain comes from the falling rate.",
+        ),
+        sortable=True,
+    )
+
+
+def tuning_table(tuned: TuningFile | None) -> Grid | None:
+    """Return a line for each tuned row, a column for each candidate; None where nothing was tuned."""
+    if tuned is None or not tuned.rows:
+        return None
+    names = list(dict.fromkeys(candidate.candidate for row in tuned.rows for candidate in row.candidates))
+    measure = metric(tuned.metric)
+    lines: list[Line] = []
+    for row in tuned.rows:
+        values = {candidate.candidate: candidate.value for candidate in row.candidates}
+        shown = ((name, values.get(name)) for name in names)
+        cells = (Cell(value, text.number(value, measure.decimals), best=name == row.chosen) for name, value in shown)
+        lines.append((plain(row.row), *cells))
+    edge = [text.printable(row.row) for row in tuned.rows if row.chosen in (names[0], names[-1])]
+    beyond = f"The best of {text.listing(edge)} is the first or the last candidate, so better ones may lie beyond."
+    return Grid(
+        name="tuning",
+        caption=f"Candidates of each row: {measure.label} on val, seed {tuned.seed}.",
+        columns=(ROW_COLUMN, *(Column(f"{measure.name}_{name}", text.printable(name), measure.unit) for name in names)),
+        lines=tuple(lines),
+        notes=("Each row runs with its best. Without a number: diverged or failed.", *([beyond] if edge else ())),
+    )
+
+
+def learning_sentences(rows: Sequence[Summary], primary: Metric, equivalence_margin: float) -> tuple[str, ...]:
+    """Return a sentence on rows that were still learning, one on rows that do harm; empty where there are none."""
+    stages = [last_stage(row) for row in rows if not row.is_baseline]
+    learning = [text.printable(one.row) for one in stages if one.is_still_learning(primary, equivalence_margin)]
+    harmful = [text.printable(one.row) for one in stages if one.is_harmful]
+    sentences = {
+        f"Still learning when training ended, so more steps would improve them: {text.listing(learning)}.": learning,
+        f"On val worse than doing nothing: {text.listing(harmful)}.": harmful,
+    }
+    return tuple(sentence for sentence, names in sentences.items() if names)
+
+
+_STAGE_COLUMNS = (
+    Column("steps", "steps"),
+    Column("reused", "weights", numeric=False, hint="Trained by this row, or reused from the stage store."),
+    Column("seconds", "time"),
+    Column("images_per_second", "images/s"),
+    Column("peak_memory_bytes", "peak memory", "MB"),
+)
+
+
+def _val_metrics(rows: Sequence[Summary]) -> list[str]:
+    stages = (stage for row in rows for record in row.attempts for stage in record.stages)
+    return ordered({name for stage in stages for name in stage.val}, "")
+
+
+def _stage_line(name: str, stages: Sequence[StageRecord], metrics: Sequence[Metric]) -> Line:
+    reused = sum(stage.reused for stage in stages)
+    seconds = _mean([stage.seconds for stage in stages])
+    speed = _mean([stage.images_per_second for stage in stages])
+    memory = _mean([stage.peak_memory_bytes for stage in stages])
+    values = [_mean([stage.val.get(one.name) for stage in stages]) for one in metrics]
+    weights = "trained" if not reused else "reused" if reused == len(stages) else f"reused in {reused} of {len(stages)}"
+    return (
+        plain(name),
+        Cell(stages[0].steps, text.number(stages[0].steps, 0)),
+        Cell(reused, weights),
+        Cell(seconds, text.duration(seconds)),
+        Cell(speed, text.significant(speed)),
+        Cell(memory, text.megabytes(memory)),
+        *(Cell(value, text.number(value, one.decimals)) for value, one in zip(values, metrics, strict=True)),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    present = [value for value in values if value is not None]
+    return fmean(present) if present else None
