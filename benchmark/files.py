@@ -4,29 +4,12 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-
-def write_bytes(file: Path, data: bytes) -> None:
-    """Write a file and the folders above it.
-
-    Raises:
-        OSError: The file cannot be written, e.g. on a full disk; a file that had this name before is unchanged.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+from reports.atomic_write import write_bytes
 
 
 def write_text(file: Path, text: str) -> None:

@@ -7,9 +7,6 @@ from torch import Tensor, nn
 
 from heads import Restoration
 
-SPOT_THRESHOLD = 30 / 255
-"""A pixel belongs to the spots if any channel of |target - degraded| exceeds this (rule of the reference solution)."""
-
 
 class Batch(NamedTuple):
     """Data that a loss compares the restoration with. Images are RGB `B 3 H W` in [0, 1], float32.
@@ -17,7 +14,7 @@ class Batch(NamedTuple):
     Attributes:
         degraded: degraded images.
         target: clean images.
-        mask: damage mask `B 1 H W`: 1 where any channel of |target - degraded| exceeds the spot threshold, else 0.
+        mask: damage mask `B 1 H W`: 1 where any channel differs by more than 30 8-bit levels, else 0.
         gain: true restoring map K, `B C H W`; None where the data does not know it.
         spots: true restoring map D, `B C H W`; None where the data does not know it.
     """

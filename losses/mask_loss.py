@@ -3,9 +3,11 @@
 from torch import Tensor
 
 from heads import Restoration
-from losses import SPOT_THRESHOLD, Batch, Loss
+from losses import Batch, Loss
 
 _LEVELS = 255
+_SEVERE_LEVELS = 30
+"""The threshold of this loss's own formula, channel by channel."""
 
 
 class MaskLoss(Loss):
@@ -29,5 +31,5 @@ class MaskLoss(Loss):
         required = _LEVELS * (batch.target.float() - degraded).abs()
         change = _LEVELS * (restoration.image.float() - degraded).abs()
         # Rounded, because a difference of exactly 30 levels may be computed as 29.999998 or 30.000002.
-        severe = required.round() >= round(_LEVELS * SPOT_THRESHOLD)
+        severe = required.round() >= _SEVERE_LEVELS
         return ((change - required).abs() * severe).mean() / _LEVELS

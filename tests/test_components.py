@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.data import Pair
+from benchmark.data import SPOT_THRESHOLD_LEVELS, Pair
 from benchmark.model import Restorer, build
 from benchmark.registry import KINDS, Registry
 from heads import Restoration
-from losses import SPOT_THRESHOLD, Batch
+from losses import Batch
 
 REGISTRY = Registry()
 SMALLEST = {"backbone": "tiny"}
@@ -126,7 +126,7 @@ def batch(side: int, *, equal: bool = False) -> tuple[Restoration, Batch]:
     restored = target.clone() if equal else draw(3)
     maps = {"gain": gain.clone() if equal else draw(3), "spots": spots.clone() if equal else draw(3)}
     maps |= {"mask_logits": draw(1), "mask": draw(1)}
-    mask = ((target - degraded).abs().amax(1, keepdim=True) > SPOT_THRESHOLD).float()
+    mask = ((target - degraded).abs().amax(1, keepdim=True) > SPOT_THRESHOLD_LEVELS / 255).float()
     for predicted in (restored, *maps.values()):
         predicted.requires_grad_()
     return Restoration(restored, maps), Batch(degraded, target, mask, gain, spots)

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "plan": "Show what `run` would do, without running it.",
     "report": "Write the report of a run, a search or a measurement, from its records alone.",
     "claims": "Say which claims of a run hold, by its records alone.",
+    "publish": "Write a run as a small folder that belongs into a repository.",
     "compare": "Put rows of several runs into one table, or say why that may not be done.",
     "leaderboard": "Rank the rows of all runs below a folder.",
     "list": "List the components that an experiment may name.",

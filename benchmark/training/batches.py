@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmark.data import SPOT_THRESHOLD_LEVELS
 from benchmark.data.sampling import Sampler
-from losses import SPOT_THRESHOLD, Batch
+from losses import Batch
 
 _PREFETCHED = 2
 """Batches made in advance: one is enough on average, the second evens out slow batches."""
@@ -61,7 +62,7 @@ def to_device(batch: HostBatch, device: torch.device, memory_format: torch.memor
     """Return the batch as float32 tensors in [0, 1] on the device, with the damage mask; 8-bit images are copied."""
     degraded, target = (_image(array, device, memory_format) for array in (batch.degraded, batch.target))
     # Differences are whole 8-bit levels; half a level above the threshold, float rounding cannot matter.
-    mask = ((target - degraded).abs().amax(1, keepdim=True) > SPOT_THRESHOLD + 0.5 / 255).float()
+    mask = ((target - degraded).abs().amax(1, keepdim=True) > (SPOT_THRESHOLD_LEVELS + 0.5) / 255).float()
     return Batch(degraded, target, mask, _map(batch.gain, device), _map(batch.spots, device))
 
 

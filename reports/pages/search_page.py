@@ -33,7 +33,7 @@ def build(folder: Path) -> Page:
     metric = metrics.metric(trials.metric)
     finished = ranked(trials.found, metric)
     records, notes = load.trial_records(folder, [trial.number for trial in trials.found])
-    best = load.text_or_nothing(folder / BEST)
+    best = load.read_text(folder / BEST)
     unreadable = f"{TRIALS}: {text.count(trials.unreadable, 'line')} left out that hold no trial."
     return Page(
         title=text.printable(folder.resolve().name),

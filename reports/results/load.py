@@ -1,10 +1,14 @@
-"""Reads a run folder. What cannot be read is carried as a `Problem` or a note with its reason, never as a crash."""
+"""Read a run folder or a published study. What cannot be read is a `Problem` or a note with its reason, no crash."""
 
 # pandas comes without types.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Iterable
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,78 +17,97 @@ import pandas as pd
 
 from reports.errors import FileFormatError, ReportError
 from reports.results import MISSING, Problem, Results
+from reports.results.published import Study, read_study
 from reports.schema import PlanFile, PlanRow, Record, TuningFile, read
 
-_SCORE_TYPES = {"split": "str", "image": "str", "metric": "str", "value": "float64"}
-_CURVE_TYPES = {"stage": "str", "step": "float64", "name": "str", "value": "float64"}
-_KEYS = ["row", "seed"]
+_SCORE_COLUMNS = ("split", "image", "metric", "value")
+_CURVE_COLUMNS = ("stage", "step", "name", "value")
+_NUMBERS = ("step", "value")
+_LOSS = "loss"
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the record of one row and seed is expected."""
+    """Where the record of one row and seed is expected; `config_hash` is empty where the plan says nothing."""
 
     row: str
     seed: int | None
     folder: Path
     config_hash: str
-    """What the plan says; empty where it says nothing."""
+
+    @property
+    def label(self) -> str:
+        return self.row if self.seed is None else f"{self.row}, seed {self.seed}"
 
 
-def load(run: Path) -> Results:
-    """The results in the run folder `run`.
+def load(folder: Path) -> Results:
+    """Return the results in a run folder or in a published study.
 
-    Raises: `ReportError` where there is no readable plan.json.
+    Raises:
+        ReportError: There is no readable plan.json; one line names the file.
     """
-    plan = _plan(run)
-    places = [place for row in plan.rows for place in _places(run, row)]
-    found = [_record_or_problem(place) for place in places]
-    records = tuple(entry for entry in found if isinstance(entry, Record))
-    finished = [(place, entry) for place, entry in zip(places, found, strict=True) if _is_done(entry)]
-    scores, score_notes = _frames((place for place, _ in finished), "scores.csv", _SCORE_TYPES)
-    curves, curve_notes = _frames((place for place, _ in finished if place.seed is not None), "curve.csv", _CURVE_TYPES)
+    plan = _plan(folder)
+    study = read_study(folder)
+    places = [place for row in plan.rows for place in _places(folder, row)]
+    entries = [_entry(place, study) for place in places]
+    records = tuple(entry for entry in entries if isinstance(entry, Record))
+    finished = [place for place, entry in zip(places, entries, strict=True) if _is_done(entry)]
+    trained = [place for place in finished if place.seed is not None]
+    score_lines = study.scores if study else None
+    curve_lines = study.curves if study else None
+    scores, score_notes = _frame(finished, "scores.csv", _SCORE_COLUMNS, score_lines)
+    curves, curve_notes = _frame(trained, "curve.csv", _CURVE_COLUMNS, curve_lines)
     return Results(
-        folder=run,
+        folder=folder,
         plan=plan,
         records=records,
-        problems=(*(problem for entry in found for problem in _problems(entry)), *_strangers(run, places)),
-        notes=(*score_notes, *curve_notes, *_disagreements(records, scores)),
+        problems=(*chain.from_iterable(map(_problems, entries)), *_unplanned(folder, places, study)),
+        notes=(*(study.notes if study else ()), *score_notes, *curve_notes, *_disagreements(records, scores)),
         scores=scores,
-        curves=curves.loc[curves["name"] == "loss"].reset_index(drop=True),
-        experiment_yaml=text_or_nothing(run / "experiment.yaml"),
+        curves=curves.loc[curves["name"] == _LOSS].reset_index(drop=True),
+        experiment_yaml=read_text(folder / "experiment.yaml"),
     )
 
 
 def trial_records(folder: Path, numbers: Iterable[int]) -> tuple[tuple[Record, ...], tuple[str, ...]]:
-    """The records of the trials of a search, and a note for each that cannot be read.
+    """Return the records of the trials of a search, and a note for each that cannot be read.
 
     A trial that failed before it was trained has none: that is nothing odd.
     """
-    found: list[Record] = []
+    records: list[Record] = []
     notes: list[str] = []
     for number in numbers:
         for path in sorted((folder / f"trial.{number}").glob("seed*/record.json")):
             try:
-                found.append(read(Record, path))
+                records.append(read(Record, path))
             except FileFormatError as error:
                 notes.append(f"Trial {number}: record.json: {error}.")
-    return tuple(found), tuple(notes)
+    return tuple(records), tuple(notes)
 
 
-def tuning_of(run: Path) -> TuningFile | None:
+def tuning_of(folder: Path) -> TuningFile | None:
     """Return what tuning found before the run; None where there was none, or its file is not readable."""
     try:
-        return read(TuningFile, run / "tuning.json")
+        return read(TuningFile, folder / "tuning.json")
     except FileFormatError:
         return None
 
 
-def _plan(run: Path) -> PlanFile:
-    path = run / "plan.json"
+def read_text(path: Path) -> str:
+    """Return the text of a file; empty where there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return ""
+
+
+def _plan(folder: Path) -> PlanFile:
+    path = folder / "plan.json"
     if not path.is_file():
         raise ReportError(
-            f"{run}: no plan.json here; a report is made from the folder of a run or a search (runs/<experiment>), "
-            "as `python -m benchmark run` writes it, or from the file that `measure --json` wrote"
+            f"{folder}: no plan.json here; a report is made from the folder of a run or a search (runs/<experiment>), "
+            "as `python -m benchmark run` writes it, from a published study, or from the file that `measure --json` "
+            "wrote"
         )
     try:
         return read(PlanFile, path)
@@ -102,14 +125,20 @@ def _places(run: Path, row: PlanRow) -> list[_Place]:
     ]
 
 
-def _record_or_problem(place: _Place) -> Record | Problem:
+def _entry(place: _Place, study: Study | None) -> Record | Problem:
     path = place.folder / "record.json"
-    if not path.exists():
-        return Problem(place.row, place.seed, MISSING, "no record.json: not run yet, or stopped on the way")
-    try:
-        record = read(Record, path)
-    except FileFormatError as error:
-        return Problem(place.row, place.seed, "unreadable", f"record.json: {error}")
+    if study:
+        record = study.records.get((place.row, place.seed))
+    elif path.exists():
+        try:
+            record = read(Record, path)
+        except FileFormatError as error:
+            return Problem(place.row, place.seed, "unreadable", f"record.json: {error}")
+    else:
+        record = None
+    if record is None:
+        reason = "not published" if study else "no record.json: not run yet, or stopped on the way"
+        return Problem(place.row, place.seed, MISSING, reason)
     if (record.row, record.seed) != (place.row, place.seed):
         reason = f"record.json is that of row {record.row!r}, seed {record.seed}"
         return Problem(place.row, place.seed, "not of this plan", reason)
@@ -131,60 +160,83 @@ def _problems(entry: Record | Problem) -> list[Problem]:
     return [Problem(entry.row, entry.seed, entry.status, entry.reason or "the record gives no reason")]
 
 
-def _strangers(run: Path, places: list[_Place]) -> list[Problem]:
-    """Records in the folder that the plan does not name."""
-    expected = {place.folder / "record.json" for place in places}
-    present = sorted({*run.glob("*/record.json"), *run.glob("*/seed*/record.json")} - expected)
-    return [
-        Problem(
-            path.parent.relative_to(run).as_posix(), None, "not of this plan", "plan.json names no such row and seed"
-        )
-        for path in present
-    ]
+def _unplanned(folder: Path, places: Sequence[_Place], study: Study | None) -> list[Problem]:
+    """Return a problem for each record that the plan does not name."""
+    if study:
+        expected = {(place.row, place.seed) for place in places}
+        labels = [row if seed is None else f"{row}/seed{seed}" for row, seed in study.records.keys() - expected]
+    else:
+        files = {place.folder / "record.json" for place in places}
+        present = {*folder.glob("*/record.json"), *folder.glob("*/seed*/record.json")} - files
+        labels = [path.parent.relative_to(folder).as_posix() for path in present]
+    reason = "plan.json names no such row and seed"
+    return [Problem(label, None, "not of this plan", reason) for label in sorted(labels)]
 
 
-def _frames(places: Iterable[_Place], name: str, types: dict[str, str]) -> tuple[pd.DataFrame, list[str]]:
-    """The CSV files called `name` of all places as one long table, and notes about what is wrong with them."""
-    parts: list[pd.DataFrame] = [_empty(types)]
+def _frame(
+    places: Iterable[_Place], name: str, columns: Sequence[str], published: dict[Any, list[list[str]]] | None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the tables called `name` of all places as one long table, and notes about what is wrong with them.
+
+    Args:
+        places: The rows and seeds that should have the table.
+        name: Name of the file in a run folder.
+        columns: Names of its columns.
+        published: (row, seed) -> lines, of a published study; None to read the files.
+    """
+    lines: list[tuple[Any, ...]] = []
     notes: list[str] = []
     for place in places:
         try:
-            part, dropped = _csv(place.folder / name, types)
+            if published is None:
+                table: Iterable[Sequence[str]] = _csv_lines(place.folder / name, columns)
+            elif not (table := published.get((place.row, place.seed), [])):
+                raise FileFormatError("is missing")
+            complete, dropped = _complete(table, columns)
         except FileFormatError as error:
-            notes.append(f"{_label(place)}: {name} {error}.")
+            notes.append(f"{place.label}: {name} {error}.")
             continue
         if dropped:
-            notes.append(f"{_label(place)}: {name} has incomplete or non-finite lines; {dropped} left out.")
-        parts.append(part.assign(row=place.row, seed=pd.array([place.seed] * len(part), dtype="Int64")))
-    frame = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    return frame.loc[:, [*_KEYS, *types]], notes
+            notes.append(f"{place.label}: {name} has incomplete or non-finite lines; {dropped} left out.")
+        lines += [(place.row, place.seed, *line) for line in complete]
+    frame = pd.DataFrame(lines, columns=["row", "seed", *columns], dtype=object)
+    kinds = {column: "float64" if column in _NUMBERS else "str" for column in columns}
+    return frame.astype({"row": "str", "seed": "Int64", **kinds}), notes
 
 
-def _csv(path: Path, types: dict[str, str]) -> tuple[pd.DataFrame, int]:
-    """The complete lines of a CSV file, and how many were not."""
+def _csv_lines(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the cells of these columns, line by line. Raises FileFormatError if the file is no such table."""
     if not path.is_file():
         raise FileFormatError("is missing")
     try:
-        # Names such as "NA" or "null" are names, hence no automatic missing values.
-        raw = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8")
-        frame = raw[list(types)]
-    except (OSError, ValueError, KeyError) as error:
+        header, *lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
+        at = [header.index(column) for column in columns]
+    except (OSError, ValueError, csv.Error) as error:
         reason = " ".join(str(error).split())
-        raise FileFormatError(f"is no table with the columns {', '.join(types)} ({reason})") from error
-    numeric = [column for column, kind in types.items() if kind == "float64"]
-    numbers = {column: pd.to_numeric(frame[column], errors="coerce") for column in numeric}
-    frame = frame.assign(**numbers)
-    complete = np.isfinite(frame[numeric].to_numpy(dtype=float)).all(axis=1)
-    return frame.loc[complete].astype(types), int((~complete).sum())
+        raise FileFormatError(f"is no table with the columns {', '.join(columns)} ({reason})") from error
+    return ([line[i] if i < len(line) else "" for i in at] for line in lines if line)
 
 
-def _empty(types: dict[str, str]) -> pd.DataFrame:
-    columns = {"row": "str", "seed": "Int64", **types}
-    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in columns.items()})
+def _complete(lines: Iterable[Sequence[str]], columns: Sequence[str]) -> tuple[list[tuple[str | float, ...]], int]:
+    """Return the lines whose numbers are all finite, as numbers, and how many others there are."""
+    complete: list[tuple[str | float, ...]] = []
+    dropped = 0
+    is_number = [column in _NUMBERS for column in columns]
+    for line in lines:
+        try:
+            cells = tuple(float(cell) if number else cell for cell, number in zip(line, is_number, strict=True))
+        except ValueError:
+            dropped += 1
+            continue
+        if all(math.isfinite(cell) for cell in cells if isinstance(cell, float)):
+            complete.append(cells)
+        else:
+            dropped += 1
+    return complete, dropped
 
 
 def _disagreements(records: tuple[Record, ...], scores: pd.DataFrame) -> list[str]:
-    """Rows whose per-image scores do not average to the mean in the record: one of the two files was changed or cut."""
+    """Name rows whose scores do not average to the mean in the record: one of the two files was changed or cut."""
     means = _means(scores)
     notes: list[str] = []
     for record in records:
@@ -201,20 +253,9 @@ def _disagreements(records: tuple[Record, ...], scores: pd.DataFrame) -> list[st
 
 
 def _means(scores: pd.DataFrame) -> dict[tuple[str, int | None, str, str], float]:
-    """(row, seed, split, metric) -> mean over the images."""
-    of_images: Any = scores.groupby([*_KEYS, "split", "metric"], dropna=False, as_index=False)["value"].mean()
+    """Return (row, seed, split, metric) -> mean over the images."""
+    keys = ["row", "seed", "split", "metric"]
+    of_images: Any = scores.groupby(keys, dropna=False, as_index=False)["value"].mean()
     seeds = [None if pd.isna(seed) else int(seed) for seed in of_images["seed"]]
-    keys = zip(of_images["row"], seeds, of_images["split"], of_images["metric"], strict=True)
-    return dict(zip(keys, of_images["value"], strict=True))
-
-
-def _label(place: _Place) -> str:
-    return place.row if place.seed is None else f"{place.row}, seed {place.seed}"
-
-
-def text_or_nothing(path: Path) -> str:
-    """The text of a file; empty where there is none."""
-    try:
-        return path.read_text(encoding="utf-8", errors="backslashreplace")
-    except OSError:
-        return ""
+    names = zip(of_images["row"], seeds, of_images["split"], of_images["metric"], strict=True)
+    return dict(zip(names, of_images["value"], strict=True))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.data import SPOT_THRESHOLD_LEVELS
 from heads import Restoration
-from losses import SPOT_THRESHOLD, Batch
+from losses import Batch
 
 
 @pytest.fixture
@@ -31,7 +32,9 @@ def value():
 
     def measure(loss, restored, degraded, target):
         images = [torch.from_numpy(image).float() for image in (restored, degraded, target)]
-        mask = torch.from_numpy((np.abs(target - degraded) > SPOT_THRESHOLD + 0.5 / 255).any(1, keepdims=True)).float()
+        mask = torch.from_numpy(
+            (np.abs(target - degraded) > (SPOT_THRESHOLD_LEVELS + 0.5) / 255).any(1, keepdims=True)
+        ).float()
         return float(loss(Restoration(images[0], {}), Batch(images[1], images[2], mask)))
 
     return measure

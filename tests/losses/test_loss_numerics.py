@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from benchmark.data import SPOT_THRESHOLD_LEVELS
 from heads import Restoration
-from losses import SPOT_THRESHOLD, Batch
+from losses import Batch
 from losses.charbonnier import Charbonnier
 from losses.color import Color
 from losses.edge import Edge
@@ -43,7 +44,7 @@ def random_case(dtype=torch.float32):
     generator = torch.Generator().manual_seed(0)
     target, noise, damage = (torch.rand(2, 3, 40, 36, generator=generator) for _ in range(3))
     restored, degraded = target + 0.2 * (noise - 0.5), target + 0.6 * (damage - 0.5)
-    mask = ((target - degraded).abs().amax(1, keepdim=True) > 2 * SPOT_THRESHOLD).float()
+    mask = ((target - degraded).abs().amax(1, keepdim=True) > 2 * SPOT_THRESHOLD_LEVELS / 255).float()
     batch = Batch(degraded.to(dtype), target.to(dtype), mask)
     return restored.to(dtype), batch
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from benchmark.data import SPOT_THRESHOLD_LEVELS
 from benchmark.data.sampling import Sampler
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.experiment.stage import Stage
@@ -17,7 +18,7 @@ from benchmark.training.loop import train
 from benchmark.training.objective import Objective, Term, make_objective
 from benchmark.training.train_state import make_train_state
 from heads import Restoration
-from losses import SPOT_THRESHOLD, Batch, Loss
+from losses import Batch, Loss
 
 MODEL = {"backbone": {"name": "mimo_unet", "width": 4, "depth": 1}, "head": {"name": "degradation"}}
 
@@ -48,7 +49,7 @@ def draw(height: int, width: int | None = None, seed: int = 0) -> Batch:
 
 
 def spots_mask(degraded: Tensor, target: Tensor) -> Tensor:
-    return ((target - degraded).abs().amax(1, keepdim=True) > SPOT_THRESHOLD).float()
+    return ((target - degraded).abs().amax(1, keepdim=True) > SPOT_THRESHOLD_LEVELS / 255).float()
 
 
 def restored_like(batch: Batch, *scales: int) -> Restoration:

@@ -1,0 +1,188 @@
+"""Write a run as a published study: a few small files that belong into a repository (see `reports.results.published`).
+
+The same run gives the same bytes. The report is report.md with the figures it shows; `python -m benchmark report STUDY`
+makes its page and tables again, though without pictures of test images, which a study does not hold.
+"""
+
+# pandas comes without types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from reports.atomic_write import write_bytes
+from reports.errors import ReportError
+from reports.pages import files, run_page
+from reports.results import Results
+from reports.results.load import load
+from reports.results.published import (
+    CURVE_COLUMNS,
+    CURVES,
+    RECORDS,
+    SCORE_COLUMNS,
+    SCORES,
+    Key,
+    batches,
+    is_study,
+    table_bytes,
+)
+from reports.schema import PlanFile, PlannedStage, PlanRow, Record, to_json
+
+_COPIED = ("experiment.yaml", "tuning.json")
+_FIGURE = re.compile(r"\((figures/[^)\s]+)\)")
+
+
+def publish(run: Path, study: Path, *, append: bool = False) -> Path:
+    """Write the study of a run, or append to a study what it lacks of a run.
+
+    Args:
+        run: The run folder. Its report must have been written.
+        study: The folder of the study. What it holds of an earlier one is replaced.
+        append: Keep what the study holds, and add the rows and seeds it lacks as a new batch.
+
+    Returns:
+        The folder of the study.
+
+    Raises:
+        ReportError: The run cannot be read or has no report; or the study to append to is of another experiment, or
+            holds a row and seed of another configuration.
+    """
+    results = load(run)
+    if is_study(run):
+        raise ReportError(f"{run}: is a published study already; publish the folder of a run")
+    unreadable = [problem for problem in results.problems if problem.kind in ("unreadable", "not of this plan")]
+    if unreadable:
+        raise ReportError(f"{run}: {unreadable[0].row}: {unreadable[0].reason}; remove or repair it before publishing")
+    before = load(study) if append else None
+    if before and not is_study(study):
+        raise ReportError(f"{study}: is no published study, so nothing can be appended; leave --append out")
+    plan = _joined_plans(before.plan, results.plan, study) if before else results.plan
+    kept = {_key(record): record for record in before.records} if before else {}
+    added = {_key(record): record for record in results.records if _is_new(record, kept, study)}
+    report = {name: data for name, data in _report_files(run).items() if not before or kept.keys() <= _keys(results)}
+    for folder in [] if append else [study / SCORES, study / CURVES]:
+        for file in batches(folder):
+            file.unlink()
+    _write_batch(study / SCORES, SCORE_COLUMNS, _score_table(results, added.keys()))
+    _write_batch(study / CURVES, CURVE_COLUMNS, _curve_table(results, added.keys()))
+    for name in _COPIED:
+        if (run / name).is_file():
+            write_bytes(study / name, (run / name).read_bytes())
+    records = kept | added
+    ordered = [records[row.row, seed] for row in plan.rows for seed in row.seeds if (row.row, seed) in records]
+    lines = [json.dumps(to_json(record), separators=(",", ":"), ensure_ascii=False) for record in ordered]
+    write_bytes(study / "plan.json", (json.dumps(to_json(plan), indent=1, ensure_ascii=False) + "\n").encode())
+    write_bytes(study / RECORDS, "".join(f"{line}\n" for line in lines).encode())
+    _write_report(study, report)
+    return study
+
+
+def _key(record: Record) -> Key:
+    return record.row, record.seed
+
+
+def _keys(results: Results) -> set[Key]:
+    return {_key(record) for record in results.records}
+
+
+def _is_new(record: Record, kept: dict[Key, Record], study: Path) -> bool:
+    """Return whether a study lacks a record. Raises ReportError if it has one of another configuration."""
+    published = kept.get(_key(record))
+    if published is not None and published.config_hash != record.config_hash:
+        label = record.row if record.seed is None else f"{record.row}, seed {record.seed}"
+        raise ReportError(
+            f"{study}: holds {label} of another configuration than the run; publish the run whole, without --append"
+        )
+    return published is None
+
+
+def _joined_plans(before: PlanFile, plan: PlanFile, study: Path) -> PlanFile:
+    """Return a plan of the rows and seeds of both; what else it says is that of the later plan."""
+    if (before.experiment, before.primary) != (plan.experiment, plan.primary):
+        raise ReportError(
+            f"{study}: is of experiment {before.experiment!r}, ranked by {before.primary}; the run is of "
+            f"{plan.experiment!r}, ranked by {plan.primary}"
+        )
+    later = {row.row: row for row in plan.rows}
+    rows = [_joined_rows(row, later.pop(row.row)) if row.row in later else row for row in before.rows]
+    trained = [row for row in (*rows, *later.values()) if row.kind == "trained"]
+    baselines = [row for row in (*rows, *later.values()) if row.kind == "baseline"]
+    seeds = tuple(sorted({*before.seeds, *plan.seeds}))
+    return plan.model_copy(update={"rows": (*trained, *baselines), "seeds": seeds})
+
+
+def _joined_rows(before: PlanRow, row: PlanRow) -> PlanRow:
+    keys = {stage.name: stage.keys for stage in before.stages}
+    return row.model_copy(
+        update={
+            "seeds": tuple(dict.fromkeys((*before.seeds, *row.seeds))),
+            "config_hashes": before.config_hashes | row.config_hashes,
+            "stages": tuple(
+                PlannedStage(name=stage.name, steps=stage.steps, keys=keys.get(stage.name, {}) | stage.keys)
+                for stage in row.stages
+            ),
+        }
+    )
+
+
+def _score_table(results: Results, keys: Iterable[Key]) -> tuple[list[str], list[list[object]]]:
+    """Return the names of the metrics, and a line for each row, seed and image."""
+    frame = _of_keys(results.scores, keys)
+    metrics = list(dict.fromkeys(frame["metric"].tolist()))
+    lines: dict[tuple[object, ...], dict[str, float]] = {}
+    columns = [frame[name].tolist() for name in (*SCORE_COLUMNS, "metric", "value")]
+    for row, seed, split, image, metric, value in zip(*columns, strict=True):
+        lines.setdefault((row, _seed_text(seed), split, image), {})[metric] = value
+    return metrics, [[*key, *(repr(of[name]) if name in of else "" for name in metrics)] for key, of in lines.items()]
+
+
+def _curve_table(results: Results, keys: Iterable[Key]) -> tuple[list[str], list[list[object]]]:
+    frame = _of_keys(results.curves, keys)
+    columns = [frame[name].tolist() for name in (*CURVE_COLUMNS[:4], "value")]
+    lines = zip(*columns, strict=True)
+    return [], [[row, _seed_text(seed), stage, f"{step:.0f}", repr(loss)] for row, seed, stage, step, loss in lines]
+
+
+def _of_keys(frame: pd.DataFrame, keys: Iterable[Key]) -> pd.DataFrame:
+    chosen = {(row, _seed_text(seed)) for row, seed in keys}
+    places = zip(frame["row"].tolist(), frame["seed"].tolist(), strict=True)
+    return frame.loc[[(row, _seed_text(seed)) in chosen for row, seed in places]]
+
+
+def _seed_text(seed: object) -> str:
+    return "" if seed is None or seed is pd.NA else str(seed)
+
+
+def _write_batch(folder: Path, columns: Sequence[str], table: tuple[list[str], list[list[object]]]) -> None:
+    more, lines = table
+    if lines:
+        write_bytes(folder / f"{len(batches(folder)) + 1:03d}.csv.gz", table_bytes([*columns, *more], lines))
+
+
+def _report_files(run: Path) -> dict[str, bytes]:
+    """Return report.md of a run and the figures it shows, by name."""
+    file = run / "report" / "report.md"
+    if not file.is_file():
+        raise ReportError(f"{file}: is missing; `python -m benchmark report {run}` writes it")
+    figures = _FIGURE.findall(file.read_text(encoding="utf-8"))
+    present = [name for name in dict.fromkeys(figures) if (file.parent / name).is_file()]
+    return {name: (file.parent / name).read_bytes() for name in ("report.md", *present)}
+
+
+def _write_report(study: Path, report: dict[str, bytes]) -> None:
+    """Write the report of the run, or, where the study holds more than the run, make one of the study."""
+    folder = study / "report"
+    if not report:
+        files.save(run_page.build(load(study)), folder)
+        report = _report_files(study)
+    for name, data in report.items():
+        write_bytes(folder / name, data)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if file.relative_to(folder).as_posix() not in report:
+            file.unlink()
+    for empty in [path for path in folder.iterdir() if path.is_dir() and not any(path.iterdir())]:
+        empty.rmdir()

@@ -1,0 +1,102 @@
+"""The files of a published study: a run in a few small files that belong into a repository.
+
+    records.jsonl          all records, one a line, in the order of the plan
+    scores/<batch>.csv.gz  scores of every test image, one column a metric; a batch is what was published at one time
+    curves/<batch>.csv.gz  the loss at the steps that the training noted
+    plan.json experiment.yaml tuning.json
+    report/                report.md and the figures it shows
+
+`reports.pages.publish` writes them, `reports.results.load` reads them like a run folder.
+"""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reports.errors import FileFormatError
+from reports.schema import Record, parse
+
+RECORDS = "records.jsonl"
+SCORES = "scores"
+CURVES = "curves"
+SCORE_COLUMNS = ("row", "seed", "split", "image")
+"""Columns of a batch of scores; the metrics follow."""
+CURVE_COLUMNS = ("row", "seed", "stage", "step", "loss")
+
+Key = tuple[str, int | None]
+"""Row and seed."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a published study holds besides its plan; lines of tables are text, as in the CSV files of a run."""
+
+    records: Mapping[Key, Record]
+    scores: dict[Key, list[list[str]]]
+    """(row, seed) -> lines of split, image, metric, value."""
+    curves: dict[Key, list[list[str]]]
+    """(row, seed) -> lines of stage, step, name, value."""
+    notes: tuple[str, ...]
+
+
+def is_study(folder: Path) -> bool:
+    """Return whether a folder is a published study."""
+    return (folder / RECORDS).is_file()
+
+
+def read_study(folder: Path) -> Study | None:
+    """Return the records and tables of a published study; None where the folder is none. What is damaged is a note."""
+    if not is_study(folder):
+        return None
+    notes: list[str] = []
+    records: dict[Key, Record] = {}
+    lines = (folder / RECORDS).read_text(encoding="utf-8", errors="backslashreplace").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            record = parse(Record, json.loads(line))
+        except (ValueError, RecursionError) as error:
+            reason = str(error) if isinstance(error, FileFormatError) else f"not readable as JSON ({error})"
+            notes.append(f"{RECORDS}, line {number}: {reason}.")
+            continue
+        records[record.row, record.seed] = record
+    scores: dict[Key, list[list[str]]] = {}
+    for key, (split, image), values in _tables(folder / SCORES, SCORE_COLUMNS, notes):
+        scores.setdefault(key, []).extend([split, image, metric, value] for metric, value in values.items() if value)
+    curves: dict[Key, list[list[str]]] = {}
+    for key, (stage, step), values in _tables(folder / CURVES, CURVE_COLUMNS[:4], notes):
+        curves.setdefault(key, []).append([stage, step, "loss", values.get("loss", "")])
+    return Study(records, scores, curves, tuple(notes))
+
+
+def batches(folder: Path) -> list[Path]:
+    """Return the files of a table, in the order in which they were published."""
+    return sorted(folder.glob("*.csv.gz"))
+
+
+def table_bytes(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> bytes:
+    """Return a table as compressed CSV; equal tables give equal bytes, since the time is left out."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(lines)
+    return gzip.compress(text.getvalue().encode(), 9, mtime=0)
+
+
+def _tables(
+    folder: Path, columns: Sequence[str], notes: list[str]
+) -> Iterator[tuple[Key, tuple[str, str], dict[str, str]]]:
+    """Yield row and seed, the other two named columns, and the further columns by name, of every line."""
+    for file in batches(folder):
+        try:
+            text = gzip.decompress(file.read_bytes()).decode()
+            header, *lines = csv.reader(io.StringIO(text, newline=""))
+            if tuple(header[:4]) != tuple(columns):
+                raise ValueError(f"its columns are not {', '.join(columns)}, ...")
+            for row, seed, first, second, *values in lines:
+                yield (row, int(seed) if seed else None), (first, second), dict(zip(header[4:], values, strict=True))
+        except (OSError, ValueError, EOFError, csv.Error) as error:
+            notes.append(f"{folder.name}/{file.name}: not readable ({' '.join(str(error).split())}).")
