@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from reports import metrics, text
 from reports.claims.cost_comparison import compare_costs, find_gate, how_to_measure
+from reports.claims.gains import Gain, Gains, Unknown, gains_of
 from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import Metric
 from reports.results import Results
@@ -23,7 +24,6 @@ from reports.schema import (
     PlanFile,
     WithinClaim,
 )
-from reports.statistics.gains import Gain, Gains, Unknown, gains_of
 from reports.tables import gates
 
 SIGNS: Mapping[ClaimOutcome, str] = {"holds": "✓", "refuted": "✗", "not resolved": "~"}

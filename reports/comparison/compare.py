@@ -98,18 +98,17 @@ def common_seeds(experiments: Sequence[Results]) -> tuple[int, ...]:
     return tuple(sorted(set.intersection(*(_finished_seeds(results) for results in experiments))))
 
 
-def experiment_diff(name: str, one: Results, other_name: str, other: Results) -> tuple[str, ...]:
+def experiment_diff(name: str, results: Results, other_name: str, other: Results) -> tuple[str, ...]:
     """Return a line for each difference besides the rows: data, model, protocol, margin, machine, versions, gates."""
     lines: list[str] = []
     for label, path in _SECTIONS.items():
-        different = unequal(section(one.experiment_yaml, *path), section(other.experiment_yaml, *path))
+        different = unequal(section(results.experiment_yaml, *path), section(other.experiment_yaml, *path))
         lines.append(f"{label}: {_shortened(different)}" if different else "")
-    lines.append(_changed("equivalence margin", *(f"{side.plan.equivalence_margin:g}" for side in (one, other))))
+    lines.append(_changed("equivalence margin", *(f"{side.plan.equivalence_margin:g}" for side in (results, other))))
     for field in _MACHINE:
-        values = (_of_trained(side, lambda record: str(record.provenance.get(field) or "")) for side in (one, other))  # noqa: B023
-        lines.append(_changed(field.replace("_", " "), *values))
-    lines.append(_version_diff(one, other))
-    limits, other_limits = _gate_limits(one), _gate_limits(other)
+        lines.append(_changed(field.replace("_", " "), *(_machine_fact(side, field) for side in (results, other))))
+    lines.append(_version_diff(results, other))
+    limits, other_limits = _gate_limits(results), _gate_limits(other)
     for gate in dict.fromkeys([*limits, *other_limits]):
         lines.append(_changed(f"gate {gate}", limits.get(gate, "not set"), other_limits.get(gate, "not set")))
     return tuple(f"{name} against {other_name}: {line}." for line in lines if line)
@@ -149,7 +148,11 @@ def _notes_on_choices(experiments: Mapping[str, Results], primary: Metric, seeds
     left = {name: _finished_seeds(results) - set(seeds) for name, results in experiments.items()}
     omitted = "; ".join(f"{_listed(more)} of {name}" for name, more in left.items() if more)
     notes = [f"{used}; left out: {omitted}." if omitted else f"{used}."]
-    judged = [f"{name} by {one.plan.primary}" for name, one in experiments.items() if one.plan.primary != primary.name]
+    judged = [
+        f"{name} by {results.plan.primary}"
+        for name, results in experiments.items()
+        if results.plan.primary != primary.name
+    ]
     if judged:
         notes.append(f"Compared by {primary.name}. Their own reports use another metric: {', '.join(judged)}.")
     return notes
@@ -160,8 +163,8 @@ def _shortened(parts: Sequence[str]) -> str:
     return "; ".join([*parts[:_MOST_SETTINGS], *([f"{left} more"] if left > 0 else [])])
 
 
-def _changed(label: str, one: str, other: str) -> str:
-    return f"{label} {one or 'unknown'} against {other or 'unknown'}" if one != other else ""
+def _changed(label: str, value: str, other: str) -> str:
+    return f"{label} {value or 'unknown'} against {other or 'unknown'}" if value != other else ""
 
 
 def _of_trained(results: Results, fact: Callable[[Record], str]) -> str:
@@ -169,12 +172,20 @@ def _of_trained(results: Results, fact: Callable[[Record], str]) -> str:
     return ", ".join(sorted({fact(record) for record in results.finished if record.seed is not None} - {""}))
 
 
-def _version_diff(one: Results, other: Results) -> str:
+def _machine_fact(results: Results, field: str) -> str:
+    return _of_trained(results, lambda record: str(record.provenance.get(field) or ""))
+
+
+def _version(results: Results, package: str) -> str:
+    return _of_trained(results, lambda record: _packages(record).get(package, ""))
+
+
+def _version_diff(results: Results, other: Results) -> str:
     """Return the versions of packages that differ; torch has a line of its own."""
-    names = dict.fromkeys(name for side in (one, other) for record in side.finished for name in _packages(record))
+    names = dict.fromkeys(name for side in (results, other) for record in side.finished for name in _packages(record))
     different: list[str] = []
     for name in (name for name in names if name != "torch"):
-        versions = [_of_trained(side, lambda record: _packages(record).get(name, "")) for side in (one, other)]  # noqa: B023
+        versions = [_version(side, name) for side in (results, other)]
         different += [_changed(name, *versions)] if versions[0] != versions[1] else []
     return f"versions: {_shortened(different)}" if different else ""
 

@@ -105,25 +105,27 @@ def run_folders(folder: Path) -> Iterator[Path]:
 def exclusions(results: Results, metric: Metric, *, keeping_gates: bool) -> list[Exclusion]:
     """Return the rows of one experiment that cannot be ranked by `metric`, and records that the plan does not have."""
     rows = summaries(results)
-    found: list[Exclusion] = []
+    excluded: list[Exclusion] = []
     for row in rows.values():
         problems = [problem for problem in results.problems if problem.row == row.row]
         what, reason = _obstacle(row, problems, metric, keeping_gates)
         if what:
-            found.append(Exclusion(row.row, what, reason, str(results.folder / row.row)))
+            excluded.append(Exclusion(row.row, what, reason, str(results.folder / row.row)))
     unplanned_records = [problem for problem in results.problems if problem.row not in rows]
-    return found + [
-        Exclusion(one.row, one.kind, one.reason, str(results.folder / one.row)) for one in unplanned_records
+    return excluded + [
+        Exclusion(problem.row, problem.kind, problem.reason, str(results.folder / problem.row))
+        for problem in unplanned_records
     ]
 
 
 def _obstacle(row: Summary, problems: Sequence[Problem], metric: Metric, keeping_gates: bool) -> tuple[str, str]:
     """Return what excludes the row, and the reason; empty where it can be ranked."""
     if len(row.finished) < row.planned:
-        what = "incomplete" if row.finished else text.listing(list(dict.fromkeys(one.kind for one in problems)))
+        what = "incomplete" if row.finished else text.listing(list(dict.fromkeys(problem.kind for problem in problems)))
         progress = f"{len(row.finished)} of {text.count(row.planned, 'seed')} finished"
         reasons = [
-            f"{'' if one.seed is None else f'{text.seed_name(one.seed)} '}{one.kind}: {one.reason}" for one in problems
+            f"{'' if problem.seed is None else f'{text.seed_name(problem.seed)} '}{problem.kind}: {problem.reason}"
+            for problem in problems
         ]
         return what, "; ".join(["not finished" if row.is_baseline else progress, *reasons])
     if len(row.by_seed(metric.name)) < row.planned:
@@ -137,7 +139,10 @@ def _exclusion_table(excluded: Sequence[Exclusion]) -> Grid | None:
     if not excluded:
         return None
     columns = (ROW_COLUMN, Column("what", "what", numeric=False), Column("reason", "reason", numeric=False), _FOLDER)
-    lines = tuple((plain(one.row), plain(one.what), plain(one.reason), plain(one.folder)) for one in excluded)
+    lines = tuple(
+        (plain(exclusion.row), plain(exclusion.what), plain(exclusion.reason), plain(exclusion.folder))
+        for exclusion in excluded
+    )
     return Grid("exclusions", "Rows and runs that are not ranked, and why.", columns, lines)
 
 
@@ -167,7 +172,7 @@ def _board(group: _Group, out: set[str]) -> Board | None:
         return None
     data, ranking = description(group.data), score_tables.ranking(rows, group.metric)
     count = f"{text.count(len(ranking.lines), 'row')} of {text.count(len(group.experiments), 'run')}"
-    seeds = {name: ", ".join(map(str, one.plan.seeds)) for name, one in group.experiments.items()}
+    seeds = {name: ", ".join(map(str, results.plan.seeds)) for name, results in group.experiments.items()}
     notes = list(ranking.notes)
     if len(set(seeds.values())) > 1:
         listed = "; ".join(f"{name}: {planned}" for name, planned in seeds.items())

@@ -130,12 +130,12 @@ class _Axis:
 
 def points(rows: Sequence[Summary], primary: Metric) -> list[Point]:
     """Return the trained rows with a finished seed, a latency measured on this machine and a file size."""
-    found: list[Point] = []
+    shown: list[Point] = []
     for row in rows:
         gate, quality = latency(row), row.mean(primary.name)
         if not row.is_baseline and gate and gate.measured is not None and quality is not None and row.model:
-            found.append(Point(row, gate.measured, quality, row.model.weight_bytes.get("float32", 0)))
-    return found
+            shown.append(Point(row, gate.measured, quality, row.model.weight_bytes.get("float32", 0)))
+    return shown
 
 
 def named_points(shown: Sequence[Point], primary: Metric) -> list[Point]:

@@ -67,12 +67,7 @@ def write(folder: Path) -> Path:
         raise ReportError(f"{file}: cannot be read ({error}); `data check` writes it") from None
     except (ValueError, RecursionError) as error:
         raise ReportError(f"{file}: not the record of an audit ({error}); run `data check` again") from None
-    target = folder / "index.html"
-    try:
-        target.write_text(files.as_html(page), encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise ReportError(f"{target}: the page cannot be written ({error})") from error
-    return target
+    return files.save_html(page, folder)
 
 
 def build(audit: Audit) -> Page:

@@ -81,7 +81,7 @@ def _forest(compared: ComparedRuns) -> RenderedFigure:
     name, margin, metric = text.printable(compared.reference), compared.results.plan.equivalence_margin, compared.metric
     band = " The shaded band holds differences too small to matter in the first experiment." if margin else ""
     # Intervals of two seeds are so wide that everything else would be flattened; the table has them all.
-    resolved = {row: found for row, found in compared.differences.comparisons.items() if found.verdict}
+    resolved = {row: comparison for row, comparison in compared.differences.comparisons.items() if comparison.verdict}
     with style():
         return render(
             forest(compared.differences.differences, resolved, metric, margin, compared.reference),

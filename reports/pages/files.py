@@ -54,13 +54,21 @@ def save(page: Page, folder: Path, *, latex: bool = False) -> Path:
         **{f"figures/{names[figure.name]}.png": figure.png for figure in page.figures},
         **{f"figures/{names[example.name]}.png": example.sheet for example in examples},
     }
+    return _write(folder, content, remove_others=True)
+
+
+def save_html(page: Page, folder: Path) -> Path:
+    """Write index.html alone, and return its path. Raises `ReportError` as `save` does."""
+    return _write(folder, {"index.html": as_html(page)}, remove_others=False)
+
+
+def _write(folder: Path, content: Mapping[str, str | bytes], *, remove_others: bool) -> Path:
     try:
-        _remove_others(folder, set(content))
+        if remove_others:
+            _remove_others(folder, set(content))
         for name, data in content.items():
-            # A file name on disk need not be valid Unicode.
-            write_bytes(
-                folder / name, data.encode("utf-8", errors="backslashreplace") if isinstance(data, str) else data
-            )
+            # The name of an image need not be valid Unicode.
+            write_bytes(folder / name, data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
     except OSError as error:
         raise ReportError(f"{folder}: the report cannot be written ({error})") from error
     return folder / "index.html"
@@ -68,7 +76,7 @@ def save(page: Page, folder: Path, *, latex: bool = False) -> Path:
 
 def file_names(names: Sequence[str]) -> dict[str, str]:
     """Return a file name without suffix for each name: ASCII, no separators, unique even where case is ignored."""
-    found: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".")[:100] or "unnamed"
@@ -76,8 +84,8 @@ def file_names(names: Sequence[str]) -> dict[str, str]:
         while candidate.lower() in taken:
             candidate, number = f"{safe}_{number}", number + 1
         taken.add(candidate.lower())
-        found[name] = candidate
-    return found
+        by_name[name] = candidate
+    return by_name
 
 
 def as_html(page: Page) -> str:

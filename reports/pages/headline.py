@@ -60,11 +60,11 @@ def next_steps(tables: Sequence[DifferenceTable], primary: Metric, equivalence_m
     sentences: list[str] = []
     for table in tables:
         rows: dict[str, list[str]] = {}
-        for found in table.differences:
-            comparison = table.comparisons.get(found.row)
+        for of_row in table.differences:
+            comparison = table.comparisons.get(of_row.row)
             remedy = _remedy(comparison, primary, equivalence_margin) if comparison else ""
             if remedy:
-                rows.setdefault(remedy, []).append(text.printable(found.row))
+                rows.setdefault(remedy, []).append(text.printable(of_row.row))
         name = text.printable(table.table)
         sentences += [f"Table {name}: {remedy} ({text.listing(names)})." for remedy, names in rows.items()]
     return tuple(sentences)
@@ -96,15 +96,15 @@ def _better_than(leader: Summary, base: Summary | None, identity: Summary | None
     """Compare the leader with base (base itself with the next row) and with doing nothing."""
     parts: list[str] = []
     for other, prefix in ((base, "" if leader.row != BASE else "the next row, "), (identity, "doing nothing, ")):
-        found = difference(leader, other, primary, scores=None) if other else None
-        if found is None:
+        lead = difference(leader, other, primary, scores=None) if other else None
+        if lead is None:
             continue
-        name = f"{prefix}{text.printable(found.reference)}"
-        gain = text.number(abs(found.gain), primary.difference_decimals)
+        name = f"{prefix}{text.printable(lead.reference)}"
+        gain = text.number(abs(lead.gain), primary.difference_decimals)
         if not gain.strip("0.,"):
             parts.append(f"equal to {name}")
         else:
-            parts.append(f"{text.with_unit(gain, primary.unit)} {'better' if found.gain > 0 else 'worse'} than {name}")
+            parts.append(f"{text.with_unit(gain, primary.unit)} {'better' if lead.gain > 0 else 'worse'} than {name}")
     return [" and ".join(parts)] if parts else []
 
 

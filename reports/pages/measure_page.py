@@ -91,7 +91,9 @@ def build(file: Path) -> Page:
     networks = data.networks
     timings = [(network.title, timing) for network in networks for timing in network.latencies]
     device = str(data.machine.get("device_name") or "")
-    failures = tuple(f"{text.printable(one.title)}: {text.printable(one.error)}." for one in networks if one.error)
+    failures = tuple(
+        f"{text.printable(network.title)}: {text.printable(network.error)}." for network in networks if network.error
+    )
     citations = dict.fromkeys(citation.strip() for network in networks for citation in network.citations)
     command = str(data.provenance.get("command") or "")
     return Page(
@@ -150,7 +152,7 @@ def _fastest(timings: Timings) -> list[tuple[str, Timing]]:
     for name, timing in timings:
         if timing.median_ms is not None:
             by_size.setdefault(timing.size, []).append((timing.median_ms, (name, timing)))
-    return [min(found, key=lambda pair: pair[0])[1] for found in by_size.values() if len(found) > 1]
+    return [min(of_size, key=lambda pair: pair[0])[1] for of_size in by_size.values() if len(of_size) > 1]
 
 
 def _cost_table(networks: Sequence[Network]) -> Grid:
@@ -212,7 +214,9 @@ def _figures(timings: Timings) -> tuple[RenderedFigure, ...]:
     with style():
         return tuple(
             render(
-                latency_dots([(name, one.runtime, one.median_ms) for name, one in timings if one.size == size]),
+                latency_dots(
+                    [(name, timing.runtime, timing.median_ms) for name, timing in timings if timing.size == size]
+                ),
                 f"latency_{size}",
                 f"Median time of one image of {size} px; a dot is a runtime.",
                 f"Dot plot of the medians at {size} px; the numbers are in the table of latencies.",

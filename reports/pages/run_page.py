@@ -42,7 +42,7 @@ def build(results: Results) -> Page:
     answer = headline(rows, results, primary)
     compared = differences.tables_against_base(rows, results, primary)
     steps = next_steps(compared, primary, margin) + training.learning_sentences(trained, primary, margin)
-    citations = provenance.citations(everything)
+    citations, coverage = provenance.citations(everything), provenance.coverage_table()
     with style():
         return Page(
             title=text.printable(results.plan.experiment),
@@ -78,7 +78,7 @@ def build(results: Results) -> Page:
                     "The backbones in this report come from these papers." if citations else None,
                     Code("\n\n".join(citations), "bibtex") if citations else None,
                 ),
-                section("appendix", "Appendix", *_appendix()),
+                section("appendix", "Appendix", Details(coverage.caption, (coverage,)) if coverage else None),
             ),
         )
 
@@ -102,8 +102,8 @@ def _ranking(rows: Sequence[Summary], primary: Metric) -> tuple[Block, ...]:
     gate_details = Details("Gates: each measured value", (gate_table,)) if gate_table else None
     if not any(row.finished for row in rows):
         return present("No row has finished yet, so there is nothing to rank.", gate_details)
-    known = [metric for metric in map(metrics.metric, score_tables.metric_names(rows, primary)) if metric.meaning]
-    meanings = Definitions(tuple((metric.label, metric.unit, metric.meaning) for metric in known))
+    explained = [metric for metric in map(metrics.metric, score_tables.metric_names(rows, primary)) if metric.meaning]
+    meanings = Definitions(tuple((metric.label, metric.unit, metric.meaning) for metric in explained))
     return present(
         replace(score_tables.ranking(rows, primary), row_anchor="row"),
         Details("All metrics, and what they mean", (score_tables.all_metrics(rows, primary), meanings)),
@@ -223,20 +223,20 @@ def _loss_figure(row: Summary, results: Results) -> RenderedFigure | None:
 
 
 def _example_section(rows: dict[str, Summary], results: Results, primary: Metric) -> Section:
-    found = examples(rows, results, primary)
-    if not found.shown:
-        return section("examples", "Examples", "There are no images to show.", *found.linked, found.notes)
-    folded = tuple(example for example in found.shown if example.is_folded)
+    chosen = examples(rows, results, primary)
+    if not chosen.shown:
+        return section("examples", "Examples", "There are no images to show.", *chosen.linked, chosen.notes)
+    folded = tuple(example for example in chosen.shown if example.is_folded)
     return section(
         "examples",
         "Examples",
         "Each example shows the whole image first. Below it is the framed window at full size: the place where "
         "degraded and target differ most. Below that is the error that is left in the window: the largest difference "
         "of a channel to the target, in 8-bit levels. Black is no error.",
-        *(example for example in found.shown if not example.is_folded),
+        *(example for example in chosen.shown if not example.is_folded),
         Details("More examples", folded) if folded else None,
-        *found.linked,
-        found.notes,
+        *chosen.linked,
+        chosen.notes,
     )
 
 
@@ -246,8 +246,3 @@ def _cost(rows: Sequence[Summary], by_plan: Sequence[Summary]) -> tuple[Block, .
     costs = training.costs_of(rows)
     sentences = training.sharing_sentences(training.sharing(list(costs.values())))
     return (" ".join(sentences), training.cost_table(costs))
-
-
-def _appendix() -> tuple[Block, ...]:
-    coverage = provenance.coverage_table()
-    return (Details(coverage.caption, (coverage,)),) if coverage else ()

@@ -44,7 +44,9 @@ def build(folder: Path) -> Page:
                 "trials", "Trials", _trial_table(trials, finished, metric), (unreadable,) if trials.unreadable else None
             ),
             section("course", "Course and parameters", *_figures(trials, finished, metric)),
-            section("gates", "Gates", gates.gate_table((one.row, gate) for one in records for gate in one.gates)),
+            section(
+                "gates", "Gates", gates.gate_table((record.row, gate) for record in records for gate in record.gates)
+            ),
             section(
                 "best",
                 "The best trial as an experiment",

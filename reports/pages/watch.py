@@ -72,14 +72,14 @@ def watch(
 
 def state(run: Path) -> State:
     """Return the present state of the files that a report is made from; a file that vanishes meanwhile is left out."""
-    found: dict[str, tuple[int, int]] = {}
+    present: dict[str, tuple[int, int]] = {}
     for path in (path for pattern in _SOURCES for path in run.glob(pattern)):
         try:
             status = path.stat()
         except OSError:
             continue
-        found[path.relative_to(run).as_posix()] = (status.st_size, status.st_mtime_ns)
-    return found
+        present[path.relative_to(run).as_posix()] = (status.st_size, status.st_mtime_ns)
+    return present
 
 
 def _written(run: Path, reload_seconds: int, new: tuple[str, ...], latex: bool) -> Update:

@@ -110,12 +110,12 @@ def _compare(
     sign = -1.0 if swapped else 1.0
     obstacles = {name: _obstacle(rows[name], rows[reference], scores) for name in names}
     sound = [name for name in names if not obstacles[name]]
-    found: dict[str, Comparison] = {}
+    compared: dict[str, Comparison] = {}
     # A row with an obstacle is compared alone: the others are compared over seeds and images that it may lack.
     for group in filter(None, [sound, *([name] for name in names if obstacles[name])]):
         arrays = _score_arrays(rows, group, reference, scores)
         if arrays is None:
-            found |= {name: Comparison(name, reference, None, None, None, obstacles[name]) for name in group}
+            compared |= {name: Comparison(name, reference, None, None, None, obstacles[name]) for name in group}
             continue
         estimates, gains = (
             compare(
@@ -132,8 +132,8 @@ def _compare(
             reason = obstacles[name] or _lacking_evidence(gain)
             verdict = None if reason else verdict_of(gain.low, gain.high, margin)
             pair = (reference, name) if swapped else (name, reference)
-            found[name] = Comparison(*pair, estimates[name], gain, verdict, reason)
-    return {name: found[name] for name in names}
+            compared[name] = Comparison(*pair, estimates[name], gain, verdict, reason)
+    return {name: compared[name] for name in names}
 
 
 def _scores_by_image(results: Results, metric: Metric) -> Scores:

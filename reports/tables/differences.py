@@ -38,16 +38,16 @@ def tables_against_base(rows: Mapping[str, Summary], results: Results, primary: 
     if base is None or not base.by_seed(primary.name):
         return ()
     differences = _differences(rows, base, results, primary)
-    baselines = [(row, found) for row, found in differences if row.is_baseline]
+    baselines = [(row, difference) for row, difference in differences if row.is_baseline]
     tables: list[DifferenceTable] = []
     for name in dict.fromkeys(table for row in rows.values() for table in row.tables):
-        members = [(row, found) for row, found in differences if name in row.tables]
+        members = [(row, difference) for row, difference in differences if name in row.tables]
         if not members:
             continue
         shown = [base, *(row for row, _ in members)]
         others = [metric(other) for other in metric_names(shown, primary) if other in MAIN_METRICS]
         metrics = [primary, *(other for other in others if other.name != primary.name)]
-        comparisons = {one.name: compare_with_base(results, rows, name, one) for one in metrics}
+        comparisons = {measure.name: compare_with_base(results, rows, name, measure) for measure in metrics}
         notes = [*_noise_notes(shown, primary), *environment_notes(shown)]
         tables.append(_table(f"differences_{name}", name, base, members, baselines, metrics, comparisons, notes))
     return tuple(tables)
@@ -62,14 +62,16 @@ def table_against(
     is not pooled. The intervals hold together over all rows of the table.
     """
     differences = [
-        (row, found) for row, found in _differences(rows, reference, results, primary) if row.row != reference.row
+        (row, difference)
+        for row, difference in _differences(rows, reference, results, primary)
+        if row.row != reference.row
     ]
-    trained = [(row, found) for row, found in differences if not row.is_baseline]
+    trained = [(row, difference) for row, difference in differences if not row.is_baseline]
     comparisons = {
         row.row: compare_pair(results, rows, row.row, reference.row, primary, comparisons=len(trained))
         for row, _ in trained
     }
-    baselines = [(row, found) for row, found in differences if row.is_baseline]
+    baselines = [(row, difference) for row, difference in differences if row.is_baseline]
     return _table("differences", "", reference, trained, baselines, [primary], {primary.name: comparisons}, [])
 
 
@@ -120,7 +122,7 @@ def _table(
         footer_rows=tuple(_line(*baseline, reference, seeds, metrics, comparisons) for baseline in baselines),
         notes=(*_notes_without_verdict(members, comparisons[primary.name]), *notes),
     )
-    return DifferenceTable(table, grid, tuple(found for _, found in members), comparisons[primary.name])
+    return DifferenceTable(table, grid, tuple(difference for _, difference in members), comparisons[primary.name])
 
 
 def _columns(seeds: Sequence[int], metrics: Sequence[Metric]) -> tuple[Column, ...]:
@@ -139,13 +141,13 @@ def _columns(seeds: Sequence[int], metrics: Sequence[Metric]) -> tuple[Column, .
         Column(f"{key}_spread", "spread over seeds", unit, csv_only=True),
         *(
             Column(
-                f"{one.name}_difference{end}",
-                f"{delta}{one.label}{end.replace('_', ', ')}",
-                one.unit,
-                hint="" if end else f"{one.meaning} In brackets: 95 % interval of this difference alone.",
+                f"{measure.name}_difference{end}",
+                f"{delta}{measure.label}{end.replace('_', ', ')}",
+                measure.unit,
+                hint="" if end else f"{measure.meaning} In brackets: 95 % interval of this difference alone.",
                 csv_only=bool(end),
             )
-            for one in others
+            for measure in others
             for end in ("", "_low", "_high")
         ),
     )
@@ -153,7 +155,7 @@ def _columns(seeds: Sequence[int], metrics: Sequence[Metric]) -> tuple[Column, .
 
 def _line(
     row: Summary,
-    found: Difference,
+    difference: Difference,
     reference: Summary,
     seeds: Sequence[int],
     metrics: Sequence[Metric],
@@ -161,16 +163,24 @@ def _line(
 ) -> Line:
     primary, *others = metrics
     decimals = primary.difference_decimals
-    by_seed = [found.by_seed.get(seed) for seed in seeds]
-    share = None if found.improved_share is None else 100 * found.improved_share
+    by_seed = [difference.by_seed.get(seed) for seed in seeds]
+    share = None if difference.improved_share is None else 100 * difference.improved_share
     return (
         plain(row.row),
-        Cell(found.mean, text.signed(found.mean, decimals)),
+        Cell(difference.mean, text.signed(difference.mean, decimals)),
         *_verdict_cells(comparisons[primary.name].get(row.row), decimals),
-        Cell(found.improved_share, text.number(share, 0), hint=f"of {text.count(found.pairs, 'pair')} (seed, image)"),
+        Cell(
+            difference.improved_share,
+            text.number(share, 0),
+            hint=f"of {text.count(difference.pairs, 'pair')} (seed, image)",
+        ),
         *(Cell(value, text.signed(value, decimals)) for value in by_seed),
-        Cell(found.spread, text.number(found.spread, decimals)),
-        *(cell for one in others for cell in _other_cells(row, reference, one, comparisons[one.name].get(row.row))),
+        Cell(difference.spread, text.number(difference.spread, decimals)),
+        *(
+            cell
+            for measure in others
+            for cell in _other_cells(row, reference, measure, comparisons[measure.name].get(row.row))
+        ),
     )
 
 
@@ -193,15 +203,15 @@ def _verdict_cells(comparison: Comparison | None, decimals: int) -> Line:
     return (Cell(estimate.low, f"[{low}, {high}]"), Cell(estimate.high, high), verdict_cell, resolution, seeds_needed)
 
 
-def _other_cells(row: Summary, reference: Summary, one: Metric, comparison: Comparison | None) -> Line:
+def _other_cells(row: Summary, reference: Summary, measure: Metric, comparison: Comparison | None) -> Line:
     """Return the difference in another metric, with its interval, and the ends of the interval."""
-    found = difference(row, reference, one, scores=None)
+    found = difference(row, reference, measure, scores=None)
     mean = found.mean if found else None
-    shown = text.signed(mean, one.difference_decimals)
+    shown = text.signed(mean, measure.difference_decimals)
     if comparison is None or comparison.estimate is None:
         return (Cell(mean, shown), Cell(None, ""), Cell(None, ""))
     ends = (comparison.estimate.low, comparison.estimate.high)
-    low, high = (text.signed(end, one.difference_decimals) for end in ends)
+    low, high = (text.signed(end, measure.difference_decimals) for end in ends)
     return (Cell(mean, f"{shown} [{low}, {high}]"), Cell(ends[0], low), Cell(ends[1], high))
 
 

@@ -36,7 +36,9 @@ def all_metrics(rows: Sequence[Summary], primary: Metric) -> Grid:
     trained, baselines = _ranked(rows, primary)
     shown = [metric(name) for name in metric_names([*trained, *baselines], primary)]
     best = _best(trained, shown)
-    columns = [column for one in shown for column in (_metric_column(one), _spread_column(one, csv_only=True))]
+    columns = [
+        column for measure in shown for column in (_metric_column(measure), _spread_column(measure, csv_only=True))
+    ]
     return Grid(
         name="metrics",
         caption="All metrics, mean over seeds of the mean over the test images.",
@@ -49,10 +51,10 @@ def all_metrics(rows: Sequence[Summary], primary: Metric) -> Grid:
 
 def environment_notes(rows: Sequence[Summary]) -> list[str]:
     """Return a warning where rows come from different environments."""
-    found = environments(rows)
-    if len(found) < 2:
+    mixed = environments(rows)
+    if len(mixed) < 2:
         return []
-    return [f"This table mixes environments: {text.listing(found)}. They may cause part of a difference."]
+    return [f"This table mixes environments: {text.listing(mixed)}. They may cause part of a difference."]
 
 
 def metric_names(rows: Sequence[Summary], primary: Metric) -> list[str]:
@@ -77,17 +79,17 @@ class _Top:
 def _best(trained: Sequence[Summary], shown: Sequence[Metric]) -> dict[str, _Top]:
     """Return metric -> the two best values among rows with equally many finished seeds, where they differ."""
     peers = complete(trained)
-    found: dict[str, _Top] = {}
-    for one in shown if len(peers) > 1 else ():
-        values = {value for value in (row.mean(one.name) for row in peers) if value is not None}
+    tops: dict[str, _Top] = {}
+    for measure in shown if len(peers) > 1 else ():
+        values = {value for value in (row.mean(measure.name) for row in peers) if value is not None}
         if len(values) > 1:
-            best, second, *_ = sorted(values, key=one.sort_key)
-            found[one.name] = _Top(best, second if len(peers) > 2 else None)
-    return found
+            best, second, *_ = sorted(values, key=measure.sort_key)
+            tops[measure.name] = _Top(best, second if len(peers) > 2 else None)
+    return tops
 
 
 def _ranking_columns(shown: Sequence[Metric], primary: Metric) -> tuple[Column, ...]:
-    metrics = [_metric_column(one) for one in shown]
+    metrics = [_metric_column(measure) for measure in shown]
     return (
         Column("rank", "rank"),
         ROW_COLUMN,
@@ -108,19 +110,19 @@ def _ranking_columns(shown: Sequence[Metric], primary: Metric) -> tuple[Column, 
     )
 
 
-def _metric_column(one: Metric) -> Column:
-    return Column(one.name, one.label, one.unit, hint=one.meaning)
+def _metric_column(measure: Metric) -> Column:
+    return Column(measure.name, measure.label, measure.unit, hint=measure.meaning)
 
 
-def _spread_column(one: Metric, csv_only: bool) -> Column:
-    hint = f"Highest minus lowest seed of {one.label}."
-    return Column(f"{one.name}_spread", "spread over seeds", one.unit, hint=hint, csv_only=csv_only)
+def _spread_column(measure: Metric, csv_only: bool) -> Column:
+    hint = f"Highest minus lowest seed of {measure.label}."
+    return Column(f"{measure.name}_spread", "spread over seeds", measure.unit, hint=hint, csv_only=csv_only)
 
 
 def _ranking_line(
     place: int | None, row: Summary, shown: Sequence[Metric], primary: Metric, best: dict[str, _Top]
 ) -> Line:
-    metrics = [_metric_cell(row, one, best) for one in shown]
+    metrics = [_metric_cell(row, measure, best) for measure in shown]
     done, params, macs = len(row.finished), *((row.model.params, row.model.macs) if row.model else (None, None))
     return (
         Cell(place, text.ABSENT if place is None else str(place)),
@@ -138,29 +140,29 @@ def _ranking_line(
     )
 
 
-def _metric_cell(row: Summary, one: Metric, best: dict[str, _Top]) -> Cell:
-    mean = row.mean(one.name)
-    top = None if row.is_baseline or mean is None else best.get(one.name)
-    shown = Cell(mean, text.number(mean, one.decimals))
+def _metric_cell(row: Summary, measure: Metric, best: dict[str, _Top]) -> Cell:
+    mean = row.mean(measure.name)
+    top = None if row.is_baseline or mean is None else best.get(measure.name)
+    shown = Cell(mean, text.number(mean, measure.decimals))
     return replace(shown, best=mean == top.best, second=mean == top.second) if top else shown
 
 
-def _spread_cell(row: Summary, one: Metric) -> Cell:
-    value = row.spread(one.name)
-    return Cell(value, text.number(value, one.difference_decimals))
+def _spread_cell(row: Summary, measure: Metric) -> Cell:
+    value = row.spread(measure.name)
+    return Cell(value, text.number(value, measure.difference_decimals))
 
 
 def _budget_cells(row: Summary) -> Line:
     """Return file size, latency and gates: what the limits are about."""
-    here = latency(row)
+    gate = latency(row)
     size = row.model.weight_bytes.get("float32") if row.model else None
-    measured = here.measured if here else None
+    measured = gate.measured if gate else None
     marks = tuple(gates.mark(gate) for gate in row.gates)
     results = "; ".join(f"{gate.name} {gate.result}" for gate in row.gates)
     return (
         Cell(size, text.megabytes(size)),
-        Cell(measured, text.significant(measured), hint=gates.conditions(here) if here else ""),
-        Cell(results, " ".join(f"{one.sign} {one.name}" for one in marks) or text.ABSENT, marks=marks),
+        Cell(measured, text.significant(measured), hint=gates.conditions(gate) if gate else ""),
+        Cell(results, " ".join(f"{mark.sign} {mark.name}" for mark in marks) or text.ABSENT, marks=marks),
     )
 
 
@@ -192,5 +194,5 @@ def _ranking_notes(trained: Sequence[Summary]) -> list[str]:
 
 
 def _metrics_line(row: Summary, shown: Sequence[Metric], best: dict[str, _Top]) -> Line:
-    cells = [cell for one in shown for cell in (_metric_cell(row, one, best), _spread_cell(row, one))]
+    cells = [cell for measure in shown for cell in (_metric_cell(row, measure, best), _spread_cell(row, measure))]
     return (plain(row.row), *cells)

@@ -32,11 +32,11 @@ def degradation_table(results: Results) -> Grid | None:
     if not names:
         return None
     lines: list[Line] = []
-    for one in map(metric, ordered(names, results.plan.primary)):
-        values = list(by_image(image_scores(results, one.name), IDENTITY, None).values())
+    for measure in map(metric, ordered(names, results.plan.primary)):
+        values = list(by_image(image_scores(results, measure.name), IDENTITY, None).values())
         quantiles = np.quantile(values, list(_QUANTILES.values())).tolist()
-        cells = (Cell(value, text.number(value, one.decimals)) for value in quantiles)
-        lines.append((plain(one.label), plain(one.unit), *cells, Cell(len(values), str(len(values)))))
+        cells = (Cell(value, text.number(value, measure.decimals)) for value in quantiles)
+        lines.append((plain(measure.label), plain(measure.unit), *cells, Cell(len(values), str(len(values)))))
     shares = damaged_shares(results)
     if shares:
         quantiles = (100 * np.quantile(shares, list(_QUANTILES.values()))).tolist()

@@ -84,7 +84,7 @@ def costs_of(rows: Sequence[Summary]) -> dict[str, TrainingCost]:
         for row in rows
     }
     return {
-        row.row: cost_of(row, frozenset(key for other, found in keys.items() if other != row.row for key in found))
+        row.row: cost_of(row, frozenset(key for other, trained in keys.items() if other != row.row for key in trained))
         for row in rows
         if not row.is_baseline
     }
@@ -151,7 +151,10 @@ def stage_table(row: Summary) -> Grid | None:
         columns=(
             Column("stage", "stage", numeric=False, is_row_header=True),
             *_STAGE_COLUMNS,
-            *(Column(f"val_{one.name}", f"val {one.label}", one.unit, hint=one.meaning) for one in metrics),
+            *(
+                Column(f"val_{measure.name}", f"val {measure.label}", measure.unit, hint=measure.meaning)
+                for measure in metrics
+            ),
         ),
         lines=tuple(_stage_line(name, stages, metrics) for name, stages in by_name.items()),
     )
@@ -260,8 +263,8 @@ def tuning_table(tuned: TuningFile | None) -> Grid | None:
 def learning_sentences(rows: Sequence[Summary], primary: Metric, equivalence_margin: float) -> tuple[str, ...]:
     """Return a sentence on rows that were still learning, one on rows that do harm; empty where there are none."""
     stages = [last_stage(row) for row in rows if not row.is_baseline]
-    learning = [text.printable(one.row) for one in stages if one.is_still_learning(primary, equivalence_margin)]
-    harmful = [text.printable(one.row) for one in stages if one.is_harmful]
+    learning = [text.printable(stage.row) for stage in stages if stage.is_still_learning(primary, equivalence_margin)]
+    harmful = [text.printable(stage.row) for stage in stages if stage.is_harmful]
     sentences = {
         f"Still learning when training ended, so more steps would improve them: {text.listing(learning)}.": learning,
         f"On val worse than doing nothing: {text.listing(harmful)}.": harmful,
@@ -288,7 +291,7 @@ def _stage_line(name: str, stages: Sequence[StageRecord], metrics: Sequence[Metr
     seconds = _mean([stage.seconds for stage in stages])
     speed = _mean([stage.images_per_second for stage in stages])
     memory = _mean([stage.peak_memory_bytes for stage in stages])
-    values = [_mean([stage.val.get(one.name) for stage in stages]) for one in metrics]
+    values = [_mean([stage.val.get(measure.name) for stage in stages]) for measure in metrics]
     weights = "trained" if not reused else "reused" if reused == len(stages) else f"reused in {reused} of {len(stages)}"
     return (
         plain(name),
@@ -297,7 +300,7 @@ def _stage_line(name: str, stages: Sequence[StageRecord], metrics: Sequence[Metr
         Cell(seconds, text.duration(seconds)),
         Cell(speed, text.significant(speed)),
         Cell(memory, text.megabytes(memory)),
-        *(Cell(value, text.number(value, one.decimals)) for value, one in zip(values, metrics, strict=True)),
+        *(Cell(value, text.number(value, measure.decimals)) for value, measure in zip(values, metrics, strict=True)),
     )
 
 

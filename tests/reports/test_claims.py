@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reports.claims.evaluate_claims import Judged, comparisons, grid, judge, place
+from reports.claims.gains import gains_of
 from reports.errors import ReportError
 from reports.grid import on_page
 from reports.metrics import metric
@@ -17,7 +18,6 @@ from reports.results import Results
 from reports.results.load import load
 from reports.results.summary import summaries
 from reports.schema import PlanFile, parse, to_json
-from reports.statistics.gains import gains_of
 
 Run = Callable[..., Path]
 Edit = Callable[..., dict[str, Any]]

@@ -5,6 +5,7 @@ import shutil
 from importlib import resources
 
 import pytest
+from PIL import Image
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing: no report is seen in a browser")
 axe = pytest.importorskip("axe_playwright_python", reason="axe-core is missing: no report is checked for barriers")
@@ -167,3 +168,14 @@ def test_the_page_reads_without_script(opened, written):
     assert ranks(page).count() == 3
     assert page.locator(".controls:visible").count() == 0
     assert page.locator("[data-compare]").first.locator(".layers img:visible").count() == 2
+
+
+@pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
+def test_loss_figures_are_dark_on_a_dark_page(opened, written, tmp_path, scheme, is_dark):
+    """The paper of the figure is that of its frame on the page."""
+    page = opened(written / "index.html", scheme=scheme)
+    figure = page.locator("details[open] figure.drawing img").first
+    figure.screenshot(path=tmp_path / "figure.png")
+    with Image.open(tmp_path / "figure.png") as image:
+        corner = image.convert("L").getpixel((3, 3))
+    assert (corner < 60) == is_dark and (corner > 200) == (not is_dark)

@@ -1,18 +1,19 @@
 """The files of a report: escaped, self-contained, balanced, equal byte for byte."""
 
 import csv
-import io
+import hashlib
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
 
 from reports import write
-from reports.grid import Cell, Column, Grid
 from reports.pages.files import fenced, file_names
-from reports.pages.table_formats import csv_text, escape_markdown
 
 VOID = {"meta", "img", "input", "wbr", "br", "link"}
 HOSTILE = "<script>alert('x')</script>|`$a$"  # as in conftest.py
@@ -108,24 +109,6 @@ def test_a_fence_is_longer_than_the_backticks_inside():
     assert fenced("a\n````\nb").splitlines() == ["`````", "a", "````", "b", "`````"]
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [("a_b*c", r"a\_b\*c"), ("1. x", r"1\. x"), ("- x", r"\- x"), ("a\n# b", r"a \# b"), ("http://x", "http&#58;//x")],
-)
-def test_markdown_shows_text_letter_by_letter(text, shown):
-    """Marks of Markdown in names are escaped, lines joined."""
-    assert escape_markdown(text) == shown
-
-
-def test_csv_cells_cannot_be_formulas():
-    """Words that a spreadsheet would run get an apostrophe; numbers, negative ones too, stay numbers."""
-    words = ["=1+1", "+x", "-x", "@x", "-1.5", "+2", "plain"]
-    lines = (*((Cell(word, word),) for word in words), (Cell(-0.25, ""),), (Cell(None, "–"),))
-    text = csv_text(Grid("g", "", (Column("=head", ""),), lines))
-    cells = [line[0] if line else "" for line in csv.reader(io.StringIO(text))]
-    assert cells == ["'=head", "'=1+1", "'+x", "'-x", "'@x", "-1.5", "+2", "plain", "-0.25", ""]
-
-
 def test_csv_tables_hold_unrounded_numbers(written):
     """What the ranking shows with two decimals is in full in the CSV file."""
     with (written / "tables" / "ranking.csv").open(newline="") as file:
@@ -183,3 +166,28 @@ def test_file_names_are_safe_and_never_taken_twice():
     names = file_names(["a/b", "a b", "A_B", "../x", "<b>", "ä"])
     assert len({name.lower() for name in names.values()}) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name) for name in names.values())
+
+
+def test_figures_follow_dark_mode(written):
+    """Every colour of a figure has another one in dark mode; programs without dark mode ignore these rules."""
+    figures = sorted((written / "figures").glob("*.svg"))
+    assert any(path.name.startswith("loss_") for path in figures)
+    for path in figures:
+        text = path.read_text(encoding="utf-8")
+        rules, drawing = text.split("</style>", 1)
+        assert "@media(prefers-color-scheme:dark)" in rules
+        used = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", drawing))
+        assert used and {colour for colour in used if f"fill: {colour}" not in rules} == set(), path.name
+
+
+@pytest.mark.slow
+def test_reports_made_in_two_processes_are_equal_byte_by_byte(make_run):
+    """Whatever order sets and dictionaries of strings have there."""
+    run = make_run(rows={"base": None, "heads.a": "heads", "losses.b": "losses"})
+    digests = []
+    for seed in ("1", "2"):
+        code = "import sys, pathlib, reports; reports.write(pathlib.Path(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", code, run], check=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        files = sorted(path for path in (run / "report").rglob("*") if path.is_file())
+        digests.append({str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files})
+    assert digests[0] == digests[1] and len(digests[0]) > 25

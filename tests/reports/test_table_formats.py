@@ -1,17 +1,25 @@
-"""LaTeX tables: nothing in a name is a command, best and second are set off, and TeX takes them all."""
+"""Tables as CSV, Markdown and LaTeX: nothing in a name is a formula, markup or a command."""
 
+import csv
+import io
 import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from reports import write
 from reports.grid import Cell, Column, Grid
-from reports.pages.table_formats import escape_latex, latex_table
+from reports.pages.table_formats import csv_text, escape_latex, escape_markdown, latex_table, markdown_table
 
+HOSTILE = "<script>alert('x')</script>|`$a$"  # as in conftest.py
+NAMES = st.text(alphabet=st.sampled_from(list("ab_*`|<>&[]()#~\\!$@-+1. \n")), min_size=1).filter(
+    lambda name: name.strip()
+)
 COMMANDS = re.compile(r"\\(?:text[a-z]+|ldots|times|cdot|pm|leq|geq|mu|Delta|checkmark)(?:\{\})?|\\[{}$&#%_]")
 DOCUMENT = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
@@ -21,6 +29,69 @@ DOCUMENT = r"""\documentclass{article}
 %s
 \end{document}
 """
+
+
+def test_csv_cells_cannot_be_formulas():
+    """Words that a spreadsheet would run get an apostrophe; numbers, negative ones too, stay numbers."""
+    words = ["=1+1", "+x", "-x", "@x", "-1.5", "+2", "plain"]
+    lines = (*((Cell(word, word),) for word in words), (Cell(-0.25, ""),), (Cell(None, "–"),))
+    text = csv_text(Grid("g", "", (Column("=head", ""),), lines))
+    cells = [line[0] if line else "" for line in csv.reader(io.StringIO(text))]
+    assert cells == ["'=head", "'=1+1", "'+x", "'-x", "'@x", "-1.5", "+2", "plain", "-0.25", ""]
+
+
+class Drawn(HTMLParser):
+    """Tags and text of what the renderer made."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.cells, self.text = [], [], ""
+        self.feed(MarkdownIt("commonmark").enable("table").enable("strikethrough").render(text))
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_data(self, data):
+        self.text += data
+        if self.cells:
+            self.cells[-1] += data.rstrip("\n")
+
+
+@given(NAMES)
+def test_a_name_in_a_paragraph_is_drawn_letter_by_letter(name):
+    """No emphasis, code, link, heading, list or tag comes of it."""
+    drawn = Drawn(escape_markdown(name))
+    assert drawn.tags == ["p"] and " ".join(drawn.text.split()) == " ".join(name.split())
+
+
+@given(NAMES, NAMES)
+def test_names_in_a_table_stay_in_their_cells(one, other):
+    """Two columns remain two, and each shows its name."""
+    columns = (Column("a", one, numeric=False), Column("b", "b"))
+    drawn = Drawn(markdown_table(Grid("t", "caption", columns, ((Cell(other, other), Cell(1, "1")),))))
+    shown = [" ".join(cell.split()) for cell in drawn.cells]
+    assert shown == [" ".join(one.split()), "b", " ".join(other.split()), "1"]
+
+
+def test_the_hostile_report_is_drawn_without_any_foreign_tag(hostile):
+    """Our headings, tables, pictures, code and details; the names are there to read."""
+    drawn = Drawn((hostile / "report.md").read_text(encoding="utf-8"))
+    text_tags = {"h1", "h2", "h3", "p", "strong", "em", "ul", "li", "img", "pre", "code", "details", "summary"}
+    ours = text_tags | {"table", "thead", "tbody", "tr", "th", "td"}
+    assert set(drawn.tags) <= ours
+    assert HOSTILE in drawn.text and "=1+1|`x` $x_1$" in drawn.text
+    assert drawn.tags.count("table") > 5 and drawn.tags.count("img") > 5
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a_b*c", r"a\_b\*c"), ("1. x", r"1\. x"), ("- x", r"\- x"), ("a\n# b", r"a \# b"), ("http://x", "http&#58;//x")],
+)
+def test_markdown_shows_text_letter_by_letter(text, shown):
+    """Marks of Markdown in names are escaped, lines joined."""
+    assert escape_markdown(text) == shown
 
 
 @pytest.fixture(scope="module")
