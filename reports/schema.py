@@ -295,6 +295,8 @@ class PlanFile(VersionedFile):
     environment: dict[str, Any] = {}
     """Engine, device type and torch version, which keys depend on."""
     rows: tuple[PlanRow, ...]
+    chosen: tuple[str, ...] | None = None
+    """Folders (`<row>/seed<k>`) of the rows and seeds that were chosen by --rows and --seeds; None: all of them."""
     claims: tuple[AnyClaim, ...] = ()
     command: str = ""
 

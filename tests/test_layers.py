@@ -23,7 +23,7 @@ USERS_OF_REPORTS = ("benchmark/cli/", "benchmark/search/")
 # Packages and modules of the harness from the ground up; each imports from the levels below its own, and from itself.
 LEVELS = [
     {"errors"},
-    {"files", "generators", "interrupts"},
+    {"files", "interrupts"},
     {"processes", "lease", "component_source"},
     {"registry"},
     {"synthetic_faces", "experiment"},

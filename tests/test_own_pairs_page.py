@@ -17,7 +17,7 @@ from benchmark.cli.options import matching_rows
 from benchmark.data import Source
 from benchmark.errors import BenchmarkError
 from benchmark.experiment.load import Experiment, load
-from benchmark.experiment.plan import settings_id
+from benchmark.experiment.plan import source_id
 from benchmark.registry import Registry
 from benchmark.runner.context import open_sources
 
@@ -74,7 +74,7 @@ def user(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def opened(experiment: Experiment, registry: Registry) -> dict[str, Source]:
     """The sources of the base row by split, after the checks that `run` makes."""
     sources = open_sources(experiment, registry)
-    return {split: sources[settings_id(data)] for split, data in experiment.rows[0].config["data"].items()}
+    return {split: sources[source_id(spec)] for split, spec in experiment.rows[0].recipe.data.items()}
 
 
 @pytest.mark.parametrize(

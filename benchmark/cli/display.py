@@ -1,50 +1,54 @@
-"""Progress of a run: bars in a terminal, plain lines elsewhere."""
+"""Progress of a run: bars in a terminal, plain lines elsewhere, and scalars for TensorBoard."""
 
+import math
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import TextIO
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from benchmark.runner.progress_events import (
+from benchmark.errors import BenchmarkError
+from benchmark.runner.events import (
     DataReady,
     Event,
     GatesChecked,
     ImageScored,
     NetworkMeasured,
     RowFinished,
-    RowSkipped,
     RowStarted,
     StageAwaited,
     StageFinished,
     StageProgress,
     StageReused,
 )
+from benchmark.runner.stage import scalars
 from benchmark.runner.stage_store import StageResult
 
 _PLAIN_SECONDS = 5.0
-"""Plain progress lines come at most this often; what starts or ends a row or a stage comes at once."""
+"""Between two plain lines of progress; the start and end of a row or a stage are shown at once."""
 
 
 class TimeLeft:
-    """Seconds left: the estimate made before training, corrected by how fast the stages so far really were."""
+    """Seconds left: the estimate made before training, corrected by the real speed of the stages so far."""
 
     def __init__(self, estimates: Mapping[str, float], clock: Callable[[], float] = time.perf_counter) -> None:
+        """Begin with nothing done. `estimates`: seconds of stages by key; `clock`: seconds."""
         self._estimates = estimates
         self._shares = dict.fromkeys(estimates, 0.0)
         self._clock = clock
         self._started = 0.0
 
     def update(self, key: str, share: float) -> None:
-        """`share` of the stage `key` is done."""
-        if not self._started:  # the time until the first steps are done belongs to no stage
+        """Note that `share` of the stage `key` is done."""
+        if not self._started:  # the time before the first steps belongs to no stage
             self._started = self._clock()
         self._shares[key] = share
 
     def seconds(self) -> float | None:
-        """None before enough is done to tell."""
+        """Return the seconds left; None while too little is done to tell."""
         done = sum(self._estimates.get(key, 0.0) * share for key, share in self._shares.items())
         left = sum(self._estimates.values()) - done
         spent = self._clock() - self._started
@@ -52,9 +56,23 @@ class TimeLeft:
 
 
 class Display:
-    """Shows events as they come. A context manager: the bars go when the run ends, however it ends."""
+    """Shows events as they come. A context manager: its bars disappear when the run ends, however it ends."""
 
-    def __init__(self, estimates: Mapping[str, float], stream: TextIO | None = None) -> None:
+    def __init__(
+        self, estimates: Mapping[str, float], stream: TextIO | None = None, scalars_folder: Path | None = None
+    ) -> None:
+        """Show nothing yet.
+
+        Args:
+            estimates: seconds of stages by key, for the time left.
+            stream: where to write; None: stderr.
+            scalars_folder: where to write the numbers of training for TensorBoard; None: nowhere.
+
+        Raises:
+            BenchmarkError: `scalars_folder` is given, and TensorBoard is not installed.
+        """
+        self._scalars_folder, self._writers = scalars_folder, dict[str, Any]()
+        self._writer_class = _writer_class() if scalars_folder else None
         self._left = TimeLeft(estimates)
         self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
         self._bars = Progress(
@@ -64,20 +82,26 @@ class Display:
         self._line_at: dict[str, float] = {}
 
     def __enter__(self) -> "Display":
+        """Start the bars and return the display."""
         if self._console.is_terminal:
             self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Remove the bars and close the files of TensorBoard."""
+        for writer in self._writers.values():
+            writer.close()
         if self._console.is_terminal:
             self._bars.stop()
 
     def show(self, event: Event) -> None:
+        """Show an event."""
         row, share, line = _row(event), _share(event), _line(event)
         if isinstance(event, StageProgress):
             self._left.update(event.key, share or 0.0)
             left = self._left.seconds()
             line += "" if left is None else f", {duration(left)} left in all"
+            self._write_scalars(event)
         if share is not None:
             self._progress(row, f"{row}: {line}", share)
         elif line:
@@ -85,8 +109,13 @@ class Display:
         if isinstance(event, RowFinished | StageFinished):
             self._end_bar(row)
 
+    def skip(self, rows: Sequence[str]) -> None:
+        """Show rows that were finished before."""
+        for row in rows:
+            self._print(row, f"{row}: finished before")
+
     def end(self, row: str, line: str) -> None:
-        """Show what came of a row, in a line of the caller's."""
+        """Show the outcome of a row in the caller's own line."""
         self._end_bar(row)
         self._print(row, line)
 
@@ -102,9 +131,29 @@ class Display:
         elif time.perf_counter() - self._line_at.get(row, 0.0) > _PLAIN_SECONDS:
             self._print(row, line)
 
+    def _write_scalars(self, event: StageProgress) -> None:
+        if self._writer_class is None:
+            return
+        if event.folder not in self._writers:
+            self._writers[event.folder] = self._writer_class(f"{self._scalars_folder}/{event.folder}", flush_secs=10)
+        for name, value in scalars(event.progress).items():
+            if math.isfinite(value):
+                self._writers[event.folder].add_scalar(f"{event.progress.stage}/{name}", value, event.progress.step)
+
     def _print(self, row: str, line: str) -> None:
         self._line_at[row] = time.perf_counter()
         self._console.print(line, markup=False)
+
+
+def _writer_class() -> Any:
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ImportError:
+        raise BenchmarkError(
+            "--tensorboard: TensorBoard is not installed; install restoration-benchmark[tensorboard], or leave the "
+            "option out: curve.csv has the same numbers"
+        ) from None
+    return SummaryWriter
 
 
 def _row(event: Event) -> str:
@@ -118,7 +167,7 @@ def _row(event: Event) -> str:
 
 
 def _share(event: Event) -> float | None:
-    """How much is done of what an event reports on; None for events that are told once."""
+    """Return how much of a task is done; None for events that are no progress of a task."""
     match event:
         case StageProgress(progress=progress):
             return progress.step / progress.steps
@@ -150,19 +199,17 @@ def _line(event: Event) -> str:
 
 
 def _harm(result: StageResult) -> str:
-    """A warning where the weights are worse than doing nothing."""
-    reached, untouched = result.val.get("psnr"), result.identity_psnr
-    if reached is None or untouched is None or reached["mean"] >= untouched:
+    """Return a warning where the weights are worse than doing nothing."""
+    psnr, identity = result.val.get("psnr"), result.identity_psnr
+    if psnr is None or identity is None or psnr["mean"] >= identity:
         return ""
-    return f"; worse than doing nothing ({untouched:.2f} dB)"
+    return f"; worse than doing nothing ({identity:.2f} dB)"
 
 
-def _row_line(event: RowStarted | RowSkipped | GatesChecked | RowFinished) -> str:
+def _row_line(event: RowStarted | GatesChecked | RowFinished) -> str:
     match event:
         case RowStarted():
             return "started"
-        case RowSkipped():
-            return "finished before"
         case GatesChecked():
             return "\n".join(f"gate {line}" for line in event.lines)
         case RowFinished(record=record):
@@ -170,7 +217,7 @@ def _row_line(event: RowStarted | RowSkipped | GatesChecked | RowFinished) -> st
 
 
 def duration(seconds: float) -> str:
-    """`8 s`, `3 min 20 s`, `5 h 12 min`, `12 days 4 h`."""
+    """Return a duration in words: `8 s`, `3 min 20 s`, `5 h 12 min`, `12 days 4 h`."""
     whole = max(0, round(seconds))
     for name, size, below, below_size in (("days", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
         if whole >= size:

@@ -96,7 +96,7 @@ def _candidates(request: _Request, registry: "Registry") -> dict[str, _Candidate
     candidates: dict[str, _Candidate] = {}
     for size in _sizes(request, registry):
         network = described((request.backbone, size, request.options), (head["name"], head_options), registry)
-        model = network.config["model"]
+        model = network.model.as_config()
         given = [item.partition("=")[0] for item in request.options]
         backbone = {"name": request.backbone, **({"size": size} if size else {})}
         candidates[network.label] = _Candidate(backbone | {key: model["backbone"][key] for key in given}, model)

@@ -19,7 +19,7 @@ from benchmark.inference.runtimes import Dtype, runtime_names, unavailable
 from benchmark.model.weight_files import write_weights
 from benchmark.registry import Registry
 from benchmark.runner.device_setup import Machine
-from benchmark.runner.row import measuring_device
+from benchmark.runner.jobs import measuring_device
 
 MOST_MS = 2000.0
 """Images that take longer are not measured by the quick protocol, which would be no longer quick."""
@@ -125,4 +125,4 @@ def _in_turn(
 
 def _subject(network: Network, conditions: Conditions, weights: Path) -> Subject:
     write_weights(network.make(), weights)
-    return Subject(network.label, network.config["model"], weights, conditions)
+    return Subject(network.label, network.model.as_config(), weights, conditions)

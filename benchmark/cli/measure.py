@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # torch comes in only when the command runs
     from benchmark.inference.runtimes import Dtype
     from benchmark.registry import Registry
     from benchmark.runner.device_setup import Machine
-    from benchmark.runner.row import Measured
+    from benchmark.runner.events import MeasuredModel
 
 _SCHEMA = 2
 EVERY = "all"
@@ -47,7 +47,7 @@ class _Request:
 class _Counted:
     """`macs`: by image size (height, width)."""
 
-    measured: "Measured"
+    measured: "MeasuredModel"
     macs: Mapping[tuple[int, int], int]
 
 
@@ -140,7 +140,7 @@ def _networks(request: _Request, registry: "Registry") -> "list[Network]":
     if request.gates is None:
         return networks
     gates = gates_of(request.gates, registry)
-    return [replace(network, config={**network.config, "gates": gates}) for network in networks]
+    return [replace(network, gates=gates) for network in networks]
 
 
 def _named(request: _Request, registry: "Registry") -> "Iterator[Network]":
@@ -168,12 +168,12 @@ def _count(
     """Costs and gates of a network, or why it cannot be measured; of one asked for alone, what can be mended raises."""
     from benchmark.errors import BenchmarkError
     from benchmark.gates.cost import macs
-    from benchmark.runner.row import measure_restorer
+    from benchmark.runner.jobs import measure_restorer
 
     click.echo(f"counting {network.label} ...", err=True)
     try:
         restorer = network.make()
-        measured = measure_restorer(restorer, network.config, machine, registry.plugins)
+        measured = measure_restorer(restorer, network.model, network.gates, machine, registry.plugins)
         return _Counted(measured, {image: macs(restorer, image) for image in images})
     except BenchmarkError as error:
         if alone:
@@ -197,17 +197,17 @@ def _show_counted(
 
 
 def _cells(found: _Counted) -> list[str]:
-    model = found.measured.model
+    model = found.measured.cost
     sizes = [f"{model.weight_bytes[dtype]:,}" for dtype in ("float32", "float16")]
     return [f"{model.params:,}", *(f"{macs / 1e9:.3f}" for macs in found.macs.values()), *sizes]
 
 
 def _gate_lines(network: "Network", found: _Counted | str) -> str:
-    from benchmark.runner.row import describe
+    from benchmark.runner.row import describe_gate
 
     if isinstance(found, str):
         return f"{network.label}: cannot be measured: {found}"
-    gates = [describe(verdict) for verdict in found.measured.gates]
+    gates = [describe_gate(gate) for gate in found.measured.gates]
     none = ["none; --gates FILE judges by those of an experiment"]
     return "\n  ".join([f"gates of {network.label}:", *(gates or none)])
 
@@ -232,7 +232,7 @@ def _write(
 def _entry(network: "Network", found: _Counted | str, cells: "Mapping[int, Sequence[Cell]]") -> Mapping[str, Any]:
     from reports.schema import to_json
 
-    about = {"rows": list(network.rows), "config": network.config["model"]}
+    about = {"rows": list(network.rows), "config": network.model.as_config()}
     if isinstance(found, str):
         return {**about, "error": found}
     by_image = [{"image": list(image), "macs": macs} for image, macs in found.macs.items()]
@@ -240,7 +240,7 @@ def _entry(network: "Network", found: _Counted | str, cells: "Mapping[int, Seque
     latencies = [cell.as_json() for cell in cells[id(network)]]
     return {
         **about,
-        **to_json(found.measured.model),
+        **to_json(found.measured.cost),
         "gates": gates,
         "macs_of_images": by_image,
         "latencies": latencies,

@@ -1,4 +1,4 @@
-"""`plan`: what `run` would do."""
+"""`plan`: show what `run` would do."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +8,9 @@ from benchmark.cli.options import Selection, selection_options
 
 _LONG_SECONDS = 86_400
 
-if TYPE_CHECKING:  # torch comes in only when the command runs
+if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.cli.setup import Prepared
-    from benchmark.experiment.plan import Plan, Run
+    from benchmark.experiment.plan import Plan, PlannedRow
     from benchmark.runner.context import Context
 
 
@@ -31,41 +31,42 @@ def command(**options: Any) -> None:
 
 
 def show_plan(prepared: "Prepared", *, replace: bool) -> None:
+    """Print what `run` would do."""
     from benchmark.cli.display import duration
-    from benchmark.runner.run import check
-    from benchmark.runner.time_estimate import estimate_seconds
+    from benchmark.runner.local_executor import worker_devices
+    from benchmark.runner.preflight import estimate_seconds, preflight
 
     plan, context = prepared.plan, prepared.context
-    todo = check(plan, context, replace=replace)
-    estimates = estimate_seconds(plan, context)
-    _show_rows(plan, context, {planned.folder for planned in todo})
+    todo = preflight(plan, context, replace=replace)
+    estimates = estimate_seconds(plan, context, len(worker_devices(plan, context)))
+    _show_rows(plan, context, {row.folder for row in todo})
     _show_gates(plan, context)
     shared = plan.steps_without_sharing - plan.steps_trained
     share = shared / max(plan.steps_without_sharing, 1)
     to_train = sum(plan.stages[key].steps for key in estimates)
     click.echo(f"steps: {plan.steps_without_sharing} in all rows, {shared} ({share:.0%}) saved by shared stages")
     click.echo(f"to train now: {len(estimates)} stages, {to_train} steps, about {duration(sum(estimates.values()))}")
-    click.echo(f"(from 2 measured steps of each network on {context.machine.device_name}; evaluation is not in it)")
+    click.echo(f"(from 2 measured steps of each network on {context.machine.device_name}; without evaluation)")
     for line in [*_tuning_lines(prepared), *advice(plan, sum(estimates.values()))]:
         click.echo(line)
 
 
 def _tuning_lines(prepared: "Prepared") -> list[str]:
-    from benchmark.search.tuning import tries_of, unfinished
+    from benchmark.search.tuning import candidates_of, unfinished
 
-    if prepared.tries is None:
+    if prepared.candidates is None:
         return []
-    tries = tries_of(prepared.rows, prepared.tries, prepared.asked)
-    todo = unfinished(tries, prepared.context, replace=True)
-    steps = sum({stage.key: stage.steps for run in todo for stage in run.stages}.values())
+    candidates = candidates_of(prepared.rows, prepared.candidates)
+    todo = unfinished(candidates, prepared.context, replace=True)
+    steps = sum({stage.key: stage.steps for row in todo for stage in row.stages}.values())
     return [
-        f"before it tuning: {len(todo)} of {len(tries)} candidates to try, {steps} steps; "
-        "rows whose candidates are to be tried stand here as they are written"
+        f"before it tuning: {len(todo)} of {len(candidates)} candidates to train, {steps} steps; "
+        "rows whose candidates are to be trained are shown here as they are written"
     ]
 
 
 def advice(plan: "Plan", seconds: float) -> list[str]:
-    """What to do instead where a plan would take more than a day."""
+    """Return what to do instead where a plan would take more than a day."""
     if seconds < _LONG_SECONDS:
         return []
     lines = ["that is long: stop it whenever you like, the same command goes on; --rows and --seeds take a part of it"]
@@ -80,44 +81,36 @@ def _show_rows(plan: "Plan", context: "Context", todo: set[str]) -> None:
     from benchmark.cli.table_output import new_table, show_table
 
     table = new_table("row", "seed", "stages: name steps key", "state")
-    first_use: dict[str, str] = {}
-    for run in plan.runs:
-        stages = [_stage_cell(run, i, first_use, context) for i in range(len(run.stages))] or ["no training"]
-        table.add_row(run.row, str(run.seed), ", ".join(stages), "to run" if run.folder in todo else "finished")
-    for floor in plan.floors:
-        table.add_row(floor.row, "-", "no training", "to run" if floor.folder in todo else "finished")
+    first_rows: dict[str, str] = {}
+    for row in plan.rows:
+        stages: list[str] = []
+        for stage in row.stages:
+            first = first_rows.setdefault(stage.key, row.row)
+            shared = "" if first == row.row else f" shared with {first}"
+            note = " stored" if context.store.finished(stage.key) else shared
+            stages.append(f"{stage.name} {stage.steps} {stage.key[:8]}{note}")
+        state = "to run" if row.folder in todo else "finished"
+        table.add_row(row.row, str(row.seed), ", ".join(stages or ["no training"]), state)
+    for baseline in plan.baselines:
+        table.add_row(baseline.row, "-", "no training", "to run" if baseline.folder in todo else "finished")
     show_table(table)
 
 
-def _stage_cell(run: "Run", index: int, first_use: dict[str, str], context: "Context") -> str:
-    stage = run.stages[index]
-    owner = first_use.setdefault(stage.key, run.row)
-    shared = "" if owner == run.row else f" shared with {owner}"
-    note = " stored" if context.store.finished(stage.key) else shared
-    return f"{stage.name} {stage.steps} {stage.key[:8]}{note}"
-
-
 def _show_gates(plan: "Plan", context: "Context") -> None:
-    """Gates that are counted, once for each network; those that must be measured are named."""
-    from benchmark.runner.memory_preflight import does_not_fit
-    from benchmark.runner.row import describe, static_gates
-
-    for runs in _by_network(plan):
-        rows = ", ".join(dict.fromkeys(run.row for run in runs))
-        counted = {verdict.name: describe(verdict) for verdict in static_gates(runs[0], context)}
-        gates = [counted.get(name, f"{name}: measured by run") for name in runs[0].config["gates"]]
-        click.echo(f"gates of {rows}: {'; '.join(gates) or 'none'}")
-    for run in plan.runs:
-        reason = does_not_fit(run, context)
-        if reason and run.seed == plan.runs[0].seed:
-            click.echo(f"too large for this machine: {run.row}: {reason}")
-
-
-def _by_network(plan: "Plan") -> list[list["Run"]]:
-    """The runs of a plan, those with equal network and gates together."""
+    """Print the counted gates of each network, and name those that `run` will measure."""
     from benchmark.experiment.plan import network_id
+    from benchmark.runner.jobs import counted_gates
+    from benchmark.runner.preflight import memory_shortfall
+    from benchmark.runner.row import describe_gate
 
-    networks: dict[str, list[Run]] = {}
-    for run in plan.runs:
-        networks.setdefault(network_id(run.config), []).append(run)
-    return list(networks.values())
+    networks: dict[str, list[PlannedRow]] = {}
+    for row in plan.rows:
+        networks.setdefault(network_id(row.recipe.model, row.recipe.gates), []).append(row)
+    for rows in networks.values():
+        counted = {gate.name: describe_gate(gate) for gate in counted_gates(rows[0], context)}
+        gates = [counted.get(name, f"{name}: measured by run") for name in rows[0].recipe.gates]
+        click.echo(f"gates of {', '.join(dict.fromkeys(row.row for row in rows))}: {'; '.join(gates) or 'none'}")
+    for row in plan.rows:
+        shortfall = memory_shortfall(row, context)
+        if shortfall and row.seed == plan.rows[0].seed:
+            click.echo(f"too large for this machine: {row.row}: {shortfall}")

@@ -1,19 +1,19 @@
-"""`run`: plan, gates, stages, evaluation, records, report."""
+"""`run`: measure, train and test the rows of an experiment, then write the report."""
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmark.cli.options import Selection, selection_options
-from benchmark.generators import result_of
 from benchmark.interrupts import resumable_interrupts
 
-if TYPE_CHECKING:  # torch comes in only when the command runs
-    from benchmark.cli.setup import Prepared
-    from benchmark.experiment.plan import Floor, Plan, Run
+if TYPE_CHECKING:  # torch is imported only when the command runs
+    from benchmark.cli.display import Display
+    from benchmark.experiment.plan import Plan
+    from benchmark.runner.context import Context
     from reports.schema import Record
 
 
@@ -36,82 +36,86 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
     """
     selection = Selection(**options)
     with resumable_interrupts():
-        from benchmark.cli.plan import show_plan
-        from benchmark.cli.setup import prepare
+        from benchmark.cli.display import Display
+        from benchmark.cli.plan import advice, show_plan
+        from benchmark.cli.setup import prepare, with_tuned_rows
+        from benchmark.runner.local_executor import worker_devices
+        from benchmark.runner.maps import write_map_images
+        from benchmark.runner.preflight import estimate_seconds, preflight
+        from benchmark.runner.record_writer import write_plan
+        from benchmark.runner.run import run_rows
+        from benchmark.search.tuning import candidates_of, unfinished, write_tuning
+        from reports import first_examples, write
 
-        prepared = prepare(selection)
+        started, prepared, replace = time.perf_counter(), prepare(selection), selection.replace
         if dry_run:
-            show_plan(prepared, replace=selection.replace)
+            show_plan(prepared, replace=replace)
             return 0
-        return _run(prepared, replace=selection.replace, tensorboard=tensorboard)
+        context = prepared.context
+
+        if prepared.candidates:  # tuning: find the best candidate of each row, then plan the rows anew
+            candidates = candidates_of(prepared.rows, prepared.candidates)
+            todo = unfinished(candidates, context, replace=replace)
+            plan = dataclasses.replace(prepared.candidates, rows=tuple(todo))
+            preflight(plan, context, replace=replace)
+            devices = worker_devices(prepared.candidates, context)
+            estimates = estimate_seconds(plan, context, len(devices)) if todo else {}
+            click.echo(_tuning_headline(plan, len(candidates), estimates), err=True)
+            if todo:
+                with Display(estimates) as display:
+                    context = _read_data(prepared.candidates, context, display)
+                    records = run_rows(todo, context, devices, display.show, estimates=estimates, is_trial=True)
+                click.echo("".join(f"{line}\n" for line in _failures(records)), err=True, nl=False)
+            write_tuning(prepared.candidates, context)
+            seeds = sorted({row.seed for row in prepared.plan.rows})
+            prepared = with_tuned_rows(prepared.written, prepared.candidates, prepared.rows, seeds, context)
+
+        plan = prepared.plan
+        todo = preflight(plan, context, replace=replace)
+        devices = worker_devices(plan, context)
+        estimates = estimate_seconds(plan, context, len(devices)) if todo else {}
+        click.echo("\n".join([_headline(plan, len(todo), estimates), *advice(plan, sum(estimates.values()))]), err=True)
+        write_plan(prepared.whole, plan, context.output, context.command)
+        with Display(estimates, scalars_folder=context.output / "tensorboard" if tensorboard else None) as display:
+            display.skip([row.folder for row in (*plan.baselines, *plan.rows) if row not in todo])
+            context = _read_data(plan, context, display) if todo else context
+            records = run_rows(todo, context, devices, display.show, estimates=estimates)
+
+        write_map_images(prepared.whole, first_examples(context.output), context)
+        page = write(context.output)
+        click.echo(_outcome(plan, records, time.perf_counter() - started), err=True)
+        click.echo(f"report: {page}")
+        return 1 if any(record.status == "failed" for record in records) else 0
 
 
-def _run(prepared: "Prepared", *, replace: bool, tensorboard: bool) -> int:
-    from benchmark.cli.display import Display
-    from benchmark.cli.plan import advice
-    from benchmark.cli.tensorboard import with_scalars
-    from benchmark.runner.map_images import write_map_pictures
-    from benchmark.runner.run import check, execute, write_plan
-    from benchmark.runner.time_estimate import estimate_seconds
-    from reports import first_examples, write
+def _read_data(plan: "Plan", context: "Context", display: "Display") -> "Context":
+    """Decode or render all images of a plan, and write the test pairs for the report."""
+    from benchmark.runner.context import with_cached_sources
+    from benchmark.runner.preflight import check_patches
+    from benchmark.runner.record_writer import write_pairs
 
-    started = time.perf_counter()
-    if prepared.tries:
-        prepared = _tune(prepared, prepared.tries, replace=replace)
-    plan, context = prepared.plan, prepared.context
-    todo = check(plan, context, replace=replace)
-    estimates = estimate_seconds(plan, context) if todo else {}
-    click.echo("\n".join([_headline(plan, todo, estimates), *advice(plan, sum(estimates.values()))]), err=True)
-    write_plan(prepared.whole, context)
-    with Display(estimates) as display:
-        if todo:
-            context = result_of(prepared.with_cached_data(), display.show).context
-        events = execute(plan, context, todo, estimates)
-        scalars = context.output / "tensorboard"
-        records = result_of(with_scalars(events, scalars) if tensorboard else events, display.show)
-    write_map_pictures(prepared.whole, first_examples(context.output), context)
-    page = write(context.output)
-    click.echo(_outcome(plan, records, time.perf_counter() - started), err=True)
-    click.echo(f"report: {page}")
-    return 1 if any(record.status == "failed" for record in records) else 0
+    context = with_cached_sources(plan.experiment, context, display.show)
+    check_patches(plan, context)
+    write_pairs(context.output / "pairs", context.source(plan.baselines[0].data["test"]))
+    return context
 
 
-def _tune(prepared: "Prepared", tries: "Plan", *, replace: bool) -> "Prepared":
-    """Try the candidates of all rows, then lay out the plan anew with the best of each."""
-    from benchmark.cli.display import Display, duration
-    from benchmark.cli.setup import lay_out
-    from benchmark.runner.run import check
-    from benchmark.runner.time_estimate import estimate_seconds
-    from benchmark.search.tuning import run_tries, tries_of, unfinished, write_tuning
-
-    context = prepared.context
-    of_rows = tries_of(prepared.rows, tries, prepared.asked)
-    todo = unfinished(of_rows, context, replace=replace)
-    asked = dataclasses.replace(tries, runs=tuple(todo))
-    check(asked, context, replace=replace)
-    estimates = estimate_seconds(asked, context) if todo else {}
-    duration_text = f", about {duration(sum(estimates.values()))}" if todo else ""
-    click.echo(
-        f"{prepared.asked.name}: tuning: {len(todo)} of {len(of_rows)} candidates to try{duration_text}", err=True
-    )
-    if todo:
-        with Display(estimates) as display:
-            cached = result_of(prepared.with_cached_data(), display.show).context
-            records = result_of(run_tries(tries, cached, todo, estimates), display.show)
-        click.echo("".join(f"{line}\n" for line in _failures(records)), err=True, nl=False)
-    write_tuning(prepared.asked, tries, context)
-    return lay_out(prepared.asked, tries, prepared.rows, sorted({run.seed for run in prepared.plan.runs}), context)
-
-
-def _headline(plan: "Plan", todo: "Sequence[Run | Floor]", estimates: dict[str, float]) -> str:
+def _tuning_headline(plan: "Plan", candidates: int, estimates: Mapping[str, float]) -> str:
     from benchmark.cli.display import duration
 
-    all_rows = len(plan.runs) + len(plan.floors)
+    about = f", about {duration(sum(estimates.values()))}" if plan.rows else ""
+    return f"{plan.experiment.name}: tuning: {len(plan.rows)} of {candidates} candidates to train{about}"
+
+
+def _headline(plan: "Plan", todo: int, estimates: Mapping[str, float]) -> str:
+    from benchmark.cli.display import duration
+
+    rows = len(plan.rows) + len(plan.baselines)
     if not todo:
-        return f"{plan.experiment.name}: all {all_rows} rows are finished; 0 steps to train"
+        return f"{plan.experiment.name}: all {rows} rows are finished; 0 steps to train"
     shared = plan.steps_without_sharing - plan.steps_trained
     return (
-        f"{plan.experiment.name}: {len(todo)} of {all_rows} rows to run, "
+        f"{plan.experiment.name}: {todo} of {rows} rows to run, "
         f"{sum(plan.stages[key].steps for key in estimates)} steps to train ({shared} saved by shared stages), "
         f"about {duration(sum(estimates.values()))} of training"
     )
@@ -121,8 +125,8 @@ def _outcome(plan: "Plan", records: "Sequence[Record]", seconds: float) -> str:
     from benchmark.cli.display import duration
 
     trained = sum(stage.steps for record in records for stage in record.stages if not stage.reused)
-    head = f"{plan.experiment.name}: {len(records)} rows run, {trained} steps trained, {duration(seconds)} in all"
-    return "\n".join([head, *_failures(records)])
+    summary = f"{plan.experiment.name}: {len(records)} rows run, {trained} steps trained, {duration(seconds)} in all"
+    return "\n".join([summary, *_failures(records)])
 
 
 def _failures(records: "Sequence[Record]") -> list[str]:

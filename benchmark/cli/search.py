@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli.options import Selection, experiment_options
-from benchmark.generators import result_of
 from benchmark.interrupts import resumable_interrupts
 
-if TYPE_CHECKING:  # torch comes in only when the command runs
+if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.cli.display import Display
     from benchmark.experiment.search_space import Search
-    from benchmark.search.results import TrialResult
     from benchmark.search.search import Outcome, SearchEvent, SearchStarted, Setup, TrialFinished
+    from benchmark.search.study import TrialResult
 
 _SHOWN = 5
 
@@ -54,8 +53,27 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
       python -m benchmark run runs/quick_search/best.yaml
     """
     with resumable_interrupts():
-        setup = _setup(Selection(rows=(), seeds=(), **options), trials, workers, storage)
-        return _search(setup, replace=options["replace"])
+        from benchmark.cli.display import Display
+        from benchmark.runner.run import run_rows
+        from benchmark.search.search import open_trials
+
+        setup, started = _setup(Selection(rows=(), seeds=(), **options), trials, workers, storage), time.perf_counter()
+        with (
+            Display({}) as display,
+            open_trials(setup, partial(_show, display, setup=setup), replace=options["replace"]) as search,
+        ):
+            run_rows(
+                [],
+                search.context,
+                search.devices,
+                search.handle,
+                more_rows=search.more_rows,
+                measured=search.measured,
+                is_trial=True,
+            )
+            outcome = search.outcome()
+        _show_outcome(setup, outcome, time.perf_counter() - started)
+        return 1 if outcome.failed or not (setup.context.output / "best.yaml").exists() else 0
 
 
 def _setup(selection: Selection, trials: int | None, workers: int | None, storage: Path | None) -> "Setup":
@@ -72,21 +90,9 @@ def _setup(selection: Selection, trials: int | None, workers: int | None, storag
     return Setup(dataclasses.replace(experiment, rows=experiment.rows[:1]), search, context, journal, workers)
 
 
-def _search(setup: "Setup", *, replace: bool) -> int:
-    from benchmark.cli.display import Display
-    from benchmark.search.search import run_search
-
-    started = time.perf_counter()
-    searching = run_search(setup, replace=replace)
-    with Display({}) as display:
-        outcome = result_of(searching, partial(_show, display, setup=setup))
-    _show_outcome(setup, outcome, time.perf_counter() - started)
-    return 1 if outcome.failed or not (setup.context.output / "best.yaml").exists() else 0
-
-
 def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
-    """What happens inside trials is shown while it happens; what stays is a line for each trial."""
-    from benchmark.runner.progress_events import DataReady, StageProgress
+    """Show the progress of trials while they run, and one line for each that has ended."""
+    from benchmark.runner.events import DataReady, StageProgress
     from benchmark.search.search import SearchStarted, TrialFinished
 
     match event:
@@ -135,7 +141,7 @@ def _short(value: Any) -> str:
 
 def _show_outcome(setup: "Setup", outcome: "Outcome", seconds: float) -> None:
     from benchmark.cli.display import duration
-    from benchmark.search.results import base_result, ranked
+    from benchmark.search.search import base_result, ranked
 
     best = ranked(outcome.trials, setup.search.metric)
     base = base_result(best, setup.search)

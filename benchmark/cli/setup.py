@@ -1,8 +1,9 @@
-"""From the options of a command to a plan: what `run` and `plan` have in common."""
+"""From the options of a command to a plan: what `run`, `plan` and `search` have in common."""
 
 import dataclasses
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -10,61 +11,56 @@ from benchmark.cli.options import Selection, command_line, matching_rows
 from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.plan import Plan, select
 from benchmark.registry import Registry
-from benchmark.runner.context import Context, cache_sources, open_sources
+from benchmark.runner.context import Context, open_sources, plan_of
 from benchmark.runner.device_setup import prepare_machine
-from benchmark.runner.progress_events import Event
-from benchmark.runner.run import output_folder, plan_of
 from benchmark.runner.stage_store import StageStore
-from benchmark.search.tuning import tries_plan, tuned
+from benchmark.search.tuning import candidates_plan, tuned
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """`plan`: what was asked for; `whole`: all rows of the experiment, which a report is to show.
-
-    Of an experiment with tuning `tries` is the plan of all its candidates, and `asked` the experiment as written.
-    """
+    """An experiment that is ready to run."""
 
     plan: Plan
+    """The rows and seeds that were chosen."""
     whole: Plan
+    """All rows of the experiment, which a report shows."""
     context: Context
-    asked: Experiment
-    tries: Plan | None = None
+    written: Experiment
+    """The experiment before tuning."""
+    candidates: Plan | None = None
+    """The candidates of all rows, where the experiment has tuning."""
 
     @property
     def rows(self) -> list[str]:
-        """Names of the rows that were asked for."""
-        return list(dict.fromkeys(run.row for run in self.plan.runs))
-
-    def with_cached_data(self) -> Generator[Event, None, "Prepared"]:
-        """The same with all images decoded or rendered; yields the progress of it."""
-        sources = yield from cache_sources(self.plan.experiment, self.context.sources, self.context.registry)
-        return dataclasses.replace(self, context=dataclasses.replace(self.context, sources=sources))
+        """Names of the chosen rows."""
+        return list(dict.fromkeys(row.row for row in self.plan.rows))
 
 
 def prepare(selection: Selection) -> Prepared:
-    """Read the experiment, open its data, lay out the plan. Trains and renders nothing. Raises BenchmarkError."""
+    """Read the experiment, open its data and make the plan. Trains and renders nothing. Raises BenchmarkError."""
     registry = Registry(selection.plugins)
-    experiment = _with_seeds(load(selection.file, registry, selection.sets), selection.seeds)
+    experiment = load(selection.file, registry, selection.sets, selection.rows)
     for notice in experiment.notices:
         click.echo(f"note: {notice}", err=True)
-    machine = prepare_machine(selection.device)
-    output = output_folder(experiment.name, selection.output)
-    store = StageStore(output.parent / ".stages")
-    context = Context(output, store, machine, registry, command_line(), open_sources(experiment, registry))
+    seeds = tuple(dict.fromkeys((*experiment.seeds, *selection.seeds)))
+    experiment = dataclasses.replace(experiment, seeds=seeds)
+    context = Context(
+        experiment=experiment.name,
+        output=selection.output or Path("runs") / experiment.name,
+        store=StageStore((selection.output or Path("runs") / experiment.name).parent / ".stages"),
+        machine=prepare_machine(selection.device),
+        registry=registry,
+        command=command_line(),
+        sources=open_sources(experiment, registry),
+    )
     rows = matching_rows(selection.rows, [row.name for row in experiment.rows])
-    tries = tries_plan(experiment, experiment.tuning, context) if experiment.tuning else None
-    return lay_out(experiment, tries, rows, selection.seeds, context)
+    return with_tuned_rows(experiment, candidates_plan(experiment, context), rows, selection.seeds, context)
 
 
-def lay_out(
-    experiment: Experiment, tries: Plan | None, rows: Sequence[str], seeds: Sequence[int], context: Context
+def with_tuned_rows(
+    experiment: Experiment, candidates: Plan | None, rows: Sequence[str], seeds: Sequence[int], context: Context
 ) -> Prepared:
-    """The plan of the experiment with its rows tuned as far as their tries have come to an end."""
-    whole = plan_of(tuned(experiment, tries, context) if tries else experiment, context)
-    return Prepared(select(whole, rows, seeds), whole, context, experiment, tries)
-
-
-def _with_seeds(experiment: Experiment, seeds: tuple[int, ...]) -> Experiment:
-    """With the seeds asked for beside those of the file."""
-    return dataclasses.replace(experiment, seeds=tuple(dict.fromkeys((*experiment.seeds, *seeds))))
+    """Return the plan of an experiment, its rows tuned as far as their candidates have results."""
+    whole = plan_of(tuned(experiment, candidates, context) if candidates else experiment, context)
+    return Prepared(select(whole, rows, seeds), whole, context, experiment, candidates)

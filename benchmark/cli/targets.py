@@ -7,23 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import TypeAdapter
 
 from benchmark.cli.options import matching_rows
-from benchmark.experiment.document import Document, Path_, parse
+from benchmark.experiment.document import Document, KeyPath, parse
 from benchmark.experiment.load import load as load_experiment
 from benchmark.experiment.plan import network_id
 from benchmark.experiment.resolve import resolve_model
+from benchmark.experiment.schema import AnyGate, ResolvedModel
 from benchmark.files import read_json
 from benchmark.model import Restorer, build, load
 from benchmark.registry import Registry
 
+_GATES: TypeAdapter[dict[str, AnyGate]] = TypeAdapter(dict[str, AnyGate])
+
 
 @dataclass(frozen=True)
 class Network:
-    """`rows`: names of the rows that have it, or what it is called instead; `config`: resolved `model` and `gates`."""
+    """A network to be measured. `rows`: names of the rows that have it, or another name for it."""
 
     rows: tuple[str, ...]
-    config: Mapping[str, Any]
+    model: ResolvedModel
+    gates: Mapping[str, AnyGate]
     make: Callable[[], Restorer]
 
     @property
@@ -31,9 +36,9 @@ class Network:
         return ", ".join(self.rows)
 
 
-def gates_of(file: Path, registry: Registry) -> Mapping[str, Any]:
-    """The gates of an experiment's base row. Raises ExperimentError."""
-    return load_experiment(file, registry).rows[0].config["gates"]
+def gates_of(file: Path, registry: Registry) -> Mapping[str, AnyGate]:
+    """Return the gates of an experiment's base row. Raises ExperimentError."""
+    return load_experiment(file, registry).rows[0].recipe.gates
 
 
 def described(
@@ -41,16 +46,16 @@ def described(
 ) -> Network:
     """The network of a backbone (name, size, KEY=VALUE options) and a head (name, options). Raises ExperimentError."""
     name, size, options = backbone
-    places: dict[Path_, str] = {(): "--backbone"}
+    places: dict[KeyPath, str] = {(): "--backbone"}
     backbone_data = {"name": name, **({"size": size} if size else {})}
     backbone_data |= _options("--option", ("model", "backbone"), options, places)
     head_data = {"name": head[0], **_options("--head-option", ("model", "head"), head[1], places)}
     model = resolve_model(Document({"model": {"backbone": backbone_data, "head": head_data}}, places), registry)
     label = " ".join([name, *([size] if size else []), *options])
-    return Network((label,), {"model": model, "gates": {}}, partial(build, model, 0, registry))
+    return Network((label,), model, {}, partial(build, model, 0, registry))
 
 
-def _options(option: str, above: Path_, items: Sequence[str], places: dict[Path_, str]) -> dict[str, Any]:
+def _options(option: str, above: KeyPath, items: Sequence[str], places: dict[KeyPath, str]) -> dict[str, Any]:
     """Options given as KEY=VALUE, the value in YAML; adds where each stands, for messages."""
     found: dict[str, Any] = {}
     for item in items:
@@ -66,19 +71,18 @@ def recorded(folder: Path, registry: Registry) -> Network:
     """The trained network of a record folder, with the gates of its record. Raises RecordError."""
     restorer = load(folder, registry)
     config = read_json(folder / "record.json")["config"]
-    return Network((str(folder),), config, lambda: restorer)
+    gates = _GATES.validate_python(config["gates"])
+    return Network((str(folder),), ResolvedModel.model_validate(config["model"]), gates, lambda: restorer)
 
 
 def of_experiment(file: Path, sets: Sequence[str], patterns: tuple[str, ...], registry: Registry) -> Iterator[Network]:
     """Every different network of the rows that match, with its gates, once. Raises ExperimentError."""
     rows = load_experiment(file, registry, sets).rows
     chosen = set(matching_rows(patterns, [row.name for row in rows]))
-    having: dict[str, list[str]] = {}
-    configs: dict[str, Mapping[str, Any]] = {}
-    for row in rows:
-        if row.name in chosen:
-            config = {"model": row.config["model"], "gates": row.config["gates"]}
-            having.setdefault(network_id(config), []).append(row.name)
-            configs[network_id(config)] = config
-    for identity, config in configs.items():
-        yield Network(tuple(having[identity]), config, partial(build, config["model"], 0, registry))
+    networks: dict[str, Network] = {}
+    for row in (row for row in rows if row.name in chosen):
+        model, gates = row.recipe.model, row.recipe.gates
+        same = networks.get(network_id(model, gates))
+        names = (*(same.rows if same else ()), row.name)
+        networks[network_id(model, gates)] = Network(names, model, gates, partial(build, model, 0, registry))
+    yield from networks.values()

@@ -11,10 +11,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import cached_property, partial
-from operator import add
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -25,7 +24,6 @@ from platformdirs import user_cache_path
 from benchmark.data import CleanFace, Dataset, Item, Pair, Source
 from benchmark.data.image_io import bit_depth_warning, parallel_map
 from benchmark.errors import DataError
-from benchmark.generators import mapped
 from benchmark.lease import LeaseFolder
 
 BUILD_PREFIX: Final = ".building-"
@@ -98,7 +96,13 @@ class CachedSource(CachedItems[Pair], Source):
     origin: ClassVar[str] = "a cache of another source"
 
 
-def cached(source: Source, root: Path, workers: int, plugins: Sequence[Path] = ()) -> Generator[int, None, Source]:
+def cached(
+    source: Source,
+    root: Path,
+    workers: int,
+    plugins: Sequence[Path] = (),
+    on_progress: Callable[[int], None] = lambda count: None,
+) -> Source:
     """Return a source that reads from its cache below `root`; build the cache if it is missing.
 
     Of a source made from parts, the parts are cached.
@@ -108,28 +112,31 @@ def cached(source: Source, root: Path, workers: int, plugins: Sequence[Path] = (
         root: the folder of all caches.
         workers: number of processes that decode or render.
         plugins: files that define sources of the user.
-
-    Yields:
-        The number of items that are ready.
+        on_progress: called with the number of items that are ready, after each of them.
 
     Raises:
         DataError: an item cannot be read, or the cache cannot be written, does not fit on the disk or would exceed
             `$BENCHMARK_CACHE_GB`.
     """
     if not source.parts:
-        return CachedSource((yield from _obtain_folder(source, root, workers, plugins)), Pair)
+        return CachedSource(_obtain_folder(source, root, workers, plugins, on_progress), Pair)
     ready: list[Dataset[Any]] = []
     for part in source.parts:
         before = sum(map(len, ready))
+
+        def on_part(count: int, before: int = before) -> None:
+            on_progress(before + count)
+
         if isinstance(part, Source):
-            ready.append((yield from mapped(cached(part, root, workers, plugins), partial(add, before))))
+            ready.append(cached(part, root, workers, plugins, on_part))
         else:
-            building = mapped(_obtain_folder(part, root, workers, plugins), partial(add, before))
-            ready.append(CachedItems((yield from building), CleanFace))
+            ready.append(CachedItems(_obtain_folder(part, root, workers, plugins, on_part), CleanFace))
     return source.with_parts(ready)
 
 
-def _obtain_folder(data: Dataset[Any], root: Path, workers: int, plugins: Sequence[Path]) -> Generator[int, None, Path]:
+def _obtain_folder(
+    data: Dataset[Any], root: Path, workers: int, plugins: Sequence[Path], on_progress: Callable[[int], None]
+) -> Path:
     """Return the folder of a cache; build it if it is missing."""
     folder = root / f"{type(data).__name__}-{data.fingerprint[:32]}-{_FORMAT}"
     if (folder / _INDEX).is_file():
@@ -145,7 +152,7 @@ def _obtain_folder(data: Dataset[Any], root: Path, workers: int, plugins: Sequen
             if warning := bit_depth_warning(data.files):
                 _LOG.warning(warning)
             items = check_disk_quota(parallel_map(data.read, len(data), workers, plugins), len(data), root)
-            yield from _write(items, data.fingerprint, temporary)
+            _write(items, data.fingerprint, temporary, on_progress)
             _publish(temporary, folder)
     except OSError as error:
         raise DataError(f"{root}: the cache cannot be written ({error}); free space or set BENCHMARK_CACHE") from None
@@ -154,7 +161,9 @@ def _obtain_folder(data: Dataset[Any], root: Path, workers: int, plugins: Sequen
     return folder
 
 
-def _write(items: Iterator[Pair | CleanFace], fingerprint: str, folder: Path) -> Iterator[int]:
+def _write(
+    items: Iterator[Pair | CleanFace], fingerprint: str, folder: Path, on_progress: Callable[[int], None]
+) -> None:
     entries: list[dict[str, Any]] = []
     with (folder / _ARRAYS).open("wb") as file:
         for item in items:
@@ -164,7 +173,7 @@ def _write(items: Iterator[Pair | CleanFace], fingerprint: str, folder: Path) ->
                 places[key] = (array.dtype.str, file.tell(), array.shape)
                 file.write(array.tobytes())
             entries.append({"name": item.name, "arrays": places})
-            yield len(entries)
+            on_progress(len(entries))
     index = {"fingerprint": fingerprint, "items": entries}
     (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
 

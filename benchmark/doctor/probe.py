@@ -102,7 +102,7 @@ def _machine() -> dict[str, Any]:
     from benchmark.doctor.software import RUNTIMES
     from benchmark.inference.runtimes import unavailable
     from benchmark.runner.device_setup import prepare_machine
-    from benchmark.runner.memory_preflight import machine_bytes
+    from benchmark.runner.preflight import machine_bytes
 
     machine = prepare_machine("cpu")
     faults = 0

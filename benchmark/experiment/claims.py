@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.errors import ExperimentError, suggestion
-from benchmark.experiment.document import Document, Path_
+from benchmark.experiment.document import Document, KeyPath
 from benchmark.experiment.settings import Report
 from reports.schema import AnyClaim, BetterClaim, EquivalentClaim, FrontClaim, WithinClaim
 
@@ -59,19 +59,19 @@ class _Check:
     """Checks of one claim; each raises ExperimentError with the place of the mistake."""
 
     document: Document
-    path: Path_
+    path: KeyPath
     configs: Mapping[str, Mapping[str, Any]]
 
-    def rows(self, named: Mapping[Path_, Collection[str]]) -> None:
+    def rows(self, named: Mapping[KeyPath, Collection[str]]) -> None:
         for at, rows in named.items():
             for row in rows:
                 self.known(at, "row", row, self.configs)
 
-    def known(self, at: Path_, kind: str, name: str, names: Collection[str]) -> None:
+    def known(self, at: KeyPath, kind: str, name: str, names: Collection[str]) -> None:
         if name not in names:
             self.fail(at, f"no {kind} {name!r} in this experiment; {suggestion(name, names)}")
 
-    def is_distinct(self, at: Path_, row: str, others: Collection[str]) -> None:
+    def is_distinct(self, at: KeyPath, row: str, others: Collection[str]) -> None:
         if row in others:
             self.fail(at, f"{row} is compared with itself")
 
@@ -81,6 +81,6 @@ class _Check:
             default = f"report.equivalence_margin is of {report.primary}, at {report.equivalence_margin:g}"
             self.fail((), f"give an equivalence_margin: {default}")
 
-    def fail(self, at: Path_, message: str) -> None:
-        path: Path_ = (*self.path, *at)
+    def fail(self, at: KeyPath, message: str) -> None:
+        path: KeyPath = (*self.path, *at)
         raise ExperimentError(f"{self.document.place(path)}: {'.'.join(map(str, path))}: {message}")

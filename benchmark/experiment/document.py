@@ -1,7 +1,7 @@
-"""YAML read strictly: every value keeps its place, a key given twice is an error, `1e-4` is a number.
+"""YAML, read strictly: every value keeps its place, a key given twice is an error, `1e-4` is a number.
 
-The rules are those of YAML 1.2: on, off, yes, no and 12:30 are strings (PyYAML alone follows 1.1 and keeps the
-second of two equal keys without a word).
+The rules are those of YAML 1.2: on, off, yes, no and 12:30 are strings. (PyYAML alone follows YAML 1.1, and silently
+keeps the second of two equal keys.)
 """
 
 import re
@@ -13,8 +13,8 @@ import yaml
 
 from benchmark.errors import ExperimentError
 
-Path_ = tuple[str | int, ...]
-"""Where a value stands, e.g. ("protocol", "coarse", "lr")."""
+KeyPath = tuple[str | int, ...]
+"""The keys that lead to a value, e.g. ("protocol", "coarse", "lr")."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,17 @@ class Document:
     """Plain data, and for each path in it the place it came from (`file:line` or `--set ...`)."""
 
     data: Any
-    places: dict[Path_, str]
+    places: dict[KeyPath, str]
 
-    def place(self, path: Path_) -> str:
-        """The place of a path, or of the nearest thing above it that has one."""
+    def place(self, path: KeyPath) -> str:
+        """Return the place of a path, or of the nearest path above it that has one."""
         for length in range(len(path), -1, -1):
             if path[:length] in self.places:
                 return self.places[path[:length]]
         return "experiment"
 
-    def folder(self, path: Path_) -> Path:
-        """The folder of the file a value came from; the current one for the command line."""
+    def folder(self, path: KeyPath) -> Path:
+        """Return the folder of the file that a value came from; the current folder for the command line."""
         source, _, line = self.place(path).rpartition(":")
         return Path(source).parent.absolute() if line.isdigit() else Path.cwd()
 
@@ -53,8 +53,16 @@ for _tag, _pattern, _first in (
 
 
 def parse(text: str, source: str) -> Document:
-    """The document in `text`; `source` (a file or an option) stands in the places and in messages."""
-    places: dict[Path_, str] = {}
+    """Return the document in a YAML text.
+
+    Args:
+        text: YAML.
+        source: a file or an option, for places and messages.
+
+    Raises:
+        ExperimentError: the text is not YAML of plain data, or gives a key twice.
+    """
+    places: dict[KeyPath, str] = {}
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -68,7 +76,7 @@ def parse(text: str, source: str) -> Document:
 
 
 def read(file: Path) -> Document:
-    """The document in a file. Raises ExperimentError if it is missing, not text, or not `key: value` settings."""
+    """Return the document in a file. Raises ExperimentError if it is no text of `key: value` settings."""
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -85,7 +93,7 @@ def read(file: Path) -> Document:
     return document
 
 
-def _build(node: Any, path: Path_, places: dict[Path_, str], loader: _Loader, source: str) -> Any:
+def _build(node: Any, path: KeyPath, places: dict[KeyPath, str], loader: _Loader, source: str) -> Any:
     place = f"{source}:{node.start_mark.line + 1}"
     places.setdefault(path, place)
     _check_tag(node, place)
@@ -101,7 +109,9 @@ def _check_tag(node: Any, place: str) -> None:
         raise ExperimentError(f"{place}: tag {node.tag!r}: only plain data are allowed here")
 
 
-def _build_mapping(node: Any, path: Path_, places: dict[Path_, str], loader: _Loader, source: str) -> dict[str, Any]:
+def _build_mapping(
+    node: Any, path: KeyPath, places: dict[KeyPath, str], loader: _Loader, source: str
+) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = f"{source}:{key_node.start_mark.line + 1}"

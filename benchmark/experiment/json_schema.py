@@ -1,8 +1,8 @@
 """The JSON Schema (draft 2020-12) of experiment files, for editors: completion, hints and mistakes while typing.
 
-Generated from the types in `schema` and from the options of every component, so it cannot drift from what is accepted.
-Where one file alone cannot tell, it is lenient: with `extends` nothing is required, and null deletes anything; a
-component that only a plugin knows may have any options. `load` is the judge.
+It is generated from the types in `schema` and the options of every component, so it always agrees with what is
+accepted. Where one file is not enough to decide, it is lenient: with `extends` nothing is required, and null deletes
+anything; the component of a plugin may have any options. `load` decides.
 """
 
 import json
@@ -16,7 +16,7 @@ Schema = dict[str, Any]
 
 _NULL: Schema = {"type": "null"}
 _NUMBER_WITH_UNDERSCORES = r"^[-+]?[0-9][0-9_]*$"
-"""To us 10_000_000 is a number; YAML 1.2, hence an editor, takes it for a string."""
+"""We read 10_000_000 as a number; YAML 1.2, and with it an editor, reads a string."""
 _DROPPED = ("title", "required", "discriminator")
 _EXTENDS: Schema = {
     "description": "files, relative to this one, whose settings lie below those of this one; of several the later wins",
@@ -25,7 +25,7 @@ _EXTENDS: Schema = {
 
 
 def experiment_schema(registry: Registry) -> Schema:
-    """The schema, with every component that the registry knows. Raises ComponentError if one cannot be imported."""
+    """Return the schema, with all components of the registry. Raises ComponentError if one cannot be imported."""
     whole = ExperimentFile.model_json_schema()
     definitions = {name: _lenient(definition) for name, definition in whole.pop("$defs").items()}
     components = _Components(registry, definitions)
@@ -54,39 +54,39 @@ def _referred_to(properties: Schema, definitions: Mapping[str, Schema]) -> Schem
 
 
 def _lenient(node: Schema) -> Schema:
-    """The same without what a file that extends another need not keep to."""
-    schema = {key: value for key, value in node.items() if key not in _DROPPED}
-    if "oneOf" in schema:  # without required keys, several may fit
-        schema["anyOf"] = schema.pop("oneOf")
-    if "anyOf" in schema:
-        schema["anyOf"] = [_lenient(option) for option in schema["anyOf"]]
-    if isinstance(schema.get("items"), dict):
-        schema["items"] = _lenient(schema["items"])
-    if "properties" in schema:
-        schema["properties"] = {key: _or_null(_lenient(value)) for key, value in schema["properties"].items()}
-    if isinstance(schema.get("additionalProperties"), dict):
-        schema["additionalProperties"] = _or_null(_lenient(schema["additionalProperties"]))
-    if schema.get("type") in ("integer", "number"):
-        schema |= {"type": [schema["type"], "string"], "pattern": _NUMBER_WITH_UNDERSCORES}
-    return schema
+    """Return a schema without the rules that a file which extends another one need not obey."""
+    result = {key: value for key, value in node.items() if key not in _DROPPED}
+    if "oneOf" in result:  # without required keys, several may fit
+        result["anyOf"] = result.pop("oneOf")
+    if "anyOf" in result:
+        result["anyOf"] = [_lenient(option) for option in result["anyOf"]]
+    if isinstance(result.get("items"), dict):
+        result["items"] = _lenient(result["items"])
+    if "properties" in result:
+        result["properties"] = {key: _or_null(_lenient(value)) for key, value in result["properties"].items()}
+    if isinstance(result.get("additionalProperties"), dict):
+        result["additionalProperties"] = _or_null(_lenient(result["additionalProperties"]))
+    if result.get("type") in ("integer", "number"):
+        result |= {"type": [result["type"], "string"], "pattern": _NUMBER_WITH_UNDERSCORES}
+    return result
 
 
 def _or_null(node: Schema) -> Schema:
     """Null deletes what stands in a file below."""
-    schema = dict(node)
-    if "const" in schema:
-        schema["enum"] = [schema.pop("const")]
-    if "enum" in schema:
-        schema["enum"] = [*schema["enum"], None]
-    if "type" in schema:
-        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        return {**schema, "type": [*dict.fromkeys([*types, "null"])]}
-    if "anyOf" in schema:
-        return {**schema, "anyOf": [*(option for option in schema["anyOf"] if option != _NULL), _NULL]}
-    if "$ref" in schema:
-        reference = schema.pop("$ref")
-        return {**schema, "anyOf": [{"$ref": reference}, _NULL]}
-    return schema
+    result = dict(node)
+    if "const" in result:
+        result["enum"] = [result.pop("const")]
+    if "enum" in result:
+        result["enum"] = [*result["enum"], None]
+    if "type" in result:
+        types = result["type"] if isinstance(result["type"], list) else [result["type"]]
+        return {**result, "type": [*dict.fromkeys([*types, "null"])]}
+    if "anyOf" in result:
+        return {**result, "anyOf": [*(option for option in result["anyOf"] if option != _NULL), _NULL]}
+    if "$ref" in result:
+        reference = result.pop("$ref")
+        return {**result, "anyOf": [{"$ref": reference}, _NULL]}
+    return result
 
 
 class _Components:
@@ -97,9 +97,9 @@ class _Components:
         self._definitions = definitions
 
     def by_name(self, kind: str, key: str) -> Schema:
-        """A mapping with the component's name under `key` and its options beside it; known names decide the options."""
+        """Return the schema of a mapping with a component's name under `key` and the options of that component."""
         names = self._registry.names(kind)
-        choices = [{"const": name, "description": self._about(kind, name)} for name in names]
+        constants = [{"const": name, "description": self._about(kind, name)} for name in names]
         cases = [
             {
                 "if": {"properties": {key: {"const": name}}, "required": [key]},
@@ -110,14 +110,14 @@ class _Components:
         ]
         return {
             "type": ["object", "null"],
-            "properties": {key: {"anyOf": [*choices, {"type": "string"}]}},
+            "properties": {key: {"anyOf": [*constants, {"type": "string"}]}},
             "allOf": cases,
         }
 
     def losses(self) -> Schema:
         """Each a weight, or its options with a weight among them."""
         weight = _or_null(_lenient({"type": "number", "default": 1.0, "description": "of this loss in the sum"}))
-        properties = {
+        named = {
             name: {
                 "description": self._about("loss", name),
                 "type": [*weight["type"], "object"],
@@ -128,10 +128,10 @@ class _Components:
             for name in self._registry.names("loss")
         }
         other = {"type": [*weight["type"], "object"], "pattern": _NUMBER_WITH_UNDERSCORES}
-        return {"type": "object", "properties": properties, "additionalProperties": other}
+        return {"type": "object", "properties": named, "additionalProperties": other}
 
     def augmentations(self) -> Schema:
-        properties = {
+        named = {
             name: {
                 "description": self._about("augmentation", name),
                 "type": ["object", "null"],
@@ -141,7 +141,7 @@ class _Components:
             for name in self._registry.names("augmentation")
         }
         other = {"type": ["object", "null"]}
-        return {"type": ["object", "null"], "properties": properties, "additionalProperties": other}
+        return {"type": ["object", "null"], "properties": named, "additionalProperties": other}
 
     def _options(self, kind: str, name: str) -> Schema:
         schema = self._registry.options_model(kind, name).model_json_schema()
@@ -158,7 +158,7 @@ class _Components:
 
 
 def _gates(open_gates: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """A gate's name is its quantity unless it says another."""
+    """Return the schema of gates: the name of a gate is its quantity, unless it gives another quantity."""
     quantities = {
         definition["properties"]["quantity"]["default"]: {"anyOf": [{"$ref": f"#/$defs/{name}"}, _NULL]}
         for name, definition in definitions.items()
@@ -168,18 +168,18 @@ def _gates(open_gates: Schema, definitions: Mapping[str, Schema]) -> Schema:
 
 
 def _tables(properties: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """Rows of overrides. Dotted paths are open; those to whole settings one or two levels deep are known."""
-    paths: Schema = {}
+    """Return the schema of tables: dotted paths are open, but those of one or two levels have a schema."""
+    settings: Schema = {}
     for name in RowSettings.model_fields:
-        paths[name] = properties[name]
+        settings[name] = properties[name]
         inner = definitions.get(_referred(properties[name]), properties[name])
-        paths |= {f"{name}.{key}": value for key, value in inner.get("properties", {}).items()}
-    row = {"type": ["object", "null"], "properties": paths}
+        settings |= {f"{name}.{key}": value for key, value in inner.get("properties", {}).items()}
+    row = {"type": ["object", "null"], "properties": settings}
     table = {"type": ["object", "null"], "additionalProperties": row}
     return {**properties["tables"], "additionalProperties": table}
 
 
 def _referred(node: Schema) -> str:
-    """The definition that a node refers to, null aside; empty if it refers to none."""
+    """Return the name of the definition that a node refers to; empty if it refers to none."""
     options = [node, *node.get("anyOf", [])]
     return next((option["$ref"].rpartition("/")[2] for option in options if "$ref" in option), "")

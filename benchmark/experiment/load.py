@@ -1,39 +1,44 @@
 """An experiment file, read and checked: the base row and the rows of its tables, each resolved."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ExperimentError
 from benchmark.experiment.claims import check_claims
-from benchmark.experiment.document import Document, Path_
+from benchmark.experiment.document import Document, KeyPath
 from benchmark.experiment.overrides import override_all, override_from_text, read_with_parents
-from benchmark.experiment.resolve import Resolved, resolve, validate
+from benchmark.experiment.resolve import Recipe, resolve, validate
 from benchmark.experiment.schema import ExperimentFile
-from benchmark.experiment.search_space import Search, read_search
+from benchmark.experiment.search_space import Search, Tuning, read_search, read_tuning
 from benchmark.experiment.settings import check_metrics
-from benchmark.experiment.tuning import Tuning, read_tuning
 from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry
-from reports.schema import BASELINES, AnyClaim
+from reports.schema import BASELINES, AnyClaim, rows_of
 
 BASE = "base"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A model and a chain of stages: `name` is `base` or `<table>.<row>`; `config` is fully resolved."""
+    """A model and a chain of stages. `name` is `base` or `<table>.<row>`."""
 
     name: str
     table: str | None
-    config: Resolved
+    recipe: Recipe
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The recipe as plain data."""
+        return self.recipe.config
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that was asked for. `document` is the merged file as written, with `extends` and `--set` applied."""
+    """An experiment file with every setting checked and filled in."""
 
     name: str
     rows: tuple[Row, ...]
@@ -44,19 +49,30 @@ class Experiment:
     claims: tuple[AnyClaim, ...]
     search: Search | None
     document: Document
+    """The merged file as written, with `extends` and `--set` applied."""
     tuning: Tuning | None = None
     notices: tuple[str, ...] = ()
-    """What the user should know but need not mend."""
+    """One line for each `--set` that changes nothing."""
 
     @property
     def settings(self) -> dict[str, Any]:
+        """The document as plain data."""
         return self.document.data
 
 
-def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment:
-    """The experiment in `file` with `--set` overrides applied. Raises ExperimentError, one line for each mistake."""
-    document = read_with_parents(file)
-    notices: list[str] = []
+def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Sequence[str] = ()) -> Experiment:
+    """Return the experiment in `file` with `--set` overrides applied.
+
+    Args:
+        file: the experiment file.
+        registry: knows the components that it may name.
+        sets: overrides, each `PATH=VALUE`.
+        patterns: of the rows that are chosen; the others need not make sense together with `sets`. None: all are.
+
+    Raises:
+        ExperimentError: with one line for each mistake.
+    """
+    document, notices = read_with_parents(file), list[str]()
     for item in sets:
         changed = override_from_text(document, item)
         if _canonical(changed.data) == _canonical(document.data):
@@ -66,11 +82,19 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment
     checked = validate(ExperimentFile, document)
     if len(set(checked.seeds)) < len(checked.seeds):
         raise ExperimentError(f"{document.place(('seeds',))}: seeds: a seed is given twice")
+
+    def is_checked(row: str) -> bool:
+        return not (sets and patterns) or any(fnmatchcase(row, pattern) for pattern in patterns)
+
     base = Row(BASE, None, resolve(document, registry))
-    rows = (base, *_table_rows(document, base, registry))
-    _check_distinct(rows, document)
+    rows = (base, *_table_rows(document, base, registry, is_checked))
+    _check_distinct([row for row in rows if is_checked(row.name)], document)
     check_metrics(document, _named_metrics(checked), registry)
-    check_claims(document, checked.claims, _configs(rows), checked.report)
+    names = {row.name for row in rows}
+    unresolved = {f"{table}.{row}" for table, section in checked.tables.items() for row in section} - names
+    if not unresolved:
+        configs = {**{row.name: row.config for row in rows}, **{baseline: {} for baseline in BASELINES}}
+        check_claims(document, checked.claims, configs, checked.report)
     return Experiment(
         name=checked.name,
         rows=rows,
@@ -78,73 +102,65 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = ()) -> Experiment
         primary=checked.report.primary,
         equivalence_margin=checked.report.equivalence_margin,
         short_form=checked.short_form,
-        claims=tuple(checked.claims),
-        search=read_search(document, checked, base.config, registry),
+        claims=tuple(claim for claim in checked.claims if not unresolved & set(rows_of(claim))),
+        search=read_search(document, checked, base.recipe, registry),
         document=document,
         tuning=read_tuning(document, checked, [row.name for row in rows], registry),
         notices=tuple(notices),
     )
 
 
-def _configs(rows: Sequence[Row]) -> dict[str, Resolved]:
-    """Return the configuration of each row, baselines included."""
-    return {**{row.name: row.config for row in rows}, **{baseline: {} for baseline in BASELINES}}
-
-
-def _named_metrics(checked: ExperimentFile) -> list[tuple[Path_, str | None]]:
+def _named_metrics(file: ExperimentFile) -> list[tuple[KeyPath, str | None]]:
     """Return every metric that the file names, with its place."""
-    named: list[tuple[Path_, str | None]] = [(("report", "primary"), checked.report.primary)]
-    for name in ("search", "tuning"):
-        settings = getattr(checked, name)
-        named += [((name, "metric"), settings.metric)] if settings else []
-    return named + [
-        (("claims", at, "metric"), getattr(claim, "metric", None)) for at, claim in enumerate(checked.claims)
-    ]
+    sections: list[tuple[KeyPath, Any]] = [(("search",), file.search), (("tuning",), file.tuning)]
+    sections += [(("claims", index), claim) for index, claim in enumerate(file.claims)]
+    metrics = [((*path, "metric"), getattr(section, "metric", None)) for path, section in sections]
+    return [(("report", "primary"), file.report.primary), *metrics]
 
 
-def _table_rows(document: Document, base: Row, registry: Registry) -> list[Row]:
-    tables: dict[str, dict[str, dict[str, Any]]] = document.data.get("tables", {})
-    return [
-        _row(document, base, table, name, overrides, registry)
-        for table, rows in tables.items()
-        for name, overrides in rows.items()
-    ]
+def _table_rows(document: Document, base: Row, registry: Registry, is_checked: Callable[[str], bool]) -> list[Row]:
+    """Return the rows of all tables. A row that is not checked is left out where its settings cannot be resolved."""
+    rows: list[Row] = []
+    for table, section in document.data.get("tables", {}).items():
+        for name, overrides in section.items():
+            row, path = f"{table}.{name}", ("tables", table, name)
+            try:
+                recipe = resolve(override_all(document, path, overrides), registry)
+            except ExperimentError:
+                if is_checked(row):
+                    raise
+                continue
+            if is_checked(row):
+                _check_row(document, row, base.recipe, recipe, registry)
+            rows.append(Row(row, table, recipe))
+    return rows
 
 
-def _row(document: Document, base: Row, table: str, name: str, overrides: dict[str, Any], registry: Registry) -> Row:
-    path: Path_ = ("tables", table, name)
-    full = f"{table}.{name}"
-    if not all(part.replace("_", "").replace("-", "").isalnum() for part in (table, name)):
-        raise ExperimentError(f"{document.place(path)}: {full}: names of tables and rows are letters, digits, - and _")
+def _check_row(document: Document, row: str, base: Recipe, recipe: Recipe, registry: Registry) -> None:
+    """Raise ExperimentError where the name is malformed or an override of the row changes nothing."""
+    path: KeyPath = ("tables", *row.split(".", 1))
+    overrides: Mapping[str, Any] = document.data["tables"][path[1]][path[2]]
+    if not all(part.replace("_", "").replace("-", "").isalnum() for part in map(str, path[1:])):
+        raise ExperimentError(f"{document.place(path)}: {row}: names of tables and rows are letters, digits, - and _")
     if not overrides:
-        raise ExperimentError(f"{document.place(path)}: {full}: overrides nothing, so it would be the base row again")
-    changed = override_all(document, path, overrides)
-    config = resolve(changed, registry)
-    if _canonical(config) == _canonical(base.config):
-        raise ExperimentError(f"{document.place(path)}: {full}: its overrides change nothing against the base row")
-    for idle in (
-        key
-        for key in overrides
-        if len(overrides) > 1 and _changes_nothing(document, path, overrides, key, config, registry)
-    ):
-        raise ExperimentError(f"{document.place((*path, idle))}: {full}: override {idle!r} changes nothing")
-    return Row(full, table, config)
-
-
-def _changes_nothing(
-    document: Document, path: Path_, overrides: dict[str, Any], key: str, config: Resolved, registry: Registry
-) -> bool:
-    others = {name: value for name, value in overrides.items() if name != key}
-    try:
-        return _canonical(resolve(override_all(document, path, others), registry)) == _canonical(config)
-    except ExperimentError:  # the others need this one to make sense
-        return False
+        raise ExperimentError(f"{document.place(path)}: {row}: overrides nothing, so it would be the base row again")
+    if _canonical(recipe.config) == _canonical(base.config):
+        raise ExperimentError(f"{document.place(path)}: {row}: its overrides change nothing against the base row")
+    for key in overrides if len(overrides) > 1 else ():
+        others = {name: value for name, value in overrides.items() if name != key}
+        try:
+            without = resolve(override_all(document, path, others), registry)
+        except ExperimentError:  # the others need this one to make sense
+            continue
+        if _canonical(without.config) == _canonical(recipe.config):
+            raise ExperimentError(f"{document.place((*path, key))}: {row}: override {key!r} changes nothing")
 
 
 def _check_distinct(rows: Sequence[Row], document: Document) -> None:
-    seen: dict[str, str] = {}
+    """Raise ExperimentError where two rows of a table resolve to the same recipe."""
+    first_names: dict[str, str] = {}
     for row in rows:
-        first = seen.setdefault(_canonical(row.config), row.name)
+        first = first_names.setdefault(_canonical(row.config), row.name)
         if first != row.name and row.table == first.rpartition(".")[0]:
             place = document.place(("tables", *row.name.split(".", 1)))
             raise ExperimentError(f"{place}: {row.name} is {first} in another spelling; keep one of them")

@@ -1,4 +1,4 @@
-"""Putting settings over settings: `extends`, `--set` and the overrides of rows follow one rule.
+"""Merge settings over settings: `extends`, `--set` and the overrides of rows follow one rule.
 
 Mappings merge key by key; a mapping whose `name` changes replaces the old one (another backbone brings other options);
 null deletes; everything else, also a list, is replaced whole.
@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ExperimentError, suggestion
-from benchmark.experiment.document import Document, Path_, parse, read
+from benchmark.experiment.document import Document, KeyPath, parse, read
 from benchmark.experiment.schema import fields_at, is_open
 
 
 def read_with_parents(file: Path, chain: tuple[Path, ...] = ()) -> Document:
-    """The settings of a file over those of the files it `extends` (relative to it; of several the later wins)."""
+    """Return the settings of a file, merged over those of the files it `extends`.
+
+    Args:
+        file: the experiment file. The files it extends are relative to it; of several, the later one wins.
+        chain: the files that extend this one.
+
+    Raises:
+        ExperimentError: a file cannot be read, or files extend each other in a ring.
+    """
     if file in chain:
         ring = " -> ".join(str(part) for part in (*chain, file))
         raise ExperimentError(f"{ring}: files extend each other in a ring")
@@ -33,14 +41,14 @@ def read_with_parents(file: Path, chain: tuple[Path, ...] = ()) -> Document:
 
 
 def merge(below: Document, above: Document) -> Document:
-    """`above` over `below`; the arguments stay as they are."""
+    """Return `above` merged over `below`; the arguments stay unchanged."""
     places = dict(below.places)
     data = _merge_value(below.data, above.data, (), places, above.places)
     return Document(data, places)
 
 
 def override(document: Document, dotted: str, value: Document) -> Document:
-    """`value` put at a dotted path. The path must exist in the schema; null deletes what stands there."""
+    """Return the document with `value` at a dotted path that exists in the schema; null deletes what was there."""
     parts = dotted.split(".")
     place = value.place(())
     _check_path(document, parts, place)
@@ -53,18 +61,18 @@ def override(document: Document, dotted: str, value: Document) -> Document:
     return Document(merged.data, {**merged.places, **_above_kept(document, parts)})
 
 
-def override_all(document: Document, path: Path_, overrides: Mapping[str, Any]) -> Document:
-    """`overrides`, by dotted path, which stand at a path of the document, applied to it."""
+def override_all(document: Document, path: KeyPath, overrides: Mapping[str, Any]) -> Document:
+    """Return the document with the overrides applied that stand at one of its paths, by dotted path."""
     changed = document
     for dotted, value in overrides.items():
-        above: Path_ = (*path, dotted)
+        above: KeyPath = (*path, dotted)
         places = {p[len(above) :]: place for p, place in document.places.items() if p[: len(above)] == above}
         changed = override(changed, dotted, Document(value, places))
     return changed
 
 
 def override_from_text(document: Document, item: str) -> Document:
-    """Apply one `--set PATH=VALUE`; the value is read as YAML."""
+    """Return the document with one `--set PATH=VALUE` applied; the value is read as YAML."""
     dotted, equals, text = item.partition("=")
     if not equals or not dotted:
         raise ExperimentError(f"--set {item}: write PATH=VALUE, e.g. --set protocol.coarse.lr=1e-4")
@@ -72,9 +80,9 @@ def override_from_text(document: Document, item: str) -> Document:
     return override(document, dotted, Document(value.data, dict.fromkeys(value.places or [()], f"--set {item}")))
 
 
-def _above_kept(document: Document, parts: list[str]) -> dict[Path_, str]:
-    """Places of the settings above an override stay those of the file: only what was set has moved."""
-    paths: list[Path_] = [tuple(parts[:length]) for length in range(len(parts))]
+def _above_kept(document: Document, parts: list[str]) -> dict[KeyPath, str]:
+    """Return the places of the settings above an override, which stay those of the file."""
+    paths: list[KeyPath] = [tuple(parts[:length]) for length in range(len(parts))]
     return {path: document.places[path] for path in paths if path in document.places}
 
 
@@ -84,15 +92,15 @@ def _check_path(document: Document, parts: list[str], place: str) -> None:
         above = tuple(parts[:depth])
         if not isinstance(node, dict):
             raise ExperimentError(f"{place}: {'.'.join(above)} is a single value, it has no {part!r}")
-        fields = {*node, *fields_at(above)}
+        names = {*node, *fields_at(above)}
         last = depth == len(parts) - 1
-        if part not in fields and not (last and is_open(above)):
-            raise ExperimentError(f"{place}: {'.'.join(parts)}: no such setting {part!r}; {suggestion(part, fields)}")
+        if part not in names and not (last and is_open(above)):
+            raise ExperimentError(f"{place}: {'.'.join(parts)}: no such setting {part!r}; {suggestion(part, names)}")
         node = node.get(part, {})
 
 
 def _merge_value(
-    below: Any, above: Any, path: Path_, places: dict[Path_, str], above_places: Mapping[Path_, str]
+    below: Any, above: Any, path: KeyPath, places: dict[KeyPath, str], above_places: Mapping[KeyPath, str]
 ) -> Any:
     if isinstance(above, dict) and isinstance(below, dict) and not (path and _is_other_component(below, above)):
         merged = dict(below)
@@ -109,18 +117,18 @@ def _merge_value(
     return above
 
 
-def _take_places(path: Path_, places: dict[Path_, str], above: Mapping[Path_, str], *, deep: bool) -> None:
+def _take_places(path: KeyPath, places: dict[KeyPath, str], above: Mapping[KeyPath, str], *, deep: bool) -> None:
     for p, place in above.items():
         if p == path or (deep and p[: len(path)] == path):
             places[p] = place
 
 
-def _delete(merged: dict[str, Any], key: str, path: Path_, places: dict[Path_, str]) -> None:
+def _delete(merged: dict[str, Any], key: str, path: KeyPath, places: dict[KeyPath, str]) -> None:
     del merged[key]
     for old in [p for p in places if p[: len(path)] == path]:
         del places[old]
 
 
 def _is_other_component(below: dict[str, Any], above: dict[str, Any]) -> bool:
-    """Whether `above` names another component, so that the options of the one below mean nothing to it."""
+    """Return whether `above` names another component, which the options below do not belong to."""
     return any(key in above and key in below and above[key] != below[key] for key in ("name", "source"))

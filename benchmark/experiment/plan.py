@@ -1,132 +1,156 @@
-"""Rows x seeds laid out as chains of stages with keys: what is trained, and what is shared.
+"""The plan of an experiment: rows x seeds as chains of stages with keys, so that equal stages are trained once.
 
-A stage is a pure function of what its key is made of, so equal keys are trained once: a row that drops the last stage
-costs nothing, a row that changes the last stage trains that stage alone.
+A stage is a pure function of the inputs that its key hashes: a row that drops the last stage trains nothing of its own,
+and a row that changes the last stage trains that stage alone.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.experiment.load import Experiment, Row
-from benchmark.experiment.resolve import Resolved
-from benchmark.experiment.stage import Precision
-from benchmark.experiment.weights import without_file
+from benchmark.experiment.resolve import Recipe
+from benchmark.experiment.schema import AnyGate, ResolvedModel, SourceSpec
+from benchmark.experiment.stage import Precision, Stage
 from benchmark.registry import Registry
 from reports.schema import BASELINES
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What besides the recipe decides the numbers: engine version, device type and torch version.
-
-    And what `auto` in a stage's settings means on this device.
-    """
+    """What besides the recipe decides the numbers, and what `auto` in the settings of a stage means on this device."""
 
     engine: int
+    """`ENGINE_VERSION` of the training code."""
     device: str
+    """Type of the device: cpu or cuda."""
     torch: str
+    """Version of torch."""
     precision: Precision = "float32"
     compile: bool = False
 
 
 @dataclass(frozen=True)
 class PlannedStage:
+    """A stage of a row, with its key."""
+
     name: str
     key: str
-    settings: Resolved
+    parent: str | None
+    """Key of the stage whose weights it starts from; None: the initial weights of the model."""
+    settings: Stage
 
     @property
     def steps(self) -> int:
-        return int(self.settings["steps"])
+        """Optimiser steps of the stage."""
+        return self.settings.steps
 
 
 @dataclass(frozen=True)
-class Run:
-    """One row with one seed. `config_hash` stands for all that its record holds."""
+class PlannedRow:
+    """One row with one seed."""
 
     row: str
     table: str | None
     seed: int
-    config: Resolved
+    recipe: Recipe
     stages: tuple[PlannedStage, ...]
     config_hash: str
+    """Identifies everything that its record depends on."""
 
     @property
     def folder(self) -> str:
+        """Folder of the record, relative to that of the run."""
         return f"{self.row}/seed{self.seed}"
 
     @property
+    def config(self) -> dict[str, Any]:
+        """The recipe as plain data, for the record."""
+        return self.recipe.config
+
+    @property
     def last_key(self) -> str | None:
-        """Key of the weights the row ends with; None where it trains nothing and ends with those it begins with."""
+        """Key of the final weights; None where the row trains nothing and is tested with its initial weights."""
         return self.stages[-1].key if self.stages else None
 
 
 @dataclass(frozen=True)
-class Floor:
-    """A floor row: no head, stage or seed."""
+class PlannedBaseline:
+    """A method without training: no model, stage or seed."""
 
     row: str
-    config: Resolved
+    data: Mapping[str, SourceSpec]
+    config: dict[str, Any]
     config_hash: str
 
     @property
     def folder(self) -> str:
+        """Folder of the record, relative to that of the run."""
         return self.row
 
 
 @dataclass(frozen=True)
 class Plan:
+    """Rows and baselines of an experiment on one kind of device."""
+
     experiment: Experiment
     environment: Environment
-    runs: tuple[Run, ...]
-    floors: tuple[Floor, ...]
+    rows: tuple[PlannedRow, ...]
+    """Seed by seed: after the first seed of every row there is something to compare."""
+    baselines: tuple[PlannedBaseline, ...]
 
     @property
     def stages(self) -> dict[str, PlannedStage]:
         """Every stage to be trained, once, by key."""
-        return {stage.key: stage for run in self.runs for stage in run.stages}
+        return {stage.key: stage for row in self.rows for stage in row.stages}
 
     @property
     def steps_trained(self) -> int:
+        """Steps of all stages, shared stages counted once."""
         return sum(stage.steps for stage in self.stages.values())
 
     @property
     def steps_without_sharing(self) -> int:
-        return sum(stage.steps for run in self.runs for stage in run.stages)
+        """Steps of all stages, shared stages counted for each row."""
+        return sum(stage.steps for row in self.rows for stage in row.stages)
 
 
 def make_plan(
     experiment: Experiment, fingerprints: Mapping[str, str], environment: Environment, registry: Registry
 ) -> Plan:
-    """The plan of an experiment. `fingerprints`: of each source, by its resolved settings (see `settings_id`)."""
+    """Return the plan of an experiment.
+
+    Args:
+        experiment: rows and seeds.
+        fingerprints: of each source of data, by `source_id`.
+        environment: what keys hold besides the recipe.
+        registry: gives the digests of the components' source code.
+    """
     planner = _Planner(fingerprints, environment, registry)
-    # Seeds outside: after the first seed of every row there is something to compare.
-    runs = tuple(planner.run(row, seed) for seed in experiment.seeds for row in experiment.rows)
-    floors = tuple(planner.floor(name, experiment.rows[0]) for name in BASELINES)
-    return Plan(experiment, environment, runs, floors)
+    rows = tuple(planner.row(row, seed) for seed in experiment.seeds for row in experiment.rows)
+    baselines = tuple(planner.baseline(name, experiment.rows[0].recipe) for name in BASELINES)
+    return Plan(experiment, environment, rows, baselines)
 
 
 def select(plan: Plan, rows: Sequence[str], seeds: Sequence[int]) -> Plan:
-    """The part of a plan with these rows and these seeds (all if none are named); floor rows always belong to it."""
-    runs = tuple(run for run in plan.runs if run.row in rows and (run.seed in seeds or not seeds))
-    return Plan(plan.experiment, plan.environment, runs, plan.floors)
+    """Return the part of a plan with these rows and seeds (no seeds: all of them); it keeps the baselines."""
+    return replace(plan, rows=tuple(row for row in plan.rows if row.row in rows and (row.seed in seeds or not seeds)))
 
 
-def settings_id(settings: Any) -> str:
-    """Resolved settings, e.g. of a source, as a dictionary key."""
-    return json.dumps(settings)
+def source_id(spec: SourceSpec) -> str:
+    """Return the settings of a source as a dictionary key."""
+    return spec.model_dump_json()
 
 
-def network_id(config: Mapping[str, Any]) -> str:
-    """The network of a resolved row and the gates it is judged by: rows that agree in them are measured once."""
-    return settings_id([without_file(config["model"]), config["gates"]])
+def network_id(model: ResolvedModel, gates: Mapping[str, AnyGate]) -> str:
+    """Return what identifies a network and its gates: rows that agree in both are measured once."""
+    return json.dumps([model.identity(), {name: gate.model_dump(mode="json") for name, gate in gates.items()}])
 
 
 def hash_of(data: Any) -> str:
-    """SHA-256 of plain data, in hex, shortened to 128 bits. The order of keys counts: augmentations have one."""
+    """Return the SHA-256 of plain data, in hex, cut to 128 bits. The order of keys counts: augmentations have one."""
     return hashlib.sha256(json.dumps(data, allow_nan=False).encode()).hexdigest()[:32]
 
 
@@ -136,52 +160,51 @@ class _Planner:
     environment: Environment
     registry: Registry
 
-    def run(self, row: Row, seed: int) -> Run:
-        config, model = self._without_auto(row.config), row.config["model"]
-        digests = {kind: self.registry.digest(kind, model[kind]["name"]) for kind in ("backbone", "head")}
-        # Initial weights are drawn on the CPU, so the device is no part of the model's key.
-        model_key = hash_of([without_file(model), digests, seed, self.environment.engine, self.environment.torch])
-        stages: list[PlannedStage] = []
-        for name in config["protocol"]["order"]:
-            parent = stages[-1].key if stages else model_key
-            stages.append(self._stage(parent, name, config))
-        # Of a row that trains nothing, no stage tells the device it was tested on.
-        keys = [model_key, [stage.key for stage in stages] or self.environment.device]
-        return Run(row.name, row.table, seed, config, tuple(stages), self._config_hash(keys, config))
-
-    def floor(self, name: str, base: Row) -> Floor:
-        config = {"data": base.config["data"]}
-        train = self._fingerprint(config, "train")
-        return Floor(name, config, self._config_hash([name, train], {**config, "gates": {}}))
-
-    def _without_auto(self, config: Resolved) -> Resolved:
-        """The settings with what this device makes of `auto`: the record and the key have what was really used."""
-        chosen = {"precision": self.environment.precision, "compile": self.environment.compile}
-        order: list[str] = config["protocol"]["order"]
-        stages = {name: config["protocol"][name] for name in order}
-        resolved = {
-            name: stage | {key: value for key, value in chosen.items() if stage[key] == "auto"}
-            for name, stage in stages.items()
+    def row(self, row: Row, seed: int) -> PlannedRow:
+        env = self.environment
+        # The record and the key hold what was really used: `auto` is replaced by what this device makes of it.
+        auto = {"precision": env.precision, "compile": env.compile}
+        settings = {
+            name: stage.model_copy(update={key: value for key, value in auto.items() if getattr(stage, key) == "auto"})
+            for name, stage in row.recipe.stages.items()
         }
-        return {**config, "protocol": {"order": order, **resolved}}
+        recipe = replace(row.recipe, stages=settings)
+        model = recipe.model
+        digests = [self.registry.digest("backbone", model.backbone.name), self.registry.digest("head", model.head.name)]
+        # Initial weights are drawn on the CPU, so the device is not part of the model's key.
+        model_key = hash_of([model.identity(), digests, seed, env.engine, env.torch])
+        stages: list[PlannedStage] = []
+        for name, stage in settings.items():
+            parent = stages[-1].key if stages else None
+            stages.append(PlannedStage(name, self._stage_key(parent or model_key, name, stage, recipe), parent, stage))
+        # A row without stages has no stage key that would hold the device it was tested on.
+        keys = [model_key, [stage.key for stage in stages] or env.device]
+        return PlannedRow(
+            row.name,
+            row.table,
+            seed,
+            recipe,
+            tuple(stages),
+            self._config_hash(keys, recipe.data, recipe.config["gates"]),
+        )
 
-    def _stage(self, parent: str, name: str, config: Resolved) -> PlannedStage:
-        settings = config["protocol"][name]
+    def baseline(self, name: str, base: Recipe) -> PlannedBaseline:
+        train = self.fingerprints[source_id(base.data["train"])]
+        config_hash = self._config_hash([name, train], base.data, {})
+        return PlannedBaseline(name, base.data, {"data": base.config["data"]}, config_hash)
+
+    def _stage_key(self, parent: str, name: str, stage: Stage, recipe: Recipe) -> str:
         digests = {
-            **{f"loss {loss}": self.registry.digest("loss", loss) for loss in settings["loss"]},
-            **{f"augment {name}": self.registry.digest("augmentation", name) for name in settings["augment"]},
+            **{f"loss {loss}": self.registry.digest("loss", loss) for loss in stage.loss},
+            **{f"augment {name}": self.registry.digest("augmentation", name) for name in stage.augment},
         }
         env = self.environment
-        train = self._fingerprint(config, "train")
-        parts = [parent, name, settings, digests, train, env.engine, env.device, env.torch]
-        # Only where val decides which weights are kept is it among what the weights depend on.
-        seen = [self._fingerprint(config, "val")] if settings["output"] == "best" else []
-        key = hash_of([*parts, *seen])
-        return PlannedStage(name, key, settings)
+        # The validation images are an input only where they decide which weights are kept.
+        splits = ["train", "val"] if stage.output == "best" else ["train"]
+        images = [self.fingerprints[source_id(recipe.data[split])] for split in splits]
+        settings = stage.model_dump(mode="json")
+        return hash_of([parent, name, settings, digests, images, env.engine, env.device, env.torch])
 
-    def _config_hash(self, keys: Any, config: Resolved) -> str:
-        splits = [self._fingerprint(config, split) for split in ("val", "test")]
-        return hash_of([keys, splits, dict(sorted(config["gates"].items())), self.environment.engine])
-
-    def _fingerprint(self, config: Resolved, split: str) -> str:
-        return self.fingerprints[settings_id(config["data"][split])]
+    def _config_hash(self, keys: Any, data: Mapping[str, SourceSpec], gates: Mapping[str, Any]) -> str:
+        images = [self.fingerprints[source_id(data[split])] for split in ("val", "test")]
+        return hash_of([keys, images, dict(sorted(gates.items())), self.environment.engine])

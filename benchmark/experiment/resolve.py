@@ -1,29 +1,40 @@
-"""From merged settings to a resolved row: every option of every component filled in, every mistake named.
-
-A resolved row is plain data (what JSON can hold) and holds every number that changes a result; two spellings of one
-recipe resolve to equal data.
-"""
+"""From merged settings to the recipe of a row: fill in every option of every component, report every mistake."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from benchmark.errors import CheckpointError, ComponentError, ExperimentError, suggestion
-from benchmark.experiment.document import Document, Path_
-from benchmark.experiment.schema import Model, RowSettings, SourceSpec, fields_at
+from benchmark.experiment.document import Document, KeyPath
+from benchmark.experiment.schema import (
+    AnyGate,
+    BackboneSpec,
+    Component,
+    Model,
+    ResolvedModel,
+    RowSettings,
+    SourceSpec,
+    fields_at,
+)
 from benchmark.experiment.settings import Settings
-from benchmark.experiment.stage import Stage
+from benchmark.experiment.stage import LossTerm, Stage
 from benchmark.experiment.weights import resolve_weights
 from benchmark.registry import Registry
 
-Resolved = dict[str, Any]
+SPLITS = ("train", "val", "test")
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 def validate(model: type[AnyModel], document: Document) -> AnyModel:
-    """The document as `model`. Raises ExperimentError with one line for each mistake."""
+    """Return the document as `model`.
+
+    Raises:
+        ExperimentError: with one line for each mistake.
+    """
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
@@ -31,152 +42,172 @@ def validate(model: type[AnyModel], document: Document) -> AnyModel:
         raise ExperimentError("\n".join(dict.fromkeys(lines))) from None
 
 
-def resolve(document: Document, registry: Registry) -> Resolved:
-    """The settings of one row with all options of all components. Raises ExperimentError."""
-    settings_data = {name: document.data[name] for name in RowSettings.model_fields if name in document.data}
-    settings = validate(RowSettings, Document(settings_data, document.places))
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of one row that change a result, with every option filled in.
+
+    Two spellings of the same settings give equal recipes.
+    """
+
+    data: Mapping[str, SourceSpec]
+    """By split: train, val, test."""
+    model: ResolvedModel
+    stages: Mapping[str, Stage]
+    """By name, in the order of training."""
+    gates: Mapping[str, AnyGate]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The recipe as plain data, for the record and for hashes. The order of keys counts: augmentations have one."""
+        stages = {name: stage.model_dump(mode="json") for name, stage in self.stages.items()}
+        return {
+            "data": {split: spec.model_dump(mode="json") for split, spec in self.data.items()},
+            "model": self.model.as_config(),
+            "protocol": {"order": list(stages), **stages},
+            "gates": {name: gate.model_dump(mode="json") for name, gate in self.gates.items()},
+        }
+
+
+def resolve(document: Document, registry: Registry) -> Recipe:
+    """Return the recipe that a document describes.
+
+    Raises:
+        ExperimentError: a setting or option is unknown, missing or out of range, or a component does not exist.
+    """
+    row = {name: document.data[name] for name in RowSettings.model_fields if name in document.data}
+    settings = validate(RowSettings, Document(row, document.places))
     resolver = _Resolver(document, registry)
-    data = {
-        split: resolver.source(("data", split), getattr(settings.data, split)) for split in ("train", "val", "test")
-    }
+    data = {split: resolver.source(("data", split), getattr(settings.data, split)) for split in SPLITS}
     model = resolver.model(settings.model)
     resolver.check_order(settings)
     stages = {
         name: resolver.stage(("protocol", name), settings.protocol.stages[name]) for name in settings.protocol.order
     }
-    gates = {name: gate.model_dump(mode="json") for name, gate in settings.gates.items()}
-    return {
-        "data": data,
-        "model": model,
-        "protocol": {"order": settings.protocol.order, **stages},
-        "gates": gates,
-    }
+    return Recipe(data, model, stages, settings.gates)
 
 
-class _ModelAlone(Settings):
+class _ModelOnly(Settings):
     model: Model
 
 
-def resolve_model(document: Document, registry: Registry) -> Resolved:
-    """The model, with all options, of a document that says nothing else. Raises ExperimentError."""
-    return _Resolver(document, registry).model(validate(_ModelAlone, document).model)
+def resolve_model(document: Document, registry: Registry) -> ResolvedModel:
+    """Return the model of a document that has no other section.
+
+    Raises:
+        ExperimentError: as in `resolve`.
+    """
+    return _Resolver(document, registry).model(validate(_ModelOnly, document).model)
 
 
+@dataclass(frozen=True)
 class _Resolver:
-    """Checks options of components against their constructors, with the places of the document in messages."""
+    """Checks the options of components against their constructors; messages name the place in the document."""
 
-    def __init__(self, document: Document, registry: Registry) -> None:
-        self._document = document
-        self._registry = registry
+    document: Document
+    registry: Registry
 
-    def source(self, path: Path_, spec: BaseModel) -> Resolved:
+    def source(self, path: KeyPath, spec: SourceSpec) -> SourceSpec:
         options = spec.model_dump()
         name = options.pop("source")
-        self._find("source", name, (*path, "source"))
-        for key, option in self._registry.options_model("source", name).model_fields.items():
+        self.find("source", name, (*path, "source"))
+        for key, option in self.registry.options_model("source", name).model_fields.items():
             if Path in (option.annotation, *get_args(option.annotation)) and isinstance(options.get(key), str):
-                # Folders in an experiment file are relative to it; those of `--set` to where the command is called.
-                options[key] = str(self._document.folder((*path, key)) / options[key])
+                # Folders in an experiment file are relative to it; those of `--set` to the current folder.
+                options[key] = str(self.document.folder((*path, key)) / options[key])
             if SourceSpec in get_args(option.annotation) and isinstance(options.get(key), list):
                 options[key] = [self._nested((*path, key, at), nested) for at, nested in enumerate(options[key])]
-        return {"source": name, **self._options("source", name, path, options, key="source")}
+        return SourceSpec(source=name, **self.options("source", name, path, options))
 
-    def _nested(self, path: Path_, spec: Any) -> Any:
-        """A source among the options of another; what has not the form of one is left for that other to refuse."""
+    def _nested(self, path: KeyPath, spec: Any) -> Any:
+        """Resolve a source among the options of another source, which itself refuses values of another form."""
         is_source = isinstance(spec, dict) and isinstance(spec.get("source"), str)
-        return self.source(path, SourceSpec.model_validate(spec)) if is_source else spec
+        return self.source(path, SourceSpec.model_validate(spec)).model_dump() if is_source else spec
 
-    def model(self, spec: Model) -> Resolved:
-        model = {
-            "backbone": self.backbone(("model", "backbone"), spec.backbone.model_dump()),
-            "head": self.component("head", ("model", "head"), spec.head.model_dump()),
-        }
-        return model if spec.weights is None else {**model, "weights": self.weights(spec.weights, model)}
-
-    def weights(self, named: str, model: Resolved) -> Resolved:
+    def model(self, spec: Model) -> ResolvedModel:
+        backbone = self.backbone(("model", "backbone"), spec.backbone)
+        options = self.options("head", spec.head.name, ("model", "head"), spec.head.options, key="name")
+        model = ResolvedModel(backbone=backbone, head=Component(name=spec.head.name, **options))
+        if spec.weights is None:
+            return model
         try:
-            return resolve_weights(named, model)
+            return model.model_copy(update={"weights": resolve_weights(spec.weights, model)})
         except CheckpointError as error:
-            return self._fail(("model", "weights"), f"model.weights: {error}")
+            self.fail(("model", "weights"), f"model.weights: {error}")
 
-    def backbone(self, path: Path_, spec: Resolved) -> Resolved:
-        name, size = spec.pop("name"), spec.pop("size")
-        sizes = self._find("backbone", name, (*path, "name")).sizes
+    def backbone(self, path: KeyPath, spec: BackboneSpec) -> Component:
+        name, size = spec.name, spec.size
+        sizes = self.find("backbone", name, (*path, "name")).sizes
         if size is not None and size not in sizes:
-            self._fail((*path, "size"), f"backbone {name!r} has no size {size!r}; {suggestion(size, sizes)}")
-        return {"name": name, **self._options("backbone", name, path, {**sizes.get(size, {}), **spec})}
-
-    def component(self, kind: str, path: Path_, spec: Resolved) -> Resolved:
-        name = spec.pop("name")
-        return {"name": name, **self._options(kind, name, path, spec)}
+            self.fail((*path, "size"), f"backbone {name!r} has no size {size!r}; {suggestion(size, sizes)}")
+        options = self.options("backbone", name, path, {**sizes.get(size, {}), **spec.options}, key="name")
+        return Component(name=name, **options)
 
     def check_order(self, settings: RowSettings) -> None:
         order, stages = settings.protocol.order, settings.protocol.stages
         if not order and settings.model.weights is None:
-            self._fail(
+            self.fail(
                 ("protocol", "order"),
                 "protocol.order: is empty, so nothing would be trained; name a stage, or give model.weights to test "
                 "published weights as they are",
             )
         for name in order:
             if name not in stages:
-                near = suggestion(name, stages)
-                self._fail(("protocol", "order"), f"protocol.order: no stage {name!r} in protocol; {near}")
+                hint = suggestion(name, stages)
+                self.fail(("protocol", "order"), f"protocol.order: no stage {name!r} in protocol; {hint}")
         if len(set(order)) < len(order):
-            self._fail(("protocol", "order"), "protocol.order: a stage stands twice; give the second one its own name")
+            self.fail(("protocol", "order"), "protocol.order: names a stage twice; give the second one its own name")
 
-    def stage(self, path: Path_, stage: Stage) -> Resolved:
-        resolved = stage.model_dump(mode="json")
-        resolved["loss"] = {
-            name: {
-                "weight": term.weight,
-                **self._options("loss", name, (*path, "loss", name), term.model_extra or {}, key=None),
-            }
+    def stage(self, path: KeyPath, stage: Stage) -> Stage:
+        losses = {
+            name: LossTerm(weight=term.weight, **self.options("loss", name, (*path, "loss", name), term.options))
             for name, term in sorted(stage.loss.items())
         }
-        resolved["augment"] = {
-            name: self._options("augmentation", name, (*path, "augment", name), options, key=None)
+        augmentations = {
+            name: self.options("augmentation", name, (*path, "augment", name), options)
             for name, options in stage.augment.items()
         }
-        return resolved
+        return stage.model_copy(update={"loss": losses, "augment": augmentations})
 
-    def _options(
-        self, kind: str, name: str, path: Path_, options: Mapping[str, Any], key: str | None = "name"
-    ) -> Resolved:
-        self._find(kind, name, (*path, key) if key else path)
-        model = self._registry.options_model(kind, name)
+    def options(
+        self, kind: str, name: str, path: KeyPath, options: Mapping[str, Any], key: str | None = None
+    ) -> dict[str, Any]:
+        """Return all options of a component as plain data; `key`: where below `path` the component is named."""
+        self.find(kind, name, (*path, key) if key else path)
+        model = self.registry.options_model(kind, name)
         try:
             return model.model_validate(dict(options)).model_dump(mode="json")
         except ValidationError as error:
             lines = [self._explain_option(item, f"{kind} {name!r}", path, model) for item in error.errors()]
             raise ExperimentError("\n".join(lines)) from None
 
-    def _explain_option(self, error: Any, what: str, path: Path_, model: type[BaseModel]) -> str:
-        place, option = self._document.place((*path, *error["loc"])), str(error["loc"][0])
+    def _explain_option(self, error: Any, component: str, path: KeyPath, model: type[BaseModel]) -> str:
+        place, option = self.document.place((*path, *error["loc"])), str(error["loc"][0])
         if error["type"] == "extra_forbidden":
-            return f"{place}: {what} has no option {option!r}; {suggestion(option, model.model_fields)}"
-        return f"{place}: {what}, option {option!r}: {_reason(error)}"
+            return f"{place}: {component} has no option {option!r}; {suggestion(option, model.model_fields)}"
+        return f"{place}: {component}, option {option!r}: {_reason(error)}"
 
-    def _find(self, kind: str, name: str, path: Path_) -> Any:
+    def find(self, kind: str, name: str, path: KeyPath) -> Any:
         try:
-            return self._registry.find(kind, name)
+            return self.registry.find(kind, name)
         except ComponentError as error:
-            self._fail(path, str(error))
+            self.fail(path, str(error))
 
-    def _fail(self, path: Path_, message: str) -> Any:
-        raise ExperimentError(f"{self._document.place(path)}: {message}") from None
+    def fail(self, path: KeyPath, message: str) -> NoReturn:
+        raise ExperimentError(f"{self.document.place(path)}: {message}") from None
 
 
 def _explain(error: Any, document: Document) -> str:
     path = _existing(error["loc"], document.data)
     place, dotted = document.place(path), ".".join(map(str, path))
-    fields = set(fields_at(path[:-1]))
+    settings = set(fields_at(path[:-1]))
     if error["type"] == "model_type":
-        what = f"expected settings `key: value`, got {error['input']!r}"
-        return f"{place}: {dotted}: {what}" + ("" if path[-1] in fields else f"; {suggestion(str(path[-1]), fields)}")
+        message = f"expected settings `key: value`, got {error['input']!r}"
+        return f"{place}: {dotted}: {message}" + (
+            "" if path[-1] in settings else f"; {suggestion(str(path[-1]), settings)}"
+        )
     if error["type"] == "extra_forbidden":
-        # Another kind of gate may have the very name.
-        return f"{place}: {dotted}: no such setting; {suggestion(str(path[-1]), fields - {path[-1]})}"
+        # Another kind of gate may have a setting of this name.
+        return f"{place}: {dotted}: no such setting; {suggestion(str(path[-1]), settings - {path[-1]})}"
     return f"{place}: {dotted or 'experiment'}: {_reason(error)}"
 
 
@@ -188,8 +219,8 @@ def _reason(error: Any) -> str:
     return message if isinstance(got, dict | BaseModel) else f"{message} (got {got!r})"
 
 
-def _existing(location: tuple[str | int, ...], data: Any) -> Path_:
-    """The error's path without the parts pydantic adds (names of union members)."""
+def _existing(location: tuple[str | int, ...], data: Any) -> KeyPath:
+    """Return the error's path without the parts that pydantic adds (names of union members)."""
     path: list[str | int] = []
     for position, part in enumerate(location):
         is_there = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)

@@ -1,7 +1,7 @@
-"""The experiment file as types: which settings exist, their ranges and their defaults.
+"""The experiment file as types: settings, their ranges and their defaults.
 
-Components (backbones, heads, losses, augmentations, sources) keep their options open here; they are checked against the
-component's constructor in `resolve`.
+The options of components (backbones, heads, losses, augmentations, sources) are open here; `resolve` checks them
+against the constructor of the component.
 """
 
 from typing import Annotated, Any, Literal, Self, get_args
@@ -22,8 +22,15 @@ class Component(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """All keys but the name."""
+        return dict(self.model_extra or {})
+
 
 class BackboneSpec(Component):
+    """A backbone by name, perhaps with a named size; the other keys are its options."""
+
     size: str | None = Field(
         default=None, description="a named configuration of the backbone; other options go over it"
     )
@@ -37,7 +44,7 @@ class SourceSpec(BaseModel):
 
 
 class Data(Settings):
-    """Train is learned from, val is looked at between stages, test is read once at the end of a row."""
+    """Sources of pairs: train for training, val for validation, test for the final scores of a row."""
 
     train: SourceSpec
     val: SourceSpec
@@ -45,12 +52,43 @@ class Data(Settings):
 
 
 class Model(Settings):
+    """Backbone, head and the weights that training starts from."""
+
     backbone: BackboneSpec
     head: Component
     weights: str | None = Field(
         default=None,
         description="a published checkpoint of the backbone, or the folder of a trained row: what training starts from",
     )
+
+
+class WeightsFile(Settings):
+    """A file of weights and the SHA-256 of its content."""
+
+    file: str
+    sha256: str
+
+
+class ResolvedModel(Settings):
+    """A model with every option of its backbone and head filled in (a named size is replaced by its options)."""
+
+    backbone: Component
+    head: Component
+    weights: WeightsFile | None = None
+
+    @property
+    def architecture(self) -> "ResolvedModel":
+        """The model without its file of weights, for a network that gets other weights."""
+        return self.model_copy(update={"weights": None})
+
+    def as_config(self) -> dict[str, Any]:
+        """Return plain data for the record; without the key `weights` where no file is named."""
+        return self.model_dump(mode="json", exclude={"weights"} if self.weights is None else None)
+
+    def identity(self) -> list[Any]:
+        """Return what decides the network and its weights: the content of the file counts, not where it lies."""
+        config = self.architecture.as_config()
+        return [config, self.weights.sha256 if self.weights else None]
 
 
 class Protocol(BaseModel):
@@ -62,10 +100,13 @@ class Protocol(BaseModel):
 
     @property
     def stages(self) -> dict[str, Stage]:
+        """Stages by name."""
         return self.__pydantic_extra__
 
 
 class Gate(Settings):
+    """What all gates have in common."""
+
     reject: bool = Field(default=False, description="true: a row that fails this gate is recorded and not trained")
 
 
@@ -79,6 +120,8 @@ class SizeGate(Gate):
 
 
 class ParametersGate(Gate):
+    """Number of parameters."""
+
     quantity: Literal["parameters"] = "parameters"
     limit: PositiveInt
 
@@ -92,7 +135,7 @@ class MacsGate(Gate):
 
 
 class ActivationsGate(Gate):
-    """Most bytes of feature maps alive at one time while one image is restored in float32, counted, not measured."""
+    """Most bytes of feature maps alive at one time while one image is restored in float32; counted, not measured."""
 
     quantity: Literal["activations"] = "activations"
     limit_bytes: PositiveInt
@@ -142,7 +185,7 @@ AnyGate = Annotated[CountedGate | MeasuredGate, Field(discriminator="quantity")]
 
 
 class RowSettings(Settings):
-    """What a row is made of: all that an override may change."""
+    """Settings of a row: everything that an override may change."""
 
     data: Data
     model: Model
@@ -175,7 +218,7 @@ class SearchParameter(Settings):
         low, high, is_range = self.low, self.high, self.choices is None
         mistakes = [
             ("give low and high, or choices", is_range and (low is None or high is None)),
-            ("give low and high, or choices, not both", not is_range and not low is high is self.step is None),
+            ("give low and high, or choices, not both", not is_range and (low, high, self.step) != (None, None, None)),
             ("log is for a range", not is_range and self.log),
             ("low must be below high", low is not None and high is not None and low >= high),
             ("log needs a low above 0", self.log and low is not None and low <= 0),
@@ -188,7 +231,7 @@ class SearchParameter(Settings):
 
 
 class SearchSettings(Settings):
-    """What `search` varies, and what it looks at: always val, after the last stage."""
+    """What `search` varies, and how trials are compared: on val, after the last stage."""
 
     metric: MetricName | None = Field(default=None, description="what trials are compared by; null: report.primary")
     trials: PositiveInt = Field(default=20, description="trials in all; the first is the base row")
@@ -198,7 +241,7 @@ class SearchSettings(Settings):
 
 
 class TuningSettings(Settings):
-    """Overrides, e.g. learning rates, of which each row takes those that suit it best, by what it reaches on val."""
+    """Overrides, e.g. learning rates; each row runs with those that score best on val."""
 
     candidates: dict[str, dict[str, Any]] = Field(min_length=2, description="name -> {dotted path: value}")
     rows: list[str] = Field(default=["*"], min_length=1, description="which rows, by name or pattern")
@@ -226,12 +269,12 @@ class ExperimentFile(RowSettings):
 
 
 def fields_at(path: tuple[str | int, ...]) -> list[str]:
-    """Names of the settings that exist at a path of an experiment file; empty where names are free or none exist."""
+    """Return the names of the settings that exist at a path of an experiment file; none where names are free."""
     return sorted({name for model in _models_at(path) for name in model.model_fields})
 
 
 def is_open(path: tuple[str | int, ...]) -> bool:
-    """Whether names at a path are free: losses of a stage, rows of a table, options of a component, stages."""
+    """Return whether names at a path are free: losses of a stage, rows of a table, options of a component, stages."""
     models = _models_at(path)
     return not models or any(model.model_config.get("extra") == "allow" for model in models)
 
@@ -244,13 +287,13 @@ def _models_at(path: tuple[str | int, ...]) -> list[type[BaseModel]]:
 
 
 def _below(kind: Any, part: str | int) -> list[Any]:
-    kinds: list[Any] = []
+    types: list[Any] = []
     for model in _models(kind):
         if part in model.model_fields:
-            kinds.append(model.model_fields[str(part)].annotation)
+            types.append(model.model_fields[str(part)].annotation)
         elif model is Protocol:
-            kinds.append(Stage)
-    return kinds + [argument for other in _unwrap(kind) if not _is_model(other) for argument in get_args(other)]
+            types.append(Stage)
+    return types + [argument for other in _unwrap(kind) if not _is_model(other) for argument in get_args(other)]
 
 
 def _models(kind: Any) -> list[type[BaseModel]]:
@@ -258,7 +301,7 @@ def _models(kind: Any) -> list[type[BaseModel]]:
 
 
 def _unwrap(kind: Any) -> list[Any]:
-    """The members of unions and annotated types, flat."""
+    """Return the members of unions and annotated types in one list."""
     if _is_model(kind) or not get_args(kind) or getattr(kind, "__origin__", None) in (dict, list, tuple):
         return [kind]
     return [part for argument in get_args(kind) for part in _unwrap(argument)]

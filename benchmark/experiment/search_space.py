@@ -1,25 +1,26 @@
-"""The `search` section, checked against the base row: which settings a search varies, and between which values."""
+"""The sections `search` and `tuning`: which settings are tried, and which values they may take."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from fnmatch import fnmatchcase
+from typing import Any, Literal, NoReturn
 
 from benchmark.errors import ExperimentError
-from benchmark.experiment.document import Document, Path_
+from benchmark.experiment.document import Document, KeyPath
 from benchmark.experiment.overrides import override, override_all
-from benchmark.experiment.resolve import Resolved, resolve
+from benchmark.experiment.resolve import Recipe, resolve
 from benchmark.experiment.schema import ExperimentFile, SearchParameter
 from benchmark.registry import Registry
 
-_SECTION: Path_ = ("search", "parameters")
-_ROOMS = ("model", "protocol")
-"""What a search may vary: other data or gates would make trials that cannot be compared."""
+_SECTION: KeyPath = ("search", "parameters")
+SEARCHABLE_SECTIONS = ("model", "protocol")
+"""Sections that a search may vary: trials with other data or gates could not be compared."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included; `is_whole`: integers."""
+    """Numbers from `low` to `high`, both included. `is_whole`: integers."""
 
     low: float
     high: float
@@ -30,17 +31,18 @@ class Range:
 
 @dataclass(frozen=True)
 class Choices:
-    """Plain data of any form; None takes the setting away."""
+    """Plain data of any form; None removes the setting."""
 
     values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A setting that a search varies. `base`: its value in the base row, which the domain holds; None if not set."""
+    """A setting that a search varies."""
 
     path: str
     base: Any
+    """The value in the base row, which the domain contains; None if the base row does not set it."""
     domain: Range | Choices
 
     @property
@@ -49,15 +51,15 @@ class Parameter:
         match self.domain:
             case Choices(values=values):
                 return values
-            case Range(is_whole=True) as numbers:
-                return int(numbers.low), int(numbers.high)
-            case Range() as numbers:
-                return numbers.low, numbers.high
+            case Range(is_whole=True, low=low, high=high):
+                return int(low), int(high)
+            case Range(low=low, high=high):
+                return low, high
 
 
 @dataclass(frozen=True)
 class Search:
-    """`seed`: the one all trials train with."""
+    """What a search varies. All trials train with `seed`."""
 
     metric: str
     trials: int
@@ -66,24 +68,71 @@ class Search:
     parameters: tuple[Parameter, ...]
 
 
-def read_search(document: Document, checked: ExperimentFile, base: Resolved, registry: Registry) -> Search | None:
-    """The search section of an experiment, if it has one. Raises ExperimentError."""
-    section = checked.search
+@dataclass(frozen=True)
+class Tuning:
+    """Recipes that each row may run with: a table of networks says something only if each has a rate that suits it.
+
+    The candidates are trained with `seed` and compared by their `metric` on val after the last stage.
+    """
+
+    metric: str
+    seed: int
+    candidates: Mapping[str, Mapping[str, Recipe]]
+    """By row, then by the name of the candidate, in the order of the file."""
+
+
+def read_search(document: Document, file: ExperimentFile, base: Recipe, registry: Registry) -> Search | None:
+    """Return the section `search` of an experiment; None if it has none.
+
+    Raises:
+        ExperimentError: a parameter is unknown, or its values do not fit the base row.
+    """
+    section = file.search
     if section is None:
         return None
     reader = _Reader(document, base, registry)
-    reader.check_apart(list(section.parameters))
+    for inner in section.parameters:
+        for outer in section.parameters:
+            if inner.startswith(f"{outer}."):
+                reader.fail(inner, f"is a part of {outer}, which is searched as a whole; keep one of them")
     return Search(
-        metric=section.metric or checked.report.primary,
+        metric=section.metric or file.report.primary,
         trials=section.trials,
         sampler=section.sampler,
-        seed=checked.seeds[0] if section.seed is None else section.seed,
+        seed=file.seeds[0] if section.seed is None else section.seed,
         parameters=tuple(reader.parameter(path, spec) for path, spec in section.parameters.items()),
     )
 
 
+def read_tuning(document: Document, file: ExperimentFile, rows: Sequence[str], registry: Registry) -> Tuning | None:
+    """Return the section `tuning` of an experiment; None if it has none. `rows`: names of all rows.
+
+    Raises:
+        ExperimentError: a pattern matches no row, or a candidate makes no valid row.
+    """
+    section = file.tuning
+    if section is None:
+        return None
+    for pattern in section.rows:
+        if not any(fnmatchcase(row, pattern) for row in rows):
+            place = document.place(("tuning", "rows"))
+            raise ExperimentError(f"{place}: tuning.rows: {pattern!r} fits no row; rows are {', '.join(rows)}")
+    candidates: dict[str, dict[str, Recipe]] = {}
+    for row in (row for row in rows if any(fnmatchcase(row, pattern) for pattern in section.rows)):
+        table, _, name = row.partition(".")
+        written = (
+            override_all(document, ("tables", table, name), document.data["tables"][table][name]) if name else document
+        )
+        candidates[row] = {
+            candidate: resolve(override_all(written, ("tuning", "candidates", candidate), overrides), registry)
+            for candidate, overrides in section.candidates.items()
+        }
+    seed = file.seeds[0] if section.seed is None else section.seed
+    return Tuning(section.metric or file.report.primary, seed, candidates)
+
+
 def with_values(document: Document, search: Search, values: Mapping[str, Any]) -> Document:
-    """The document with these values by path; what is as in the base row is left as it is written there."""
+    """Return the document with these values by path; a value equal to that of the base row stays as it is written."""
     base = {parameter.path: parameter.base for parameter in search.parameters}
     changes = {path: value for path, value in values.items() if value != base[path]}
     return override_all(document, _SECTION, changes)
@@ -92,33 +141,27 @@ def with_values(document: Document, search: Search, values: Mapping[str, Any]) -
 @dataclass(frozen=True)
 class _Reader:
     document: Document
-    base: Resolved
+    base: Recipe
     registry: Registry
 
     def parameter(self, path: str, spec: SearchParameter) -> Parameter:
-        if path.partition(".")[0] not in _ROOMS:
-            self._fail(path, f"a search may vary settings below {' and '.join(_ROOMS)} only")
+        if path.partition(".")[0] not in SEARCHABLE_SECTIONS:
+            self.fail(path, f"a search may vary settings below {' and '.join(SEARCHABLE_SECTIONS)} only")
         example = spec.low if spec.choices is None else next(value for value in spec.choices if value is not None)
-        self._check_path(path, example)
+        self._override(path, example)  # raises where the path does not exist
         base = self._base_value(path.split("."))
         parameter = Parameter(path, base, self._domain(path, spec, base))
         for value in parameter.extremes:
-            self._check_value(parameter, value)
+            if value != base and resolve(self._override(path, value), self.registry).config == self.base.config:
+                self.fail(path, f"{_shown(value)} changes nothing against the base row")
         return parameter
 
-    def check_apart(self, paths: Sequence[str]) -> None:
-        """No parameter may be a part of another: which of the two would count?"""
-        for inner in paths:
-            for outer in paths:
-                if inner.startswith(f"{outer}."):
-                    self._fail(inner, f"is a part of {outer}, which is searched as a whole; keep one of them")
-
-    def _check_path(self, path: str, value: Any) -> None:
-        override(self.document, path, Document(value, {(): self._place(path)}))
+    def _override(self, path: str, value: Any) -> Document:
+        return override(self.document, path, Document(value, {(): self.document.place((*_SECTION, path))}))
 
     def _base_value(self, parts: Sequence[str]) -> Any:
-        """The value in the base row: as written, with defaults filled in."""
-        written, resolved = _at(self.document.data, parts), _at(self.base, parts)
+        """Return the value in the base row: as written, with defaults filled in."""
+        written, resolved = _at(self.document.data, parts), _at(self.base.config, parts)
         if isinstance(written, dict | list) or resolved is None:
             return written
         if isinstance(resolved, dict) and written is not None:  # a number that stands for the weight of a loss
@@ -127,44 +170,31 @@ class _Reader:
 
     def _domain(self, path: str, spec: SearchParameter, base: Any) -> Range | Choices:
         if spec.choices is not None:
-            return self._choices(path, spec.choices, base)
+            if len({json.dumps(value) for value in spec.choices}) < len(spec.choices):
+                self.fail(path, "a choice is given twice")
+            if base not in spec.choices:
+                self.fail(path, f"the base row, which is the first trial, has {_shown(base)}; add it to the choices")
+            return Choices(tuple(spec.choices))
         if not isinstance(base, int | float) or isinstance(base, bool):
-            self._fail(path, f"is {_shown(base)} in the base row, no number to vary; give choices, or name a number")
-        assert spec.low is not None and spec.high is not None  # the schema saw to it
+            self.fail(path, f"is {_shown(base)} in the base row, no number to vary; give choices, or name a number")
+        assert spec.low is not None and spec.high is not None  # the schema has checked it
         is_whole = isinstance(base, int)
         step = spec.step or (1.0 if is_whole and not spec.log else None)
         if is_whole and not all(float(number).is_integer() for number in (spec.low, spec.high, step or 1.0)):
-            self._fail(path, "takes whole numbers; give low, high and step as such")
+            self.fail(path, "takes whole numbers; give low, high and step as such")
         if not spec.low <= base <= spec.high:
-            self._fail(path, f"the base row, which is the first trial, has {_shown(base)}; widen the range")
+            self.fail(path, f"the base row, which is the first trial, has {_shown(base)}; widen the range")
         if step and not all(_is_multiple(end - spec.low, step) for end in (base, spec.high)):
-            self._fail(path, f"high and the {_shown(base)} of the base row must be whole steps above low")
+            self.fail(path, f"high and the {_shown(base)} of the base row must be whole steps above low")
         return Range(spec.low, spec.high, spec.log, step, is_whole)
 
-    def _choices(self, path: str, choices: list[Any], base: Any) -> Choices:
-        if len({json.dumps(value) for value in choices}) < len(choices):
-            self._fail(path, "a choice is given twice")
-        if base not in choices:
-            self._fail(path, f"the base row, which is the first trial, has {_shown(base)}; add it to the choices")
-        return Choices(tuple(choices))
-
-    def _check_value(self, parameter: Parameter, value: Any) -> None:
-        if value == parameter.base:
-            return
-        path = parameter.path
-        changed = resolve(override(self.document, path, Document(value, {(): self._place(path)})), self.registry)
-        if changed == self.base:
-            self._fail(path, f"{_shown(value)} changes nothing against the base row")
-
-    def _place(self, path: str) -> str:
-        return self.document.place((*_SECTION, path))
-
-    def _fail(self, path: str, message: str) -> None:
-        raise ExperimentError(f"{self._place(path)}: search.parameters: {path}: {message}")
+    def fail(self, path: str, message: str) -> NoReturn:
+        place = self.document.place((*_SECTION, path))
+        raise ExperimentError(f"{place}: search.parameters: {path}: {message}")
 
 
 def _at(data: Any, parts: Sequence[str]) -> Any:
-    """What stands at a path; None if nothing does."""
+    """Return the value at a path; None if there is none."""
     for part in parts:
         data = data.get(part) if isinstance(data, dict) else None
     return data

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.errors import ExperimentError, suggestion
-from benchmark.experiment.document import Document, Path_
+from benchmark.experiment.document import Document, KeyPath
 from benchmark.registry import KINDS, Registry
 from reports.metrics import IMAGE_METRICS
 from reports.schema import MetricName
@@ -26,7 +26,7 @@ class Report(Settings):
     )
 
 
-def check_metrics(document: Document, named: Iterable[tuple[Path_, str | None]], registry: Registry) -> None:
+def check_metrics(document: Document, named: Iterable[tuple[KeyPath, str | None]], registry: Registry) -> None:
     """Check that each metric is built in or a plugin's; None stands for a default and is passed over.
 
     Raises:

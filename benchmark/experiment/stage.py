@@ -1,4 +1,4 @@
-"""A stage in the experiment file: which settings it has, their ranges and their defaults."""
+"""A stage of the experiment file: its settings, their ranges and their defaults."""
 
 import math
 from typing import Annotated, Any, Literal, Self
@@ -16,6 +16,11 @@ class LossTerm(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     weight: float = Field(default=1.0, allow_inf_nan=False)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All keys but the weight."""
+        return dict(self.model_extra or {})
 
     @model_validator(mode="before")
     @classmethod
@@ -38,11 +43,11 @@ class Optimizer(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, value: Any) -> Any:
-        """What AdamW takes belongs into the resolved settings; an `eps` of null is as good as none."""
+        """Fill in the defaults of AdamW, so that the resolved settings hold them; null means the default."""
         if not isinstance(value, dict) or value.get("name", "adamw") != "adamw":
             return value
-        given = {key: setting for key, setting in value.items() if setting is not None}
-        return {"betas": (0.9, 0.999), "eps": 1e-8, **given}
+        settings = {key: setting for key, setting in value.items() if setting is not None}
+        return {"betas": (0.9, 0.999), "eps": 1e-8, **settings}
 
 
 class Schedule(Settings):
@@ -78,6 +83,8 @@ class Average(Settings):
 
 
 class Stage(Settings):
+    """Settings of one stage of training."""
+
     steps: PositiveInt = Field(description="optimiser steps; `images` may be given in their place")
     batch: PositiveInt = Field(default=8, description="patches of a step, all devices and accumulated parts together")
     patch: Side = Field(description="side of the square patches in pixels")

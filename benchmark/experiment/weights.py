@@ -1,46 +1,48 @@
-"""Weights that a model starts from, as an experiment names them: a file, known by its content."""
+"""Weights that a model starts from: the file that an experiment names, identified by its content."""
 
 import copy
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from benchmark.errors import CheckpointError
-from benchmark.experiment.document import Document, Path_
+from benchmark.experiment.document import Document, KeyPath
+from benchmark.experiment.schema import ResolvedModel, WeightsFile
 from benchmark.files import digest_of, read_json
 
 MODEL_IN_HEADER = "restoration-benchmark model"
 """Under this key the header of an imported file holds backbone and head as JSON."""
 _FILE = "weights.safetensors"
-"""Of a record folder, where `record.json` lies beside it."""
+"""Name of the weights in a record folder, beside `record.json`."""
 _SETTINGS = r"(tables\.[^.]+\.[^.]+\.)?model\.weights|search\.parameters\.model\.weights\.choices\.\d+"
 
 
 def with_absolute_weights(document: Document) -> Document:
-    """The document with files of weights by absolute path, so that it means the same in another folder.
+    """Return the document with absolute paths to files of weights, so that it means the same in another folder.
 
-    In an experiment file they are relative to it; those of `--set` to where the command is called.
+    Paths in an experiment file are relative to it; those of `--set` to the current folder.
     """
     data = copy.deepcopy(document.data)
     for path in document.places:
-        above = _at(data, path[:-1])
-        if re.fullmatch(_SETTINGS, ".".join(map(str, path))) and isinstance(_at(above, path[-1:]), str):
-            above[path[-1]] = str((document.folder(path) / above[path[-1]]).resolve())
+        parent = _at(data, path[:-1])
+        if re.fullmatch(_SETTINGS, ".".join(map(str, path))) and isinstance(_at(parent, path[-1:]), str):
+            parent[path[-1]] = str((document.folder(path) / parent[path[-1]]).resolve())
     return Document(data, document.places)
 
 
-def resolve_weights(named: str, model: Mapping[str, Any]) -> dict[str, str]:
-    """File and digest of the weights for a resolved model. `named`: a file, or the folder of a trained row.
+def resolve_weights(path: str, model: ResolvedModel) -> WeightsFile:
+    """Return file and digest of the weights for a model. `path`: a file, or the folder of a trained row.
 
-    Raises CheckpointError if there is no such file, or it is known to belong to a model with other options: names and
-    shapes would not tell of another padding or activation, and of another network only when it is built.
+    Names and shapes of tensors do not show another padding or activation, so the options are compared where the file
+    or the record beside it has them.
+
+    Raises:
+        CheckpointError: there is no such file, or it belongs to a model with other options.
     """
-    path = Path(named)
-    file = path / _FILE if path.is_dir() else path
+    file = Path(path) / _FILE if Path(path).is_dir() else Path(path)
     try:
         digest = digest_of(file)
     except OSError as error:
@@ -48,41 +50,34 @@ def resolve_weights(named: str, model: Mapping[str, Any]) -> dict[str, str]:
             f"{file}: {error.strerror}; expected a checkpoint, or the folder of a trained row"
         ) from None
     _check_same(file, _model_of(file), model)
-    return {"file": str(file), "sha256": digest}
-
-
-def without_file(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved model whose weights are known by their digest alone: where they lie changes no result."""
-    if "weights" not in model:
-        return dict(model)
-    return {**model, "weights": model["weights"]["sha256"]}
+    return WeightsFile(file=str(file), sha256=digest)
 
 
 def _model_of(file: Path) -> Any:
-    """The model that weights belong to, if that is known: by the record beside them, or by their header."""
+    """Return the model that weights belong to, from the record beside them or from their header; None if unknown."""
     record = read_json(file.with_name("record.json")) if file.name == _FILE else None
     if record is not None or file.suffix != ".safetensors":
         return _at(record, ("config", "model"))
     try:
         with safe_open(file, "numpy") as handle:
             return json.loads((handle.metadata() or {}).get(MODEL_IN_HEADER, "null"))
-    except (OSError, ValueError, SafetensorError):  # whoever reads the weights will tell
+    except (OSError, ValueError, SafetensorError):  # reading the weights later reports it
         return None
 
 
-def _check_same(file: Path, recorded: Any, model: Mapping[str, Any]) -> None:
-    for kind in ("backbone", "head"):
+def _check_same(file: Path, recorded: Any, model: ResolvedModel) -> None:
+    for kind, component in (("backbone", model.backbone), ("head", model.head)):
+        options = component.model_dump(mode="json")
         for option, value in (_at(recorded, (kind,)) or {}).items():
-            described = model[kind].get(option)
-            if described != value:
+            if options.get(option) != value:
                 raise CheckpointError(
                     f"{file}: belongs to a model with {option} {json.dumps(value)} in its {kind}, model.{kind} has "
-                    f"{json.dumps(described)}; describe it as it is"
+                    f"{json.dumps(options.get(option))}; describe it as it is"
                 )
 
 
-def _at(data: Any, path: Path_) -> Any:
-    """What stands at a path; None if nothing does."""
+def _at(data: Any, path: KeyPath) -> Any:
+    """Return the value at a path; None if there is none."""
     for part in path:
         try:
             data = data[part]

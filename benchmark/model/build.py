@@ -10,21 +10,22 @@ from typing import Any
 import torch
 
 from benchmark.errors import RecordError
+from benchmark.experiment.schema import ResolvedModel
 from benchmark.model.published import load_weights
 from benchmark.model.restorer import Restorer
 from benchmark.model.weight_files import read_weights
 from benchmark.registry import Registry
 
 
-def build(model: Mapping[str, Any], seed: int = 0, registry: Registry | None = None) -> Restorer:
+def build(model: ResolvedModel | Mapping[str, Any], seed: int = 0, registry: Registry | None = None) -> Restorer:
     """Return an untrained Restorer on the CPU, or one with the weights of a file.
 
     Equal seeds give a backbone equal initial weights, whatever the head is. The random generators of torch stay as they
     were.
 
     Args:
-        model: `{"backbone": {"name": ..., options}, "head": {"name": ..., options}}`, and optionally
-            `"weights": {"file": ..., "sha256": ...}`.
+        model: As it is in a plan, or as plain data: `{"backbone": {"name": ..., options}, "head": {"name": ...,
+            options}}`, and optionally `"weights": {"file": ..., "sha256": ...}`.
         seed: Decides the initial weights.
         registry: Where components are found; by default those of this project and of installed packages.
 
@@ -32,17 +33,15 @@ def build(model: Mapping[str, Any], seed: int = 0, registry: Registry | None = N
         ComponentError: A component does not exist or refuses its options.
         CheckpointError: The file of weights is unreadable or does not fit.
     """
-    registry = registry or Registry()
-    backbone_options, head_options = dict(model["backbone"]), dict(model["head"])
+    model, registry = ResolvedModel.model_validate(model), registry or Registry()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed_of("backbone", seed))
-        backbone = registry.create("backbone", backbone_options.pop("name"), backbone_options)
+        backbone = registry.create("backbone", model.backbone.name, model.backbone.options)
         torch.manual_seed(_seed_of("head", seed))
-        name = head_options.pop("name")
-        head = registry.create("head", name, head_options, in_channels=backbone.out_channels)
+        head = registry.create("head", model.head.name, model.head.options, in_channels=backbone.out_channels)
     restorer = Restorer(backbone, head)
-    if weights := model.get("weights"):
-        load_weights(restorer, model, weights, registry)
+    if model.weights:
+        load_weights(restorer, model.as_config(), model.weights.model_dump(), registry)
     return restorer
 
 

@@ -1,4 +1,10 @@
-"""Running a plan: `prepare` reads what an experiment needs, `execute` trains, evaluates and records row after row.
+"""Running a plan.
 
-Both are generators of events: whoever consumes them shows progress, and stopping the consumer stops the run.
+run             rows from beginning to end
+scheduler       which job may start now, and which comes next
+local_executor  runs jobs in processes of this machine
+jobs            what there is to do: measure a network, train a stage, test a row
+stage, row      how a stage is trained; how a row is tested and recorded
+preflight       checks, memory and time before anything is trained
+stage_store     trained stages by their keys
 """

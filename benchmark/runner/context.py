@@ -1,8 +1,10 @@
-"""What every row of a run shares."""
+"""What all jobs of a run share: where it writes, the machine it runs on, and the data it reads."""
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from benchmark.data import Source
 from benchmark.data.cache import cache_folder, cached
@@ -10,44 +12,95 @@ from benchmark.data.sources import open_source
 from benchmark.data.split_leakage import check_contents, shared_subjects
 from benchmark.errors import DataError
 from benchmark.experiment.load import Experiment
-from benchmark.experiment.plan import settings_id
-from benchmark.experiment.resolve import Resolved
-from benchmark.generators import mapped
+from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
+from benchmark.experiment.resolve import SPLITS
+from benchmark.experiment.schema import SourceSpec
 from benchmark.processes import usable_cores
 from benchmark.registry import Registry
 from benchmark.runner.device_setup import Machine
-from benchmark.runner.progress_events import DataReady, Event
+from benchmark.runner.events import DataReady
 from benchmark.runner.stage_store import StageStore
+from benchmark.training import ENGINE_VERSION
+
+_BFLOAT16_CAPABILITY = 8
+"""Compute capability from which on a GPU has bfloat16 in hardware."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where a run writes, what it runs on, and the data it reads. `sources`: by their settings (`settings_id`)."""
+    """What all jobs of a run share."""
 
+    experiment: str
+    """Name of the experiment, for records."""
     output: Path
     store: StageStore
     machine: Machine
     registry: Registry
     command: str
+    """The command line, for records."""
     sources: Mapping[str, Source]
+    """By `source_id`."""
 
-    def source(self, config: Resolved, split: str) -> Source:
-        return self.sources[settings_id(config["data"][split])]
+    def source(self, spec: SourceSpec) -> Source:
+        """Return the opened source of some settings."""
+        return self.sources[source_id(spec)]
 
 
 def open_sources(experiment: Experiment, registry: Registry) -> dict[str, Source]:
-    """Every source that any row names, by its settings. Raises DataError, also if two splits are the same data."""
+    """Return every source that any row names, by `source_id`.
+
+    Raises:
+        DataError: files are missing, or two splits of a row are the same images or show the same subjects.
+    """
     sources: dict[str, Source] = {}
     for row in experiment.rows:
-        splits = row.config["data"]
-        for settings in splits.values():
-            sources.setdefault(settings_id(settings), open_source(settings, registry))
-        _check_apart(row.name, {split: sources[settings_id(settings)] for split, settings in splits.items()})
+        for spec in row.recipe.data.values():
+            if source_id(spec) not in sources:
+                sources[source_id(spec)] = open_source(spec.model_dump(mode="json"), registry)
+        _check_disjoint(row.name, {split: sources[source_id(spec)] for split, spec in row.recipe.data.items()})
     return sources
 
 
-def _check_apart(row: str, splits: Mapping[str, Source]) -> None:
-    """Train, val and test must not be the same images, nor show the same subjects where that is known."""
+def with_cached_sources(
+    experiment: Experiment,
+    context: Context,
+    on_event: Callable[[DataReady], None],
+    splits: Sequence[str] = SPLITS,
+) -> Context:
+    """Return the context with the sources of these splits decoded or rendered, and read from the cache.
+
+    Raises:
+        DataError: an image cannot be read, or two splits of a row share an image.
+    """
+    ready: dict[str, Source] = {}
+    for row in experiment.rows:
+        for split in splits:
+            identity = source_id(row.recipe.data[split])
+            if identity not in ready:
+                source = context.sources[identity]
+                ready[identity] = _cached(split, source, context.registry, on_event)
+    rows = {tuple(source_id(row.recipe.data[split]) for split in splits): row for row in reversed(experiment.rows)}
+    for identities, row in rows.items():  # once for all rows on the same data, in the name of the first
+        check_contents(row.name, {split: ready[identity] for split, identity in zip(splits, identities, strict=True)})
+    return replace(context, sources={**context.sources, **ready})
+
+
+def environment(device: torch.device) -> Environment:
+    """Return what a device adds to the keys of stages."""
+    if device.type == "cpu":
+        return Environment(ENGINE_VERSION, device.type, torch.__version__)
+    precision = "bfloat16" if torch.cuda.get_device_capability(device)[0] >= _BFLOAT16_CAPABILITY else "float32"
+    return Environment(ENGINE_VERSION, device.type, torch.__version__, precision, compile=True)
+
+
+def plan_of(experiment: Experiment, context: Context) -> Plan:
+    """Return the plan of an experiment with the data, components and machine of a context."""
+    fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
+    return make_plan(experiment, fingerprints, environment(context.machine.device), context.registry)
+
+
+def _check_disjoint(row: str, splits: Mapping[str, Source]) -> None:
+    """Check that train, val and test are not the same images and, where that is known, show different subjects."""
     for first, second in (("train", "test"), ("val", "test"), ("train", "val")):
         if splits[first].fingerprint == splits[second].fingerprint:
             raise DataError(f"row {row}: data.{first} and data.{second} are the same images; give each its own")
@@ -58,34 +111,8 @@ def _check_apart(row: str, splits: Mapping[str, Source]) -> None:
         )
 
 
-def cache_sources(
-    experiment: Experiment,
-    sources: Mapping[str, Source],
-    registry: Registry,
-    splits: Sequence[str] = ("train", "val", "test"),
-) -> Generator[Event, None, dict[str, Source]]:
-    """The sources of these splits, decoded or rendered; yields how far each is.
+def _cached(split: str, source: Source, registry: Registry, on_event: Callable[[DataReady], None]) -> Source:
+    def on_progress(count: int) -> None:
+        on_event(DataReady(split, count, len(source)))
 
-    Raises DataError if two splits of a row share an image.
-    """
-    ready: dict[str, Source] = {}
-    for row in experiment.rows:
-        for split in splits:
-            settings = row.config["data"][split]
-            identity = settings_id(settings)
-            if identity not in ready:
-                ready[identity] = yield from _cache(split, sources[identity], registry)
-    _check_contents(experiment, ready, splits)
-    return ready
-
-
-def _check_contents(experiment: Experiment, ready: Mapping[str, Source], splits: Sequence[str]) -> None:
-    """Once for all rows on the same data, in the name of the first of them."""
-    rows = {tuple(settings_id(row.config["data"][split]) for split in splits): row for row in reversed(experiment.rows)}
-    for identities, row in rows.items():
-        check_contents(row.name, {split: ready[identity] for split, identity in zip(splits, identities, strict=True)})
-
-
-def _cache(split: str, source: Source, registry: Registry) -> Generator[Event, None, Source]:
-    building = cached(source, cache_folder(), usable_cores(), registry.plugins)
-    return mapped(building, lambda count: DataReady(split, count, len(source)))
+    return cached(source, cache_folder(), usable_cores(), registry.plugins, on_progress)

@@ -1,20 +1,79 @@
-"""The record of a row: one `record.json`, the scores per image, the curves, the restored images."""
+"""The files of a run: plan, records, scores per image, curves, restored images."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.data import Source
 from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import ImageScores, pairs
-from benchmark.experiment.plan import Floor, Run
-from benchmark.files import read_json, write_csv, write_json
+from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow
+from benchmark.files import read_json, write_csv, write_json, write_text
 from benchmark.runner.stage_store import StageStore
-from reports.schema import SCHEMA, Record, to_json
+from reports.schema import SCHEMA, PlanFile, PlannedStage, PlanRow, Record, to_json
+
+
+def write_plan(whole: Plan, chosen: Plan, folder: Path, command: str) -> None:
+    """Write plan.json, which tells reports what to expect, and the experiment in a form that can be run again.
+
+    Args:
+        whole: all rows of the experiment.
+        chosen: the part of it that this command runs; rows that earlier commands chose stay chosen.
+        folder: of the run.
+        command: the command line.
+    """
+    base = whole.experiment.rows[0].config
+    settings = {**whole.experiment.settings, "data": base["data"], "seeds": list(whole.experiment.seeds)}
+    write_text(folder / "experiment.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    earlier = read_json(folder / "plan.json")
+    folders = {row.folder for row in chosen.rows}
+    if isinstance(earlier, dict) and earlier.get("rows"):
+        folders |= set(earlier.get("chosen") or [row.folder for row in whole.rows])
+    write_json(folder / "plan.json", to_json(plan_file(whole, command, folders)))
+
+
+def plan_file(plan: Plan, command: str, chosen: Collection[str] | None = None) -> PlanFile:
+    """Return what reports need to know of a plan. `chosen`: folders of the rows that were chosen; None: all."""
+    experiment = plan.experiment
+    seeds_of: dict[str, list[PlannedRow]] = {}
+    for row in plan.rows:
+        seeds_of.setdefault(row.row, []).append(row)
+    baselines = (PlanRow(row=baseline.row, table=None, kind="baseline", seeds=(None,)) for baseline in plan.baselines)
+    folders = tuple(row.folder for row in plan.rows if chosen is None or row.folder in chosen)
+    return PlanFile(
+        experiment=experiment.name,
+        primary=experiment.primary,
+        equivalence_margin=experiment.equivalence_margin,
+        seeds=tuple(sorted({row.seed for row in plan.rows})),
+        environment=dataclasses.asdict(plan.environment),
+        rows=(*map(_plan_row, seeds_of.values()), *baselines),
+        chosen=None if len(folders) == len(plan.rows) else folders,
+        claims=experiment.claims,
+        command=command,
+    )
+
+
+def _plan_row(seeds: Sequence[PlannedRow]) -> PlanRow:
+    """Return the entry of a row, given its plan for each seed."""
+    first = seeds[0]
+    stages = (
+        PlannedStage(name=stage.name, steps=stage.steps, keys={str(row.seed): row.stages[at].key for row in seeds})
+        for at, stage in enumerate(first.stages)
+    )
+    return PlanRow(
+        row=first.row,
+        table=first.table,
+        kind="trained",
+        seeds=tuple(row.seed for row in seeds),
+        config_hashes={str(row.seed): row.config_hash for row in seeds},
+        stages=tuple(stages),
+    )
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -22,7 +81,7 @@ def write_record(folder: Path, record: Record) -> None:
     write_json(folder / "record.json", to_json(record))
 
 
-def is_finished(folder: Path, planned: Run | Floor, *, replace: bool) -> bool:
+def is_finished(folder: Path, planned: PlannedRow | PlannedBaseline, *, replace: bool) -> bool:
     """Whether the record in a folder is the planned one, finished.
 
     Failed rows are tried again. Raises RecordError if the folder holds a finished record of something else and
@@ -43,14 +102,15 @@ def is_finished(folder: Path, planned: Run | Floor, *, replace: bool) -> bool:
 
 
 def write_scores(folder: Path, split: str, scores: Iterable[ImageScores]) -> None:
+    """Write scores.csv: one line for each image and metric."""
     rows = [(split, image.pair.name, metric, value) for image in scores for metric, value in image.metrics.items()]
     write_csv(folder / "scores.csv", ("split", "image", "metric", "value"), rows)
 
 
 def write_curves(folder: Path, stages: Sequence[tuple[str, str]], store: StageStore) -> None:
-    """The curves of a row's stages, (name, key) each, one after the other.
+    """Write curve.csv: the curves of a row's stages, given as (name, key), one after the other.
 
-    Where a stage was interrupted, a line ends at that step: the weights do not depend on interruptions, the lines do.
+    An interruption ends an interval of the curve early: the weights do not depend on interruptions, the lines do.
     """
     rows: list[tuple[str, ...]] = []
     for name, key in stages:
@@ -68,7 +128,7 @@ def write_images(folder: Path, images: Mapping[str, NDArray[np.uint8]]) -> None:
 
 
 def write_pairs(folder: Path, source: Source) -> None:
-    """The test pairs as PNG, once for all rows, for whoever looks at restored images later."""
+    """Write the test pairs as PNG, once for all rows, for the report."""
     for pair in pairs(source):
         write_images(folder / "degraded", {pair.name: np.ascontiguousarray(pair.degraded)})
         write_images(folder / "target", {pair.name: np.ascontiguousarray(pair.target)})

@@ -1,198 +1,250 @@
-"""A plan carried out, row after row: the one place that knows the order of things."""
+"""Run rows: measure their networks, train their stages, test them, write their records."""
 
 import dataclasses
-import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Literal
 
-import torch
-import yaml
-from torch import nn
-
-from benchmark.data import Source
-from benchmark.data.augmentations import make_augmentations
-from benchmark.errors import DataError
-from benchmark.experiment.load import Experiment
-from benchmark.experiment.plan import Environment, Floor, Plan, Run, make_plan, network_id, settings_id
-from benchmark.experiment.stage import Stage
-from benchmark.files import write_json, write_text
-from benchmark.model import build
+from benchmark.experiment.load import BASE
+from benchmark.experiment.plan import PlannedBaseline, PlannedRow, network_id
 from benchmark.runner.context import Context
-from benchmark.runner.map_supervision import check_supervision
-from benchmark.runner.memory_preflight import does_not_fit
-from benchmark.runner.progress_events import Event, NetworkMeasured, RowFinished, RowSkipped
-from benchmark.runner.record_writer import is_finished, write_pairs
-from benchmark.runner.row import Measured, measure_model, run_floor
-from benchmark.runner.worker_pool import Group, Task, group_runs, run_groups, worker_count
-from benchmark.training import ENGINE_VERSION
-from benchmark.training.objective import make_objective
-from benchmark.training.optimizer import make_optimizer
-from reports.schema import PlanFile, PlannedStage, PlanRow, Record, to_json
+from benchmark.runner.events import (
+    Event,
+    GatesChecked,
+    JobDied,
+    JobEvent,
+    JobFailed,
+    JobFinished,
+    MeasuredModel,
+    NetworkMeasured,
+    OnEvent,
+    RowFinished,
+    RowStarted,
+    StageFinished,
+)
+from benchmark.runner.jobs import Job, MeasureNetwork, TestRow, TrainStage
+from benchmark.runner.local_executor import LocalExecutor
+from benchmark.runner.preflight import memory_shortfall
+from benchmark.runner.row import RowSoFar, clear_folder, describe_gate, end_untested, write_traceback
+from benchmark.runner.scheduler import ScheduledJob, Scheduler
+from reports.schema import Failure, Record
 
-_BFLOAT16_CAPABILITY = 8
-"""Compute capability from which a GPU has bfloat16 in hardware."""
-
-
-def environment(device: torch.device) -> Environment:
-    if device.type == "cpu":
-        return Environment(ENGINE_VERSION, device.type, torch.__version__)
-    precision = "bfloat16" if torch.cuda.get_device_capability(device)[0] >= _BFLOAT16_CAPABILITY else "float32"
-    return Environment(ENGINE_VERSION, device.type, torch.__version__, precision, compile=True)
-
-
-def plan_of(experiment: Experiment, context: Context) -> Plan:
-    """The plan of an experiment with the data, the components and the machine of a context."""
-    fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
-    return make_plan(experiment, fingerprints, environment(context.machine.device), context.registry)
+AnyRow = PlannedRow | PlannedBaseline
 
 
-def check(plan: Plan, context: Context, *, replace: bool) -> list[Run | Floor]:
-    """What remains to be run. Raises BenchmarkError where the plan cannot work, before anything is trained."""
-    for run in plan.runs:
-        for stage in run.stages:
-            settings = Stage.model_validate(stage.settings)
-            make_objective(stage.name, settings, context.registry)
-            make_optimizer([nn.Parameter(torch.zeros(1, 1))], settings)
-            make_augmentations(stage.settings["augment"], context.registry)
-    for run in {run.row: run for run in plan.runs}.values():  # of all seeds, one
-        check_supervision(run, context)
-    models = {network_id(run.config): run.config["model"] for run in plan.runs}
-    for model in models.values():
-        if "weights" in model:
-            build(model, 0, context.registry)
-    return [
-        planned
-        for planned in (*plan.floors, *plan.runs)
-        if not is_finished(context.output / planned.folder, planned, replace=replace)
-    ]
+def run_rows(
+    rows: Sequence[AnyRow],
+    context: Context,
+    devices: Sequence[str],
+    on_event: OnEvent,
+    *,
+    estimates: Mapping[str, float] | None = None,
+    more_rows: Callable[[], Sequence[AnyRow]] | None = None,
+    measured: Mapping[str, MeasuredModel] | None = None,
+    is_trial: bool = False,
+) -> list[Record]:
+    """Run rows and return their records. A row that fails is recorded, and the others continue.
 
-
-def execute(
-    plan: Plan, context: Context, todo: Sequence[Run | Floor], estimates: Mapping[str, float]
-) -> Generator[Event, None, list[Record]]:
-    """Run what is to do of a plan and return its records; finished rows are only mentioned.
-
-    Gates come first, all of them: latencies are measured while nothing else runs. Of the rows of a seed the longest
-    start first, so that no worker is left with one at the end; `estimates`: seconds of stages by key.
+    Args:
+        rows: What to run.
+        context: Where to write, and what the rows read.
+        devices: Of each worker.
+        on_event: Called with everything that happens.
+        estimates: Seconds of stages by key, for the order of jobs.
+        more_rows: Called while fewer rows than workers are unfinished; returns further rows, or none to end.
+        measured: Networks that are measured already, by `network_id`.
+        is_trial: The rows are trials of a search: any failed gate rejects them, and they are scored on val, not test.
     """
-    yield from (RowSkipped(planned.folder) for planned in (*plan.floors, *plan.runs) if planned not in todo)
-    if todo:
-        check_patches(plan, context)
-        write_pairs(context.output / "pairs", context.source(plan.floors[0].config, "test"))
-    groups = yield from measured_groups([planned for planned in todo if isinstance(planned, Run)], context, estimates)
-    floors = [planned for planned in todo if isinstance(planned, Floor)]
-    return (yield from with_records(_run_all(plan, context, floors, groups)))
+    run = _Run(context, on_event, estimates or {}, dict(measured or {}), is_trial=is_trial)
+    for row in rows:
+        run.add(row)
+    with LocalExecutor(context, devices) as executor:
+        while True:
+            while more_rows and len(run.unfinished) < len(devices) and (more := more_rows()):
+                for row in more:
+                    run.add(row)
+            while executor.has_room and (job := run.next_job()):
+                executor.start(job)
+            if run.scheduler.is_idle:
+                return run.records
+            executor.wait(run.handle)
 
 
-def _run_all(plan: Plan, context: Context, floors: Sequence[Floor], groups: Sequence[Group]) -> Iterator[Event]:
-    name = plan.experiment.name
-    for floor in floors:
-        yield from run_floor(floor, name, context)
-    yield from run_groups(groups, name, context, worker_count(plan, context))
+class _Run:
+    """The rows of a run, and what their jobs have done so far."""
 
+    def __init__(
+        self,
+        context: Context,
+        on_event: OnEvent,
+        estimates: Mapping[str, float],
+        measured: dict[str, MeasuredModel],
+        *,
+        is_trial: bool,
+    ) -> None:
+        """Begin without rows. `measured`: by `network_id`."""
+        self.scheduler = Scheduler()
+        self.records: list[Record] = []
+        self.unfinished: dict[str, AnyRow] = {}
+        """By the id of the job that tests them."""
+        self._context, self._on_event, self._estimates, self._measured = context, on_event, estimates, measured
+        self._is_trial = is_trial
+        self._jobs: dict[str, Job] = {}
+        self._so_far: dict[str, RowSoFar] = {}
+        self._failures: dict[str, tuple[Failure, str]] = {}
+        self._seeds: list[int] = []
+        self._stored: set[str] = set()
 
-def with_records(events: Iterator[Event]) -> Generator[Event, None, list[Record]]:
-    """Pass events on; returns the records of the rows that ended."""
-    records: list[Record] = []
-    for event in events:
-        if isinstance(event, RowFinished):
-            records.append(event.record)
-        yield event
-    return records
+    def add(self, row: AnyRow) -> None:
+        """Add the jobs of a row; the row ends at once where it is known that it cannot run."""
+        test = TestRow(row, RowSoFar(is_trial=self._is_trial))
+        self.unfinished[test.id], self._so_far[row.folder] = row, test.so_far
+        if isinstance(row, PlannedBaseline):
+            self._schedule(test, order=(-1, 0))
+            return
+        if row.seed not in self._seeds:
+            self._seeds.append(row.seed)
+        needs: list[str] = []
+        if self._network(row) not in self._measured:
+            needs.append(self._schedule(MeasureNetwork(row), is_exclusive=True))
+        for stage in row.stages:
+            if not self._is_stored(stage.key):
+                job = TrainStage(row, stage)
+                parents = [need for need in job.needs if self.scheduler.knows(need)]  # the others are stored
+                needs.append(self._schedule(job, parents, seconds=self._estimates.get(stage.key, 0.0)))
+        self._schedule(test, needs, order=(self._seeds.index(row.seed), int(row.row != BASE)))
+        if cause := self.scheduler.cause(test.id):
+            self._end_failed(test.id, cause)
+        elif self._network(row) in self._measured:
+            self._judge(test.id, row)
 
+    def next_job(self) -> Job | None:
+        """Return the job to start now, with all that is known of its row; None: nothing may start."""
+        id = self.scheduler.next()
+        if id is None:
+            return None
+        job = self._jobs[id]
+        match job:
+            case TestRow(row=row):
+                self._start(row)
+                return dataclasses.replace(job, so_far=self._so_far[row.folder])
+            case TrainStage(stage=stage):
+                # The row that the stage was added for may have ended: the first unfinished one trains it.
+                rows = [row for row in self.unfinished.values() if isinstance(row, PlannedRow)]
+                row = next(row for row in rows if id in [stage.key for stage in row.stages])
+                self._jobs[id] = job = TrainStage(row, stage)
+                self._start(job.row)
+                return job
+            case _:
+                return job
 
-def _seconds(group: Group, estimates: Mapping[str, float]) -> float:
-    return sum(estimates.get(key, 0.0) for key in {stage.key for task in group for stage in task.run.stages})
+    def handle(self, event: Event | JobEvent) -> None:
+        """Update the state of the run after an event, and report it."""
+        match event:
+            case JobFinished(job=id):
+                self.scheduler.finish(id)
+                self._spend(self._jobs[id].row, event.seconds)
+                if event.measured:
+                    self._note_measured(id, event.measured)
+                self.unfinished.pop(id, None)
+            case JobFailed(job=id, failure=failure, traceback=traceback):
+                self._fail(id, failure, traceback)
+            case JobDied(job=id, reason=reason):
+                if not self.scheduler.die(id):
+                    self._fail(id, Failure(message=reason), "")
+            case _:
+                if isinstance(event, StageFinished):
+                    so_far = self._so_far[event.folder]
+                    trained = so_far.trained | {event.result.key}
+                    self._so_far[event.folder] = dataclasses.replace(so_far, trained=trained)
+                if isinstance(event, RowFinished):
+                    self.records.append(event.record)
+                self._on_event(event)
 
+    def _schedule(
+        self,
+        job: Job,
+        needs: Sequence[str] = (),
+        *,
+        order: tuple[int, ...] = (),
+        seconds: float = 0.0,
+        is_exclusive: bool = False,
+    ) -> str:
+        self._jobs.setdefault(job.id, job)
+        self.scheduler.add(ScheduledJob(job.id, tuple(needs), order, seconds, is_exclusive))
+        return job.id
 
-def measured_groups(
-    runs: Sequence[Run], context: Context, estimates: Mapping[str, float], *, is_trial: bool = False
-) -> Generator[Event, None, list[Group]]:
-    """The groups of rows, the longest of a seed first.
+    def _is_stored(self, key: str) -> bool:
+        """Return whether a stage is stored and undamaged; its files are read once in a run."""
+        if key not in self._stored and self._context.store.finished(key, verify=True) is not None:
+            self._stored.add(key)
+        return key in self._stored
 
-    With cost and gates of each network, measured once for all rows and seeds that have it.
-    """
-    measured: dict[str, Measured | str] = {}
-    tasks: dict[str, Task] = {}
-    total = len({network_id(run.config) for run in runs})
-    for run in runs:
-        network = network_id(run.config)
-        if network not in measured:
-            measured[network] = measure_model(run, context)
-            yield NetworkMeasured(run.folder, len(measured), total)
-        tasks[run.folder] = Task(run, measured[network], does_not_fit(run, context), is_trial)
-    groups = [tuple(tasks[run.folder] for run in group) for group in group_runs(runs)]
-    return sorted(groups, key=lambda group: (group[0].run.seed, -_seconds(group, estimates)))
+    def _network(self, row: PlannedRow) -> str:
+        return network_id(row.recipe.model, row.recipe.gates)
 
+    def _start(self, row: AnyRow) -> None:
+        """Report that a row starts, with its first job, and remove the files of an earlier attempt."""
+        so_far = self._so_far[row.folder]
+        if so_far.started is None:
+            self._so_far[row.folder] = dataclasses.replace(so_far, started=datetime.now(UTC))
+            clear_folder(row, self._context)
+            self._on_event(RowStarted(row.folder))
+            if so_far.measured:
+                self._on_event(GatesChecked(row.folder, tuple(map(describe_gate, so_far.measured.gates))))
 
-def check_patches(plan: Plan, context: Context) -> None:
-    """Raise DataError if a train image is smaller than a patch of it. Reads all train images."""
-    largest: dict[str, tuple[int, str]] = {}
-    for run in plan.runs:
-        identity = settings_id(run.config["data"]["train"])
-        for stage in run.stages:
-            patch = int(stage.settings["patch"])
-            largest[identity] = max(largest.get(identity, (0, "")), (patch, stage.name))
-    for identity, (patch, stage_name) in largest.items():
-        for name, side in _sides(context.sources[identity]):
-            if side < patch:
-                raise DataError(
-                    f"train image {name!r} is {side} pixels at its shorter side, "
-                    f"protocol.{stage_name}.patch is {patch}; lower patch or leave the image out"
-                )
+    def _spend(self, row: AnyRow, seconds: float) -> None:
+        so_far = self._so_far[row.folder]
+        self._so_far[row.folder] = dataclasses.replace(so_far, seconds=so_far.seconds + seconds)
 
+    def _note_measured(self, job: str, measured: MeasuredModel) -> None:
+        """Keep what was measured, and end the rows that it rejects."""
+        measuring = self._jobs[job]
+        assert isinstance(measuring, MeasureNetwork)
+        network = self._network(measuring.row)
+        self._measured[network] = measured
+        networks = [job for job in self._jobs.values() if isinstance(job, MeasureNetwork)]
+        done = sum(self.scheduler.has_finished(job.id) for job in networks)
+        self._on_event(NetworkMeasured(measuring.row.folder, done, len(networks)))
+        for test, row in list(self.unfinished.items()):
+            if isinstance(row, PlannedRow) and self._network(row) == network:
+                self._judge(test, row)
 
-def _sides(source: Source) -> Iterator[tuple[str, int]]:
-    for index in range(len(source)):
-        pair = source.read(index)
-        yield pair.name, min(pair.degraded.shape[:2])
+    def _judge(self, test: str, row: PlannedRow) -> None:
+        """End a row whose network is rejected by a gate or does not fit into memory."""
+        measured = self._measured[self._network(row)]
+        self._so_far[row.folder] = dataclasses.replace(self._so_far[row.folder], measured=measured)
+        failed = [gate for gate in measured.gates if gate.result == "failed" and (gate.reject or self._is_trial)]
+        if failed:
+            self._start(row)
+            failure = Failure(message=f"not trained: fails gate {describe_gate(failed[0])}")
+            self._end(test, "rejected", failure)
+        elif shortfall := memory_shortfall(row, self._context):
+            self._end(test, "failed", Failure(message=shortfall))
+        else:
+            return
+        self.scheduler.drop(test)
 
+    def _fail(self, job: str, failure: Failure, traceback: str) -> None:
+        """Note a failed job, and end the rows that need it."""
+        if isinstance(self._jobs[job], MeasureNetwork):
+            message = failure.message.removesuffix(" (traceback in error.txt)")
+            failure = Failure(message=f"its network cannot be measured: {message}")
+        self._failures[job] = failure, traceback
+        for failed in (job, *self.scheduler.fail(job)):
+            if failed in self.unfinished:
+                self._end_failed(failed, job)
 
-def write_plan(plan: Plan, context: Context) -> None:
-    """Tell reports which rows are to be expected, and keep the experiment in a form that can be run again."""
-    base = plan.experiment.rows[0].config
-    settings = {**plan.experiment.settings, "data": base["data"], "seeds": list(plan.experiment.seeds)}
-    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-    write_text(context.output / "experiment.yaml", text)
-    write_json(context.output / "plan.json", to_json(plan_file(plan, context.command)))
+    def _end_failed(self, test: str, cause: str) -> None:
+        """End a row because of a failed job: its own, or that of another row that shares the stage."""
+        row, (failure, traceback), job = self.unfinished[test], self._failures[cause], self._jobs[cause]
+        if isinstance(job, TrainStage) and job.row.folder != row.folder:
+            message = f"shares a stage that failed in {job.row.folder}: {failure.message}"
+            failure, traceback = failure.model_copy(update={"message": message}), ""
+        self._end(test, "failed", failure)
+        if traceback and not isinstance(job, MeasureNetwork):
+            write_traceback(row, traceback, self._context)
 
-
-def plan_file(plan: Plan, command: str) -> PlanFile:
-    """Return what reports need to know of a plan: which rows are to be expected, and which stages they share."""
-    experiment = plan.experiment
-    by_row: dict[str, list[Run]] = {}
-    for run in plan.runs:
-        by_row.setdefault(run.row, []).append(run)
-    trained = [_planned_row(runs) for runs in by_row.values()]
-    baselines = [PlanRow(row=floor.row, table=None, kind="baseline", seeds=(None,)) for floor in plan.floors]
-    return PlanFile(
-        experiment=experiment.name,
-        primary=experiment.primary,
-        equivalence_margin=experiment.equivalence_margin,
-        seeds=tuple(sorted({run.seed for run in plan.runs})),
-        environment=dataclasses.asdict(plan.environment),
-        rows=(*trained, *baselines),
-        claims=experiment.claims,
-        command=command,
-    )
-
-
-def _planned_row(runs: list[Run]) -> PlanRow:
-    """Return the row that these runs, one a seed, belong to."""
-    stages = (
-        PlannedStage(name=stage.name, steps=stage.steps, keys={str(run.seed): run.stages[at].key for run in runs})
-        for at, stage in enumerate(runs[0].stages)
-    )
-    return PlanRow(
-        row=runs[0].row,
-        table=runs[0].table,
-        kind="trained",
-        seeds=tuple(run.seed for run in runs),
-        config_hashes={str(run.seed): run.config_hash for run in runs},
-        stages=tuple(stages),
-    )
-
-
-def output_folder(experiment: str, chosen: Path | None) -> Path:
-    """Where the records of an experiment go."""
-    return chosen or Path(os.curdir) / "runs" / experiment
+    def _end(self, test: str, status: Literal["failed", "rejected"], failure: Failure) -> None:
+        row = self.unfinished.pop(test)
+        end_untested(row, status, failure, self._so_far[row.folder], self._context, self.handle)

@@ -1,30 +1,27 @@
-"""One stage of a row: from the store, or trained and stored."""
+"""Train one stage of a row: from the stored weights of the stage before it to stored weights of its own."""
 
 import time
-from collections.abc import Generator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from benchmark.data import Source
 from benchmark.data.augmentations import make_augmentations
 from benchmark.data.sampling import Sampler
 from benchmark.evaluation.evaluate import Summary, evaluate, mean_psnr, summarise
-from benchmark.experiment.plan import PlannedStage, Run
-from benchmark.experiment.stage import Stage, late_validation_step, validation_steps
+from benchmark.experiment.plan import PlannedRow, PlannedStage
+from benchmark.experiment.stage import late_validation_step, validation_steps
 from benchmark.gates.memory import peak_memory_bytes, reset_peak_memory
 from benchmark.interrupts import deferred_interrupts
-from benchmark.lease import Lease, LeaseLost
+from benchmark.lease import Lease
 from benchmark.model import Restorer, build, restore_image
-from benchmark.model.build import architecture
 from benchmark.runner.context import Context
-from benchmark.runner.progress_events import Event, StageAwaited, StageFinished, StageProgress, StageReused
+from benchmark.runner.events import OnAnyEvent, StageFinished, StageProgress
 from benchmark.runner.stage_store import StageResult
-from benchmark.training.loop import Progress, is_deterministic, progress_reports
-from benchmark.training.objective import Objective, make_objective
+from benchmark.training.loop import Progress, is_deterministic, train
+from benchmark.training.objective import make_objective
 from benchmark.training.train_state import (
     Best,
     Checkpoint,
@@ -35,58 +32,60 @@ from benchmark.training.train_state import (
     save_checkpoint,
 )
 
-_SAVE_SECONDS = 30.0
-"""How much work an interruption can cost at most, besides the steps of one report."""
+SAVE_SECONDS = 30.0
+"""Between two stored states of a stage: how much work a kill can cost, besides the steps of one report."""
 
-_WAIT_SECONDS = 1.0
-"""Between two looks at a stage that another process trains."""
-
-_LOOK = "val.psnr"
-"""Name in the curve of what a look at val finds."""
+_VAL_CURVE = "val.psnr"
+"""Name in the curve of the PSNR on validation images."""
 
 
-def obtain_stage(
-    run: Run, planned: PlannedStage, parent: str | None, context: Context
-) -> Generator[Event, None, tuple[StageResult, bool]]:
-    """Return a stage from the store, and True; or train and store it, and False.
+def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: Context, on_event: OnAnyEvent) -> None:
+    """Train a stage, score it on val and store it. An interrupted stage continues from its last stored state.
 
-    Waits while another process trains it.
+    The state is stored every `SAVE_SECONDS`, and when an interrupt comes, after the current step.
+
+    Raises:
+        KeyboardInterrupt: an interrupt came; the state is stored.
+        LeaseLost: this process was paused, and another one continues the stage.
+        DivergedError: the loss or a gradient is no longer finite.
     """
-    is_announced = False
-    while True:
-        stored = context.store.finished(planned.key, verify=True)
-        if stored is not None:
-            yield StageReused(run.folder, stored)
-            return _on_val_of(run, stored, context), True
-        with context.store.lease(planned.key) as lease:
-            if lease is not None and context.store.finished(planned.key, verify=True) is None:
-                with suppress(LeaseLost):  # this process was paused, and another one goes on with the stage
-                    return (yield from _train_stage(run, planned, parent, context, lease)), False
-        if lease is None:
-            if not is_announced:
-                yield StageAwaited(run.folder, planned.name)
-                is_announced = True
-            time.sleep(_WAIT_SECONDS)
-
-
-def _train_stage(
-    run: Run, planned: PlannedStage, parent: str | None, context: Context, lease: Lease
-) -> Generator[Event, None, StageResult]:
-    """Train one stage from the stored weights of the stage before it (the key `parent`; None: from initial weights).
-
-    Looks at val at the end and stores the result. An interrupted stage goes on from its last stored state.
-    """
-    stage = Stage.model_validate(planned.settings)
-    device = context.machine.device
-    state = make_train_state(network(run, parent, context), stage, device)
+    stage, device, store = planned.settings, context.machine.device, context.store
+    state = make_train_state(load_network(row, planned.parent, context), stage, device)
     reset_peak_memory(device)
     objective = make_objective(planned.name, stage, context.registry)
-    sampler = make_sampler(run, planned.name, stage, context)
-    repeats = None if device.type == "cpu" else is_deterministic(state, objective, sampler, stage, device)
-    checkpoint = yield from _fit(run, planned, stage, state, objective, sampler, context)
+    augmentations = make_augmentations(stage.augment, context.registry)
+    source = context.source(row.recipe.data["train"])
+    sampler = Sampler(source, row.seed, planned.name, stage.patch, augmentations)
+    repeatable = None if device.type == "cpu" else is_deterministic(state, objective, sampler, stage, device)
+    state_file, validations = store.state_file(planned.key), validation_steps(stage)
+    checkpoint = load_checkpoint(state_file, state)
+    saved_at = started = time.perf_counter() - checkpoint.seconds
 
-    _set_output_weights(stage, state, checkpoint.best)
-    val = look_at_val(run, state.restorer, context)
+    def on_progress(progress: Progress) -> None:
+        nonlocal checkpoint, saved_at
+        curve = [*checkpoint.curve, *_curve_rows(progress)]
+        seconds, skipped = time.perf_counter() - started, progress.skipped_steps
+        checkpoint = replace(checkpoint, step=progress.step, seconds=seconds, curve=curve, skipped_steps=skipped)
+        if progress.step in validations:
+            checkpoint = _validate(checkpoint, row, planned, state, context)
+        if is_stopping() or time.perf_counter() - saved_at > SAVE_SECONDS:
+            save_checkpoint(state_file, state, checkpoint)
+            saved_at = time.perf_counter()
+        if not is_stopping():
+            on_event(StageProgress(row.folder, planned.key, progress))
+
+    done, skipped = checkpoint.step, checkpoint.skipped_steps
+    with deferred_interrupts() as is_stopping:
+        train(state, objective, sampler, stage, device, done, skipped, is_stopping, on_progress)
+    if is_stopping():
+        save_checkpoint(state_file, state, checkpoint)  # once more: it may have come after the last report
+        raise KeyboardInterrupt
+
+    if stage.output == "ema":
+        state.restorer.load_state_dict(state.averaged_weights())
+    elif stage.output == "best" and checkpoint.best is not None:
+        state.restorer.load_state_dict(checkpoint.best.weights)
+    val, val_source = score_on_val(row, state.restorer, context), context.source(row.recipe.data["val"])
     result = StageResult(
         name=planned.name,
         key=planned.key,
@@ -95,140 +94,87 @@ def _train_stage(
         images_per_second=stage.steps * stage.batch / checkpoint.seconds,
         peak_memory_bytes=peak_memory_bytes(device),
         val=val,
-        val_fingerprint=_val(run, context).fingerprint,
+        val_fingerprint=val_source.fingerprint,
         skipped_steps=len(checkpoint.skipped_steps),
-        late_gain_psnr=_late_gain(stage, checkpoint, val["psnr"]["mean"]),
-        identity_psnr=mean_psnr(np.asarray, _val(run, context)),
-        repeatable=repeats,
+        late_gain_psnr=_late_gain(planned, checkpoint, val["psnr"]["mean"]),
+        identity_psnr=mean_psnr(np.asarray, val_source),
+        repeatable=repeatable,
     )
-    context.store.publish(lease, result, state.restorer, checkpoint.curve)
-    yield StageFinished(run.folder, result)
-    return result
+    store.publish(lease, result, state.restorer, checkpoint.curve)
+    on_event(StageFinished(row.folder, result))
 
 
-def _fit(
-    run: Run,
-    planned: PlannedStage,
-    stage: Stage,
-    state: TrainState,
-    objective: Objective,
-    sampler: Sampler,
-    context: Context,
-) -> Generator[Event, None, Checkpoint]:
-    """Train from the stored state, if there is one, to the end of the stage; looks at val on the way.
+def load_network(row: PlannedRow, key: str | None, context: Context) -> Restorer:
+    """Return the network of a row on the device, with the stored weights of a stage; None: with its initial weights.
 
-    Stores the state from time to time, and after the step at hand when Ctrl-C or SIGTERM comes.
-    """
-    state_file = context.store.state_file(planned.key)
-    checkpoint = load_checkpoint(state_file, state)
-    saved_at = started = time.perf_counter() - checkpoint.seconds
-    validations, device = validation_steps(stage), context.machine.device
-    with deferred_interrupts() as is_stopping:
-        for progress in progress_reports(
-            state, objective, sampler, stage, device, checkpoint.step, checkpoint.skipped_steps, is_stopping
-        ):
-            checkpoint = _went_on(checkpoint, progress, time.perf_counter() - started)
-            if progress.step in validations:
-                checkpoint = _looked(checkpoint, run, stage, state, context)
-            if is_stopping() or time.perf_counter() - saved_at > _SAVE_SECONDS:
-                save_checkpoint(state_file, state, checkpoint)
-                saved_at = time.perf_counter()
-            if is_stopping():
-                raise KeyboardInterrupt
-            yield StageProgress(run.folder, planned.key, progress)
-    if is_stopping():  # it came while the last report was passed on
-        save_checkpoint(state_file, state, checkpoint)
-        raise KeyboardInterrupt
-    return checkpoint
-
-
-def _went_on(checkpoint: Checkpoint, progress: Progress, seconds: float) -> Checkpoint:
-    curve = [*checkpoint.curve, *_curve_rows(progress)]
-    return replace(checkpoint, step=progress.step, seconds=seconds, curve=curve, skipped_steps=progress.skipped_steps)
-
-
-def _looked(checkpoint: Checkpoint, run: Run, stage: Stage, state: TrainState, context: Context) -> Checkpoint:
-    """With the PSNR on val of what the stage would yield now; its weights, if wanted and the best so far."""
-    weights = state.restorer.state_dict() if stage.output == "last" else state.averaged_weights()
-    restorer = _with_weights(run, weights, context).eval()
-    psnr = mean_psnr(lambda image: restore_image(restorer, image, context.machine.device), _val(run, context))
-    checkpoint = replace(checkpoint, curve=[*checkpoint.curve, (checkpoint.step, _LOOK, psnr)])
-    if stage.output != "best" or (checkpoint.best is not None and checkpoint.best.psnr >= psnr):
-        return checkpoint
-    copied = {name: value.detach().cpu().clone() for name, value in weights.items()}
-    return replace(checkpoint, best=Best(psnr, copied))
-
-
-def _set_output_weights(stage: Stage, state: TrainState, best: Best | None) -> None:
-    """Put the weights that the stage yields into the network."""
-    if stage.output == "ema":
-        state.restorer.load_state_dict(state.averaged_weights())
-    elif stage.output == "best" and best is not None:
-        state.restorer.load_state_dict(best.weights)
-
-
-def _late_gain(stage: Stage, checkpoint: Checkpoint, at_end: float) -> float | None:
-    """What the last fifth of the stage added to the PSNR on val."""
-    looks = {step: value for step, name, value in checkpoint.curve if name == _LOOK}
-    late = late_validation_step(stage)
-    return None if late is None else looks.get(stage.steps, at_end) - looks[late]
-
-
-def _on_val_of(run: Run, result: StageResult, context: Context) -> StageResult:
-    """A stored stage's result on the val images of this run, which are not those of whoever trained it by nature."""
-    fingerprint = _val(run, context).fingerprint
-    if result.val_fingerprint == fingerprint:
-        return result
-    trained = network(run, result.key, context)
-    return replace(
-        result,
-        val=look_at_val(run, trained, context),
-        val_fingerprint=fingerprint,
-        late_gain_psnr=None,  # nobody looked at these images on the way
-        identity_psnr=mean_psnr(np.asarray, _val(run, context)),
-    )
-
-
-def network(run: Run, key: str | None, context: Context) -> Restorer:
-    """The row's network on the device, with the stored weights of a stage (None: those it begins with).
-
-    Always built anew: weights that took another way than through the store could differ in memory layout, and with it
-    in the last bit of what they compute.
+    It is always built anew: the memory layout of weights that did not come from the store could differ, and with it the
+    last bits of what they compute.
     """
     if key is None:
-        return build(run.config["model"], run.seed, context.registry).to(context.machine.device)
-    return _with_weights(run, context.store.weights(key), context)
+        return build(row.recipe.model, row.seed, context.registry).to(context.machine.device)
+    return _with_weights(row, context.store.weights(key), context)
 
 
-def make_sampler(run: Run, name: str, stage: Stage, context: Context) -> Sampler:
-    """The stream of training patches of a stage."""
-    augmentations = make_augmentations(stage.augment, context.registry)
-    return Sampler(context.source(run.config, "train"), run.seed, name, stage.patch, augmentations)
+def score_on_val(row: PlannedRow, trained: Restorer, context: Context) -> dict[str, Summary]:
+    """Return the scores of a trained network on the validation images of a row."""
+    restorer, device = _with_weights(row, trained.state_dict(), context).eval(), context.machine.device
+    scores = evaluate(lambda image: restore_image(restorer, image, device), context.source(row.recipe.data["val"]))
+    return summarise(image.metrics for image in scores)
 
 
-def look_at_val(run: Run, trained: Restorer, context: Context) -> dict[str, Summary]:
-    """Scores of weights on the val images of a run."""
-    restorer, device = _with_weights(run, trained.state_dict(), context).eval(), context.machine.device
-    scored = evaluate(lambda image: restore_image(restorer, image, device), _val(run, context))
-    return summarise(image.metrics for image in scored)
+def on_val_of(row: PlannedRow, result: StageResult, context: Context) -> StageResult:
+    """Return a stored result, scored anew if the row has other validation images: they are not part of the key."""
+    source = context.source(row.recipe.data["val"])
+    if result.val_fingerprint == source.fingerprint:
+        return result
+    return replace(
+        result,
+        val=score_on_val(row, load_network(row, result.key, context), context),
+        val_fingerprint=source.fingerprint,
+        late_gain_psnr=None,  # these images were not scored during training
+        identity_psnr=mean_psnr(np.asarray, source),
+    )
 
 
-def _with_weights(run: Run, weights: Mapping[str, Any], context: Context) -> Restorer:
-    restorer = build(architecture(run.config["model"]), run.seed, context.registry)
+def _validate(
+    checkpoint: Checkpoint, row: PlannedRow, planned: PlannedStage, state: TrainState, context: Context
+) -> Checkpoint:
+    """Add the PSNR on val of the weights that the stage would yield now, and keep them if they are the best."""
+    output = planned.settings.output
+    weights = state.restorer.state_dict() if output == "last" else state.averaged_weights()
+    restorer = _with_weights(row, weights, context).eval()
+    source = context.source(row.recipe.data["val"])
+    psnr = mean_psnr(lambda image: restore_image(restorer, image, context.machine.device), source)
+    checkpoint = replace(checkpoint, curve=[*checkpoint.curve, (checkpoint.step, _VAL_CURVE, psnr)])
+    if output != "best" or (checkpoint.best is not None and checkpoint.best.psnr >= psnr):
+        return checkpoint
+    copies = {name: value.detach().cpu().clone() for name, value in weights.items()}
+    return replace(checkpoint, best=Best(psnr, copies))
+
+
+def _with_weights(row: PlannedRow, weights: Mapping[str, Any], context: Context) -> Restorer:
+    restorer = build(row.recipe.model.architecture, row.seed, context.registry)
     restorer.load_state_dict(weights)
     return restorer.to(context.machine.device)
 
 
-def _val(run: Run, context: Context) -> Source:
-    return context.source(run.config, "val")
+def _late_gain(planned: PlannedStage, checkpoint: Checkpoint, final_psnr: float) -> float | None:
+    """Return the dB that the last fifth of the stage added on val; None for a stage too short to tell."""
+    psnrs = {step: value for step, name, value in checkpoint.curve if name == _VAL_CURVE}
+    late = late_validation_step(planned.settings)
+    return None if late is None else psnrs.get(planned.steps, final_psnr) - psnrs[late]
 
 
 def _curve_rows(progress: Progress) -> list[CurveRow]:
-    values = {
+    return [(progress.step, name, value) for name, value in scalars(progress).items() if isfinite(value)]
+
+
+def scalars(progress: Progress) -> dict[str, float]:
+    """Return the numbers of a progress report by their names in curves."""
+    return {
         "lr": progress.lr,
         "loss": progress.loss,
         **{f"loss.{name}": value for name, value in progress.parts.items()},
         "gradient_norm": progress.gradient_norm,
         "images_per_second": progress.images_per_second,
     }
-    return [(progress.step, name, value) for name, value in values.items() if isfinite(value)]

@@ -5,7 +5,8 @@ Failures are never stored. The process that trains a stage holds its lease, so s
 every stage is trained once.
 """
 
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ from benchmark.lease import BEAT_SECONDS, STALE_SECONDS, Lease, LeaseFolder
 from benchmark.model.weight_files import is_intact, read_weights, write_weights
 from benchmark.training.train_state import CurveRow
 
+_POLL_SECONDS = 1.0
+"""Between two checks of a stage that another process trains."""
 _SCHEMA = 2
 
 
@@ -110,6 +113,29 @@ class StageStore:
         finally:
             if lease is not None:
                 lease.release()
+
+    @contextmanager
+    def claim(self, key: str, on_wait: Callable[[], None]) -> Generator[Lease | None]:
+        """Hold the lease of an unfinished stage inside; None once it is finished. Waits while another process has it.
+
+        Args:
+            key: Of the stage.
+            on_wait: Called once if there is a wait.
+
+        Raises:
+            RecordError: The store cannot be written.
+        """
+        has_waited = False
+        while self.finished(key, verify=True) is None:
+            with self.lease(key) as lease:
+                if lease is not None:
+                    yield lease if self.finished(key, verify=True) is None else None
+                    return
+            if not has_waited:
+                on_wait()
+            has_waited = True
+            time.sleep(_POLL_SECONDS)
+        yield None
 
     def publish(self, lease: Lease, result: StageResult, restorer: nn.Module, curve: Sequence[CurveRow]) -> None:
         """Store a finished stage; it is visible to all once the last file, `meta.json`, is written.

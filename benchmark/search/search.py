@@ -1,64 +1,91 @@
-"""A search from beginning to end, as a generator of events: whoever consumes it shows progress."""
+"""A search: its trials as rows, their results, and the best trial as an experiment that runs."""
 
 import dataclasses
+import json
 import math
 import statistics
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
+import yaml
 
-from benchmark.experiment.load import Experiment
-from benchmark.experiment.plan import Plan, hash_of
-from benchmark.experiment.search_space import Choices, Search
-from benchmark.runner.context import Context, cache_sources
-from benchmark.runner.memory_preflight import machine_bytes, needed_bytes
-from benchmark.runner.progress_events import Event, RowFinished, StageFinished
-from benchmark.runner.run import check, check_patches
-from benchmark.runner.time_estimate import estimate_seconds
-from benchmark.runner.worker_pool import run_as_taken
-from benchmark.search.dispatch import Dispatcher, Planner
-from benchmark.search.results import TrialResult, ranked, result_in, results, write_best, write_trials
-from benchmark.search.study import count_finished, failed, importances, open_study, take_up
+from benchmark.errors import BenchmarkError, ExperimentError
+from benchmark.experiment.load import Experiment, Row
+from benchmark.experiment.plan import Plan, PlannedRow, hash_of, network_id
+from benchmark.experiment.resolve import resolve
+from benchmark.experiment.schema import RowSettings
+from benchmark.experiment.search_space import Choices, Search, with_values
+from benchmark.files import write_csv, write_text
+from benchmark.runner.context import Context, plan_of, with_cached_sources
+from benchmark.runner.events import Event, JobFailed, JobFinished, MeasuredModel, RowFinished
+from benchmark.runner.jobs import MeasureNetwork, run_job
+from benchmark.runner.local_executor import worker_devices
+from benchmark.runner.preflight import check_patches, estimate_seconds, preflight
+from benchmark.runner.row import describe_gate
+from benchmark.search.study import (
+    TrialResult,
+    ask,
+    count_finished,
+    failures,
+    importances,
+    open_study,
+    results,
+    resume,
+    tell,
+    values_of,
+)
+from reports.metrics import metric as metric_facts
+from reports.schema import Record
 
-_TRIALS_FOR_A_WORKER = 5
+TABLE = "trial"
+_TRIALS_PER_WORKER = 5
 """Trials that run at once learn nothing from each other, so short searches get few workers."""
-_FEWEST_FOR_IMPORTANCES = 10
+_LEAST_FOR_IMPORTANCES = 10
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What to search, where to write, and with how many processes (None: as many as are of use)."""
+    """What to search, and where to write."""
 
     experiment: Experiment
     search: Search
     context: Context
     journal: Path
     workers: int | None
+    """Trials at once; None: as many as are of use."""
+
+    def plan(self, number: int, values: dict[str, Any]) -> Plan:
+        """Return the plan of a trial. Raises ExperimentError if its values make no valid row together."""
+        recipe = resolve(with_values(self.experiment.document, self.search, values), self.context.registry)
+        row = Row(f"{TABLE}.{number}", TABLE, recipe)
+        return plan_of(dataclasses.replace(self.experiment, rows=(row,), seeds=(self.search.seed,)), self.context)
 
 
 @dataclass(frozen=True)
 class SearchStarted:
-    """`todo` of `total` trials are yet to be tried, `workers` at a time. `gates`: of the base row, a line each.
-
-    `at_most_seconds`: the estimate if trials share no stage in which they may differ.
-    """
+    """`todo` of `total` trials are to be run, `workers` at once."""
 
     todo: int
     total: int
     workers: int
     at_most_seconds: float
+    """The estimate if trials share no stage in which they may differ."""
     gates: tuple[str, ...]
+    """Gate results of the base row, a line each."""
 
 
 @dataclass(frozen=True)
 class TrialFinished:
-    """A trial came to an end; `best` so far; `done` of `total` trials are."""
+    """A trial has ended, as one of `done` of `total` trials."""
 
     folder: str
     result: TrialResult
     best: TrialResult | None
+    """The best trial so far."""
     done: int
     total: int
     seconds_left: float
@@ -66,108 +93,243 @@ class TrialFinished:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`trials`: all of the study; `failed`: those of them that the next call tries again.
-
-    `importances`: the share of each parameter in how much the metric varies; empty after too few trials.
-    """
+    """What a search has found."""
 
     trials: list[TrialResult]
+    """All of the study, also those of earlier searches."""
     failed: list[TrialResult]
+    """Those that the next search tries again."""
     importances: dict[str, float]
+    """Share of each parameter in the variance of the metric; empty after too few trials."""
 
 
 SearchEvent = Event | SearchStarted | TrialFinished
 
 
-def run_search(setup: Setup, *, replace: bool) -> Generator[SearchEvent, None, Outcome]:
-    """Try what is left of the trials; keeps `trials.csv` and `best.yaml` in the output folder up to date.
+class Trials:
+    """The trials of an open study, as a source of rows for `run_rows`: it asks for rows, and passes events back."""
 
-    Stopped at any moment, the next call goes on. Raises BenchmarkError before anything is trained.
+    def __init__(self, setup: Setup, study: optuna.Study, on_event: Callable[[SearchEvent], None]) -> None:
+        """Begin without trials; see `open_trials`."""
+        self.context, self.devices = setup.context, ("cpu",)
+        self.measured: dict[str, MeasuredModel] = {}
+        """The base row's network, by `network_id`."""
+        self._setup, self._study, self._on_event = setup, study, on_event
+        self._running: dict[str, tuple[optuna.Trial, dict[str, Any]]] = {}
+        self._seconds: list[float] = []
+        self._todo = max(0, setup.search.trials - count_finished(study))
+
+    def more_rows(self) -> list[PlannedRow]:
+        """Return the row of the next trial; none where all were tried.
+
+        A trial whose values make no valid row together has failed at once.
+        """
+        while self._todo:
+            self._todo -= 1
+            trial = ask(self._study, self._setup.search)
+            values = values_of(trial.params, self._setup.search)
+            try:
+                row = self._setup.plan(trial.number, values).rows[0]
+            except ExperimentError as error:
+                result = TrialResult(trial.number, "failed", None, values, message=str(error))
+                tell(self._study, trial, result, self._setup.search.metric)
+                continue
+            self._running[row.folder] = trial, values
+            return [row]
+        return []
+
+    def handle(self, event: Event) -> None:
+        """Pass an event on; the end of a row becomes the result of its trial."""
+        if not isinstance(event, RowFinished):
+            self._on_event(event)
+            return
+        (trial, values), search = self._running.pop(event.folder), self._setup.search
+        result = trial_result(trial.number, values, search.metric, event.record)
+        tell(self._study, trial, result, search.metric, event.record.gates)
+        self._seconds.append(result.seconds)
+        left = self._todo + len(self._running)
+        seconds_left = statistics.median(self._seconds) * left / len(self.devices)
+        best = self._write()
+        self._on_event(TrialFinished(event.folder, result, best, search.trials - left, search.trials, seconds_left))
+
+    def outcome(self) -> Outcome:
+        """Return what the study has found so far."""
+        self._write()
+        trials = results(self._study, self._setup.search)
+        is_enough = len(ranked(trials, self._setup.search.metric)) >= _LEAST_FOR_IMPORTANCES
+        shares = importances(self._study) if is_enough else {}
+        return Outcome(trials, failures(self._study, self._setup.search), shares)
+
+    def start(self, base: Plan, times: dict[str, float]) -> None:
+        """Read the data and measure the base row's network. `times`: how often a stage is trained at most, by key.
+
+        Raises:
+            BenchmarkError: No trial could be trained.
+        """
+        if not self._todo:
+            return
+        setup = self._setup
+        self.context = with_cached_sources(base.experiment, setup.context, self._on_event, ("train", "val"))
+        check_patches(base, self.context)
+        self.devices = _devices(setup, base)
+        seconds = estimate_seconds(base, self.context, workers=1)
+        at_most = sum(seconds[key] * min(self._todo, times[key]) for key in seconds)
+        gates = self._measure_base(base.rows[0])
+        self._on_event(SearchStarted(self._todo, setup.search.trials, len(self.devices), at_most, gates))
+
+    def _measure_base(self, base: PlannedRow) -> tuple[str, ...]:
+        """Measure the base row's network; return its gate results, a line each."""
+        ends: list[Any] = []
+        run_job(MeasureNetwork(base), self.context, ends.append)
+        match ends[-1]:
+            case JobFinished(measured=MeasuredModel() as measured):
+                self.measured[network_id(base.recipe.model, base.recipe.gates)] = measured
+            case JobFailed(failure=failure):
+                raise BenchmarkError(f"base row: its network cannot be measured: {failure.message}")
+            case _:
+                raise AssertionError(ends)
+        failed = [describe_gate(gate) for gate in measured.gates if gate.result == "failed"]
+        if failed and not any(parameter.path.startswith("model") for parameter in self._setup.search.parameters):
+            raise BenchmarkError(
+                f"base row: fails gate {failed[0]}, and so would every trial; "
+                "change the model or the limit, or search settings below model"
+            )
+        return tuple(map(describe_gate, measured.gates))
+
+    def _write(self) -> TrialResult | None:
+        """Bring trials.csv and best.yaml up to date; return the best trial."""
+        setup, trials = self._setup, results(self._study, self._setup.search)
+        write_trials(setup.context.output / "trials.csv", trials, setup.search)
+        best = next(iter(ranked(trials, setup.search.metric)), None)
+        if best:
+            write_best(setup.context.output / "best.yaml", setup.experiment, setup.search, best, len(trials))
+        return best
+
+
+@contextmanager
+def open_trials(
+    setup: Setup, on_event: Callable[[SearchEvent], None], *, replace: bool
+) -> Generator[Trials, None, None]:
+    """Open the study of a search, ready to run: the data are read, the base row is measured.
+
+    An interrupted search resumes. Raises BenchmarkError before anything is trained.
     """
-    search, experiment = setup.search, setup.experiment
-    planner = Planner(experiment, search, setup.context)
-    base, times = planner.plan(0, {}), _times_trained(planner)
-    identity = hash_of([repr(search.parameters), search.metric, base.runs[0].config_hash])
-    with open_study(setup.journal, experiment.name, search, identity, replace=replace) as study:
-        take_up(study, search)
-        todo = max(0, search.trials - count_finished(study))
-        if todo:
-            setup = yield from _with_cached_data(setup, base)
-            seconds = estimate_seconds(base, setup.context)
-            at_most = sum(seconds[key] * min(todo, times[key]) for key in seconds)
-            yield from _run_trials(setup, study, base, todo, at_most)
-        return _outcome(setup, study)
+    base, times = setup.plan(0, {}), _times_trained(setup)
+    identity = hash_of([repr(setup.search.parameters), setup.search.metric, base.rows[0].config_hash])
+    with open_study(setup.journal, setup.experiment.name, setup.search, identity, replace=replace) as study:
+        resume(study, setup.search)
+        trials = Trials(setup, study, on_event)
+        trials.start(base, times)
+        yield trials
 
 
-def _times_trained(planner: Planner) -> dict[str, float]:
-    """By key, how often at most a stage of the base row is trained, in itself or with other settings.
+def trial_result(number: int, values: dict[str, Any], metric: str, record: Record) -> TrialResult:
+    """Return the result of a trial whose record is written."""
+    score = record.scores.get("val", {}).get(metric)
+    status, message = record.status, record.reason
+    if status == "done" and score is None:
+        status, message = "failed", f"val has no {metric}; choose another search.metric"
+    has_diverged = status == "failed" and record.error is not None and record.error.step is not None
+    return TrialResult(
+        number=number,
+        status="diverged" if has_diverged else status,
+        value=score.mean if score else None,
+        values=values,
+        steps_trained=sum(stage.steps for stage in record.stages if not stage.reused),
+        steps_reused=sum(stage.steps for stage in record.stages if stage.reused),
+        seconds=record.provenance["seconds"],
+        message=message,
+    )
 
-    Raises BenchmarkError if the base row with an extreme value of a parameter can make no trial.
+
+def ranked(trials: Sequence[TrialResult], metric: str) -> list[TrialResult]:
+    """Return the trials that were trained to their end, the best first; of equal ones the earlier first."""
+    keys = {trial.number: metric_facts(metric).sort_key(trial.value) for trial in trials if trial.value is not None}
+    return sorted((trial for trial in trials if trial.number in keys), key=lambda t: (keys[t.number], t.number))
+
+
+def base_result(trials: Sequence[TrialResult], search: Search) -> TrialResult | None:
+    """Return the trial that is the base row, if it was trained to its end."""
+    base = {parameter.path: parameter.base for parameter in search.parameters}
+    return next((trial for trial in trials if trial.value is not None and trial.values == base), None)
+
+
+def write_trials(file: Path, trials: Sequence[TrialResult], search: Search) -> None:
+    """Write all trials as CSV, with the parameters as they stand in YAML."""
+    paths = [parameter.path for parameter in search.parameters]
+    header = ["trial", "status", search.metric, *paths, "steps_trained", "steps_reused", "seconds", "message"]
+    rows = (
+        [
+            trial.number,
+            trial.status,
+            "" if trial.value is None else trial.value,
+            *(json.dumps(trial.values[path]) if path in trial.values else "" for path in paths),
+            trial.steps_trained,
+            trial.steps_reused,
+            trial.seconds,
+            trial.message,
+        ]
+        for trial in trials
+    )
+    write_csv(file, header, rows)
+
+
+def write_best(file: Path, experiment: Experiment, search: Search, best: TrialResult, trials: int) -> None:
+    """Write the best trial as the base row of an experiment of its own, with the former base row beside it.
+
+    It needs no other file (folders of data are absolute), and has the seeds of the experiment: a choice that was made
+    on val with one seed has to be confirmed.
     """
-    times = dict.fromkeys(planner.plan(0, {}).stages, 1.0)
-    for parameter in planner.search.parameters:
-        plans = [planner.plan(0, {parameter.path: value}) for value in parameter.extremes]
+    base = {parameter.path: parameter.base for parameter in search.parameters}
+    default = {
+        path: override_to(value, best.values[path]) for path, value in base.items() if value != best.values[path]
+    }
+    settings = with_values(experiment.document, search, best.values).data
+    content = {
+        "name": f"{experiment.name}_best",
+        **{name: settings[name] for name in RowSettings.model_fields if name in settings},
+        "data": experiment.rows[0].config["data"],
+        "seeds": list(experiment.seeds),
+        "report": {"primary": experiment.primary, "equivalence_margin": experiment.equivalence_margin},
+        **({"tables": {"search": {"default": default}}} if default else {}),
+    }
+    comment = (
+        f"# Trial {best.number}, the best of {trials} trials of {experiment.name} so far: "
+        f"{search.metric} {best.value:.4f} on val with seed {search.seed}.\n"
+        f"# Test was not read. Compare it over all seeds:  python -m benchmark run {file}\n"
+    )
+    write_text(file, comment + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def override_to(base: Any, best: Any) -> Any:
+    """Return the override that turns `best` into `base`: mappings merge, so keys that only `best` has are deleted."""
+    if not isinstance(best, dict) or not isinstance(base, dict) or best.get("name") != base.get("name"):
+        return base
+    deleted = dict.fromkeys(best.keys() - base.keys())
+    return {**deleted, **{key: override_to(value, best.get(key)) for key, value in base.items()}}
+
+
+def _times_trained(setup: Setup) -> dict[str, float]:
+    """Return how often at most a stage of the base row is trained, in itself or with other settings, by key.
+
+    Raises:
+        BenchmarkError: The base row with an extreme value of a parameter makes no trial.
+    """
+    times = dict.fromkeys(setup.plan(0, {}).stages, 1.0)
+    for parameter in setup.search.parameters:
+        plans = [setup.plan(0, {parameter.path: value}) for value in parameter.extremes]
         for plan in plans:
-            check(plan, planner.context, replace=True)
+            preflight(plan, setup.context, replace=True)
         for key in times:
             if any(key not in plan.stages for plan in plans):
                 times[key] *= len(plans) if isinstance(parameter.domain, Choices) else math.inf
     return times
 
 
-def _with_cached_data(setup: Setup, base: Plan) -> Generator[Event, None, Setup]:
-    """With the images that trials read decoded or rendered; those of test are not."""
-    context = setup.context
-    cached = yield from cache_sources(base.experiment, context.sources, context.registry, ("train", "val"))
-    context = dataclasses.replace(context, sources={**context.sources, **cached})
-    check_patches(base, context)
-    return dataclasses.replace(setup, context=context)
-
-
-def _run_trials(
-    setup: Setup, study: optuna.Study, base: Plan, todo: int, at_most_seconds: float
-) -> Generator[SearchEvent]:
-    total, seconds = setup.search.trials, list[float]()
-    workers = setup.workers or _default_workers(setup, base)
-    dispatcher = Dispatcher(study, Planner(setup.experiment, setup.search, setup.context), todo, workers)
-    yield SearchStarted(todo, total, workers, at_most_seconds, dispatcher.measure_base(base.runs[0]))
-    for event in run_as_taken(dispatcher.take, setup.experiment.name, setup.context, workers):
-        if isinstance(event, StageFinished):
-            dispatcher.trained(event.folder, event.result.key)
-        if isinstance(event, RowFinished):
-            result = dispatcher.finish(event.folder, event.record)
-            seconds.append(result.seconds)
-            left = dispatcher.unfinished
-            seconds_left = statistics.median(seconds) * left / workers
-            yield TrialFinished(event.folder, result, _write(setup, study), total - left, total, seconds_left)
-        else:
-            yield event
-
-
-def _default_workers(setup: Setup, base: Plan) -> int:
-    """One a core, but not so many that trials learn nothing from each other, nor more than memory has room for."""
-    machine = setup.context.machine
-    if machine.device.type != "cpu":
-        return 1
-    run = base.runs[0]
-    needed = needed_bytes(run, run.stages, setup.context.registry)[0] if run.stages else 1
-    in_memory = machine_bytes(machine) // max(1, needed)
-    return max(1, min(machine.threads, setup.search.trials // _TRIALS_FOR_A_WORKER, in_memory))
-
-
-def _write(setup: Setup, study: optuna.Study) -> TrialResult | None:
-    """Write what is known by now; returns the best trial."""
-    trials = results(study, setup.search)
-    write_trials(setup.context.output / "trials.csv", trials, setup.search)
-    best = next(iter(ranked(trials, setup.search.metric)), None)
-    if best:
-        write_best(setup.context.output / "best.yaml", setup.experiment, setup.search, best, len(trials))
-    return best
-
-
-def _outcome(setup: Setup, study: optuna.Study) -> Outcome:
-    _write(setup, study)
-    trials = results(study, setup.search)
-    enough = len(ranked(trials, setup.search.metric)) >= _FEWEST_FOR_IMPORTANCES
-    failures = [result_in(trial, setup.search) for trial in failed(study)]
-    return Outcome(trials, failures, importances(study) if enough else {})
+def _devices(setup: Setup, base: Plan) -> tuple[str, ...]:
+    """Return the devices of the workers: not so many that trials learn nothing from each other."""
+    device = str(setup.context.machine.device)
+    if setup.workers:
+        return (device,) * setup.workers
+    most = max(1, setup.search.trials // _TRIALS_PER_WORKER)
+    return worker_devices(base, setup.context, independent=most)

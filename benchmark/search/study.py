@@ -1,9 +1,9 @@
-"""The Optuna study behind a search: a journal on disk that outlives whatever ends the search."""
+"""The Optuna study behind a search: a journal on disk, from which an interrupted search resumes."""
 
-import fcntl
 import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,82 +16,156 @@ from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.errors import RecordError
 from benchmark.experiment.search_space import Choices, Parameter, Range, Search
-from reports.metrics import metric as facts
+from benchmark.lease import LeaseFolder
+from reports.metrics import metric as metric_facts
+from reports.schema import GateResult
 
-_BEGIN = b'{"op_code":'
+Status = Literal["done", "rejected", "diverged", "failed", "interrupted"]
+
+_STATES = {"done": TrialState.COMPLETE, "rejected": TrialState.PRUNED, "diverged": TrialState.PRUNED}
+"""Results that Optuna learns from. A failed or interrupted trial says nothing about its parameters."""
+_RESULT_FIELDS = ("status", "value", "steps_trained", "steps_reused", "seconds", "message")
+_FIRST_BYTES = b'{"op_code":'
 _IDENTITY, _RETRY_OF = "identity", "retry_of"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """The outcome of a trial."""
+
+    number: int
+    status: Status
+    value: float | None
+    """The metric on val; None if the trial was not trained to its end."""
+    values: dict[str, Any]
+    """The parameters by path, as they stand in YAML."""
+    steps_trained: int = 0
+    steps_reused: int = 0
+    """Of its steps, those that were in the store before."""
+    seconds: float = 0.0
+    message: str = ""
+    """Why it was not trained to its end."""
 
 
 @contextmanager
 def open_study(
     journal: Path, name: str, search: Search, identity: str, *, replace: bool
 ) -> Generator[optuna.Study, None, None]:
-    """The study called `name` in a journal, made if need be; no other search can open the journal meanwhile.
+    """Open the study `name` in a journal, which is made if need be; no other search can open it meanwhile.
 
-    `identity` stands for all that makes trials comparable. Raises RecordError if the study there has another one and
-    `replace` is not set, if the journal cannot be read, or if another search has it open.
+    Args:
+        journal: The file.
+        name: The name of the study.
+        search: Its parameters and sampler.
+        identity: Hash of everything that makes trials comparable.
+        replace: Delete a study of another identity instead of refusing it.
+
+    Raises:
+        RecordError: The study has another identity, the journal is another file or cannot be read, or another search
+            has it open.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     journal.parent.mkdir(parents=True, exist_ok=True)
     _check_is_journal(journal)
-    with journal.open("ab+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it however the process ends
-        except OSError:
-            raise RecordError(
-                f"{journal}: another search is writing to it; wait for it or choose another --output"
-            ) from None
-        _drop_half_a_line(journal)
+    lease = LeaseFolder(journal.parent).acquire_patiently(f".{journal.name}.lease")
+    if lease is None:
+        raise RecordError(f"{journal}: another search is writing to it; wait for it or choose another --output")
+    try:
+        Path(f"{journal}.lock").unlink(missing_ok=True)  # Optuna's own lock, which a killed search leaves behind
+        _drop_torn_line(journal)
         yield _study(journal, name, search, identity, replace=replace)
+    finally:
+        lease.release()
 
 
-def take_up(study: optuna.Study, search: Search) -> None:
-    """Begin with the base row, or go on: what ran when the search ended, and what failed, is to be tried again.
+def resume(study: optuna.Study, search: Search) -> None:
+    """Enqueue the base row in a new study; in an old one, the trials that were interrupted or failed.
 
-    The parameters go into a new trial; its finished stages are in the store, and so is the state of the unfinished one.
+    The parameters go into a new trial; its finished stages are in the store, and the train state of an unfinished one.
     """
     if not study.trials:
         study.enqueue_trial({parameter.path: _label(parameter.base) for parameter in search.parameters})
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-    for trial in failed(study):
-        study.enqueue_trial(_chosen(trial), user_attrs={_RETRY_OF: trial.number})
-
-
-def failed(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that failed and were not tried again."""
-    tried_again = {trial.user_attrs.get(_RETRY_OF) for trial in study.trials}
-    return [trial for trial in study.get_trials(states=(TrialState.FAIL,)) if trial.number not in tried_again]
+    for trial in _failed(study):
+        # A trial that was interrupted while it was made may lack parameters that it was enqueued with.
+        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        study.enqueue_trial(params, user_attrs={_RETRY_OF: trial.number})
 
 
 def ask(study: optuna.Study, search: Search) -> optuna.Trial:
-    """The next trial: one that waits to be tried again, or a new one."""
+    """Return the next trial: an enqueued one, or a new one."""
     return study.ask({parameter.path: _distribution(parameter) for parameter in search.parameters})
 
 
+def tell(
+    study: optuna.Study, trial: optuna.Trial, result: TrialResult, metric: str, gates: Sequence[GateResult] = ()
+) -> None:
+    """Write a result to the journal; gates are hard constraints, by what share of their limit they are exceeded."""
+    for gate in gates:
+        if gate.measured is not None:
+            excess = gate.measured / gate.limit - 1
+            trial.set_constraint(gate.name, excess if gate.result == "failed" else min(excess, 0.0))
+    for name in _RESULT_FIELDS:
+        trial.set_user_attr(name, getattr(result, name))
+    state = _STATES.get(result.status, TrialState.FAIL)
+    study.tell(trial, objective(metric, result.value) if state == TrialState.COMPLETE else None, state)
+
+
+def objective(metric: str, value: float | None) -> float | None:
+    """Return what the sampler optimises: the metric, or the distance from 1 for a metric that is best at 1."""
+    return abs(value - 1) if value is not None and metric_facts(metric).direction == "near 1" else value
+
+
 def values_of(params: Mapping[str, Any], search: Search) -> dict[str, Any]:
-    """What a trial sets, by path, from what Optuna chose; a trial interrupted while it was made may lack some."""
+    """Return the settings of a trial by path, from the parameters in the journal; an interrupted one may lack some."""
     domains = {parameter.path: parameter.domain for parameter in search.parameters}
     return {path: _value(domains[path], params[path]) for path in domains if path in params}
 
 
+def results(study: optuna.Study, search: Search) -> list[TrialResult]:
+    """Return the results of all trials that have ended, by number, also those of earlier searches."""
+    return [_result(trial, search) for trial in study.trials if trial.state.is_finished()]
+
+
+def failures(study: optuna.Study, search: Search) -> list[TrialResult]:
+    """Return the results of the trials that failed and were not tried again."""
+    return [_result(trial, search) for trial in _failed(study)]
+
+
 def count_finished(study: optuna.Study) -> int:
-    """Trials that are not to be tried again."""
+    """Return the number of trials that need not be tried again."""
     return len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
-    """By path, the share of what the metric varies by that is due to a parameter (PED-ANOVA, Watanabe et al. 2023)."""
+    """Return the share of each parameter in the variance of the metric (PED-ANOVA, Watanabe et al. 2023)."""
     return optuna.importance.get_param_importances(study)
 
 
+def _failed(study: optuna.Study) -> list[FrozenTrial]:
+    retried = {trial.user_attrs.get(_RETRY_OF) for trial in study.trials}
+    return [trial for trial in study.get_trials(states=(TrialState.FAIL,)) if trial.number not in retried]
+
+
+def _result(trial: FrozenTrial, search: Search) -> TrialResult:
+    values, attributes = values_of(trial.params, search), trial.user_attrs
+    if _STATES.get(attributes.get("status", ""), TrialState.FAIL) != trial.state or "status" not in attributes:
+        return TrialResult(trial.number, "interrupted", None, values, message="was running when the search ended")
+    return TrialResult(number=trial.number, values=values, **{name: attributes[name] for name in _RESULT_FIELDS})
+
+
 def _study(journal: Path, name: str, search: Search, identity: str, *, replace: bool) -> optuna.Study:
-    storage = _storage(journal)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+    except (ValueError, KeyError, TypeError) as error:  # the file holds something else
+        raise RecordError(
+            f"{journal}: not an Optuna journal ({error}); move it away or choose another --storage"
+        ) from None
     if replace and name in [summary.study_name for summary in optuna.get_all_study_summaries(storage)]:
         optuna.delete_study(study_name=name, storage=storage)
-    study = optuna.create_study(
-        storage=storage, study_name=name, direction=_direction(search.metric), load_if_exists=True
-    )
+    direction = "maximize" if metric_facts(search.metric).direction == "higher" else "minimize"
+    study = optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
     if not study.user_attrs:
         study.set_user_attr(_IDENTITY, identity)
     if study.user_attrs.get(_IDENTITY) != identity:
@@ -103,46 +177,34 @@ def _study(journal: Path, name: str, search: Search, identity: str, *, replace: 
     return study
 
 
-def _storage(journal: Path) -> JournalStorage:
-    try:
-        return JournalStorage(JournalFileBackend(str(journal)))
-    except (ValueError, KeyError, TypeError) as error:  # whatever else is in that file
-        raise RecordError(
-            f"{journal}: not an Optuna journal ({error}); move it away or choose another --storage"
-        ) from None
-
-
 def _check_is_journal(journal: Path) -> None:
-    """Raises RecordError for a file that is something else, before anything is written to it."""
+    """Raise RecordError for another kind of file, before anything is written to it."""
     if not journal.exists():
         return
     if journal.is_dir():
         raise RecordError(f"{journal}: is a folder; name a file with --storage")
     with journal.open("rb") as file:
-        begin = file.read(len(_BEGIN))
-    if begin != _BEGIN[: len(begin)]:  # a kill may have left less of the first line, or nothing
+        first = file.read(len(_FIRST_BYTES))
+    if first != _FIRST_BYTES[: len(first)]:  # a kill may have left less of the first line, or nothing
         raise RecordError(f"{journal}: not an Optuna journal; move it away or choose another --storage")
 
 
-def _drop_half_a_line(journal: Path) -> None:
-    """Cut off what a kill or a full disk has left of a line: the next one would be written behind it."""
+def _drop_torn_line(journal: Path) -> None:
+    """Remove the incomplete last line that a kill or a full disk has left; the next line would be appended to it."""
+    journal.touch()
     text = journal.read_bytes()
-    whole = text.rfind(b"\n") + 1
-    if whole < len(text):
+    complete = text.rfind(b"\n") + 1
+    if complete < len(text):
         with journal.open("rb+") as handle:
-            handle.truncate(whole)
+            handle.truncate(complete)
 
 
-def _direction(metric: str) -> Literal["maximize", "minimize"]:
-    return "maximize" if facts(metric).direction == "higher" else "minimize"
-
-
-def _sampler(search: Search, trials_so_far: int) -> BaseSampler:
-    """Seeded anew where a search is taken up, or it would draw the numbers of its beginning again."""
-    seed = search.seed + trials_so_far
+def _sampler(search: Search, trials: int) -> BaseSampler:
+    """Return the sampler for a study of so many trials: without another seed, it would repeat its first samples."""
+    seed = search.seed + trials
     if search.sampler == "random":
         return RandomSampler(seed=seed)
-    # A third of the trials, and no more than Optuna's own 10, are drawn at random before good ones are modelled.
+    # A third of the trials, and at most Optuna's own 10, are drawn at random before good ones are modelled.
     return TPESampler(seed=seed, n_startup_trials=min(10, max(4, search.trials // 3)))
 
 
@@ -157,15 +219,10 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
 
 
 def _label(value: Any) -> Any:
-    """Optuna chooses among scalars; lists and mappings go by their JSON."""
+    """Return a value as Optuna takes it: it chooses among scalars, so lists and mappings become JSON."""
     return json.dumps(value) if isinstance(value, dict | list) else value
 
 
-def _value(domain: Range | Choices, chosen: Any) -> Any:
+def _value(domain: Range | Choices, label: Any) -> Any:
     values: Sequence[Any] = domain.values if isinstance(domain, Choices) else ()
-    return next((value for value in values if _label(value) == chosen), chosen)
-
-
-def _chosen(trial: FrozenTrial) -> dict[str, Any]:
-    """What is known of a trial's parameters, also if it was interrupted before they were all written."""
-    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    return next((value for value in values if _label(value) == label), label)

@@ -1,134 +1,111 @@
-"""Tuning: every row is tried with each of its candidates, and runs with the one that reaches most on val.
+"""Tuning: train each row with each of its candidates, and run it with the one that scores best on val.
 
-The tries are ordinary rows with one seed in a folder of their own. What the best of them trained is in the store, so
-the row itself does not train it again.
+The candidates are ordinary rows with one seed, in folders of their own. The stages of the best one are in the store, so
+the row itself does not train them again.
 """
 
 import dataclasses
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.experiment.load import Experiment, Row
-from benchmark.experiment.plan import Plan, Run
-from benchmark.experiment.tuning import Tuning
+from benchmark.experiment.plan import Plan, PlannedRow
 from benchmark.files import read_json, write_json
-from benchmark.runner.context import Context
-from benchmark.runner.progress_events import Event
+from benchmark.runner.context import Context, plan_of
 from benchmark.runner.record_writer import is_finished
-from benchmark.runner.run import check_patches, measured_groups, plan_of, with_records
-from benchmark.runner.worker_pool import run_groups, worker_count
-from reports.metrics import metric as facts
-from reports.schema import Record, TunedCandidate, TunedRow, TuningFile, to_json
+from reports.metrics import metric as metric_facts
+from reports.schema import TunedCandidate, TunedRow, TuningFile, to_json
 
-FOLDER = "tuning"
+_FOLDER = "tuning"
 
 
-def tries_plan(experiment: Experiment, tuning: Tuning, context: Context) -> Plan:
-    """The candidates of all rows as rows of a plan. They are not judged by gates: that is for the rows themselves."""
-    tries = tuple(
-        Row(_name(row, candidate), FOLDER, {**config, "gates": {}})
-        for row, candidates in tuning.candidates.items()
-        for candidate, config in candidates.items()
+def candidates_plan(experiment: Experiment, context: Context) -> Plan | None:
+    """Return the candidates of all rows as the rows of a plan; None where the experiment has no tuning.
+
+    They have no gates: these are for the rows themselves.
+    """
+    tuning = experiment.tuning
+    if tuning is None:
+        return None
+    candidates = tuple(
+        Row(_name(row, candidate), _FOLDER, dataclasses.replace(recipe, gates={}))
+        for row, recipes in tuning.candidates.items()
+        for candidate, recipe in recipes.items()
     )
-    asked = dataclasses.replace(experiment, rows=tries, seeds=(tuning.seed,), claims=(), tuning=None)
-    return plan_of(asked, context)
+    return plan_of(dataclasses.replace(experiment, rows=candidates, seeds=(tuning.seed,), claims=()), context)
 
 
-def tries_of(rows: Sequence[str], tries: Plan, experiment: Experiment) -> list[Run]:
-    """The tries of these rows."""
-    candidates = experiment.tuning.candidates if experiment.tuning else {}
-    names = {_name(row, candidate) for row in rows for candidate in candidates.get(row, ())}
-    return [run for run in tries.runs if run.row in names]
+def candidates_of(rows: Sequence[str], candidates: Plan) -> list[PlannedRow]:
+    """Return the planned candidates of these rows."""
+    tuning = candidates.experiment.tuning
+    names = {_name(row, name) for row in rows for name in tuning.candidates.get(row, ())} if tuning else set[str]()
+    return [candidate for candidate in candidates.rows if candidate.row in names]
 
 
-def unfinished(tries: Sequence[Run], context: Context, *, replace: bool) -> list[Run]:
-    """The tries that have yet to come to an end. One that diverged has: it would diverge again."""
+def unfinished(candidates: Sequence[PlannedRow], context: Context, *, replace: bool) -> list[PlannedRow]:
+    """Return the candidates that have no result yet. Divergence is a result: they would diverge again."""
     return [
-        run
-        for run in tries
-        if not is_finished(context.output / run.folder, run, replace=replace) and not _diverged(run, context)
+        candidate
+        for candidate in candidates
+        if not is_finished(context.output / candidate.folder, candidate, replace=replace)
+        and (_record(candidate, context).get("error") or {}).get("step") is None
     ]
 
 
-def _diverged(run: Run, context: Context) -> bool:
-    record = read_json(context.output / run.folder / "record.json")
-    if not isinstance(record, dict) or record.get("config_hash") != run.config_hash:
-        return False
-    return record.get("status") == "failed" and (record.get("error") or {}).get("step") is not None
-
-
-def run_tries(
-    plan: Plan, context: Context, todo: Sequence[Run], estimates: Mapping[str, float]
-) -> Generator[Event, None, list[Record]]:
-    """Run these of the tries, the longest first; `estimates`: seconds of stages by key. Returns their records."""
-    check_patches(plan, context)
-    groups = yield from measured_groups(todo, context, estimates, is_trial=True)
-    events = run_groups(groups, plan.experiment.name, context, worker_count(plan, context))
-    return (yield from with_records(events))
-
-
-def tuned(experiment: Experiment, tries: Plan, context: Context) -> Experiment:
-    """The experiment with each tuned row as the best of its tries; those without a finished try stay as written."""
-    if experiment.tuning is None:
-        return experiment
-    best = {
-        row: _best(candidates, experiment.tuning.metric)
-        for row, candidates in _tries(tries, experiment, context).items()
-    }
-    rows = [_as_tuned(row, best.get(row.name), experiment.tuning) for row in experiment.rows]
+def tuned(experiment: Experiment, candidates: Plan, context: Context) -> Experiment:
+    """Return the experiment with the best candidate of each row in its place; without a result a row stays as it is."""
+    tuning = experiment.tuning
+    chosen = {row.row: row.chosen for row in _results(candidates, context).rows}
+    rows = [
+        dataclasses.replace(row, recipe=tuning.candidates[row.name][name])
+        if tuning and (name := chosen.get(row.name)) is not None
+        else row
+        for row in experiment.rows
+    ]
     return dataclasses.replace(experiment, rows=tuple(rows))
 
 
-def write_tuning(experiment: Experiment, tries: Plan, context: Context) -> None:
-    """What each candidate reached and which was chosen, for reports."""
-    if experiment.tuning is None:
-        return
-    metric, seed = experiment.tuning.metric, experiment.tuning.seed
-    rows = tuple(
-        TunedRow(row=row, chosen=_best(candidates, metric), candidates=tuple(candidates))
-        for row, candidates in _tries(tries, experiment, context).items()
-    )
-    write_json(context.output / "tuning.json", to_json(TuningFile(metric=metric, seed=seed, rows=rows)))
+def write_tuning(candidates: Plan, context: Context) -> None:
+    """Write tuning.json: what each candidate scored, and which was chosen."""
+    write_json(context.output / "tuning.json", to_json(_results(candidates, context)))
 
 
-def _as_tuned(row: Row, candidate: str | None, tuning: Tuning) -> Row:
-    return row if candidate is None else dataclasses.replace(row, config=tuning.candidates[row.name][candidate])
+def best_candidate(values: Mapping[str, float | None], metric: str) -> str | None:
+    """Return the candidate with the best value of a metric, of equal ones the first; None where none has a value."""
+    sort_keys = {name: metric_facts(metric).sort_key(value) for name, value in values.items() if value is not None}
+    return min(sort_keys, key=lambda name: sort_keys[name], default=None)
 
 
-def _tries(tries: Plan, experiment: Experiment, context: Context) -> dict[str, list[TunedCandidate]]:
-    """By tuned row, its candidates in the order of the file."""
-    runs = {run.row: run for run in tries.runs}
-    tuning = experiment.tuning
-    if tuning is None:
-        return {}
-    return {
-        row: [
-            TunedCandidate(candidate=name, value=_reached(runs[_name(row, name)], tuning.metric, context))
-            for name in candidates
-        ]
-        for row, candidates in tuning.candidates.items()
-    }
+def _results(candidates: Plan, context: Context) -> TuningFile:
+    tuning = candidates.experiment.tuning
+    assert tuning is not None  # `candidates_plan` makes no plan without
+    planned, rows = {candidate.row: candidate for candidate in candidates.rows}, list[TunedRow]()
+    for row, names in tuning.candidates.items():
+        values = {name: _value(planned[_name(row, name)], tuning.metric, context) for name in names}
+        entries = tuple(TunedCandidate(candidate=name, value=value) for name, value in values.items())
+        rows.append(TunedRow(row=row, chosen=best_candidate(values, tuning.metric), candidates=entries))
+    return TuningFile(metric=tuning.metric, seed=tuning.seed, rows=tuple(rows))
 
 
-def _reached(run: Run, metric: str, context: Context) -> float | None:
-    record = read_json(context.output / run.folder / "record.json")
-    if not isinstance(record, dict) or record.get("config_hash") != run.config_hash or record.get("status") != "done":
+def _value(candidate: PlannedRow, metric: str, context: Context) -> float | None:
+    """Return the score of a candidate on val; None where it failed or has yet to run."""
+    record = _record(candidate, context)
+    if record.get("status") != "done":
         return None
     try:
         return float(record["scores"]["val"][metric]["mean"])
     except KeyError:
         raise BenchmarkError(
-            f"tuning by {metric}: {run.folder} has no such score on val; choose another tuning.metric"
+            f"tuning by {metric}: {candidate.folder} has no such score on val; choose another tuning.metric"
         ) from None
 
 
-def _best(tries: Sequence[TunedCandidate], metric: str) -> str | None:
-    """The candidate that reached most, of equals the first; None if none has come to an end."""
-    values = {
-        candidate_run.candidate: candidate_run.value for candidate_run in tries if candidate_run.value is not None
-    }
-    return min(values, key=lambda name: facts(metric).sort_key(values[name]), default=None)
+def _record(candidate: PlannedRow, context: Context) -> dict[str, Any]:
+    """Return the record of a candidate as plain data; empty where there is none of this plan."""
+    record = read_json(context.output / candidate.folder / "record.json")
+    return record if isinstance(record, dict) and record.get("config_hash") == candidate.config_hash else {}
 
 
 def _name(row: str, candidate: str) -> str:
-    return f"{FOLDER}/{row}={candidate}"
+    return f"{_FOLDER}/{row}={candidate}"

@@ -1,17 +1,18 @@
 """The training loop of one stage: its steps, what happens to steps that are not finite, and progress reports."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from benchmark.data.sampling import Sampler, generator
+from benchmark.data.sampling import Sampler
 from benchmark.errors import RowError
 from benchmark.experiment.stage import Stage, validation_steps
-from benchmark.training.batches import HostBatch, host_batches, to_device
+from benchmark.training.batches import HostBatch, host_batches
 from benchmark.training.objective import Objective
 from benchmark.training.optimizer import lr_at
 from benchmark.training.step import train_step
@@ -88,40 +89,20 @@ def train(
     Raises:
         DivergedError: Loss or gradients are not finite and skipping steps does not help (see `SkipNonFinite`).
     """
-    for progress in progress_reports(state, objective, sampler, stage, device, done, skipped_steps, is_stopping):
-        on_progress(progress)
-
-
-def progress_reports(
-    state: TrainState,
-    objective: Objective,
-    sampler: Sampler,
-    stage: Stage,
-    device: torch.device,
-    done: int = 0,
-    skipped_steps: tuple[int, ...] = (),
-    is_stopping: Callable[[], bool] = lambda: False,
-) -> Iterator[Progress]:
-    """Train as `train` does, and yield the reports instead of calling back."""
     memory_format = set_memory_format(state.restorer, stage)
     network: Callable[[Tensor], object] = torch.compile(state.restorer) if stage.compile is True else state.restorer
-
-    def run_step(step: int, host_batch: HostBatch) -> Tensor:
-        batch = to_device(host_batch, device, memory_format)
-        torch.manual_seed(int(generator(sampler.seed, sampler.stage, "model", step).integers(2**63)))
-        return train_step(state, network, objective, batch, stage, step)
-
+    run_step = partial(train_step, state, network, objective, sampler, stage, memory_format)
     policy = SkipNonFinite(state, run_step, sampler.stage, skipped_steps)
     steps, validations = range(done + 1, stage.steps + 1), validation_steps(stage)
     started, reported = time.perf_counter(), done
     with closing(host_batches(sampler, steps, stage.batch)) as batches:
         for step, host_batch in zip(steps, batches, strict=True):
-            policy.run(step, host_batch)
+            policy.note(step, host_batch, run_step(step, host_batch))
             is_last = is_stopping() or step == stage.steps
             if step % REPORT_STEPS == 0 or step in validations or is_last:
                 mean = policy.finish_interval().mean(0).tolist()  # NaN where no step is left
                 seconds = time.perf_counter() - started
-                yield Progress(
+                progress = Progress(
                     stage=sampler.stage,
                     step=step,
                     steps=stage.steps,
@@ -132,6 +113,7 @@ def progress_reports(
                     images_per_second=(step - reported) * stage.batch / seconds,
                     skipped_steps=policy.skipped_steps,
                 )
+                on_progress(progress)
                 if is_last:
                     return
                 policy.start_interval()
@@ -139,7 +121,7 @@ def progress_reports(
 
 
 class SkipNonFinite:
-    """Runs the steps between two reports and skips those whose loss or gradient is not finite.
+    """Keeps the steps between two reports, and skips those whose loss or gradient is not finite.
 
     A step that is not finite is found at the end of the interval, when the losses are read from the device. Then the
     train state goes back to the snapshot from the start of the interval, and the other steps of the interval run
@@ -158,7 +140,7 @@ class SkipNonFinite:
 
         Args:
             state: What `run_step` changes.
-            run_step: Runs one step on one batch; returns loss, gradient norm and other losses, on the device.
+            run_step: Runs a step again; returns loss, gradient norm and other losses, on the device.
             stage: Name of the stage, for messages.
             skipped_steps: The steps of the stage that were skipped before.
         """
@@ -172,10 +154,10 @@ class SkipNonFinite:
         self._interval: list[tuple[int, HostBatch]] = []
         self._values: list[Tensor] = []
 
-    def run(self, step: int, batch: HostBatch) -> None:
-        """Run a step; whether it was finite is not known before the end of the interval."""
+    def note(self, step: int, batch: HostBatch, values: Tensor) -> None:
+        """Note what a step gave; whether it was finite is not known before the end of the interval."""
         self._interval.append((step, batch))
-        self._values.append(self._run_step(step, batch))
+        self._values.append(values)
 
     def finish_interval(self) -> Tensor:
         """Return what the steps of the interval gave, `steps values` on the CPU, after skipping those not finite.

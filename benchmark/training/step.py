@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from benchmark.data.sampling import Sampler, generator
 from benchmark.experiment.stage import Stage
 from benchmark.model import Restorer
+from benchmark.training.batches import HostBatch, to_device
 from benchmark.training.objective import Objective
 from benchmark.training.optimizer import lr_at
 from benchmark.training.train_state import TrainState
@@ -21,9 +23,11 @@ def train_step(
     state: TrainState,
     network: Callable[[Tensor], Any],
     objective: Objective,
-    batch: Batch,
+    sampler: Sampler,
     stage: Stage,
+    memory_format: torch.memory_format,
     step: int,
+    host_batch: HostBatch,
 ) -> Tensor:
     """Change the train state, in place, by one optimiser step.
 
@@ -31,14 +35,18 @@ def train_step(
         state: What the step changes.
         network: `state.restorer`, or the same compiled.
         objective: The weighted losses.
-        batch: The whole batch of the step, on the device.
+        sampler: The stream that the batch comes from; its seed and stage seed the layers that draw numbers.
         stage: Settings of the stage.
+        memory_format: Of the images, that of the weights.
         step: Number of the step, from 1.
+        host_batch: The whole batch of the step.
 
     Returns:
         Loss, gradient norm before clipping and the losses by themselves: `2 + len(objective.names)` values on the
         device, so that the caller decides when to wait for them.
     """
+    batch = to_device(host_batch, next(state.restorer.parameters()).device, memory_format)
+    torch.manual_seed(int(generator(sampler.seed, sampler.stage, "model", step).integers(2**63)))
     for group in state.optimizer.param_groups:
         group["lr"] = lr_at(stage, step)
     _set_modes(state.restorer, is_bn_frozen=step > stage.steps * (1 - stage.freeze_bn_fraction))

@@ -47,7 +47,6 @@ def loops(folder: Path) -> tuple[Callable[[], object], Callable[[], object]]:
     from benchmark.data.sampling import Sampler
     from benchmark.data.sources.synthetic_faces import SyntheticFaces
     from benchmark.experiment.stage import Stage
-    from benchmark.generators import result_of
     from benchmark.model import build
     from benchmark.registry import Registry
     from benchmark.training.batches import batch_at, to_device
@@ -56,7 +55,7 @@ def loops(folder: Path) -> tuple[Callable[[], object], Callable[[], object]]:
     from benchmark.training.train_state import make_train_state
 
     cpu, stage = torch.device("cpu"), Stage.model_validate(SETTINGS)
-    source = result_of(cached(SyntheticFaces("severe", count=6, size=256), folder, 1))
+    source = cached(SyntheticFaces("severe", count=6, size=256), folder, 1)
     sampler = Sampler(source, 0, "coarse", stage.patch, [])
     objective = make_objective("coarse", stage, Registry())
     size = Registry().find("backbone", "gunet").sizes["t"]

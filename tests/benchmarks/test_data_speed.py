@@ -22,7 +22,6 @@ from benchmark.data.sources.noise import Noise
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 from benchmark.experiment.stage import Stage
-from benchmark.generators import result_of
 from benchmark.inference.process_setup import set_up
 from benchmark.model import build
 from benchmark.registry import Registry
@@ -62,7 +61,7 @@ def from_files(folder: Path) -> Source:
 
 @pytest.fixture(scope="module")
 def from_cache(from_files: Source, tmp_path_factory: pytest.TempPathFactory) -> Source:
-    return result_of(cached(from_files, tmp_path_factory.mktemp("cache"), 1))
+    return cached(from_files, tmp_path_factory.mktemp("cache"), 1)
 
 
 def stage_1(source: Source) -> Sampler:
@@ -101,7 +100,7 @@ def test_a_synthetic_pair(benchmark: Any) -> None:
 def test_building_a_cache(benchmark: Any, from_files: Source, tmp_path: Path) -> None:
     """Six pairs of 1024 px, decoded and written by one process."""
     roots = (tmp_path / str(index) for index in count())
-    assert len(benchmark.pedantic(lambda: result_of(cached(from_files, next(roots), 1)), rounds=3)) == PAIRS
+    assert len(benchmark.pedantic(lambda: cached(from_files, next(roots), 1), rounds=3)) == PAIRS
 
 
 def test_adding_noise(benchmark: Any, folder: Path) -> None:

@@ -2,7 +2,7 @@
 # OMP_NUM_THREADS 1 or 2 (or a cgroup with other cores) train other weights under the SAME stage key; the stage does not say with how many threads, on which CPU, it was trained, and a row that reuses it records its own. "The same bytes on the CPU" holds only for equal threads.
 python - <<'P'
 import hashlib, inspect, sys, torch
-from benchmark.runner.run import environment
+from benchmark.runner.context import environment
 from benchmark.runner.stage_store import StageResult
 from benchmark.experiment.stage import Stage
 from benchmark.model import build

@@ -3,11 +3,11 @@
 W=$(mktemp -d); OMP_NUM_THREADS=1 python - $W <<'P'
 import inspect, os, pathlib, sys, time
 from benchmark.experiment.search_space import Choices, Parameter, Search
-from benchmark.search.study import open_study, take_up
+from benchmark.search.study import open_study, resume
 given = dict(path="protocol.x", base=1, domain=Choices(values=(1, 2)))
 search = Search(**{k: v for k, v in dict(metric="psnr", trials=2, parameters=(Parameter(**given),), sampler="random", seed=0).items() if k in inspect.signature(Search).parameters})
 j = pathlib.Path(sys.argv[1]) / "study.journal"
-with open_study(j, "s", search, "id", replace=False) as s: take_up(s, search)
+with open_study(j, "s", search, "id", replace=False) as s: resume(s, search)
 os.symlink(j, str(j) + ".lock")       # as a process killed within append_logs leaves it
 t = time.time()
 with open_study(j, "s", search, "id", replace=False) as s: s.enqueue_trial({"protocol.x": 2})

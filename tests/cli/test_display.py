@@ -5,7 +5,7 @@ import io
 import pytest
 
 from benchmark.cli.display import Display, TimeLeft, duration
-from benchmark.runner.progress_events import GatesChecked, RowFinished, RowStarted, StageProgress
+from benchmark.runner.events import GatesChecked, RowFinished, RowStarted, StageProgress
 from benchmark.training.loop import Progress
 from reports.schema import Record
 

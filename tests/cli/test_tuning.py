@@ -46,16 +46,16 @@ def test_each_row_runs_with_its_best_candidate(edited: Callable[[str, str], Path
         assert record["scores"].keys() == {"test"}
         tried = json.loads((output / f"tuning/{row['row']}={row['chosen']}/seed0/record.json").read_text())
         assert tried["scores"].keys() == {"val"}
-    assert "9 of 9 candidates to try" in said
+    assert "9 of 9 candidates to train" in said
 
     again = call("run", file, "--output", output)
-    assert "0 of 9 candidates to try" in again and "0 steps to train" in again
+    assert "0 of 9 candidates to train" in again and "0 steps to train" in again
 
 
 def test_plan_tells_what_tuning_will_do(edited: Callable[[str, str], Path], tmp_path: Path) -> None:
     """Before anything was tried, rows stand as they are written, and the plan says so."""
     said = call("plan", tuned(edited), "--output", tmp_path / "runs/small")
-    assert "9 of 9 candidates to try" in said and "as they are written" in said
+    assert "9 of 9 candidates to train" in said and "as they are written" in said
 
 
 def test_rows_of_tuning_must_exist(edited: Callable[[str, str], Path]) -> None:
@@ -75,7 +75,7 @@ def test_rows_run_one_by_one_keep_what_was_tried(edited: Callable[[str, str], Pa
     def chosen() -> dict[str, str | None]:
         return {row["row"]: row["chosen"] for row in json.loads((output / "tuning.json").read_text())["rows"]}
 
-    assert "3 of 3 candidates to try" in asked("base")
+    assert "3 of 3 candidates to train" in asked("base")
     first = chosen()
     assert first["base"] and not first["heads.direct_rgb"]
     assert "failed: tuning/heads.direct_rgb=wild seed 0: " in (said := asked("heads.direct_rgb")), said

@@ -46,6 +46,6 @@ def test_a_source_with_such_images_tells_once(tmp_path: Path, caplog: pytest.Log
     Image.new("RGB", (8, 8)).save(folder / "c.png")
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            list(cached(Noise(folder), tmp_path / "cache", 1))
+            cached(Noise(folder), tmp_path / "cache", 1)
     assert caplog.messages == [f"{folder / 'a.png'}: 16 bits a channel, the upper 8 are read (2 such images)"]
     assert bit_depth_warning([folder / "c.png"]) == bit_depth_warning([]) == ""

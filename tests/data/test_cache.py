@@ -3,7 +3,6 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +13,6 @@ from benchmark.data import Pair, Source, cache
 from benchmark.data.cache import cache_folder, cached
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError
-from benchmark.generators import result_of
 from benchmark.registry import Registry
 
 
@@ -42,16 +40,16 @@ class Made(Source):
         return f"made-{self.count}"
 
 
-def finish(building: Generator[int, None, Source]) -> tuple[list[int], Source]:
+def build(source: Source, root: Path, workers: int = 1, plugins: tuple[Path, ...] = ()) -> tuple[list[int], Source]:
     progress: list[int] = []
-    ready = result_of(building, progress.append)
+    ready = cached(source, root, workers, plugins, progress.append)
     return progress, ready
 
 
 def test_what_is_cached_is_what_was_read(tmp_path: Path) -> None:
     """Images and maps come back equal, in order; a second build does no work."""
     source = Made()
-    progress, ready = finish(cached(source, tmp_path, 1))
+    progress, ready = build(source, tmp_path, 1)
     assert progress == [1, 2, 3, 4]
     assert (len(ready), ready.fingerprint) == (4, source.fingerprint)
     for index in range(4):
@@ -61,7 +59,7 @@ def test_what_is_cached_is_what_was_read(tmp_path: Path) -> None:
             expected, actual = getattr(pair, name), getattr(back, name)
             assert (expected is None) == (actual is None)
             assert expected is None or (np.array_equal(expected, actual) and expected.dtype == actual.dtype)
-    assert finish(cached(source, tmp_path, 1))[0] == []
+    assert build(source, tmp_path, 1)[0] == []
 
 
 def test_several_workers_build_the_same_cache(pairs: Path, tmp_path: Path) -> None:
@@ -71,7 +69,7 @@ def test_several_workers_build_the_same_cache(pairs: Path, tmp_path: Path) -> No
             shutil.copytree(pairs / split / side, tmp_path / side / split)
     source = PairedFolders(tmp_path / "degraded", tmp_path / "target")
     assert len(source) > 8
-    alone, together = (finish(cached(source, tmp_path / str(workers), workers))[1] for workers in (1, 2))
+    alone, together = (build(source, tmp_path / str(workers), workers)[1] for workers in (1, 2))
     for index in range(len(source)):
         assert alone.read(index).name == together.read(index).name
         assert np.array_equal(alone.read(index).degraded, together.read(index).degraded)
@@ -99,32 +97,39 @@ def test_workers_know_the_sources_of_plugins(tmp_path: Path) -> None:
     plugin = tmp_path / "greys.py"
     plugin.write_text(SOURCE)
     source = Registry((plugin,)).create("source", "greys", {})
-    ready = finish(cached(source, tmp_path / "cache", 2, (plugin,)))[1]
+    ready = build(source, tmp_path / "cache", 2, (plugin,))[1]
     assert [int(ready.read(index).target[0, 0, 0]) for index in range(9)] == list(range(9))
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
     """An unreadable pair ends the build with its message, and no cache that could be mistaken for one."""
     with pytest.raises(DataError, match="number 2 is broken"):
-        finish(cached(Made(broken=2), tmp_path, 1))
+        build(Made(broken=2), tmp_path, 1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_build_is_not_taken_for_a_cache(tmp_path: Path) -> None:
     """What a build leaves when it stops in the middle is ignored by the next."""
-    building = cached(Made(), tmp_path, 1)
-    next(building)
-    building.close()
+
+    def stop(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached(Made(), tmp_path, 1, on_progress=stop)
     (tmp_path / ".building-old").mkdir()
-    assert finish(cached(Made(), tmp_path, 1))[0] == [1, 2, 3, 4]
+    assert build(Made(), tmp_path, 1)[0] == [1, 2, 3, 4]
 
 
 def test_two_builders_do_not_harm_each_other(tmp_path: Path) -> None:
     """The second to finish finds the first one's cache and uses it."""
-    first, second = cached(Made(), tmp_path, 1), cached(Made(), tmp_path, 1)
-    next(first), next(second)
-    for building in (first, second):
-        assert finish(building)[1].read(3).name == "n3"
+    ready: list[Source] = []
+
+    def build_too(count: int) -> None:
+        if count == 1:
+            ready.append(cached(Made(), tmp_path, 1))
+
+    ready.append(cached(Made(), tmp_path, 1, on_progress=build_too))
+    assert [source.read(3).name for source in ready] == ["n3", "n3"]
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -132,7 +137,7 @@ def test_an_unwritable_cache_is_told(tmp_path: Path) -> None:
     """The message says where and how to choose another place."""
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="set BENCHMARK_CACHE"):
-        finish(cached(Made(), tmp_path / "file", 1))
+        build(Made(), tmp_path / "file", 1)
 
 
 def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

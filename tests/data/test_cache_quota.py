@@ -74,9 +74,12 @@ from benchmark.data.cache import cached
 from benchmark.data.sources.paired_folders import PairedFolders
 
 folder, root = map(Path, sys.argv[1:3])
-for ready in cached(PairedFolders(folder / "degraded", folder / "target"), root, 1):
-    print(ready, flush=True)
+
+def on_progress(count):
+    print(count, flush=True)
     time.sleep(float(sys.argv[3]))
+
+cached(PairedFolders(folder / "degraded", folder / "target"), root, 1, on_progress=on_progress)
 """
 
 
@@ -86,7 +89,9 @@ def build(folder: Path, root: Path, pause_s: float) -> subprocess.Popen[str]:
 
 
 def finish(source: PairedFolders, root: Path) -> int:
-    return len(list(cached(source, root, 1)))
+    progress: list[int] = []
+    cached(source, root, 1, on_progress=progress.append)
+    return len(progress)
 
 
 def test_kill_9_leaves_no_cache_and_no_litter(pairs: Path, tmp_path: Path) -> None:

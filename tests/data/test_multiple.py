@@ -14,7 +14,6 @@ from benchmark.data.cache import CachedSource, cached
 from benchmark.data.sources.multiple import Multiple, pairs_per_epoch
 from benchmark.errors import ComponentError, DataError
 from benchmark.experiment.schema import SourceSpec
-from benchmark.generators import result_of
 from benchmark.registry import Registry
 
 
@@ -63,7 +62,7 @@ def test_what_is_cached_are_the_parts(tmp_path: Path) -> None:
     """Repetitions cost no room, the mix of caches gives the same pairs, and a part is shared with whoever uses it."""
     source = mix(64, 72, weights=[3, 1])
     progress: list[int] = []
-    ready = result_of(cached(source, tmp_path, 1), progress.append)
+    ready = cached(source, tmp_path, 1, on_progress=progress.append)
     assert progress == [1, 2, 3, 4]
     assert len(list(tmp_path.glob("SyntheticFaces-*"))) == 2
     assert isinstance(ready, Multiple) and all(isinstance(part, CachedSource) for part in ready.parts)

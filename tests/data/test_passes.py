@@ -11,7 +11,6 @@ from benchmark.data.cache import cached
 from benchmark.data.sampling import Sampler
 from benchmark.data.sources.clean_folder import CleanFolder
 from benchmark.errors import DataError
-from benchmark.generators import result_of
 from benchmark.registry import Registry
 from benchmark.synthetic_faces import draw_portrait
 
@@ -37,7 +36,7 @@ def source(clean: Path, *, fresh: bool = True) -> CleanFolder:
 
 
 def ready(made: Source, root: Path) -> Source:
-    return result_of(cached(made, root, 1))
+    return cached(made, root, 1)
 
 
 def patches(made: Source, count: int, seed: int = 0, stage: str = "coarse") -> list[np.ndarray]:

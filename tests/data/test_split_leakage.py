@@ -14,12 +14,11 @@ from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.data.split_leakage import check_contents
 from benchmark.errors import DataError
 from benchmark.experiment.schema import SourceSpec
-from benchmark.generators import result_of
 from benchmark.registry import Registry
 
 
 def ready(source: Source, root: Path) -> Source:
-    return result_of(cached(source, root, 1))
+    return cached(source, root, 1)
 
 
 @pytest.fixture

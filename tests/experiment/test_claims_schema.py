@@ -13,9 +13,9 @@ from benchmark.errors import ExperimentError
 from benchmark.experiment import document
 from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.overrides import fields_at
-from benchmark.experiment.plan import Environment, Plan, make_plan, settings_id
+from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
 from benchmark.registry import Registry
-from benchmark.runner.run import plan_file
+from benchmark.runner.record_writer import plan_file
 from reports.schema import PlanFile, parse, to_json
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def test_two_claims_need_two_ids(claimed: Claimed) -> None:
 
 
 def planned(experiment: Experiment) -> Plan:
-    prints = {settings_id(source): source["degraded"] for source in experiment.rows[0].config["data"].values()}
+    prints = {source_id(spec): split for split, spec in experiment.rows[0].recipe.data.items()}
     return make_plan(experiment, prints, Environment(1, "cpu", torch.__version__), Registry())
 
 
@@ -101,7 +101,7 @@ def test_claims_change_no_key(claimed: Claimed) -> None:
     """Keys of stages and hashes of records are the same with and without claims: nothing is trained again for them."""
 
     def keys(plan: Plan) -> list[tuple[str, ...]]:
-        return [(run.config_hash, *(stage.key for stage in run.stages)) for run in plan.runs]
+        return [(row.config_hash, *(stage.key for stage in row.stages)) for row in plan.rows]
 
     file = claimed()
     file.write_text(file.read_text().replace("claims:\n", ""))

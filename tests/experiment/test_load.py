@@ -64,7 +64,7 @@ def test_rows_are_the_base_with_overrides(experiment_file: Path) -> None:
         ("augment: {flip: {}}", "augment: {flop: {}}", "no augmentation 'flop'; did you mean 'flip'?"),
         ("augment: {flip: {}}", "augment: {flip: {p: 1}}", "augmentation 'flip' has no option 'p'"),
         ("order: [coarse, psnr]", "order: [coarse, pnsr]", "no stage 'pnsr' in protocol; did you mean 'psnr'?"),
-        ("order: [coarse, psnr]", "order: [coarse, coarse]", "a stage stands twice"),
+        ("order: [coarse, psnr]", "order: [coarse, coarse]", "names a stage twice"),
         (
             "size: {limit_bytes: 10_000_000}",
             "size: {limit_byte: 1}",
@@ -151,6 +151,26 @@ def test_a_bad_set_is_told(experiment_file: Path, item: str, message: str) -> No
         read(experiment_file, item)
     assert message in str(error.value)
     assert f"--set {item}" in str(error.value)
+
+
+def test_rows_that_are_not_chosen_need_not_fit_a_set(experiment_file: Path) -> None:
+    """The base row gets the head of direct_rgb, which then changes nothing: an error only if that row is chosen."""
+    item = "model.head={name: rgb}"
+    with pytest.raises(ExperimentError, match="change nothing against the base row"):
+        read(experiment_file, item)
+    with pytest.raises(ExperimentError, match="change nothing against the base row"):
+        load(experiment_file, Registry(), [item], ["heads.*"])
+    experiment = load(experiment_file, Registry(), [item], ["base", "stages.*"])
+    assert experiment.rows[0].recipe.model.head.name == "rgb"
+
+
+def test_rows_that_are_not_chosen_are_left_out_where_a_set_breaks_them(experiment_file: Path) -> None:
+    """Here `stage_1` names a stage that the `--set` deletes; without `--set`, the file itself is wrong."""
+    sets = ["protocol.coarse=null", "protocol.order=[psnr]"]
+    with pytest.raises(ExperimentError, match="no stage 'coarse'"):
+        read(experiment_file, *sets)
+    experiment = load(experiment_file, Registry(), sets, ["base"])
+    assert [row.name for row in experiment.rows] == ["base", "heads.direct_rgb"]
 
 
 def test_a_file_extends_another(experiment_file: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.experiment.load import load
-from benchmark.experiment.plan import Environment, Plan, make_plan, select, settings_id
+from benchmark.experiment.plan import Environment, Plan, make_plan, select, source_id
 from benchmark.registry import Registry
 
 HERE = Environment(engine=1, device="cpu", torch="2.13.0")
@@ -13,13 +13,13 @@ HERE = Environment(engine=1, device="cpu", torch="2.13.0")
 
 def plan_of(file: Path, *sets: str, environment: Environment = HERE, test: str = "t") -> Plan:
     experiment = load(file, Registry(), sets)
-    splits = [row.config["data"] for row in experiment.rows]
-    prints = {settings_id(data[split]): split[0] if split != "test" else test for data in splits for split in data}
+    items = [item for row in experiment.rows for item in row.recipe.data.items()]
+    prints = {source_id(spec): split[0] if split != "test" else test for split, spec in items}
     return make_plan(experiment, prints, environment, Registry())
 
 
 def keys(plan: Plan, row: str) -> list[str]:
-    return [stage.key for run in plan.runs if run.row == row for stage in run.stages]
+    return [stage.key for planned in plan.rows if planned.row == row for stage in planned.stages]
 
 
 def test_a_row_that_drops_the_last_stage_trains_nothing(experiment_file: Path) -> None:
@@ -75,26 +75,26 @@ def test_gates_and_test_data_change_records_but_not_stages(experiment_file: Path
     plan, gated = plan_of(experiment_file), plan_of(experiment_file, "gates.size.limit_bytes=5")
     retested = plan_of(experiment_file, test="other")
     assert keys(plan, "base") == keys(gated, "base") == keys(retested, "base")
-    hashes = {p.runs[0].config_hash for p in (plan, gated, retested)}
+    hashes = {p.rows[0].config_hash for p in (plan, gated, retested)}
     assert len(hashes) == 3
 
 
 def test_the_report_settings_change_nothing(experiment_file: Path) -> None:
     """Another margin of the report leaves every record valid."""
     plan, other = plan_of(experiment_file), plan_of(experiment_file, "report.equivalence_margin=0.2")
-    assert [run.config_hash for run in plan.runs] == [run.config_hash for run in other.runs]
+    assert [row.config_hash for row in plan.rows] == [row.config_hash for row in other.rows]
 
 
 def test_seeds_share_nothing(experiment_file: Path) -> None:
     """Each seed trains its own chain."""
     plan = plan_of(experiment_file, "seeds=[0, 1]")
-    by_seed = [{stage.key for run in plan.runs if run.seed == seed for stage in run.stages} for seed in (0, 1)]
+    by_seed = [{stage.key for row in plan.rows if row.seed == seed for stage in row.stages} for seed in (0, 1)]
     assert by_seed[0].isdisjoint(by_seed[1])
     assert plan.steps_trained == 2 * 2 * (4 + 3)
 
 
-def test_a_selection_keeps_the_floors(experiment_file: Path) -> None:
+def test_a_selection_keeps_the_baselines(experiment_file: Path) -> None:
     """Floor rows stand in every run, however few rows are asked for."""
     part = select(plan_of(experiment_file), ["base"], [])
-    assert [run.row for run in part.runs] == ["base"]
-    assert [floor.row for floor in part.floors] == ["identity", "affine", "closing"]
+    assert [row.row for row in part.rows] == ["base"]
+    assert [baseline.row for baseline in part.baselines] == ["identity", "affine", "closing"]

@@ -1,19 +1,19 @@
 """The experiments that come with the project mean what their comments say."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmark.experiment.load import load
-from benchmark.experiment.plan import Environment, Plan, make_plan, settings_id
+from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
 from benchmark.registry import Registry
 
 
 def plan_of(file: Path) -> Plan:
     experiment = load(file, Registry())
-    sources = [settings for row in experiment.rows for settings in row.config["data"].values()]
-    prints = {settings_id(settings): settings_id(settings) for settings in sources}
+    prints = {source_id(spec): source_id(spec) for row in experiment.rows for spec in row.recipe.data.values()}
     return make_plan(experiment, prints, Environment(engine=1, device="cpu", torch="2.13.0"), Registry())
 
 
@@ -30,7 +30,7 @@ def test_gunet_full_trains_every_stage_once(root: Path) -> None:
         "ablations": 7 * whole,
     }
     plan = plan_of(root / "experiments/gunet_full.yaml")
-    assert len({run.row for run in plan.runs}) == 26
+    assert len({row.row for row in plan.rows}) == 26
     assert plan.steps_trained == 3 * 1000 * sum(by_hand.values()) == 11_220_000
     in_all_rows = 22 * whole + 100 + 150 + whole + whole  # stage_1, stages_1_2, order_1_3_2, one_long_stage
     assert plan.steps_without_sharing == 3 * 1000 * in_all_rows
@@ -38,7 +38,7 @@ def test_gunet_full_trains_every_stage_once(root: Path) -> None:
 
 def test_gunet_full_is_the_reference_protocol(root: Path) -> None:
     """Learning rates, batch, patch, flips and limits are those of the reference."""
-    base = plan_of(root / "experiments/gunet_full.yaml").runs[0].config
+    base = plan_of(root / "experiments/gunet_full.yaml").rows[0].config
     protocol = base["protocol"]
     assert [protocol[name]["lr"] for name in protocol["order"]] == [5e-4, 5e-5, 2e-5]
     assert (protocol["coarse"]["batch"], protocol["coarse"]["patch"]) == (8, 480)
@@ -64,7 +64,7 @@ def test_heads_and_losses_changes_one_thing_at_a_time(root: Path) -> None:
     All heads are there, and more than eight sets of losses.
     """
     base, *rows = load(root / "experiments/heads_and_losses.yaml", Registry()).rows
-    heads = {settings_id(row.config["model"]["head"]) for row in (base, *rows)}
+    heads = {row.recipe.model.head.model_dump_json() for row in (base, *rows)}
     assert {row.config["model"]["head"]["name"] for row in rows} == {
         "degradation",
         "rgb",
@@ -72,7 +72,7 @@ def test_heads_and_losses_changes_one_thing_at_a_time(root: Path) -> None:
         "mask_blend",
         "blend",
     }
-    losses = {settings_id(_losses(row.config)) for row in (base, *rows) if row.table != "heads"}
+    losses = {json.dumps(_losses(row.config)) for row in (base, *rows) if row.table != "heads"}
     assert len(heads) == 8 and len(losses) == 14
     for row in rows:
         same_head = row.config["model"] == base.config["model"]

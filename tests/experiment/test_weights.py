@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.errors import ExperimentError
 from benchmark.experiment.load import load
-from benchmark.experiment.plan import Environment, Plan, make_plan, network_id, settings_id
+from benchmark.experiment.plan import Environment, Plan, make_plan, network_id, source_id
 from benchmark.files import digest_of
 from benchmark.model import build
 from benchmark.model.weight_files import write_weights
@@ -41,13 +41,13 @@ def with_row(experiment_file: Path) -> Callable[[object], Path]:
 
 def plan_of(file: Path, *sets: str, device: str = "cpu") -> Plan:
     experiment = load(file, Registry(), sets)
-    splits = [row.config["data"] for row in experiment.rows]
-    prints = {settings_id(data[split]): split for data in splits for split in data}
+    items = [item for row in experiment.rows for item in row.recipe.data.items()]
+    prints = {source_id(spec): split for split, spec in items}
     return make_plan(experiment, prints, Environment(1, device, "2.13.0"), Registry())
 
 
-def run_of(plan: Plan, row: str) -> Any:
-    return next(run for run in plan.runs if run.row == row)
+def row_of(plan: Plan, row: str) -> Any:
+    return next(planned for planned in plan.rows if planned.row == row)
 
 
 def test_the_file_is_relative_to_the_experiment(
@@ -89,13 +89,14 @@ def test_the_content_is_what_counts(with_row: Callable[[object], Path], publishe
     text = file.read_text()
     shutil.copy(published_nafnet, tmp_path / "copy.pth")
     (tmp_path / "other.pth").write_bytes(published_nafnet.read_bytes() + b"\0")
-    runs = [run_of(plan_of(file), "published.nafnet")]
+    rows = [row_of(plan_of(file), "published.nafnet")]
     for name in ("copy.pth", "other.pth"):
         file.write_text(text.replace(published_nafnet.name, name))
-        runs.append(run_of(plan_of(file), "published.nafnet"))
-    first, copy, other = runs
+        rows.append(row_of(plan_of(file), "published.nafnet"))
+    first, copy, other = rows
     assert first.config_hash == copy.config_hash != other.config_hash
-    assert network_id(first.config) == network_id(copy.config) != network_id(other.config)
+    networks = [network_id(row.recipe.model, row.recipe.gates) for row in rows]
+    assert networks[0] == networks[1] != networks[2]
 
 
 def test_stages_from_other_weights_are_other_stages(with_row: Callable[[object], Path], published_nafnet: Path) -> None:
@@ -106,16 +107,16 @@ def test_stages_from_other_weights_are_other_stages(with_row: Callable[[object],
     plans = [plan_of(file, "seeds=[0, 1]")]
     file.write_text(text.replace(f"      model.weights: {published_nafnet.name}\n", ""))
     plans.append(plan_of(file, "seeds=[0, 1]"))
-    keys = [run.stages[0].key for plan in plans for run in plan.runs if run.row == "published.nafnet"]
+    keys = [row.stages[0].key for plan in plans for row in plan.rows if row.row == "published.nafnet"]
     assert len(set(keys)) == 4
 
 
 def test_a_row_may_train_nothing_if_it_has_weights(with_row: Callable[[object], Path], published_nafnet: Path) -> None:
     """It has no stage, ends with the weights it begins with, and its record belongs to the device it is tested on."""
     file = with_row(published_nafnet.name)
-    run = run_of(plan_of(file), "published.nafnet")
+    run = row_of(plan_of(file), "published.nafnet")
     assert (run.stages, run.last_key, run.config["protocol"]) == ((), None, {"order": []})
-    assert run_of(plan_of(file, device="cuda"), "published.nafnet").config_hash != run.config_hash
+    assert row_of(plan_of(file, device="cuda"), "published.nafnet").config_hash != run.config_hash
 
 
 def test_a_row_without_stages_or_weights_is_refused(edited: Edited) -> None:

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -12,12 +11,12 @@ from benchmark.cli.options import Selection
 from benchmark.cli.setup import Prepared, prepare
 from benchmark.errors import CheckpointError
 from benchmark.files import digest_of, read_json
-from benchmark.generators import result_of
 from benchmark.model import build, load
 from benchmark.model.weight_files import read_weights
-from benchmark.runner.progress_events import RowFinished
-from benchmark.runner.row import measure_model, run_row
-from benchmark.runner.run import check, execute, write_plan
+from benchmark.runner.context import with_cached_sources
+from benchmark.runner.preflight import preflight
+from benchmark.runner.record_writer import write_plan
+from benchmark.runner.run import run_rows
 from reports import write
 from reports.schema import Record
 
@@ -48,20 +47,12 @@ def prepared(file: Path, *sets: str) -> Prepared:
     return dataclasses.replace(ready, context=dataclasses.replace(ready.context, machine=machine))
 
 
-def drain(events: Any) -> tuple[list[Any], Any]:
-    seen: list[Any] = []
-    result = result_of(events, seen.append)
-    return seen, result
-
-
 def run(file: Path) -> tuple[dict[str, Record], Path]:
     ready = prepared(file)
-    todo = check(ready.plan, ready.context, replace=False)
-    ready = drain(ready.with_cached_data())[1]
-    write_plan(ready.whole, ready.context)
-    events, _ = drain(execute(ready.plan, ready.context, todo, {}))
-    finished = [event.record for event in events if isinstance(event, RowFinished)]
-    return {record.row: record for record in finished}, ready.context.output
+    context = with_cached_sources(ready.plan.experiment, ready.context, lambda event: None)
+    write_plan(ready.whole, ready.plan, context.output, context.command)
+    records = run_rows(preflight(ready.plan, context, replace=False), context, ["cpu"], lambda event: None)
+    return {record.row: record for record in records}, context.output
 
 
 def test_published_weights_stand_beside_a_trained_net(experiment: Path, published_nafnet: Path) -> None:
@@ -80,7 +71,7 @@ def test_published_weights_stand_beside_a_trained_net(experiment: Path, publishe
     assert all(torch.equal(value, published[key]) for key, value in as_it_is.items())
     moved = [max(float((net[key] - published[key]).abs().max()) for key in published) for net in (tuned, base)]
     assert 0 < moved[0] < 0.01 < moved[1]
-    assert [stage["name"] for stage in records["published.tuned"].stages] == ["psnr"]
+    assert [stage.name for stage in records["published.tuned"].stages] == ["psnr"]
 
 
 def test_a_report_shows_a_row_without_stages(experiment: Path) -> None:
@@ -98,7 +89,7 @@ def test_a_finished_row_is_not_run_again(experiment: Path) -> None:
     """Also from the settings that the run has kept in its own folder, and when the file is another copy."""
     _, output = run(experiment)
     kept = prepare(Selection(output / "experiment.yaml", output, (), (), (), "cpu", (), replace=False))
-    assert check(kept.plan, kept.context, replace=False) == []
+    assert preflight(kept.plan, kept.context, replace=False) == []
 
 
 def test_a_record_folder_outlives_the_file(experiment: Path, published_nafnet: Path) -> None:
@@ -115,15 +106,13 @@ def test_weights_that_do_not_fit_stop_the_run_before_training(edited: Edited, ex
     edited("{name: residual, padding: zeros}", "{name: rgb}")
     ready = prepared(experiment)
     with pytest.raises(CheckpointError, match=r"write  head: \{name: residual, padding: zeros\}"):
-        check(ready.plan, ready.context, replace=False)
+        preflight(ready.plan, ready.context, replace=False)
 
 
 def test_a_trial_without_stages_is_judged_on_val(experiment: Path) -> None:
     """A search compares all trials on val, also one that trains nothing; test is not looked at."""
-    ready = drain(prepared(experiment).with_cached_data())[1]
-    run = next(run for run in ready.plan.runs if run.row == "published.as_it_is")
-    measured = measure_model(run, ready.context)
-    assert not isinstance(measured, str)
-    events = list(run_row(run, "small", ready.context, measured, {}, is_trial=True))
-    scores = events[-1].record.scores
+    ready = prepared(experiment)
+    context = with_cached_sources(ready.plan.experiment, ready.context, lambda event: None)
+    row = next(row for row in ready.plan.rows if row.row == "published.as_it_is")
+    scores = run_rows([row], context, ["cpu"], lambda event: None, is_trial=True)[0].scores
     assert list(scores) == ["val"] and scores["val"]["psnr"].n == 2

@@ -27,7 +27,7 @@ import benchmark.runner.stage as stages
 from heads import Restoration
 from losses import Batch, Loss
 
-stages._SAVE_SECONDS = 0.0
+stages.SAVE_SECONDS = 0.0
 left = {what: int(os.environ.get(what, "-1")) for what in ("CALLS", "WRITES")}
 
 

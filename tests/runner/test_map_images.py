@@ -1,4 +1,4 @@
-"""Maps as pictures: which, where, and on what scale; and the scores of the rows that supervise them."""
+"""Maps as images: which, where, and on what scale; and the scores of the rows that supervise them."""
 
 from pathlib import Path
 
@@ -9,10 +9,12 @@ from PIL import Image
 from benchmark.cli.options import Selection
 from benchmark.cli.setup import prepare
 from benchmark.files import read_json
-from benchmark.generators import result_of
 from benchmark.model import load, restore_with_maps
-from benchmark.runner.map_images import picture, write_map_pictures
-from benchmark.runner.run import check, execute, write_plan
+from benchmark.runner.context import with_cached_sources
+from benchmark.runner.maps import map_image, write_map_images
+from benchmark.runner.preflight import preflight
+from benchmark.runner.record_writer import write_pairs, write_plan
+from benchmark.runner.run import run_rows
 from reports import first_examples, write
 
 EXPERIMENT = """\
@@ -44,10 +46,12 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("BENCHMARK_CACHE", str(folder / "cache"))
         patch.setenv("OMP_NUM_THREADS", "1")
         selection = Selection(folder / "small.yaml", folder / "run", (), (), (), "cpu", (), replace=False)
-        ready = result_of(prepare(selection).with_cached_data())
-        write_plan(ready.whole, ready.context)
-        result_of(execute(ready.plan, ready.context, check(ready.plan, ready.context, replace=False), {}))
-        write_map_pictures(ready.whole, first_examples(folder / "run"), ready.context)
+        ready = prepare(selection)
+        context = with_cached_sources(ready.plan.experiment, ready.context, lambda event: None)
+        write_plan(ready.whole, ready.plan, context.output, context.command)
+        write_pairs(context.output / "pairs", context.source(ready.plan.baselines[0].data["test"]))
+        run_rows(preflight(ready.plan, context, replace=False), context, ["cpu"], lambda event: None)
+        write_map_images(ready.whole, first_examples(folder / "run"), context)
     write(folder / "run")
     return folder / "run"
 
@@ -105,6 +109,6 @@ def test_supervised_maps_are_scored_beside_the_best_constant(output: Path) -> No
 def test_levels_of_a_map() -> None:
     """A mask is black at 0 and white at 1, a gain grey at 0; both are cut, and one channel makes a grey picture."""
     values = np.array([-1, 0, 0.25, 0.5, 1], np.float32).reshape(1, 5, 1)
-    assert picture("mask", values).tolist() == [[0, 0, 64, 128, 255]]
-    assert picture("gain", values).tolist() == [[0, 128, 192, 255, 255]]
-    assert picture("spots", np.zeros((2, 3, 3), np.float32)).tolist() == [[[128] * 3] * 3] * 2
+    assert map_image("mask", values).tolist() == [[0, 0, 64, 128, 255]]
+    assert map_image("gain", values).tolist() == [[0, 128, 192, 255, 255]]
+    assert map_image("spots", np.zeros((2, 3, 3), np.float32)).tolist() == [[[128] * 3] * 3] * 2

@@ -4,9 +4,8 @@ import csv
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +16,15 @@ from benchmark.cli.options import Selection
 from benchmark.cli.setup import Prepared, prepare
 from benchmark.errors import DataError, ExperimentError, RecordError
 from benchmark.evaluation.metrics import score_image
+from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.files import read_json, write_json
 from benchmark.model import load, restore_image
-from benchmark.runner.progress_events import Event, RowFinished, RowSkipped, StageFinished, StageReused
-from benchmark.runner.run import check, execute, write_plan
+from benchmark.runner.context import with_cached_sources
+from benchmark.runner.events import Event, RowFinished, StageFinished, StageReused
+from benchmark.runner.local_executor import worker_devices
+from benchmark.runner.preflight import check_patches, preflight
+from benchmark.runner.record_writer import write_plan
+from benchmark.runner.run import run_rows
 from reports.schema import Record
 
 Edited = Callable[[str, str], Path]
@@ -51,27 +55,32 @@ def prepared(file: Path, *sets: str, plugins: tuple[Path, ...] = (), threads: in
     return dataclasses.replace(ready, context=dataclasses.replace(ready.context, machine=machine))
 
 
-def drain(events: Any, until: type | None = None) -> tuple[list[Event], Any]:
-    """All events of a generator and what it returns; stops the generator at the first event of a kind, if given."""
-    seen: list[Event] = []
-    while True:
-        try:
-            seen.append(next(events))
-        except StopIteration as done:
-            return seen, done.value
-        if until and isinstance(seen[-1], until):
-            events.close()
-            return seen, None
+def carry_out(
+    ready: Prepared, todo: Sequence[PlannedRow | PlannedBaseline], until: type | None = None
+) -> tuple[list[Event], list[Record]]:
+    """Run rows; return all events and the records. An event of the type `until` interrupts the run."""
+    events: list[Event] = []
+
+    def on_event(event: Event) -> None:
+        events.append(event)
+        if until and isinstance(event, until):
+            raise KeyboardInterrupt
+
+    context = with_cached_sources(ready.plan.experiment, ready.context, lambda event: None)
+    try:
+        records = run_rows(todo, context, worker_devices(ready.plan, context), on_event)
+    except KeyboardInterrupt:
+        return events, []
+    return events, records
 
 
 def run(
     file: Path, *sets: str, plugins: tuple[Path, ...] = (), threads: int = 1
 ) -> tuple[list[Event], list[Record], Path]:
     ready = prepared(file, *sets, plugins=plugins, threads=threads)
-    todo = check(ready.plan, ready.context, replace=False)
-    ready = drain(ready.with_cached_data())[1]
-    write_plan(ready.whole, ready.context)
-    events, records = drain(execute(ready.plan, ready.context, todo, {}))
+    todo = preflight(ready.plan, ready.context, replace=False)
+    write_plan(ready.whole, ready.plan, ready.context.output, ready.context.command)
+    events, records = carry_out(ready, todo)
     return events, records, ready.context.output
 
 
@@ -142,8 +151,7 @@ def test_a_second_run_does_nothing(experiment_file: Path) -> None:
     _, _, output = run(experiment_file)
     before = {file: file.stat().st_mtime_ns for file in output.parent.rglob("*.json") if file.name != "plan.json"}
     events, records, _ = run(experiment_file)
-    assert records == []
-    assert len(events) == 6 and all(isinstance(event, RowSkipped) for event in events)
+    assert events == [] and records == []
     assert before == {file: file.stat().st_mtime_ns for file in before}
 
 
@@ -160,8 +168,8 @@ def test_deleted_records_come_back_equal_without_training(experiment_file: Path)
 
 def test_an_interrupted_run_goes_on_from_the_last_finished_stage(experiment_file: Path) -> None:
     """Stopped after a stage, the next run takes it from the store and ends with the weights of an undisturbed one."""
-    ready = drain(prepared(experiment_file).with_cached_data())[1]
-    drain(execute(ready.plan, ready.context, list(ready.plan.runs), {}), until=StageFinished)
+    ready = prepared(experiment_file)
+    carry_out(ready, ready.plan.rows, until=StageFinished)
     events, records, output = run(experiment_file)
     assert isinstance(next(event for event in events if isinstance(event, StageReused)), StageReused)
     assert [stage.reused for stage in next(r for r in records if r.row == "base").stages] == [True, False]
@@ -192,7 +200,8 @@ def test_a_stage_that_diverged_is_not_tried_again_by_rows_that_share_it(edited: 
     file = edited("steps: 4, batch: 2, patch: 32, lr: 1e-3", "steps: 4, batch: 2, patch: 32, lr: 1e30")
     _, records, _ = run(file)
     row = next(record for record in records if record.row == "stages.stage_1")
-    assert row.status == "failed" and "shares a stage that failed in another row" in row.reason
+    assert row.status == "failed"
+    assert "shares a stage that failed in base/seed0" in row.reason
 
 
 def test_a_broken_network_fails_its_row_only(edited: Edited, tmp_path: Path) -> None:
@@ -222,8 +231,10 @@ def test_records_of_another_configuration_are_not_overwritten(experiment_file: P
     run(experiment_file)
     ready = prepared(experiment_file, "protocol.psnr.lr=5e-4")
     with pytest.raises(RecordError, match="--replace"):
-        check(ready.plan, ready.context, replace=False)
-    assert len(check(ready.plan, ready.context, replace=True)) == 2  # base and direct_rgb; stage_1 has no psnr stage
+        preflight(ready.plan, ready.context, replace=False)
+    assert (
+        len(preflight(ready.plan, ready.context, replace=True)) == 2
+    )  # base and direct_rgb; stage_1 has no psnr stage
 
 
 def test_rows_side_by_side_are_the_rows_one_after_the_other(experiment_file: Path) -> None:
@@ -282,8 +293,8 @@ def test_a_part_of_the_rows_leaves_the_plan_whole(experiment_file: Path) -> None
         experiment_file, experiment_file.parent / "runs/small", ("base",), (5,), (), "cpu", (), replace=False
     )
     ready = prepare(selection)
-    assert [(planned.row, planned.seed) for planned in ready.plan.runs] == [("base", 5)]
-    assert {(planned.row, planned.seed) for planned in ready.whole.runs} >= {("heads.direct_rgb", 0), ("base", 5)}
+    assert [(planned.row, planned.seed) for planned in ready.plan.rows] == [("base", 5)]
+    assert {(planned.row, planned.seed) for planned in ready.whole.rows} >= {("heads.direct_rgb", 0), ("base", 5)}
 
 
 def test_a_replaced_row_keeps_nothing_of_the_old_one(edited: Edited) -> None:
@@ -305,7 +316,7 @@ def test_the_stored_experiment_can_be_run_again(experiment_file: Path, pairs: Pa
     experiment_file.write_text(experiment_file.read_text().replace(str(pairs), "near"))
     _, _, output = run(experiment_file)
     again = prepared(output / "experiment.yaml").plan
-    assert [run.config_hash for run in again.runs] == [run.config_hash for run in prepared(experiment_file).plan.runs]
+    assert [run.config_hash for run in again.rows] == [run.config_hash for run in prepared(experiment_file).plan.rows]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema": 99, "status": "done"}'])
@@ -342,18 +353,16 @@ def test_the_same_faces_in_two_splits_are_refused(edited: Edited) -> None:
 
 def test_a_patch_larger_than_an_image_is_refused_before_training(edited: Edited) -> None:
     """The message names the image, its side, the stage and its patch."""
-    ready = drain(
-        prepared(edited("steps: 3, batch: 2, patch: 32", "steps: 3, batch: 2, patch: 80")).with_cached_data()
-    )[1]
+    ready = prepared(edited("steps: 3, batch: 2, patch: 32", "steps: 3, batch: 2, patch: 80"))
     with pytest.raises(DataError, match=r"picture_00.* 64 pixels .*protocol\.psnr\.patch is 80"):
-        drain(execute(ready.plan, ready.context, list(ready.plan.runs), {}))
+        check_patches(ready.plan, ready.context)
 
 
 def test_a_loss_that_needs_larger_patches_is_refused_before_training(edited: Edited) -> None:
-    """MS-SSIM on 32 pixels is told by `check`."""
+    """MS-SSIM on 32 pixels is reported by `preflight`."""
     ready = prepared(edited("loss: {psnr: 1.0}", "loss: {ms_ssim: 1.0}"))
     with pytest.raises(ExperimentError, match="at least 161"):
-        check(ready.plan, ready.context, replace=False)
+        preflight(ready.plan, ready.context, replace=False)
 
 
 def test_json_on_disk_has_no_nan(tmp_path: Path) -> None:
@@ -401,6 +410,9 @@ def test_a_reused_stage_is_judged_on_the_val_of_its_run(experiment_file: Path, p
     experiment_file.write_text(experiment_file.read_text().replace(f"{pairs}/val", str(tmp_path / "swapped")))
     events, after, _ = run(experiment_file)
     assert not any(isinstance(event, StageFinished) for event in events)
-    values = [[stage.val["psnr"] for stage in record.stages] for record in (before[-1], after[-1])]
+    values = [
+        [stage.val["psnr"] for record in sorted(records, key=lambda r: r.row) for stage in record.stages]
+        for records in (before, after)
+    ]
     assert all(old != new for old, new in zip(*values, strict=True))
-    assert all("val_fingerprint" not in stage for stage in after[-1].stages)
+    assert all("val_fingerprint" not in stage.model_dump() for record in after for stage in record.stages)

@@ -16,11 +16,10 @@ from benchmark.errors import BenchmarkError, ExperimentError
 from benchmark.experiment.document import Document
 from benchmark.experiment.overrides import merge
 from benchmark.files import read_json
-from benchmark.runner.progress_events import RowFinished, StageFinished, StageProgress, StageReused
-from benchmark.search.dispatch import Dispatcher, Planner
-from benchmark.search.results import _laid_over
-from benchmark.search.search import Outcome, SearchStarted, Setup, TrialFinished, run_search
-from benchmark.search.study import open_study, take_up
+from benchmark.runner.events import RowFinished, StageFinished, StageProgress, StageReused
+from benchmark.runner.run import run_rows
+from benchmark.search.search import Outcome, SearchStarted, Setup, TrialFinished, open_trials, override_to
+from benchmark.search.study import open_study
 from reports.schema import Record, parse
 
 SetUp = Callable[..., Setup]
@@ -29,17 +28,30 @@ WIDE_IS_TOO_LARGE = ("size: {limit_bytes: 10_000_000}", "size: {limit_bytes: 20_
 
 
 def search(setup: Setup, *, replace: bool = False, until: int = 99) -> tuple[list[Any], Outcome | None]:
-    """All events of a search and its outcome; stops it while a trial trains, after `until` trials are finished."""
-    searching, seen, finished = run_search(setup, replace=replace), list[Any](), 0
-    while True:
-        try:
-            seen.append(next(searching))
-        except StopIteration as done:
-            return seen, done.value
-        finished += isinstance(seen[-1], TrialFinished)
-        if finished == until and isinstance(seen[-1], StageProgress):
-            searching.close()
-            return seen, None
+    """All events of a search and its outcome; interrupts it in training, after `until` trials have finished."""
+    events, finished = list[Any](), 0
+
+    def on_event(event: Any) -> None:
+        nonlocal finished
+        events.append(event)
+        finished += isinstance(event, TrialFinished)
+        if finished == until and isinstance(event, StageProgress):
+            raise KeyboardInterrupt
+
+    try:
+        with open_trials(setup, on_event, replace=replace) as trials:
+            run_rows(
+                [],
+                trials.context,
+                trials.devices,
+                trials.handle,
+                more_rows=trials.more_rows,
+                measured=trials.measured,
+                is_trial=True,
+            )
+            return events, trials.outcome()
+    except KeyboardInterrupt:
+        return events, None
 
 
 def keys(events: list[Any], kind: type) -> list[str]:
@@ -78,8 +90,8 @@ def test_the_first_trial_is_the_base_row(set_up: SetUp) -> None:
     record = read_json(setup.context.output / "trial.0/seed0/record.json")
     file = setup.context.output.parent.parent / "small.yaml"
     plan = prepare(Selection(file, None, ("base",), (), (), "cpu", (), replace=False)).plan
-    assert record["config"] == plan.runs[0].config
-    assert [stage.key for stage in plan.runs[0].stages] == [stage["key"] for stage in record["stages"]]
+    assert record["config"] == plan.rows[0].config
+    assert [stage.key for stage in plan.rows[0].stages] == [stage["key"] for stage in record["stages"]]
 
 
 def test_no_stage_is_trained_twice(set_up: SetUp) -> None:
@@ -155,7 +167,7 @@ def test_a_trial_that_diverges_is_a_result(set_up: SetUp) -> None:
     assert len(diverged) >= 2
     assert {result.status for result in diverged} == {"diverged"}
     assert {result.status for result in outcome.trials if result not in diverged} == {"done"}
-    assert all("shares a stage that diverged in another trial" in result.message for result in diverged[1:])
+    assert all("shares a stage that failed in trial." in result.message for result in diverged[1:])
     assert len(keys(events, StageFinished)) == 1 + 7 - len(diverged)
     assert not search(setup)[0]
 
@@ -204,10 +216,10 @@ def test_the_best_is_an_experiment_that_runs(
     assert (plan.experiment.name, plan.experiment.seeds) == ("small_best", (0, 3))
     config = read_json(setup.context.output / f"trial.{best.number}/seed0/record.json")["config"]
     assert [row.name for row in plan.experiment.rows] == ["base", "search.default"]
-    assert plan.runs[0].config == config
+    assert plan.rows[0].config == config
     assert plan.experiment.rows[1].config == setup.experiment.rows[0].config
     stored = {
-        run.seed: [setup.context.store.finished(stage.key) is not None for stage in run.stages] for run in plan.runs
+        row.seed: [setup.context.store.finished(stage.key) is not None for stage in row.stages] for row in plan.rows
     }
     assert stored == {0: [True, True], 3: [False, False]}
 
@@ -229,37 +241,6 @@ def test_importances_need_ten_trials(set_up: SetUp) -> None:
     _, enough = search(dataclasses.replace(setup, search=dataclasses.replace(setup.search, trials=10)))
     assert enough and set(enough.importances) == {"protocol.coarse.lr", "protocol.psnr.lr"}
     assert sum(enough.importances.values()) == pytest.approx(1.0)
-
-
-def dispatcher(setup: Setup, study: Any, workers: int = 2) -> Dispatcher:
-    return Dispatcher(study, Planner(setup.experiment, setup.search, setup.context), trials=4, workers=workers)
-
-
-def test_a_trial_waits_for_a_stage_that_another_one_trains(set_up: SetUp) -> None:
-    """It starts as soon as the shared stage is there, not only when the other trial has ended."""
-    setup = set_up(("protocol.coarse.lr: {choices: [1e-3, 2e-3]}", "protocol.psnr.clip_norm: {choices: [null, 1.0]}"))
-    with open_study(setup.journal, "small", setup.search, "x", replace=False) as study:
-        take_up(study, setup.search)
-        giving = dispatcher(setup, study)
-        first = giving.take()
-        assert first and giving.take() is None
-        run = first[0].run
-        giving.trained(run.folder, run.stages[0].key)
-        second = giving.take()
-        assert second and second[0].run.stages[0].key == run.stages[0].key
-        assert second[0].run.stages[1].key != run.stages[1].key
-
-
-def test_latencies_are_measured_while_nothing_runs(set_up: SetUp) -> None:
-    """A trial with a new network waits for the running ones; as many as can start together are measured then."""
-    setup = set_up((WIDTH[0], "model.backbone.width: {low: 4, high: 40}"))
-    with open_study(setup.journal, "small", setup.search, "x", replace=False) as study:
-        take_up(study, setup.search)
-        giving = dispatcher(setup, study)
-        together = [giving.take(), giving.take()]
-        assert all(together) and giving.take() is None
-        assert len({trial.params["model.backbone.width"] for trial in study.trials}) == 3
-        assert giving.unfinished == 4
 
 
 @pytest.mark.slow
@@ -304,5 +285,5 @@ def test_results_say_what_they_are(set_up: SetUp) -> None:
 )
 def test_the_default_takes_away_what_only_the_best_has(best: object, base: object) -> None:
     """Laid over the best by the rule of overrides it gives the base value again."""
-    merged = merge(Document({"x": best}, {}), Document({"x": _laid_over(best, base)}, {}))
+    merged = merge(Document({"x": best}, {}), Document({"x": override_to(base, best)}, {}))
     assert merged.data == {"x": base}

@@ -148,4 +148,4 @@ def test_the_values_of_the_base_row_change_nothing(search_file: Path) -> None:
     base = {parameter.path: parameter.base for parameter in experiment.search.parameters}
     document: Document = with_values(experiment.document, experiment.search, base)
     assert document == experiment.document
-    assert resolve(document, Registry()) == experiment.rows[0].config
+    assert resolve(document, Registry()) == experiment.rows[0].recipe

@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 
 from benchmark.errors import RecordError
 from benchmark.experiment.search_space import Choices, Parameter, Range, Search
-from benchmark.search.results import TrialResult, base_result, objective, ranked, results, tell, write_trials
-from benchmark.search.study import ask, open_study, take_up, values_of
+from benchmark.search.search import base_result, ranked, write_trials
+from benchmark.search.study import TrialResult, ask, objective, open_study, results, resume, tell, values_of
 
 SPACE = Search(
     "psnr",
@@ -36,7 +36,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         def opening(identity: str = "x", *, replace: bool = False, space: Search = SPACE) -> optuna.Study:
             stack.close()
             study = stack.enter_context(open_study(tmp_path / "j", "small", space, identity, replace=replace))
-            take_up(study, space)
+            resume(study, space)
             return study
 
         yield opening

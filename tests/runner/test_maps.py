@@ -9,7 +9,7 @@ import pytest
 from benchmark.cli.options import Selection
 from benchmark.cli.setup import prepare
 from benchmark.errors import ExperimentError
-from benchmark.runner.run import check
+from benchmark.runner.preflight import preflight
 
 Edited = Callable[[str, str], Path]
 
@@ -17,11 +17,11 @@ FACES = "data.{split}={{source: synthetic_faces, preset: severe, count: 2, size:
 
 
 def check_of(file: Path, *sets: str, faces: bool = True) -> int:
-    """How many rows and floors `check` finds to be run; on drawn faces, or on pairs that know no maps."""
+    """How many rows and baselines `preflight` finds to be run; on drawn faces, or on pairs that know no maps."""
     drawn = [FACES.format(split=split, seed=seed) for seed, split in enumerate(("train", "val", "test"))]
     sets = (*sets, *(drawn if faces else ()))
     ready = prepare(Selection(file, file.parent / "runs" / "small", (), (), sets, "cpu", (), replace=False))
-    return len(check(ready.plan, ready.context, replace=False))
+    return len(preflight(ready.plan, ready.context, replace=False))
 
 
 @pytest.fixture

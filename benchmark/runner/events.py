@@ -1,0 +1,148 @@
+"""What happens in a run, as events for one callback. `folder` names the row and seed: `base/seed0`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmark.runner.stage_store import StageResult
+from benchmark.training.loop import Progress
+from reports.schema import Failure, GateResult, ModelCost, Record
+
+
+@dataclass(frozen=True)
+class DataReady:
+    """`done` of `total` pairs of a split are decoded or rendered."""
+
+    split: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class NetworkMeasured:
+    """The cost and gates of `done` of `total` different networks are known; `folder`: a row that has the last one."""
+
+    folder: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class RowStarted:
+    """The first job of a row has started."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
+class GatesChecked:
+    """The results of a row's gates, one line each, for people."""
+
+    folder: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StageReused:
+    """A row uses a stored stage, which it did not train in this run."""
+
+    folder: str
+    result: StageResult
+
+
+@dataclass(frozen=True)
+class StageAwaited:
+    """Another process trains the stage `name`; reported once."""
+
+    folder: str
+    name: str
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """How far the training of a stage is."""
+
+    folder: str
+    key: str
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class StageFinished:
+    """A stage was trained and stored."""
+
+    folder: str
+    result: StageResult
+
+
+@dataclass(frozen=True)
+class ImageScored:
+    """`done` of `total` test images are restored and scored."""
+
+    folder: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class RowFinished:
+    """The record of a row is written; `message` gives its outcome in one line."""
+
+    folder: str
+    record: Record
+    message: str
+
+
+Event = (
+    DataReady
+    | NetworkMeasured
+    | RowStarted
+    | GatesChecked
+    | StageReused
+    | StageAwaited
+    | StageProgress
+    | StageFinished
+    | ImageScored
+    | RowFinished
+)
+"""What a display shows."""
+
+
+@dataclass(frozen=True)
+class MeasuredModel:
+    """The cost of an untrained network and the results of its gates; the same for all seeds of a row."""
+
+    cost: ModelCost
+    gates: tuple[GateResult, ...]
+
+
+@dataclass(frozen=True)
+class JobFinished:
+    """A job has done its work. `measured`: the result of a MeasureNetwork."""
+
+    job: str
+    seconds: float
+    measured: MeasuredModel | None = None
+
+
+@dataclass(frozen=True)
+class JobFailed:
+    """A job raised an exception."""
+
+    job: str
+    failure: Failure
+    traceback: str
+
+
+@dataclass(frozen=True)
+class JobDied:
+    """The process of a job died."""
+
+    job: str
+    reason: str
+
+
+JobEvent = JobFinished | JobFailed | JobDied
+"""How a job ended."""
+
+OnEvent = Callable[[Event], None]
+OnAnyEvent = Callable[[Event | JobEvent], None]

@@ -1,0 +1,157 @@
+"""The jobs of a run: measure a network, train a stage, test a row. Each can be carried out by any process."""
+
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmark.errors import BenchmarkError
+from benchmark.experiment.plan import PlannedBaseline, PlannedRow, PlannedStage, hash_of, network_id
+from benchmark.experiment.schema import AnyGate, CountedGate, ResolvedModel
+from benchmark.gates.cost import cost
+from benchmark.gates.gate_result import Candidate, MeasuringDevice
+from benchmark.gates.judge import judge
+from benchmark.lease import LeaseLost
+from benchmark.model import Restorer, build
+from benchmark.runner.context import Context
+from benchmark.runner.device_setup import Machine
+from benchmark.runner.events import JobFailed, JobFinished, MeasuredModel, OnAnyEvent, StageAwaited
+from benchmark.runner.row import RowSoFar, test_baseline, test_row
+from benchmark.runner.stage import train_stage
+from benchmark.training.loop import DivergedError
+from reports.schema import Failure, GateResult, ModelCost
+
+
+@dataclass(frozen=True)
+class MeasureNetwork:
+    """Cost and gates of the network of a row. Latencies are measured while nothing else runs."""
+
+    row: PlannedRow
+
+    @property
+    def id(self) -> str:
+        """Hash of the network and its gates."""
+        return hash_of(network_id(self.row.recipe.model, self.row.recipe.gates))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+
+@dataclass(frozen=True)
+class TrainStage:
+    """One stage of a row."""
+
+    row: PlannedRow
+    stage: PlannedStage
+
+    @property
+    def id(self) -> str:
+        """The key of the stage."""
+        return self.stage.key
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The stage before it."""
+        return (self.stage.parent,) if self.stage.parent else ()
+
+
+@dataclass(frozen=True)
+class TestRow:
+    """The scores and the record of a row whose stages are stored, or of a baseline."""
+
+    __test__ = False  # for pytest, which collects classes whose name begins like this one
+    row: PlannedRow | PlannedBaseline
+    so_far: RowSoFar
+
+    @property
+    def id(self) -> str:
+        """Hash of all that the record depends on, and of the row's name."""
+        return hash_of([self.row.folder, self.row.config_hash])
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """All stages of the row, by the last of them."""
+        return (self.row.last_key,) if isinstance(self.row, PlannedRow) and self.row.last_key else ()
+
+
+Job = MeasureNetwork | TrainStage | TestRow
+
+
+def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
+    """Carry out a job. Ends with an event JobFinished or JobFailed; only an interrupt raises."""
+    started, measured = time.perf_counter(), None
+    try:
+        match job:
+            case MeasureNetwork(row=row):
+                restorer = build(row.recipe.model, row.seed, context.registry)
+                measured = measure_restorer(
+                    restorer, row.recipe.model, row.recipe.gates, context.machine, context.registry.plugins
+                )
+            case TrainStage(row=row, stage=stage):
+                while context.store.finished(stage.key, verify=True) is None:
+                    with (
+                        suppress(LeaseLost),  # this process was paused, and another one continues the stage
+                        context.store.claim(stage.key, lambda: on_event(StageAwaited(row.folder, stage.name))) as lease,
+                    ):
+                        if lease is not None:
+                            train_stage(row, stage, lease, context, on_event)
+            case TestRow(row=row, so_far=so_far):
+                if isinstance(row, PlannedRow):
+                    test_row(row, so_far, context, on_event)
+                else:
+                    test_baseline(row, so_far, context, on_event)
+    except Exception as error:  # a job that fails, for whatever reason, must not take others with it
+        on_event(JobFailed(job.id, _failure(error), traceback.format_exc()))
+    else:
+        on_event(JobFinished(job.id, time.perf_counter() - started, measured))
+
+
+def measure_restorer(
+    restorer: Restorer,
+    model: ResolvedModel,
+    gates: Mapping[str, AnyGate],
+    machine: Machine,
+    plugins: tuple[Path, ...],
+) -> MeasuredModel:
+    """Return cost and gate results of a network, which is moved to the machine's device."""
+    costs = cost(restorer)
+    model_cost = ModelCost(
+        backbone=model.backbone.name,
+        head=model.head.name,
+        params=costs.params,
+        macs=costs.macs,
+        macs_shape=tuple(costs.macs_shape),
+        weight_bytes={"float32": costs.float32_bytes, "float16": costs.float16_bytes},
+        citations=(restorer.backbone.citation,),
+    )
+    candidate = Candidate(restorer.to(machine.device), model.as_config(), plugins)
+    return MeasuredModel(model_cost, tuple(judge(gates, candidate, measuring_device(machine))))
+
+
+def counted_gates(row: PlannedRow, context: Context) -> list[GateResult]:
+    """Return the results of a row's gates that are counted, not measured."""
+    restorer = build(row.recipe.model, row.seed, context.registry)
+    gates = {name: gate for name, gate in row.recipe.gates.items() if isinstance(gate, CountedGate)}
+    candidate = Candidate(restorer, row.recipe.model.as_config(), context.registry.plugins)
+    return judge(gates, candidate, measuring_device(context.machine))
+
+
+def measuring_device(machine: Machine) -> MeasuringDevice:
+    """Return the machine as gate results name it."""
+    return MeasuringDevice(machine.device, machine.device_name, machine.threads, machine.allocator)
+
+
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, DivergedError):
+        return Failure(message=str(error), stage=error.stage, step=error.step)
+    if isinstance(error, torch.OutOfMemoryError):
+        return Failure(message="out of memory; lower batch or patch of the stage, or raise accumulate")
+    if isinstance(error, BenchmarkError):
+        return Failure(message=str(error))
+    return Failure(message=f"{type(error).__name__}: {error} (traceback in error.txt)")

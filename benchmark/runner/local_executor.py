@@ -1,0 +1,115 @@
+"""The local executor: runs jobs in processes of this machine, or in this process.
+
+On few cores, two rows with one thread each train half as much again as one row with two (measured with the small
+networks), and suffer less when other programs take a core for a moment. The number of workers follows from the whole
+plan, not from what is left of it: a run that is resumed uses the same threads and computes the same bits.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from types import TracebackType
+
+import torch
+
+from benchmark.experiment.plan import Plan
+from benchmark.processes import Channel, Death, Worker, end_workers, receive
+from benchmark.runner.context import Context
+from benchmark.runner.device_setup import prepare_machine
+from benchmark.runner.events import JobDied, JobFailed, JobFinished, OnAnyEvent
+from benchmark.runner.jobs import Job, MeasureNetwork, run_job
+from benchmark.runner.preflight import machine_bytes, needed_bytes
+
+_GRACE_SECONDS = 60.0
+"""For a training step and for storing its state, when the command is interrupted."""
+
+
+def worker_devices(
+    plan: Plan, context: Context, *, independent: int | None = None, gpus: int | None = None
+) -> tuple[str, ...]:
+    """Return the device of each worker that a plan is run with.
+
+    On CPUs one worker for each core, but no more than there are independent rows, or than fit into memory. On GPUs one
+    worker for each device, or the one device that the context names.
+
+    Args:
+        plan: The whole plan.
+        context: Machine and components.
+        independent: Number of rows that can run side by side; None: as many as have a first stage of their own.
+        gpus: Number of CUDA devices; None: as many as this machine has.
+    """
+    device = context.machine.device
+    independent = independent or len({row.stages[0].key if row.stages else row.folder for row in plan.rows})
+    if device.type != "cpu":
+        count = torch.cuda.device_count() if gpus is None else gpus
+        if ":" in str(device) or count < 2:
+            return (str(device),)
+        return tuple(f"cuda:{index}" for index in range(min(count, max(1, independent))))
+    # Rows that do not fit at all are not trained.
+    needs = (needed_bytes(row, row.stages, context.registry)[0] for row in plan.rows if row.stages)
+    memory = machine_bytes(context.machine)
+    most_demanding = max((needed for needed in needs if needed <= memory), default=0)
+    return ("cpu",) * max(1, min(context.machine.threads, independent, memory // max(1, most_demanding)))
+
+
+class LocalExecutor:
+    """Runs one job at a time on each of its devices. A context manager: its processes end with it.
+
+    With one device, jobs run in this process. A MeasureNetwork always does: it is timed with all threads.
+    """
+
+    def __init__(self, context: Context, devices: Sequence[str]) -> None:
+        """Start no process yet. `devices`: of each worker; they share the threads of the machine."""
+        self._context, self._devices = context, devices
+        self._threads = max(1, context.machine.threads // len(devices))
+        self._workers: list[Worker | None] = [None] * len(devices)
+        self._jobs: dict[int, Job] = {}
+        self._own_job: Job | None = None
+
+    def __enter__(self) -> "LocalExecutor":
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Let idle processes end; ask those with a job to stop, so that they store their state."""
+        workers = [(slot, worker) for slot, worker in enumerate(self._workers) if worker]
+        end_workers([worker for slot, worker in workers if slot in self._jobs], _GRACE_SECONDS)
+        for slot, worker in workers:
+            if slot not in self._jobs:
+                worker.close()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another job can be started."""
+        return self._own_job is None and len(self._jobs) < len(self._devices)
+
+    def start(self, job: Job) -> None:
+        """Start a job. If it runs in this process, it does so in the next `wait`."""
+        if len(self._devices) == 1 or isinstance(job, MeasureNetwork):
+            self._own_job = job
+            return
+        slot = next(slot for slot in range(len(self._devices)) if slot not in self._jobs)
+        worker = self._workers[slot] or Worker(_work, self._context, self._devices[slot], self._threads)
+        self._workers[slot], self._jobs[slot] = worker, job
+        worker.send(job)
+
+    def wait(self, on_event: OnAnyEvent) -> None:
+        """Wait until something happens, and report it. Each job ends with JobFinished, JobFailed or JobDied."""
+        if self._own_job:
+            job, self._own_job = self._own_job, None
+            run_job(job, self._context, on_event)
+            return
+        busy = {worker: slot for slot, worker in enumerate(self._workers) if worker and slot in self._jobs}
+        for worker, event in receive(busy):
+            if isinstance(event, Death):
+                self._workers[busy[worker]] = None
+                event = JobDied(self._jobs[busy[worker]].id, f"its process died ({event})")
+            if isinstance(event, JobFinished | JobFailed | JobDied):
+                del self._jobs[busy[worker]]
+            on_event(event)
+
+
+def _work(channel: Channel, context: Context, device: str, threads: int) -> None:
+    """Carry out jobs in a worker process."""
+    context = dataclasses.replace(context, machine=prepare_machine(device, threads))
+    for job in channel.tasks():
+        run_job(job, context, channel.send)

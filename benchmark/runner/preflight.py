@@ -1,0 +1,183 @@
+"""Checks before anything is trained: can the plan work, does it fit into memory, how long will it take."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from benchmark.data import Source
+from benchmark.data.augmentations import make_augmentations
+from benchmark.errors import DataError
+from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, PlannedStage, hash_of, source_id
+from benchmark.experiment.schema import ResolvedModel
+from benchmark.experiment.stage import Stage
+from benchmark.gates.memory import training_bytes
+from benchmark.model import Restorer, build
+from benchmark.registry import Registry
+from benchmark.runner.context import Context
+from benchmark.runner.device_setup import Machine
+from benchmark.runner.maps import check_supervision
+from benchmark.runner.record_writer import is_finished
+from benchmark.training.objective import make_objective
+from benchmark.training.optimizer import make_optimizer
+from benchmark.training.train_state import make_train_state, set_memory_format
+
+_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_TIMED_PIXELS = 8 * 128 * 128
+"""Batches with more pixels are timed at a smaller one and scaled up, so that an estimate takes seconds."""
+_TIMED_STEPS = 2
+
+
+def preflight(plan: Plan, context: Context, *, replace: bool) -> list[PlannedRow | PlannedBaseline]:
+    """Return what remains to be run, baselines first.
+
+    Raises:
+        BenchmarkError: the plan cannot work, or (without `replace`) a finished record belongs to another plan.
+    """
+    for stage in plan.stages.values():
+        make_objective(stage.name, stage.settings, context.registry)
+        make_optimizer([nn.Parameter(torch.zeros(1, 1))], stage.settings)
+        make_augmentations(stage.settings.augment, context.registry)
+    for row in {row.row: row for row in plan.rows}.values():  # one seed of each
+        check_supervision(row, context)
+    models = {hash_of(row.recipe.model.identity()): row.recipe.model for row in plan.rows}
+    for model in models.values():
+        if model.weights:
+            build(model, 0, context.registry)
+    return [
+        row
+        for row in (*plan.baselines, *plan.rows)
+        if not is_finished(context.output / row.folder, row, replace=replace)
+    ]
+
+
+def check_patches(plan: Plan, context: Context) -> None:
+    """Check that no training image is smaller than a patch of it. Reads all training images.
+
+    Raises:
+        DataError: with the image and the stage.
+    """
+    largest: dict[str, tuple[int, str]] = {}
+    for row in plan.rows:
+        source = source_id(row.recipe.data["train"])
+        for stage in row.stages:
+            largest[source] = max(largest.get(source, (0, "")), (stage.settings.patch, stage.name))
+    for source, (patch, stage) in largest.items():
+        for name, side in _sides(context.sources[source]):
+            if side < patch:
+                raise DataError(
+                    f"train image {name!r} is {side} pixels at its shorter side, "
+                    f"protocol.{stage}.patch is {patch}; lower patch or leave the image out"
+                )
+
+
+def needed_bytes(row: PlannedRow, stages: Sequence[PlannedStage], registry: Registry) -> tuple[int, PlannedStage]:
+    """Return the bytes that the most demanding of a row's stages needs at least, and the stage.
+
+    The bytes are 0 if the network is broken, which its row will report.
+    """
+    needs = [(_training_bytes(row.recipe.model.architecture, stage.settings, registry), stage) for stage in stages]
+    return max(needs, key=lambda need: need[0])
+
+
+def machine_bytes(machine: Machine) -> int:
+    """Return the memory of the GPU, or the main memory of this machine or container: all of it, used or not."""
+    if machine.device.type == "cuda":
+        return torch.cuda.get_device_properties(machine.device).total_memory
+    limits = [int(text) for file in _CGROUP_LIMITS if (text := _read(file)).isdigit()]
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *limits])
+
+
+def memory_shortfall(row: PlannedRow, context: Context) -> str | None:
+    """Return why the unfinished stages of a row cannot be trained here and what to lower; None if they may fit."""
+    stages = [stage for stage in row.stages if context.store.finished(stage.key) is None]
+    if not stages:
+        return None
+    needed, planned = needed_bytes(row, stages, context.registry)
+    available, stage = machine_bytes(context.machine), planned.settings
+    if needed <= available:
+        return None
+    return (
+        f"protocol.{planned.name} needs at least {needed / 1e9:.1f} GB (batch {stage.batch // stage.accumulate} of "
+        f"{stage.patch} x {stage.patch} pixels, {stage.precision}), this machine has {available / 1e9:.1f} GB; "
+        "lower batch or patch, or raise accumulate"
+    )
+
+
+def estimate_seconds(plan: Plan, context: Context, workers: int) -> dict[str, float]:
+    """Return the seconds that each stage to be trained takes of the run, by key.
+
+    A few steps of each network are timed with the threads of one worker, scaled by pixels and steps, and divided by the
+    number of workers, which run side by side. Losses, reading and evaluation are not included, so it is a little low.
+    A network that cannot be trained is left out; its row will report why.
+    """
+    per_pixel: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    torch.set_num_threads(context.machine.threads // workers)
+    for row in plan.rows:
+        for stage in row.stages:
+            if stage.key not in seconds and context.store.finished(stage.key) is None:
+                with suppress(Exception):
+                    seconds[stage.key] = _stage_seconds(row, stage.settings, context, per_pixel) / workers
+    torch.set_num_threads(context.machine.threads)
+    return seconds
+
+
+def _stage_seconds(row: PlannedRow, stage: Stage, context: Context, per_pixel: dict[str, float]) -> float:
+    network = hash_of([row.recipe.model.identity(), stage.precision, stage.memory_format])
+    if network not in per_pixel:
+        restorer = build(row.recipe.model, row.seed, context.registry).to(context.machine.device)
+        per_pixel[network] = _seconds_per_pixel(restorer, stage, context.machine.device)
+    return per_pixel[network] * stage.batch * stage.patch**2 * stage.steps
+
+
+def _seconds_per_pixel(restorer: Restorer, stage: Stage, device: torch.device) -> float:
+    batch = max(1, min(stage.batch, _TIMED_PIXELS // stage.patch**2))
+    side = stage.patch if batch * stage.patch**2 <= _TIMED_PIXELS else 128
+    memory_format = set_memory_format(restorer.train(), stage)
+    image = torch.rand(batch, 3, side, side, device=device).contiguous(memory_format=memory_format)
+    optimizer = make_train_state(restorer, stage, device).optimizer
+    times: list[float] = []
+    for _ in range(_TIMED_STEPS + 1):
+        start = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=stage.precision in ("bfloat16", "float16")):
+            restored = restorer(image).image
+        optimizer.zero_grad(set_to_none=True)
+        (restored.float() - image).abs().mean().backward()
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return min(times[1:]) / (batch * side**2)  # the first step also allocates
+
+
+def _training_bytes(model: ResolvedModel, stage: Stage, registry: Registry) -> int:
+    batch = stage.batch // stage.accumulate
+    return _cached_training_bytes(model.model_dump_json(), batch, stage.patch, stage.precision, registry)
+
+
+@lru_cache(maxsize=1024)  # rows and seeds share networks and shapes
+def _cached_training_bytes(model: str, batch: int, patch: int, precision: str, registry: Registry) -> int:
+    try:
+        return training_bytes(build(ResolvedModel.model_validate_json(model), 0, registry), batch, patch, precision)
+    except Exception:  # an error in a user's network fails its own rows only
+        return 0
+
+
+def _sides(source: Source) -> Iterator[tuple[str, int]]:
+    """Yield the name and the shorter side, in pixels, of each image of a source."""
+    for index in range(len(source)):
+        pair = source.read(index)
+        yield pair.name, min(pair.degraded.shape[:2])
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
