@@ -53,11 +53,11 @@ def how_to_measure(gate: GateResult | None) -> str:
 
 
 def _macs(row: Summary, rival: Summary) -> Costs:
-    own, other = (one.model.macs if one.model else None for one in (row, rival))
+    own, other = (side.model.macs if side.model else None for side in (row, rival))
     if own is None or other is None:
         return Costs("open", "multiply-adds not counted", "run both rows")
     shown = f"{text.giga(other)} against {text.giga(own)} GMACs"
-    shapes = [one.model.macs_shape for one in (row, rival) if one.model]
+    shapes = [side.model.macs_shape for side in (row, rival) if side.model]
     if len(set(shapes)) > 1:
         return Costs("open", f"{shown}, of images of other sizes", "count both for one size")
     return Costs("cheaper" if other <= own else "dearer", shown, "")
@@ -67,8 +67,8 @@ def _latency(row: Summary, rival: Summary, name: str) -> Costs:
     own, other = find_gate(row, name), find_gate(rival, name)
     for gate in (own, other):
         if gate is None or gate.measured is None:
-            why = gates.reason(gate) if gate else "not run"
-            return Costs("open", f"{name} unknown: {why}", how_to_measure(gate))
+            cause = gates.reason(gate) if gate else "not run"
+            return Costs("open", f"{name} unknown: {cause}", how_to_measure(gate))
     assert own is not None and other is not None
     shown = f"{gates.quantity(other.measured, other.unit)} against {gates.quantity(own.measured, own.unit)}"
     if gates.conditions(own) != gates.conditions(other):

@@ -108,24 +108,24 @@ def together(findings: Iterable[Finding]) -> ClaimOutcome:
     return "holds" if results == {"holds"} else "not resolved"
 
 
-def grid(judged: Sequence[Judged]) -> Grid | None:
+def grid(entries: Sequence[Judged]) -> Grid | None:
     """All claims with what came of them; None where there are none."""
-    if not judged:
+    if not entries:
         return None
     caption = "What the experiment claims, and what the records say of it."
-    return Grid("claims", caption, _COLUMNS, tuple(_line(one) for one in judged))
+    return Grid("claims", caption, _COLUMNS, tuple(_line(entry) for entry in entries))
 
 
-def _line(one: Judged) -> tuple[Cell, ...]:
-    changed = "" if one.is_as_expected else f" (the experiment file says: {one.claim.expected})"
+def _line(entry: Judged) -> tuple[Cell, ...]:
+    changed = "" if entry.is_as_expected else f" (the experiment file says: {entry.claim.expected})"
     return (
-        plain(one.claim.id),
-        Cell(one.claim.text, text.printable(_stated(one.claim)), hint=text.printable(f"judged: {one.form}")),
-        plain(one.claim.reading),
-        plain(one.form),
-        Cell(one.result, f"{SIGNS[one.result]} {one.result}{changed}"),
-        plain(one.numbers),
-        plain(one.resolves),
+        plain(entry.claim.id),
+        Cell(entry.claim.text, text.printable(_stated(entry.claim)), hint=text.printable(f"judged: {entry.form}")),
+        plain(entry.claim.reading),
+        plain(entry.form),
+        Cell(entry.result, f"{SIGNS[entry.result]} {entry.result}{changed}"),
+        plain(entry.numbers),
+        plain(entry.resolves),
     )
 
 
@@ -137,7 +137,7 @@ def _stated(claim: AnyClaim) -> str:
 def _judged(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> Judged:
     findings = _findings(claim, plan, rows, gains)
     result = together(findings)
-    numbers = "; ".join(one.numbers for one in findings)
+    numbers = "; ".join(finding.numbers for finding in findings)
     resolves = _resolves(findings) if result == "not resolved" else ""
     return Judged(claim, in_words(claim, plan), result, numbers, resolves)
 
@@ -145,7 +145,9 @@ def _judged(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains:
 def _resolves(findings: Sequence[Finding]) -> str:
     """What would settle those that are open; which rival is meant, where there are several."""
     parts = {
-        one.resolves if len(findings) == 1 else f"{one.subject}: {one.resolves}" for one in findings if one.resolves
+        part.resolves if len(findings) == 1 else f"{part.subject}: {part.resolves}"
+        for part in findings
+        if part.resolves
     }
     return "; ".join(sorted(parts))
 

@@ -31,8 +31,8 @@ def build(folder: Path) -> Page:
     """
     trials = read(folder / TRIALS)
     metric = metrics.metric(trials.metric)
-    finished = ranked(trials.found, metric)
-    records, notes = load.trial_records(folder, [trial.number for trial in trials.found])
+    finished = ranked(trials.trials, metric)
+    records, notes = load.trial_records(folder, [trial.number for trial in trials.trials])
     best = load.read_text(folder / BEST)
     unreadable = f"{TRIALS}: {text.count(trials.unreadable, 'line')} left out that hold no trial."
     return Page(
@@ -75,15 +75,15 @@ def ranked(trials: Sequence[Trial], metric: Metric) -> list[Trial]:
 
 
 def _facts(trials: Trials) -> tuple[str, ...]:
-    statuses = [trial.status for trial in trials.found]
+    statuses = [trial.status for trial in trials.trials]
     counts = [f"{statuses.count(status)} {text.printable(status)}" for status in dict.fromkeys(statuses)]
-    trained = text.count(sum(trial.steps_trained for trial in trials.found), "step")
-    reused = text.number(sum(trial.steps_reused for trial in trials.found), 0)
+    trained = text.count(sum(trial.steps_trained for trial in trials.trials), "step")
+    reused = text.number(sum(trial.steps_reused for trial in trials.trials), 0)
     return (
-        text.count(len(trials.found), "trial"),
+        text.count(len(trials.trials), "trial"),
         *([", ".join(counts)] if counts else []),
         f"{trained} trained, {reused} from the store",
-        text.duration(sum(trial.seconds for trial in trials.found)),
+        text.duration(sum(trial.seconds for trial in trials.trials)),
     )
 
 
@@ -114,7 +114,7 @@ def _trial_table(trials: Trials, finished: Sequence[Trial], metric: Metric) -> G
         Column("seconds", "time"),
         Column("message", "remark", numeric=False),
     )
-    unfinished = [trial for trial in trials.found if trial.value is None]
+    unfinished = [trial for trial in trials.trials if trial.value is None]
     lines = tuple(_line(rank, trial, trials, metric) for rank, trial in enumerate(finished, 1))
     below = tuple(_line(None, trial, trials, metric) for trial in unfinished)
     caption = f"Trials by {metric.label} on val" + (", those without a result below." if unfinished else ".")
@@ -122,7 +122,7 @@ def _trial_table(trials: Trials, finished: Sequence[Trial], metric: Metric) -> G
 
 
 def _parameter_column(name: str, trials: Trials) -> Column:
-    values = [trial.values[name] for trial in trials.found if name in trial.values]
+    values = [trial.values[name] for trial in trials.trials if name in trial.values]
     is_numeric = all(isinstance(value, int | float) for value in values)
     return Column(name, text.printable(name.removeprefix("protocol.")), numeric=is_numeric)
 

@@ -16,15 +16,15 @@ from reports.schema import PlanFile, PlanRow, Record
 _SAME_FLOOR = 1e-6
 
 
-def named(found: Sequence[Results]) -> dict[str, Results]:
+def named(runs: Sequence[Results]) -> dict[str, Results]:
     """Each result by the name of its experiment, or of its folder where those repeat, or by its path.
 
     Of results with the same path, one is left.
     """
-    by_experiment = {one.plan.experiment: one for one in found}
-    by_folder = {one.folder.resolve().name: one for one in found}
-    by_path = {str(one.folder): one for one in found}
-    return next((names for names in (by_experiment, by_folder) if len(names) == len(found)), by_path)
+    by_experiment = {results.plan.experiment: results for results in runs}
+    by_folder = {results.folder.resolve().name: results for results in runs}
+    by_path = {str(results.folder): results for results in runs}
+    return next((names for names in (by_experiment, by_folder) if len(names) == len(runs)), by_path)
 
 
 def row_name(experiment: str, row: str) -> str:
@@ -110,10 +110,10 @@ def _plan_row(experiment: str, row: PlanRow, seeds: Collection[int] | None) -> P
 
 
 def _frame(experiment: str, frame: pd.DataFrame, rows: Collection[str], seeds: Collection[int] | None) -> pd.DataFrame:
-    wanted = frame["row"].isin(list(rows))
+    is_selected = frame["row"].isin(list(rows))
     if seeds is not None:
-        wanted &= frame["seed"].isna() | frame["seed"].isin(list(seeds)).fillna(False)
-    chosen = frame.loc[wanted]
+        is_selected &= frame["seed"].isna() | frame["seed"].isin(list(seeds)).fillna(False)
+    chosen = frame.loc[is_selected]
     return chosen.assign(row=[row_name(experiment, row) for row in chosen["row"]])
 
 
@@ -121,18 +121,18 @@ def _without_repeated_floors(experiments: Mapping[str, Results]) -> dict[str, Re
     seen: list[Record] = []
     parts: dict[str, Results] = {}
     for name, results in experiments.items():
-        floors = [record for record in results.finished if record.seed is None]
-        repeated = {floor.row for floor in floors if any(_is_same_floor(floor, other) for other in seen)}
+        baselines = [record for record in results.finished if record.seed is None]
+        repeated = {baseline.row for baseline in baselines if any(_is_same_floor(baseline, other) for other in seen)}
         rows = (row for row in results.plan.rows if row.row not in repeated)
         parts[name] = replace(results, plan=_with_rows(results.plan, rows))
-        seen += floors
+        seen += baselines
     return parts
 
 
-def _is_same_floor(one: Record, other: Record) -> bool:
-    of_one, of_other = one.scores.get(SPLIT, {}), other.scores.get(SPLIT, {})
+def _is_same_floor(first: Record, second: Record) -> bool:
+    of_one, of_other = first.scores.get(SPLIT, {}), second.scores.get(SPLIT, {})
     return (
-        one.row == other.row
+        first.row == second.row
         and of_one.keys() == of_other.keys()
         and all(math.isclose(of_one[name].mean, of_other[name].mean, rel_tol=_SAME_FLOOR) for name in of_one)
     )

@@ -9,21 +9,21 @@ import yaml
 def section(experiment_yaml: str, *path: str) -> dict[str, str]:
     """The settings below `path`, as dotted name -> text; empty where the file has no such part or cannot be read."""
     try:
-        found: Any = yaml.safe_load(experiment_yaml)
+        section: Any = yaml.safe_load(experiment_yaml)
     except (yaml.YAMLError, RecursionError):
         return {}
     for name in path:
-        found = cast(Mapping[Any, Any], found).get(name) if isinstance(found, dict) else None
-    return _flat(cast(Mapping[Any, Any], found)) if isinstance(found, dict) else {}
+        section = cast(Mapping[Any, Any], section).get(name) if isinstance(section, dict) else None
+    return _flat(cast(Mapping[Any, Any], section)) if isinstance(section, dict) else {}
 
 
-def unequal(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+def unequal(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
     """`name: value against value` for each setting in which the two differ, in the first one's order."""
-    names = dict.fromkeys([*one, *other])
+    names = dict.fromkeys([*first, *second])
     return [
-        f"{name} {one.get(name, 'not set')} against {other.get(name, 'not set')}"
+        f"{name} {first.get(name, 'not set')} against {second.get(name, 'not set')}"
         for name in names
-        if one.get(name) != other.get(name)
+        if first.get(name) != second.get(name)
     ]
 
 

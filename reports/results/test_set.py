@@ -38,40 +38,40 @@ class ScoredImages:
 def scored_images(experiment: str, results: Results) -> ScoredImages:
     """What the rows of `results` were tested on; `experiment` is its name in messages."""
     lines = results.scores.loc[results.scores["split"] == SPLIT]
-    floor = lines.loc[lines["row"] == IDENTITY]
-    keys = zip(floor["image"].tolist(), floor["metric"].tolist(), strict=True)
+    identity = lines.loc[lines["row"] == IDENTITY]
+    keys = zip(identity["image"].tolist(), identity["metric"].tolist(), strict=True)
     return ScoredImages(
         experiment=experiment,
         images=frozenset(lines["image"].tolist()),
-        untouched=dict(zip(keys, floor["value"].tolist(), strict=True)),
+        untouched=dict(zip(keys, identity["value"].tolist(), strict=True)),
         settings=section(results.experiment_yaml, "data", "test"),
     )
 
 
-def mismatch(one: ScoredImages, other: ScoredImages) -> str:
+def mismatch(first: ScoredImages, second: ScoredImages) -> str:
     """Why the two were not, or not surely, tested on the same images; empty where they were."""
-    for side in (one, other):
+    for side in (first, second):
         if not side.images:
             return f"{side.experiment} has no scores of test images (no row finished, or scores.csv is missing)"
-    if one.images != other.images:
-        return _other_names(one, other)
-    if _is_proof(one, other):
-        return _other_pixels(one, other)
-    if one.settings and one.settings == other.settings:
+    if first.images != second.images:
+        return _other_names(first, second)
+    if _is_proof(first, second):
+        return _other_pixels(first, second)
+    if first.settings and first.settings == second.settings:
         return ""
-    lacking = text.listing([side.experiment for side in (one, other) if not side.untouched])
+    lacking = text.listing([side.experiment for side in (first, second) if not side.untouched])
     return (
-        f"nothing shows that the test images of {one.experiment} and {other.experiment} are the same: their names "
+        f"nothing shows that the test images of {first.experiment} and {second.experiment} are the same: their names "
         f"agree, the settings of data.test do not, and scores of row {IDENTITY}, which compare pixels, are missing "
         f"in {lacking or 'part'}; `python -m benchmark run` adds them"
     )
 
 
-def evidence(one: ScoredImages, other: ScoredImages) -> str:
+def evidence(first: ScoredImages, second: ScoredImages) -> str:
     """What shows that the two were tested on the same images; of two for which there is no `mismatch`."""
-    images = text.count(len(one.images), "test image")
-    pair = f"{one.experiment} and {other.experiment}"
-    if _is_proof(one, other):
+    images = text.count(len(first.images), "test image")
+    pair = f"{first.experiment} and {second.experiment}"
+    if _is_proof(first, second):
         return f"Same test data in {pair}: row {IDENTITY} scores the same on each of {images}."
     return (
         f"Same test data in {pair}, by the names of {images} and the settings of data.test alone: "
@@ -86,31 +86,32 @@ def description(data: ScoredImages) -> str:
     return text.printable(", ".join(word for word in words if word))
 
 
-def _is_proof(one: ScoredImages, other: ScoredImages) -> bool:
+def _is_proof(first: ScoredImages, second: ScoredImages) -> bool:
     """Whether both have scores of doing nothing for every image, in a metric that both have."""
-    covered = frozenset(image for image, name in one.untouched if (image, name) in other.untouched)
-    return covered == one.images
+    covered = frozenset(image for image, name in first.untouched if (image, name) in second.untouched)
+    return covered == first.images
 
 
-def _other_names(one: ScoredImages, other: ScoredImages) -> str:
-    shared = len(one.images & other.images)
+def _other_names(first: ScoredImages, second: ScoredImages) -> str:
+    shared = len(first.images & second.images)
     return (
-        f"the test images differ: {one.experiment} has {len(one.images)} ({description(one)}), {other.experiment} has "
-        f"{len(other.images)} ({description(other)}), {shared} of equal names; run one of them again with the "
+        f"the test images differ: {first.experiment} has {len(first.images)} ({description(first)}), "
+        f"{second.experiment} has {len(second.images)} ({description(second)}), "
+        f"{shared} of equal names; run one of them again with the "
         "data.test of the other"
     )
 
 
-def _other_pixels(one: ScoredImages, other: ScoredImages) -> str:
-    shared = one.untouched.keys() & other.untouched.keys()
-    unequal = [key for key in shared if not _agree(key[1], one.untouched[key], other.untouched[key])]
+def _other_pixels(first: ScoredImages, second: ScoredImages) -> str:
+    shared = first.untouched.keys() & second.untouched.keys()
+    unequal = [key for key in shared if not _agree(key[1], first.untouched[key], second.untouched[key])]
     if not unequal:
         return ""
     images, names = {image for image, _ in unequal}, sorted({name for _, name in unequal})
-    what = "the images, or how they are scored," if len(images) == len(one.images) else "some images"
+    subject = "the images, or how they are scored," if len(images) == len(first.images) else "some images"
     return (
-        f"{what} differ: row {IDENTITY}, which does nothing, scores differently in {one.experiment} and "
-        f"{other.experiment} on {len(images)} of {len(one.images)} test images ({text.listing(names)}); "
+        f"{subject} differ: row {IDENTITY}, which does nothing, scores differently in {first.experiment} and "
+        f"{second.experiment} on {len(images)} of {len(first.images)} test images ({text.listing(names)}); "
         "run one of them again with the data.test of the other"
     )
 

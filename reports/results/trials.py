@@ -37,7 +37,7 @@ class Trials:
 
     metric: str
     parameters: tuple[str, ...]
-    found: tuple[Trial, ...]
+    trials: tuple[Trial, ...]
     unreadable: int
 
 
@@ -52,8 +52,8 @@ def read(file: Path) -> Trials:
     if tuple(header[:2]) != _BEFORE or tuple(header[-4:]) != _AFTER or len(header) < 7:
         raise ReportError(f"{file}: has other columns than those of a search; `search` writes it anew")
     parsed = [_trial(header, line) for line in lines]
-    found = sorted((one for one in parsed if one), key=lambda one: one.number)
-    return Trials(header[2], tuple(header[3:-4]), tuple(found), len(parsed) - len(found))
+    trials = sorted((trial for trial in parsed if trial), key=lambda trial: trial.number)
+    return Trials(header[2], tuple(header[3:-4]), tuple(trials), len(parsed) - len(trials))
 
 
 def _trial(header: Sequence[str], line: Sequence[str]) -> Trial | None:

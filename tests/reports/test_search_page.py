@@ -63,7 +63,7 @@ def test_what_trials_say_stays_text(make_search):
 def test_cut_lines_are_counted_and_an_empty_search_gives_a_page(make_search):
     """A search that was stopped while it wrote, or that has just begun."""
     cut = read(make_search([*LINES, [4, "done", "inf", "1", "{}", 1, 1, 1, ""], [5, "do"]]) / "trials.csv")
-    assert (len(cut.found), cut.unreadable) == (4, 2)
+    assert (len(cut.trials), cut.unreadable) == (4, 2)
     assert "No trial has finished training yet" in write(make_search([])).read_text()
     assert "2 lines left out" in write(make_search([*LINES, [5, "do"], ["x"]])).read_text()
 
@@ -93,7 +93,7 @@ def test_records_of_trials_give_gates_and_provenance(make_search):
 def test_metrics_that_are_best_low_are_ranked_so(make_search):
     """Harm: the lowest first."""
     found = read(make_search(header=[*HEADER[:2], "harm", *HEADER[3:]]) / "trials.csv")
-    assert [one.number for one in search_page.ranked(found.found, metric(found.metric))] == [0, 3, 2]
+    assert [one.number for one in search_page.ranked(found.trials, metric(found.metric))] == [0, 3, 2]
 
 
 def _record():
