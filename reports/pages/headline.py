@@ -40,10 +40,9 @@ def headline(rows: dict[str, Summary], results: Results, primary: Metric) -> Hea
     if base and difference(leader, base, primary, scores=None) and len(leader.finished) > 1:
         comparison = compare_pair(results, rows, leader.row, base.row, primary, comparisons)
     margin = results.plan.equivalence_margin
-    lead = f"{_introduction(order, comparison, primary)}: "
-    lead += ", ".join([_value(leader, primary), *_better_than(leader, base, rows.get(IDENTITY), primary)])
-    seeds, images = text.count(len(leader.finished), "seed"), text.count(image_count(results), "test image")
-    lead += f" (mean over {seeds} and {images})."
+    over = f"{text.count(len(leader.finished), 'seed')} and {text.count(image_count(results), 'test image')}"
+    lead = f"{_introduction(order, comparison, primary)}: {_value(leader, primary)}, mean over {over}."
+    lead += _better_than(leader, base, rows.get(IDENTITY), primary)
     if comparison:
         lead += _certainty(comparison, comparisons, primary, margin)
     elif len(leader.finished) == 1:
@@ -92,30 +91,31 @@ def _value(row: Summary, primary: Metric) -> str:
     return f"{text.with_unit(text.number(row.mean(primary.name), primary.decimals), primary.unit)} {primary.label}"
 
 
-def _better_than(leader: Summary, base: Summary | None, identity: Summary | None, primary: Metric) -> list[str]:
+def _better_than(leader: Summary, base: Summary | None, identity: Summary | None, primary: Metric) -> str:
     """Compare the leader with base (base itself with the next row) and with doing nothing."""
     parts: list[str] = []
-    for other, prefix in ((base, "" if leader.row != BASE else "the next row, "), (identity, "doing nothing, ")):
-        lead = difference(leader, other, primary, scores=None) if other else None
-        if lead is None:
+    next_row = f"the next row ({base.row})" if base and leader.row == BASE else BASE
+    for other, name in ((base, next_row), (identity, f"doing nothing ({IDENTITY})")):
+        difference_to_other = difference(leader, other, primary, scores=None) if other else None
+        if difference_to_other is None:
             continue
-        name = f"{prefix}{text.printable(lead.reference)}"
-        gain = text.number(abs(lead.gain), primary.difference_decimals)
-        if not gain.strip("0.,"):
-            parts.append(f"equal to {name}")
-        else:
-            parts.append(f"{text.with_unit(gain, primary.unit)} {'better' if lead.gain > 0 else 'worse'} than {name}")
-    return [" and ".join(parts)] if parts else []
+        gain = text.number(abs(difference_to_other.gain), primary.difference_decimals)
+        word = "better" if difference_to_other.gain > 0 else "worse"
+        shown = f"{text.with_unit(gain, primary.unit)} {word} than" if gain.strip("0.,") else "equal to"
+        parts.append(f"{shown} {text.printable(name)}")
+    return f" That is {text.listing(parts)}." if parts else ""
 
 
 def _certainty(comparison: Comparison, comparisons: int, primary: Metric, equivalence_margin: float) -> str:
-    """Return the interval of the lead, its verdict, and what would resolve it."""
+    """Return the interval of the lead over base (of base over the next row), its verdict, and what would resolve it."""
     gain = comparison.gain
     if gain is None:
         return f" How sure that is, this run cannot tell: {comparison.reason}."
     low, high = (text.signed(end, primary.difference_decimals) for end in (gain.low, gain.high))
     shared = f" (valid for all {comparisons} comparisons at once)" if comparisons > 1 else ""
-    interval = f" The 95 % interval of that difference{shared} is {text.with_unit(f'{low} to {high}', primary.unit)}"
+    interval = (
+        f" The 95 % interval of the first difference{shared} is {text.with_unit(f'{low} to {high}', primary.unit)}"
+    )
     if comparison.verdict is None:
         undecided = ", so treat the lead as undecided" if gain.low <= 0 else ""
         return f"{interval}. There is no verdict ({comparison.reason}){undecided}."

@@ -146,7 +146,7 @@ def _differences(
         return ("No row of a table shares a finished seed with the base row.",)
     margin = results.plan.equivalence_margin
     band = " The shaded band holds differences too small to matter in this experiment." if margin else ""
-    blocks: list[Block] = [" ".join(differences.how_to_read(len(results.plan.seeds), primary, margin))]
+    blocks: list[Block] = [*differences.how_to_read(len(results.plan.seeds), primary, margin)]
     for table in compared:
         name = text.printable(table.table)
         figure = render(

@@ -75,21 +75,20 @@ def table_against(
     return _table("differences", "", reference, trained, baselines, [primary], {primary.name: comparisons}, [])
 
 
-def how_to_read(seeds: int, primary: Metric, equivalence_margin: float) -> tuple[str, ...]:
-    """Return how to read differences over so many seeds."""
+def how_to_read(seeds: int, primary: Metric, equivalence_margin: float) -> tuple[str | tuple[str, ...], ...]:
+    """Return paragraphs and a list: how to read differences over so many seeds."""
+    margin = text.with_unit(f"{equivalence_margin:g}", primary.unit)
+    matters = f" In this experiment, {primary.label} differences below {margin} do not matter."
+    matters = matters if equivalence_margin else ""
     if seeds < 2:
-        note = "There is only one seed, so a difference has no interval yet. Treat every difference as undecided."
-    else:
-        meanings = "; ".join(f"{verdict}: {meaning}" for verdict, meaning in MEANINGS.items())
-        note = (
-            "Each difference has an interval that accounts for the chance of seeds and of test images. All intervals "
-            f"of one table hold together with 95 % probability. The verdict says what the interval means. {meanings}. "
-            "The resolution is half the width of the interval. If there is no verdict, a note says why."
-        )
-    if not equivalence_margin:
-        return (note,)
-    smallest = text.with_unit(f"{equivalence_margin:g}", primary.unit)
-    return (note, f"In this experiment a {primary.label} difference matters from {smallest} on.")
+        start = "There is only one seed, so a difference has no interval yet. Treat every difference as undecided."
+        return (start + matters,)
+    return (
+        "Each difference has an interval that accounts for the chance of seeds and of test images. All intervals of "
+        "one table hold together with 95 % probability. The resolution is half the width of the interval. The verdict "
+        f"says what the interval means. If there is no verdict, a note says why.{matters}",
+        tuple(f"{verdict}: {meaning}" for verdict, meaning in MEANINGS.items()),
+    )
 
 
 def _differences(rows: Mapping[str, Summary], reference: Summary, results: Results, primary: Metric) -> Compared:

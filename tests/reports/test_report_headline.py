@@ -26,7 +26,7 @@ def test_the_leader_is_held_against_base_and_doing_nothing(make_run):
     """A clear lead names its two references, seeds and images, and what was not measured."""
     found = answer_of(make_run(offsets={"heads.residual": 3.0}))
     assert found.leader == "heads.residual"
-    assert "better than base and" in found.lead and "better than doing nothing, identity" in found.lead
+    assert "better than base and" in found.lead and "better than doing nothing (identity)" in found.lead
     assert "2 seeds and 4 test images" in found.lead and "undecided" not in found.lead
     assert "no V100 here" in found.open_points and "latency_here" in found.open_points
 
@@ -35,7 +35,7 @@ def test_a_leading_base_is_held_against_the_next_row(make_run):
     """Base cannot be compared with itself."""
     found = answer_of(make_run(offsets={"base": 5.0, "heads.direct_rgb": 2.0}))
     assert found.leader == "base"
-    assert "better than the next row, heads.direct_rgb" in found.lead
+    assert "better than the next row (heads.direct_rgb)" in found.lead
 
 
 def test_a_row_that_fails_a_gate_does_not_lead(make_run, edit):
@@ -60,7 +60,7 @@ def test_when_no_row_keeps_the_gates_none_leads(make_run, edit):
 def test_a_lead_of_two_seeds_has_an_interval_but_no_word(make_run):
     """A lead between equal rows is called undecided, with the reason why there is no word."""
     found = answer_of(make_run(rows={"base": None, "heads.a": "heads"}))
-    assert "The 95 % interval of that difference is −" in found.lead
+    assert "The 95 % interval of the first difference is −" in found.lead
     assert "2 seeds; a verdict needs 3" in found.lead and "undecided" in found.lead
 
 
@@ -89,11 +89,11 @@ def test_the_fastest_of_rows_as_good_is_named(make_run, edit):
                 path,
                 gates=[{**gate, "measured": measured} if gate["name"] == "latency_here" else gate for gate in gates],
             )
-    edit(run / "plan.json", margin=0.5)
+    edit(run / "plan.json", equivalence_margin=0.5)
     found = answer_of(run)
     assert found.leader == "heads.residual"
     assert "The fastest of the 2 rows within 0.5 dB of its mean is base: 20.0 ms here" in found.lead
-    edit(run / "plan.json", margin=0.01)
+    edit(run / "plan.json", equivalence_margin=0.01)
     assert "The fastest" not in answer_of(run).lead
 
 
