@@ -37,13 +37,13 @@ class Golden:
 
 @pytest.fixture
 def load_golden() -> Callable[[str], Golden]:
-    """Function: name of a case, like `full/gunet_t` -> its weights and tensors; skips the test where it is absent."""
+    """Return a function from the name of a case, like `full/gunet_t`, to its golden, or skips the test without one."""
     return _load_golden
 
 
 @pytest.fixture
 def with_published_weights(tmp_path: Path) -> Callable[[str, Mapping[str, Any], Golden], Callable[[Tensor], Tensor]]:
-    """Function: backbone, options, golden -> the restorer with the golden's weights, read from a file as published.
+    """Return a function from backbone, options and golden to the restorer with the golden's weights, read from a file.
 
     It takes and gives images in the units of the authors' network.
     """
@@ -52,31 +52,31 @@ def with_published_weights(tmp_path: Path) -> Callable[[str, Mapping[str, Any], 
 
 @pytest.fixture
 def count_macs() -> Callable[[nn.Module, int], int]:
-    """Function: multiply-accumulates of a network on the meta device for a square image."""
+    """Return a function that counts the multiply-adds of a network on the meta device for a square image."""
     return _count_macs
 
 
 @pytest.fixture
 def weight_bytes() -> Callable[[Backbone], int]:
-    """Function: bytes of a backbone's float32 weights and buffers with a 3x3 head to six channels."""
+    """Return a function that counts the bytes of a backbone's weights and buffers with a 3x3 head to six channels."""
     return _weight_bytes
 
 
 @pytest.fixture
 def randomise() -> Callable[[nn.Module], None]:
-    """Function: move every parameter away from its initial value, so that no branch is switched off by a zero."""
+    """Return a function that moves every parameter off its initial value, so that no zero switches off a branch."""
     return _randomise
 
 
 @pytest.fixture
 def differ() -> Callable[[Backbone, Backbone], bool]:
-    """Function: whether two backbones have other parameters, or with equal weights give another output."""
+    """Return a function that tells whether two backbones differ in parameters or, with equal weights, in output."""
     return _differ
 
 
 @pytest.fixture
 def differ_at() -> Callable[[Backbone, Backbone, Tensor], bool]:
-    """Function: whether two backbones, as they are, see an image differently."""
+    """Return a function that tells whether two backbones, with the weights they have, differ on an image."""
     return _differ_at
 
 
@@ -101,7 +101,7 @@ def _as_float(stored: Tensor) -> Tensor:
 
 
 def _recipe(key: str, shape: list[int], gain: float) -> Tensor:
-    """The weight that the reference was computed with: normal numbers seeded by the key, scaled by its kind."""
+    """Return the weight that the reference was computed with: normal numbers seeded by the key, scaled by its kind."""
     leaf = key.rsplit(".", 1)[-1]
     if leaf == "num_batches_tracked":
         return torch.tensor(0)
@@ -137,7 +137,7 @@ def _with_published_weights(
 
 
 def _count_macs(network: nn.Module, side: int) -> int:
-    with FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network.to("meta").eval()(torch.empty(1, 3, side, side, device="meta"))
     return counter.get_total_flops() // 2
 

@@ -11,7 +11,6 @@ from torch import nn
 from backbones import Features
 from backbones.blend_pyramid import BlendPyramid, _laplacian
 from backbones.nafnet import NAFNet
-from benchmark.model import build
 
 SMALL = {"levels": 2, "width": 4, "low_width": 4, "depths": (1, 1, 1)}
 
@@ -33,6 +32,7 @@ def halved(image):
 
 @pytest.fixture
 def backbone(randomise):
+    """Return a small network whose every weight is away from its initial value."""
     torch.manual_seed(0)
     network = BlendPyramid(**SMALL)
     randomise(network)
@@ -142,46 +142,6 @@ def test_detail_reaches_the_features_of_its_own_pixel(backbone):
 def test_every_blend_pyramid_option_changes_the_network(differ, change):
     """Each option changes the parameters or, with equal weights, the output."""
     assert differ(BlendPyramid(**SMALL), BlendPyramid(**{**SMALL, **change}))
-
-
-@settings(max_examples=8, deadline=None)
-@given(st.integers(0, 2), st.integers(0, 2), st.integers(1, 3), st.integers(0, 2), st.booleans())
-def test_blend_pyramid_takes_every_size_it_claims(rows, columns, levels, halvings, training):
-    """From min_side upward, every multiple of multiple_of comes back in its own size."""
-    backbone = BlendPyramid(levels, width=2, low_width=2, depths=(1,) * (2 * halvings + 1)).train(training)
-    height = backbone.min_side + rows * backbone.multiple_of
-    width = backbone.min_side + columns * backbone.multiple_of
-    features = backbone(torch.zeros(1, 3, height, width))
-    assert (features.tensor if training else features).shape == (1, 2, height, width)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_blend_pyramid_restores_odd_sizes(training):
-    """Through the restorer, an image of odd sides is that of its reflection to multiples of 8, cropped."""
-    network = build({"backbone": {"name": "blend_pyramid", **SMALL}, "head": {"name": "rgb"}}).train(training)
-    image = torch.rand(2, 3, 21, 30)
-    beyond = torch.cat((image, image[..., [28, 27]]), -1)
-    padded = torch.cat((beyond, beyond[..., [19, 18, 17], :]), -2)
-    with torch.no_grad():
-        odd, even = network(image), network(padded)
-    assert torch.equal(odd.image, even.image[..., :21, :30])
-    assert [tuple(small.shape[2:]) for small in odd.auxiliary] == ([(5, 7)] if training else [])
-
-
-@pytest.mark.slow
-def test_blend_pyramid_exports(backbone):
-    """The network exports with free batch and sides, and the export gives the same features."""
-    rows, columns = torch.export.Dim("rows", min=2, max=64), torch.export.Dim("columns", min=2, max=64)
-    shapes = ({0: torch.export.Dim("batch", max=8), 2: 8 * rows, 3: 8 * columns},)
-    exported = torch.export.export(backbone.eval(), (torch.rand(2, 3, 32, 48),), dynamic_shapes=shapes)
-    image = torch.rand(3, 3, 40, 24)
-    torch.testing.assert_close(exported.module()(image), backbone(image))
-
-
-def test_blend_pyramid_names_its_source():
-    """The paper is cited, and what is not the paper's is said."""
-    assert "Lei, Biwen" in BlendPyramid.citation and "2022" in BlendPyramid.citation
-    assert "not a re-implementation" in BlendPyramid.origin and BlendPyramid.published is None
 
 
 @pytest.mark.parametrize(

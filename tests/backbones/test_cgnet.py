@@ -9,8 +9,6 @@ from torch import nn
 
 from backbones import cgnet
 from backbones.cgnet import CGNet
-from benchmark.inference.onnx import INPUT, onnx_bytes
-from benchmark.model import build
 from benchmark.model.restorer import fold
 
 SMALL = {"width": 4, "depths": (1, 1, 1, 1, 1), "cascade": (3, 2)}
@@ -18,6 +16,7 @@ SMALL = {"width": 4, "depths": (1, 1, 1, 1, 1), "cascade": (3, 2)}
 
 @pytest.fixture
 def backbone(randomise):
+    """Return a small network whose every weight is away from its initial value."""
     torch.manual_seed(0)
     network = CGNet(**SMALL)
     randomise(network)
@@ -25,6 +24,7 @@ def backbone(randomise):
 
 
 def norm(layer, values):
+    """Return values `B C H W` normalised over channels, with the weights of a layer."""
     centred = values - values.mean(1, keepdim=True)
     normed = centred / (centred.square().mean(1, keepdim=True) + 1e-6).sqrt()
     return normed * layer.weight.view(1, -1, 1, 1) + layer.bias.view(1, -1, 1, 1)
@@ -111,7 +111,7 @@ def test_cgnet_takes_every_size_it_claims_and_min_side_is_the_least(cascade, mor
 
 
 def test_fresh_cgnet_block_is_the_identity():
-    """beta and gamma start at zero: a block returns its input and learns from there."""
+    """A block returns its input at first, as beta and gamma start at zero, and learns from there."""
     block = CGNet(**SMALL).stages[0][0]
     features = torch.rand(1, 4, 32, 32)
     assert torch.equal(block(features), features)
@@ -128,36 +128,6 @@ def test_folded_cgnet_gives_the_same_features(backbone):
     assert not [key for key in folded.state_dict() if key.endswith(gone)]
     with torch.no_grad():
         torch.testing.assert_close(folded(image), backbone(image), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_cgnet_exports(backbone):
-    """The network exports with free batch and sides, and the export gives the same features.
-
-    torch refuses a program made where every step of a cascade has two pixels to images where one has not: here the
-    example and all images have sides of 55 at least, which leave two. A file for ONNX takes them all.
-    """
-    rows, columns = torch.export.Dim("rows", min=14, max=64), torch.export.Dim("columns", min=14, max=64)
-    shapes = ({0: torch.export.Dim("batch", max=8), 2: 4 * rows, 3: 4 * columns},)
-    exported = torch.export.export(backbone.eval(), (torch.rand(2, 3, 112, 128),), dynamic_shapes=shapes)
-    for sides in ((60, 80), (140, 56)):
-        image = torch.rand(3, 3, *sides)
-        torch.testing.assert_close(exported.module()(image), backbone(image), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_cgnet_goes_into_an_onnx_file_for_any_size(randomise):
-    """A file made from a small image restores larger ones, those that a cascade leaves one pixel, and odd sides."""
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    network = build({"backbone": {"name": "cgnet", **SMALL}, "head": {"name": "residual"}}).eval()
-    randomise(network)
-    session = onnxruntime.InferenceSession(onnx_bytes(network, (48, 48), dynamic=True))
-    for sides in ((32, 41), (61, 90), (131, 40)):
-        image = torch.rand(1, 3, *sides)
-        (restored,) = session.run(None, {INPUT: image.numpy()})
-        with torch.no_grad():
-            torch.testing.assert_close(torch.from_numpy(restored), network(image).image.clamp(0, 1))
 
 
 @pytest.mark.parametrize(

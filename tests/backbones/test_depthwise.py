@@ -22,6 +22,7 @@ def plain(layer):
 
 
 def gradients(layer, features, pull):
+    """Return the output of a layer, and the gradients of features and parameters for the output's gradient `pull`."""
     features = features.clone(memory_format=torch.preserve_format).requires_grad_()
     output = layer(features)
     return output, *torch.autograd.grad(output, (features, *layer.parameters()), pull)
@@ -62,7 +63,7 @@ def test_depthwise_can_be_differentiated_twice(padding):
     """First and second derivatives agree with finite differences in double precision."""
     torch.manual_seed(0)
     layer = DepthwiseConv2d(2, 5, padding).double()
-    features = torch.randn(1, 2, 5, 6, dtype=torch.float64, requires_grad=True)
+    features = torch.randn(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
 
     def output(features, weight, bias):
         return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, features)
@@ -96,6 +97,7 @@ def test_depthwise_compiles():
 
 
 def gradients_of(call, layer, features, pull):
+    """Return the same for a compiled call of a layer."""
     features = features.clone().requires_grad_()
     output = call(features)
     return output, *torch.autograd.grad(output, (features, *layer.parameters()), pull)

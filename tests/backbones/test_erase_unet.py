@@ -5,19 +5,17 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from backbones import Features
 from backbones.erase_unet import EraseUNet
-from benchmark.model import build
 
 SMALL = {"width": 4, "levels": 2, "max_width": 8, "pool": 2}
 
 
 @pytest.fixture
 def backbone(randomise):
+    """Return a small network whose every weight is away from its initial value."""
     torch.manual_seed(0)
     network = EraseUNet(**SMALL)
     randomise(network)
@@ -141,41 +139,6 @@ def test_erase_unet_cost_grows_little_faster_than_the_image(count_macs):
 def test_every_erase_unet_option_changes_the_network(differ, change):
     """Each option changes the parameters or, with equal weights, the output."""
     assert differ(EraseUNet(**SMALL), EraseUNet(**{**SMALL, **change}))
-
-
-@settings(max_examples=8)
-@given(st.integers(0, 3), st.integers(0, 3), st.booleans())
-def test_erase_unet_takes_every_size_it_claims(rows, columns, training):
-    """From min_side upward, every multiple of multiple_of comes back in its own size."""
-    backbone = EraseUNet(**SMALL).train(training)
-    height = backbone.min_side + rows * backbone.multiple_of
-    width = backbone.min_side + columns * backbone.multiple_of
-    features = backbone(torch.zeros(1, 3, height, width))
-    assert (features.tensor if training else features).shape == (1, 4, height, width)
-
-
-def test_erase_unet_restores_odd_sizes():
-    """Through the restorer, an image of odd sides gives images of its own sides and of what is left at 1/2 and 1/4."""
-    network = build({"backbone": {"name": "erase_unet", **SMALL}, "head": {"name": "degradation"}}).train()
-    restored = network(torch.rand(2, 3, 21, 30))
-    assert restored.image.shape == (2, 3, 21, 30)
-    assert [tuple(coarse.shape[2:]) for coarse in restored.auxiliary] == [(5, 7), (10, 15), (21, 30)]
-
-
-def test_erase_unet_says_that_it_is_ours():
-    """The family is named, and that no published weights fit."""
-    assert EraseUNet.published is None
-    assert "bdpan_face" in EraseUNet.origin and "Written from this description" in EraseUNet.origin
-
-
-@pytest.mark.slow
-def test_erase_unet_exports(backbone):
-    """The network exports with free batch and sides, and the export gives the same features."""
-    rows, columns = torch.export.Dim("rows", min=2, max=32), torch.export.Dim("columns", min=2, max=32)
-    shapes = ({0: torch.export.Dim("batch", max=8), 2: 4 * rows, 3: 4 * columns},)
-    exported = torch.export.export(backbone.eval(), (torch.rand(2, 3, 32, 48),), dynamic_shapes=shapes)
-    image = torch.rand(3, 3, 44, 28)
-    torch.testing.assert_close(exported.module()(image), backbone(image))
 
 
 @pytest.mark.parametrize(

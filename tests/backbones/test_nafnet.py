@@ -2,18 +2,15 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from backbones.nafnet import NAFNet
-from benchmark.inference.onnx import INPUT, onnx_bytes
-from benchmark.model import build
 
 SMALL = {"width": 8, "depths": (1, 1, 1, 1, 1)}
 
 
 def output_convolution(backbone):
+    """Return the last convolution of the published network."""
     return nn.Conv2d(backbone.out_channels, 3, 3, padding=1)
 
 
@@ -74,14 +71,14 @@ def test_nafnet_local_conversion_costs_no_multiply_adds_up_to_its_window(count_m
 @pytest.mark.parametrize(
     ("size", "mega_parameters", "giga_macs"),
     [
-        ("w32_gopro", 17.112, 15.96),
+        pytest.param("w32_gopro", 17.112, 15.96, marks=pytest.mark.slow),
         ("w32_sidd", 29.160, 16.05),
-        ("w64_gopro", 67.889, 63.05),
-        ("w64_sidd", 115.983, 63.24),
-        ("baseline_w32_gopro", 17.024, 15.82),
-        ("baseline_w64_gopro", 112.036, 82.41),
+        pytest.param("w64_gopro", 67.889, 63.05, marks=pytest.mark.slow),
+        pytest.param("w64_sidd", 115.983, 63.24, marks=pytest.mark.slow),
+        pytest.param("baseline_w32_gopro", 17.024, 15.82, marks=pytest.mark.slow),
+        pytest.param("baseline_w64_gopro", 112.036, 82.41, marks=pytest.mark.slow),
         ("baseline_w32_sidd", 29.056, 15.87),
-        ("baseline_w64_sidd", 194.420, 82.61),
+        pytest.param("baseline_w64_sidd", 194.420, 82.61, marks=pytest.mark.slow),
     ],
 )
 def test_nafnet_published_sizes_have_the_published_cost(count_macs, size, mega_parameters, giga_macs):
@@ -111,59 +108,13 @@ def test_every_nafnet_option_changes_the_network(differ, change):
 
 
 def test_fresh_nafnet_block_is_the_identity():
-    """beta and gamma start at zero: a block returns its input and learns from there."""
+    """A block returns its input at first, as beta and gamma start at zero, and learns from there."""
     block = NAFNet(**SMALL).stages[0][0]
     features = torch.rand(1, 8, 6, 6)
     torch.testing.assert_close(block(features), features, rtol=0, atol=0)
     block(features).sum().backward()
     assert block.beta.grad.any()
     assert block.gamma.grad.any()
-
-
-@settings(max_examples=8, deadline=None)
-@given(st.integers(0, 2), st.integers(0, 2), st.integers(0, 3))
-def test_nafnet_takes_every_size_it_claims(rows, columns, levels):
-    """From min_side upward, every multiple of multiple_of comes back in its own size."""
-    backbone = NAFNet(width=4, depths=(1,) * (2 * levels + 1))
-    height = backbone.min_side + rows * backbone.multiple_of
-    width = backbone.min_side + columns * backbone.multiple_of
-    assert backbone(torch.zeros(1, 3, height, width)).shape == (1, 4, height, width)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "options", [{}, {"block": "baseline"}, {"tlc_train_size": 16}, {"tlc_train_size": 256}], ids=str
-)
-def test_nafnet_exports(randomise, options):
-    """The network exports with free batch and sides, and the export gives the same features, with windows or without.
-
-    torch refuses a program made for images that are larger than the windows to smaller ones, and the reverse: here the
-    example and the image both have more pixels than windows of 24, and fewer than those of 384.
-    """
-    backbone = NAFNet(**SMALL, **options).eval()
-    randomise(backbone)
-    rows, columns = torch.export.Dim("rows", min=2, max=64), torch.export.Dim("columns", min=2, max=64)
-    shapes = ({0: torch.export.Dim("batch", max=8), 2: 4 * rows, 3: 4 * columns},)
-    exported = torch.export.export(backbone, (torch.rand(2, 3, 32, 48),), dynamic_shapes=shapes)
-    image = torch.rand(3, 3, 40, 28)
-    torch.testing.assert_close(exported.module()(image), backbone(image))
-
-
-@pytest.mark.slow
-def test_nafnet_local_conversion_goes_into_an_onnx_file_for_any_size(randomise):
-    """A file made from a small image pools large ones by windows, and one made from a large image small ones whole."""
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    options = {"name": "nafnet", "width": 4, "depths": (1, 1, 1), "tlc_train_size": 32}
-    network = build({"backbone": options, "head": {"name": "residual"}}).eval()
-    randomise(network)
-    for exported_at in ((40, 40), (64, 72)):
-        session = onnxruntime.InferenceSession(onnx_bytes(network, exported_at, dynamic=True))
-        for sides in ((40, 41), (40, 70), (61, 83)):
-            image = torch.rand(1, 3, *sides)
-            (restored,) = session.run(None, {INPUT: image.numpy()})
-            with torch.no_grad():
-                torch.testing.assert_close(torch.from_numpy(restored), network(image).image.clamp(0, 1))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ SMALL = {"width": 8, "depths": (2, 1), "heads": (2, 1), "window": 4}
 
 @pytest.fixture
 def backbone(randomise):
+    """Return a small network whose every weight is away from its initial value."""
     torch.manual_seed(0)
     network = SwinIR(**SMALL)
     randomise(network)
@@ -139,14 +140,8 @@ def test_impossible_options_are_told(options):
         SwinIR(**{**SMALL, **options})
 
 
-def test_gradients_reach_every_parameter(backbone):
-    """Also the bias per offset between two pixels, of every offset."""
-    backbone(torch.rand(2, 3, 8, 12)).square().mean().backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in backbone.parameters())
-
-
-def test_swinir_small_keeps_within_ten_megabytes(count_macs, weight_bytes):
-    """With a 3x3 head to six channels, as float32; and within 8 billion multiply-adds at 256 px without it."""
-    backbone = SwinIR(**SwinIR.sizes["small"])
-    assert weight_bytes(backbone) < 10_000_000
+def test_swinir_small_keeps_within_eight_billion_multiply_adds(count_macs):
+    """At 256 px, without the head."""
+    with torch.device("meta"):
+        backbone = SwinIR(**SwinIR.sizes["small"])
     assert count_macs(backbone, 256) < 8e9

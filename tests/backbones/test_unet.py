@@ -4,8 +4,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from backbones._layers import ConvNorm
@@ -105,34 +103,12 @@ def test_folded_unet_computes_the_same(randomise, options):
     assert (backbone(image) - expected).norm() < 1e-5 * expected.norm()
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.integers(0, 2), st.integers(0, 2), st.integers(1, 3), st.sampled_from(["none", "batch"]))
-def test_unet_takes_every_size_it_claims(rows, columns, levels, norm):
-    """From min_side upward, every multiple of multiple_of comes back in its own size, in training too."""
-    backbone = UNet(width=4, levels=levels, norm=norm)
-    height = backbone.min_side + rows * backbone.multiple_of
-    width = backbone.min_side + columns * backbone.multiple_of
-    assert backbone(torch.zeros(1, 3, height, width)).shape == (1, 4, height, width)
-
-
 def test_unet_min_side_is_the_smallest():
     """One step below min_side, training has no batch statistics at the coarsest level."""
     backbone = UNet(**SMALL, norm="batch")
     side = backbone.min_side - backbone.multiple_of
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         backbone(torch.zeros(1, 3, side, side))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"norm": "batch", "up": "bilinear", "down": "conv"}], ids=str)
-def test_unet_exports(options):
-    """The network exports with free batch and sides, and the export gives the same features."""
-    backbone = UNet(**SMALL, **options).eval()
-    rows, columns = torch.export.Dim("rows", min=2, max=64), torch.export.Dim("columns", min=2, max=64)
-    shapes = ({0: torch.export.Dim("batch", max=8), 2: 4 * rows, 3: 4 * columns},)
-    exported = torch.export.export(backbone, (torch.rand(2, 3, 32, 48),), dynamic_shapes=shapes)
-    image = torch.rand(3, 3, 40, 24)
-    torch.testing.assert_close(exported.module()(image), backbone(image))
 
 
 @pytest.mark.parametrize(

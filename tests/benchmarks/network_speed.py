@@ -1,8 +1,8 @@
 """Table of how fast the small networks run and train: `python tests/benchmarks/network_speed.py [BACKBONE ...]`.
 
-Measured by `test_network_speed.py`, one image of 256 x 256 at a time. Shares are of the speed of plain 3x3 convolutions
-with about the same multiply-adds, measured in turn with the network; the folded network is credited with those it had.
-Training is one pass forward and backward. Threads are torch's: set OMP_NUM_THREADS.
+Measured by `test_network_speed.py`, one image of 256 x 256 at a time. Shares are relative to the speed of plain 3x3
+convolutions with about the same multiply-adds, measured alternately with the network; the folded network is credited
+with the multiply-adds before folding. Training is one forward and backward pass. Set threads by OMP_NUM_THREADS.
 """
 
 import json
@@ -23,6 +23,7 @@ HEADINGS = (
 
 
 def main(names: list[str]) -> None:
+    """Print the table of these backbones, of all without any."""
     names = names or Registry().names("backbone")
     runs = _measure(names)
     first = next(iter(runs.values()))
@@ -37,15 +38,16 @@ def main(names: list[str]) -> None:
 
 
 def _measure(names: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
-    """What the benchmarks of these backbones wrote down, by backbone and mode. Their own output goes to stderr."""
+    """Run the benchmarks of these backbones, with output to stderr; return their records by backbone and mode."""
     tests = [f"{TEST}::test_network_speed[{name}-{mode}]" for name in names for mode in MODES]
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "speed.json"
         options = ["-q", "--benchmark-only", "--benchmark-quiet", f"--benchmark-json={result}"]
         command = [sys.executable, "-m", "pytest", *options, *tests]
         subprocess.run(command, check=True, cwd=TEST.parents[2], stdout=sys.stderr)
-        found = [one["extra_info"] for one in json.loads(result.read_text(encoding="utf-8"))["benchmarks"]]
-    return {(one["backbone"], one["mode"]): one for one in found}
+        benchmarks = json.loads(result.read_text(encoding="utf-8"))["benchmarks"]
+    records = [benchmark["extra_info"] for benchmark in benchmarks]
+    return {(record["backbone"], record["mode"]): record for record in records}
 
 
 def _row(name: str, forward: dict[str, Any], folded: dict[str, Any], training: dict[str, Any]) -> tuple[str, ...]:
@@ -58,8 +60,9 @@ def _row(name: str, forward: dict[str, Any], folded: dict[str, Any], training: d
     )
 
 
-def _speed(one: dict[str, Any]) -> tuple[str, str, str]:
-    return f"{one['median_ms']:.1f}", f"{one['images_per_second']:.2f}", f"{one['share_of_convolution_speed']:.2f}"
+def _speed(record: dict[str, Any]) -> tuple[str, str, str]:
+    share = record["share_of_convolution_speed"]
+    return f"{record['median_ms']:.1f}", f"{record['images_per_second']:.2f}", f"{share:.2f}"
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ class PublishedGUNet(nn.Module):
         self.out = _reflecting(width, 3, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
+        """Return the restored image `B 3 H W` of a degraded one."""
         levels = len(self.downs)
         features, skipped = self.stem(image), list[Tensor]()
         for level in range(levels):

@@ -31,8 +31,8 @@ LAYOUT = torch.channels_last  # as training has it by default
 def test_network_speed(benchmark: Any, name: str, mode: str) -> None:
     """One image through backbone and head, as it stands, folded, or forward and backward.
 
-    Before every round as many 3x3 convolutions take their turn as have about the same multiply-adds. Whatever else the
-    machine does falls on both, so that their ratio says more than the times.
+    Before every round, 3x3 convolutions with about the same multiply-adds run. Other load on the machine affects both,
+    so their ratio is more reliable than the times.
     """
     set_up(torch.get_num_threads())
     size = Registry().find("backbone", name).sizes["small"]
@@ -66,7 +66,7 @@ def test_network_speed(benchmark: Any, name: str, mode: str) -> None:
 
 
 def _timed(step: Callable[[], object], seconds: list[float]) -> Callable[[], None]:
-    """The step, with the seconds that each call took written down."""
+    """Return the step as a function that appends the seconds of each call to a list."""
 
     def run() -> None:
         start = time.perf_counter()
@@ -86,9 +86,9 @@ def _step(net: Restorer, mode: str) -> Callable[[], object]:
 
 
 def _convolution_step(repeats: int, mode: str) -> Callable[[], object]:
-    """Convolutions one after the other, without anything between them.
+    """Return a step that runs convolutions in sequence.
 
-    In training the first one, too, has an input that wants a gradient, as nearly all have in a network.
+    In training even the first input requires a gradient, like nearly all inputs within a network.
     """
     layers = [nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1) for _ in range(repeats)]
     convolutions = nn.Sequential(*layers).to(memory_format=LAYOUT)

@@ -7,7 +7,7 @@ from heads.blend import Blend
 
 
 def constant(layer):
-    """A head whose layer has one value everywhere."""
+    """Return a head whose layer has one value everywhere."""
     head = Blend(4)
     torch.nn.init.constant_(head.conv.bias, layer - 0.5)
     return head

@@ -14,7 +14,7 @@ RESOLUTIONS = ("full", "low")
 
 
 def trained_looking(gain_channels=3, gain_resolution="full", **options):
-    """A head whose weights have left zero."""
+    """Return a head whose weights are away from zero."""
     head = Degradation(4, gain_channels=gain_channels, gain_resolution=gain_resolution, **options)
     for seed, parameter in enumerate(head.parameters()):
         torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(seed))

@@ -7,7 +7,7 @@ from heads.mask_blend import MaskBlend
 
 
 def trained_looking(std=0.3):
-    """A head whose weights have left zero."""
+    """Return a head whose weights are away from zero."""
     head = MaskBlend(4)
     torch.nn.init.normal_(head.conv.weight, std=std, generator=torch.Generator().manual_seed(0))
     torch.nn.init.normal_(head.conv.bias, std=std, generator=torch.Generator().manual_seed(1))

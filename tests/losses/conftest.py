@@ -11,7 +11,7 @@ from losses import Batch
 
 @pytest.fixture
 def random_case():
-    """Function of height, width and seed: restored image, degraded image and target, `2 3 H W` in 8-bit steps.
+    """Return a function from height, width and seed to restored image, degraded image and target, `2 3 H W`.
 
     Some differences are strong.
     """
@@ -28,7 +28,7 @@ def random_case():
 
 @pytest.fixture
 def value():
-    """Function of a loss, a restored image, a degraded image and a target: the loss, with the mask of that pair."""
+    """Return a function that computes a loss from restored image, degraded image, target and their damage mask."""
 
     def measure(loss, restored, degraded, target):
         images = [torch.from_numpy(image).float() for image in (restored, degraded, target)]

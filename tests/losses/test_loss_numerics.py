@@ -40,7 +40,7 @@ every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 
 
 def random_case(dtype=torch.float32):
-    """A restored image near its target, and the batch, `2 3 40 36`."""
+    """Return a restored image near its target, and the batch, `2 3 40 36`."""
     generator = torch.Generator().manual_seed(0)
     target, noise, damage = (torch.rand(2, 3, 40, 36, generator=generator) for _ in range(3))
     restored, degraded = target + 0.2 * (noise - 0.5), target + 0.6 * (damage - 0.5)
