@@ -87,13 +87,14 @@ def initialise_he(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def initialise_xavier(conv: nn.Conv2d, gain: float) -> None:
-    """Initialise a convolution: truncated normal weights with Xavier's deviation times `gain`, zero bias."""
-    pixels = conv.weight[0, 0].numel()
-    fan_in, fan_out = conv.weight.shape[1] * pixels, conv.weight.shape[0] * pixels
-    nn.init.trunc_normal_(conv.weight, std=gain * math.sqrt(2 / (fan_in + fan_out)))
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
+def initialise_xavier(network: nn.Module, gain: float) -> None:
+    """Initialise every convolution of a network: truncated normal with Xavier's deviation times `gain`, zero bias."""
+    for conv in (module for module in network.modules() if isinstance(module, nn.Conv2d)):
+        pixels = conv.weight[0, 0].numel()
+        fan_in, fan_out = conv.weight.shape[1] * pixels, conv.weight.shape[0] * pixels
+        nn.init.trunc_normal_(conv.weight, std=gain * math.sqrt(2 / (fan_in + fan_out)))
+        if conv.bias is not None:
+            nn.init.zeros_(conv.bias)
 
 
 def initialise_zero(module: nn.Module) -> None:
@@ -129,11 +130,11 @@ def check_depths(backbone: str, depths: tuple[int, ...]) -> None:
     Raises:
         ValueError: the length is even, or an entry is below 1.
     """
-    requirement = (
-        "it must hold an odd number of integers of at least 1 (encoder levels, the middle, decoder levels), "
-        "e.g. [2, 2, 4, 2, 2]"
+    check_option(
+        *(backbone, "depths", depths, len(depths) % 2 == 1 and min(depths) >= 1),
+        requirement="it must hold an odd number of integers of at least 1 (encoder levels, the middle, decoder "
+        "levels), e.g. [2, 2, 4, 2, 2]",
     )
-    check_option(backbone, "depths", depths, len(depths) % 2 == 1 and min(depths) >= 1, requirement)
 
 
 def check_max_width(backbone: str, max_width: int | None, width: int) -> None:
@@ -142,5 +143,7 @@ def check_max_width(backbone: str, max_width: int | None, width: int) -> None:
     Raises:
         ValueError: the limit is below `width`.
     """
-    valid = max_width is None or max_width >= width
-    check_option(backbone, "max_width", max_width, valid, f"it must be at least width ({width}), or null")
+    check_option(
+        *(backbone, "max_width", max_width, max_width is None or max_width >= width),
+        requirement=f"it must be at least width ({width}), or null",
+    )

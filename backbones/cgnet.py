@@ -78,9 +78,10 @@ class CGNet(NafUNet):
         check_positive("cgnet", width=width)
         check_depths("cgnet", depths)
         levels = len(depths) // 2
-        valid = len(cascade) == levels and set(cascade) <= set(CASCADES)
-        requirement = f"depths has {levels} encoder levels, so it must hold {levels} times 2 or 3"
-        check_option("cgnet", "cascade", cascade, valid, requirement)
+        check_option(
+            *("cgnet", "cascade", cascade, len(cascade) == levels and set(cascade) <= set(CASCADES)),
+            requirement=f"depths has {levels} encoder levels, so it must hold {levels} times 2 or 3",
+        )
 
         def make_block(stage: int, channels: int) -> nn.Module:
             in_encoder = stage < len(cascade)

@@ -179,9 +179,7 @@ class _Block(nn.Module):
     def initialise(self, gain: float) -> None:
         """Initialise as the authors do: query and key without the gain; the norm keeps its own initial values."""
         for mixer in (self.value, self.convolution, self.project, self.expand, self.contract):
-            for module in mixer.modules():
-                if isinstance(module, nn.Conv2d):
-                    initialise_xavier(module, gain)
+            initialise_xavier(mixer, gain)
         if self.query_key is not None:
             initialise_xavier(self.query_key, 1.0)
 

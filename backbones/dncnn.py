@@ -76,8 +76,7 @@ class DnCNN(Backbone):
     def __init__(self, width: int = 64, depth: int = 17, norm: Literal["batch", "none"] = "batch") -> None:
         super().__init__()
         check_positive("dncnn", width=width)
-        requirement = "it must be at least 2 (the first convolution and the head's)"
-        check_option("dncnn", "depth", depth, depth >= 2, requirement)
+        check_option("dncnn", "depth", depth, depth > 1, "it must be at least 2 (the first convolution and the head's)")
         self.layers = nn.ModuleList([_conv(3, width)])
         self.layers.extend(_layer(width, norm) for _ in range(depth - 2))
         initialise_he(self)

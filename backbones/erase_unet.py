@@ -78,8 +78,9 @@ class EraseUNet(Backbone):
     ) -> None:
         super().__init__()
         check_positive("erase_unet", width=width, depth=depth, pool=pool)
-        least = COARSE_SCALES - 1
-        check_option("erase_unet", "levels", levels, levels >= least, f"it must be at least {least}")
+        check_option(
+            "erase_unet", "levels", levels, levels > COARSE_SCALES - 2, f"it must be at least {COARSE_SCALES - 1}"
+        )
         check_max_width("erase_unet", max_width, width)
         channels = level_channels(width, levels, max_width)
 

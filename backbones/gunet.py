@@ -166,9 +166,7 @@ class _Block(nn.Module):
             else None
         )
         self.project = nn.Conv2d(channels, channels, 1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                initialise_xavier(module, gain)
+        initialise_xavier(self, gain)
 
     def forward(self, features: Tensor) -> Tensor:
         normed = self.norm(features)

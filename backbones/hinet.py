@@ -23,25 +23,33 @@ SLOPE = 0.2
 def _renames(official: Collection[str]) -> Renames:
     """Return the rules of renaming: official decoders count from the coarsest level, ours from the finest."""
     levels = sum(re.fullmatch(r"skip_conv_1\.\d+\.weight", key) is not None for key in official)
-    renames: list[tuple[str, str]] = []
-    for net in range(2):
-        ours = f"backbone.networks.{net}"
-        renames += [
-            (rf"conv_0{net + 1}\.(\w+)", rf"backbone.stems.{net}.\1"),
-            (rf"down_path_{net + 1}\.(\d+)\.downsample\.(\w+)", rf"{ours}.downs.\1.\2"),
-            (rf"down_path_{net + 1}\.(\d+)\.csff_enc\.(\w+)", r"backbone.from_encoder.\1.\2"),
-            (rf"down_path_{net + 1}\.(\d+)\.csff_dec\.(\w+)", r"backbone.from_decoder.\1.\2"),
-            (rf"down_path_{net + 1}\.(\d+)\.(\w+)\.(\w+)", rf"{ours}.encoder.\1.\2.\3"),
-        ]
-        for theirs in range(levels):
-            level = levels - 1 - theirs
-            renames += [
-                (rf"up_path_{net + 1}\.{theirs}\.up\.(\w+)", rf"{ours}.ups.{level}.\1"),
-                (rf"up_path_{net + 1}\.{theirs}\.conv_block\.(\w+)\.(\w+)", rf"{ours}.decoder.{level}.\1.\2"),
-                (rf"skip_conv_{net + 1}\.{theirs}\.(\w+)", rf"{ours}.skips.{level}.\1"),
-            ]
+    networks = [(net + 1, f"backbone.networks.{net}") for net in range(2)]
     return (
-        *renames,
+        (r"conv_01\.(\w+)", r"backbone.stems.0.\1"),
+        (r"conv_02\.(\w+)", r"backbone.stems.1.\1"),
+        *(
+            rename
+            for net, ours in networks
+            for rename in (
+                (rf"down_path_{net}\.(\d+)\.downsample\.(\w+)", rf"{ours}.downs.\1.\2"),
+                (rf"down_path_{net}\.(\d+)\.csff_enc\.(\w+)", r"backbone.from_encoder.\1.\2"),
+                (rf"down_path_{net}\.(\d+)\.csff_dec\.(\w+)", r"backbone.from_decoder.\1.\2"),
+                (rf"down_path_{net}\.(\d+)\.(\w+)\.(\w+)", rf"{ours}.encoder.\1.\2.\3"),
+            )
+        ),
+        *(
+            rename
+            for net, ours in networks
+            for level in range(levels)
+            for rename in (
+                (rf"up_path_{net}\.{levels - 1 - level}\.up\.(\w+)", rf"{ours}.ups.{level}.\1"),
+                (
+                    rf"up_path_{net}\.{levels - 1 - level}\.conv_block\.(\w+)\.(\w+)",
+                    rf"{ours}.decoder.{level}.\1.\2",
+                ),
+                (rf"skip_conv_{net}\.{levels - 1 - level}\.(\w+)", rf"{ours}.skips.{level}.\1"),
+            )
+        ),
         (r"sam12\.conv1\.(\w+)", r"backbone.supervised.project.\1"),
         (r"sam12\.conv2\.(\w+)", r"backbone.supervised.output.\1"),
         (r"sam12\.conv3\.(\w+)", r"backbone.supervised.gate.\1"),

@@ -209,11 +209,13 @@ def _check_options(width: int, depths: tuple[int, ...], bases: int, expansion: f
     check_depths("kbnet", depths)
     for channels in level_channels(width, len(depths) // 2):
         factor = GROUP if channels <= COEFFICIENT_CHANNELS else COEFFICIENT_CHANNELS
-        requirement = (
-            f"a level gets {channels} channels, which must be a multiple of {GROUP}, and above "
-            f"{COEFFICIENT_CHANNELS} of {COEFFICIENT_CHANNELS}, e.g. 16 or 64"
+        check_option(
+            *("kbnet", "width", width, channels % factor == 0),
+            requirement=f"a level gets {channels} channels, which must be a multiple of {GROUP}, and above "
+            f"{COEFFICIENT_CHANNELS} of {COEFFICIENT_CHANNELS}, e.g. 16 or 64",
         )
-        check_option("kbnet", "width", width, channels % factor == 0, requirement)
         hidden = int(expansion * channels)
-        requirement = f"times {channels} channels it must be even, as it is halved"
-        check_option("kbnet", "channel_expansion", expansion, hidden > 0 and hidden % 2 == 0, requirement)
+        check_option(
+            *("kbnet", "channel_expansion", expansion, hidden > 0 and hidden % 2 == 0),
+            requirement=f"times {channels} channels it must be even, as it is halved",
+        )

@@ -101,7 +101,14 @@ class MimoUNet(Backbone):
         self.shallow = nn.ModuleList(_Shallow(size) for size in channels[1:])
         self.attentions = nn.ModuleList(nn.Conv2d(size, size, 3, padding=1) for size in channels[1:])
         self.encoder = nn.ModuleList(_stage(size, depth) for size in channels)
-        self.fusions = nn.ModuleList(_fusion(sum(channels), size) for size in channels[:-1])
+        # Each skip connection fuses the features of all levels (paper: asymmetric feature fusion).
+        self.fusions = nn.ModuleList(
+            nn.Sequential(
+                _activated(nn.Conv2d(sum(channels), size, 1)),
+                nn.Conv2d(size, size, 3, padding=1),
+            )
+            for size in channels[:-1]
+        )
         self.dropout = nn.Dropout2d(dropout)
         self.decoder = nn.ModuleList(_stage(size, depth) for size in channels)
         self.ups = nn.ModuleList(
@@ -121,7 +128,8 @@ class MimoUNet(Backbone):
         auxiliary: list[Tensor] = []
         for level in reversed(range(LEVELS)):
             if level < LEVELS - 1:
-                skipped = self.dropout(self.fusions[level](_gather(encoded, level)))
+                resized = [_resize(fine, 2.0 ** (other - level)) for other, fine in enumerate(encoded)]
+                skipped = self.dropout(self.fusions[level](torch.cat(resized, dim=1)))
                 features = self.reductions[level](torch.cat((self.ups[level](features), skipped), dim=1))
             features = self.decoder[level](features)
             if self.training and level > 0:
@@ -174,16 +182,6 @@ def _activated(convolution: nn.Module) -> nn.Sequential:
 
 def _stage(channels: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*[_Block(channels) for _ in range(depth)])
-
-
-def _fusion(in_channels: int, channels: int) -> nn.Sequential:
-    """Return the layers that fuse the features of all levels into one skip connection (asymmetric feature fusion)."""
-    return nn.Sequential(_activated(nn.Conv2d(in_channels, channels, 1)), nn.Conv2d(channels, channels, 3, padding=1))
-
-
-def _gather(encoded: list[Tensor], level: int) -> Tensor:
-    """Return the features of all levels, resized to one level and put side by side, finest first."""
-    return torch.cat([_resize(features, 2.0 ** (own - level)) for own, features in enumerate(encoded)], dim=1)
 
 
 def _resize(features: Tensor, scale: float) -> Tensor:

@@ -94,9 +94,10 @@ class NAFNet(NafUNet):
     ) -> None:
         check_positive("nafnet", width=width, depthwise_expansion=depthwise_expansion, tlc_train_size=tlc_train_size)
         check_depths("nafnet", depths)
-        is_even = width * depthwise_expansion % 2 == 0
-        requirement = f"times width ({width}) it must be even, as it is halved"
-        check_option("nafnet", "depthwise_expansion", depthwise_expansion, is_even, requirement)
+        check_option(
+            *("nafnet", "depthwise_expansion", depthwise_expansion, width * depthwise_expansion % 2 == 0),
+            requirement=f"times width ({width}) it must be even, as it is halved",
+        )
         levels = len(depths) // 2
 
         def make_block(stage: int, channels: int) -> nn.Module:

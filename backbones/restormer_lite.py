@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Published, Renames, Sizes
+from backbones import Backbone, Published, Sizes
 from backbones._folding import affine_before
 from backbones._layers import ChannelLayerNorm, check_option, check_positive
 from backbones._unet import level_channels, unet_forward
@@ -32,26 +32,17 @@ OFFICIAL_PARTS = {
     "ffn.project_out": "feed_forward.project",
 }
 """Names of the parts of a block: in published weights, and here."""
+OFFICIAL_STAGES = {
+    "latent": "latent",
+    "refinement": "refinement",
+    **{
+        f"{part}_level{level + 1}": f"{part}.{level}"
+        for part in ("encoder", "decoder")
+        for level in range(OFFICIAL_LEVELS - 1)
+    },
+}
+"""Names of the stages: in published weights, and here."""
 PUBLISHED = {"width": 48, "depths": (4, 6, 6, 8), "refinement": 4, "heads": (1, 2, 4, 8), "expansion": 2.66}
-
-
-def _renames() -> Renames:
-    """Return the rules of renaming: official names count levels from 1, ours from 0 with one list per kind of layer."""
-    stages = {"latent": "latent", "refinement": "refinement"}
-    renames = [(r"patch_embed\.proj\.(\w+)", r"backbone.stem.\1"), (r"output\.(\w+)", r"head.conv.\1")]
-    for level in range(OFFICIAL_LEVELS - 1):
-        stages |= {f"{part}_level{level + 1}": f"{part}.{level}" for part in ("encoder", "decoder")}
-        renames += [
-            (rf"down{level + 1}_{level + 2}\.body\.0\.(\w+)", rf"backbone.downs.{level}.0.\1"),
-            (rf"up{level + 2}_{level + 1}\.body\.0\.(\w+)", rf"backbone.ups.{level}.0.\1"),
-            (rf"reduce_chan_level{level + 2}\.(\w+)", rf"backbone.reductions.{level}.\1"),
-        ]
-    renames += [
-        (rf"{theirs}\.(\d+)\.{re.escape(part)}(|\.\w+)", rf"backbone.{ours}.\1.{name}\2")
-        for theirs, ours in stages.items()
-        for part, name in OFFICIAL_PARTS.items()
-    ]
-    return tuple(renames)
 
 
 class RestormerLite(Backbone):
@@ -93,7 +84,25 @@ class RestormerLite(Backbone):
         "tiny": {"width": 4, "depths": (1, 1, 2, 2), "refinement": 0, "heads": (1, 1, 2, 4), "expansion": 2.0},
     }
     published = Published(
-        keys=_renames(),
+        # Official names count levels from 1; ours count from 0, with one list per kind of layer.
+        keys=(
+            (r"patch_embed\.proj\.(\w+)", r"backbone.stem.\1"),
+            (r"output\.(\w+)", r"head.conv.\1"),
+            *(
+                rename
+                for level in range(OFFICIAL_LEVELS - 1)
+                for rename in (
+                    (rf"down{level + 1}_{level + 2}\.body\.0\.(\w+)", rf"backbone.downs.{level}.0.\1"),
+                    (rf"up{level + 2}_{level + 1}\.body\.0\.(\w+)", rf"backbone.ups.{level}.0.\1"),
+                    (rf"reduce_chan_level{level + 2}\.(\w+)", rf"backbone.reductions.{level}.\1"),
+                )
+            ),
+            *(
+                (rf"{theirs}\.(\d+)\.{re.escape(part)}(|\.\w+)", rf"backbone.{ours}.\1.{name}\2")
+                for theirs, ours in OFFICIAL_STAGES.items()
+                for part, name in OFFICIAL_PARTS.items()
+            ),
+        ),
         head={"name": "residual", "padding": "zeros"},
         zeros=("head.conv.bias",),
     )

@@ -100,9 +100,10 @@ class SwinIR(Backbone):
     ) -> None:
         super().__init__()
         check_positive("swinir", width=width, window=window, expansion=expansion)
-        valid = len(depths) == len(heads) > 0 and min(*depths, *heads) >= 1
-        requirement = f"heads is {list(heads)}; both need one integer above 0 per group"
-        check_option("swinir", "depths", depths, valid, requirement)
+        check_option(
+            *("swinir", "depths", depths, len(depths) == len(heads) > 0 and min(*depths, *heads) >= 1),
+            requirement=f"heads is {list(heads)}; both need one integer above 0 per group",
+        )
         divisible = all(width % count == 0 for count in heads)
         check_option("swinir", "width", width, divisible, f"it must be divisible by all heads, {list(heads)}")
         check_option("swinir", "window", window, window % 2 == 0, "it must be even, as blocks shift by half of it")

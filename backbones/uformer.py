@@ -115,8 +115,10 @@ class Uformer(Backbone):
         stage_channels = [*channels, *(2 * size for size in reversed(channels[:-1]))]
         pairs = zip(heads, stage_channels, strict=False)
         valid = len(heads) == len(depths) and all(count > 0 and size % count == 0 for count, size in pairs)
-        requirement = f"it must hold one integer per stage that divides its channels, which are {stage_channels}"
-        check_option("uformer", "heads", heads, valid, requirement)
+        check_option(
+            *("uformer", "heads", heads, valid),
+            requirement=f"it must hold one integer per stage that divides its channels, which are {stage_channels}",
+        )
 
         def stage(index: int) -> _Stage:
             level = min(index, 2 * levels - index)
