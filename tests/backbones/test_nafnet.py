@@ -50,11 +50,11 @@ def test_nafnet_without_local_conversion_pools_the_whole_image(load_golden, with
 @pytest.mark.parametrize("block", ["naf", "baseline"])
 def test_nafnet_local_conversion_is_for_large_images_in_eval_mode(randomise, block):
     """Up to 1.5 patches, and at any size in training, the network is bit for bit the one without it."""
+    torch.manual_seed(0)
     plain, local = NAFNet(**SMALL, block=block), NAFNet(**SMALL, block=block, tlc_train_size=32)
-    for backbone in (plain, local):
-        randomise(backbone)
+    randomise(plain)
     local.load_state_dict(plain.state_dict())
-    small, large = torch.rand(1, 3, 48, 48), torch.rand(1, 3, 48, 52)
+    small, large = torch.rand(1, 3, 48, 48), torch.rand(1, 3, 48, 96)
     with torch.no_grad():
         assert torch.equal(plain(large), local(large))
         assert torch.equal(plain.eval()(small), local.eval()(small))
