@@ -89,6 +89,7 @@ def _facts(results: Results, rows: Sequence[Summary]) -> tuple[str, ...]:
     devices = sorted({str(record.provenance.get("device_name") or "") for record in results.records} - {""})
     facts = (
         f"{len(results.finished)} of {text.count(planned, 'record')} finished",
+        "chosen rows and seeds only (--rows, --seeds)" if results.plan.chosen is not None else "",
         text.count(len(results.plan.seeds), "seed"),
         text.count(image_count(results), "test image"),
         text.printable(text.listing(devices)),

@@ -6,7 +6,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -50,6 +50,10 @@ def load(folder: Path) -> Results:
     study = read_study(folder)
     places = [place for row in plan.rows for place in _places(folder, row)]
     entries = [_entry(place, study) for place in places]
+    if plan.chosen is not None:
+        kept = [index for index, entry in enumerate(entries) if _is_awaited(places[index], entry, folder, plan.chosen)]
+        places, entries = [places[index] for index in kept], [entries[index] for index in kept]
+        plan = _restricted(plan, {(place.row, place.seed) for place in places})
     records = tuple(entry for entry in entries if isinstance(entry, Record))
     finished = [place for place, entry in zip(places, entries, strict=True) if _is_done(entry)]
     trained = [place for place in finished if place.seed is not None]
@@ -113,6 +117,22 @@ def _plan(folder: Path) -> PlanFile:
         return read(PlanFile, path)
     except FileFormatError as error:
         raise ReportError(f"{path}: {error}; `python -m benchmark run` writes it anew") from error
+
+
+def _is_awaited(place: _Place, entry: Record | Problem, run: Path, chosen: Collection[str]) -> bool:
+    """Tell whether a row and seed was chosen, or is there from an earlier run; baselines are always run."""
+    is_missing = isinstance(entry, Problem) and entry.kind == MISSING
+    return not is_missing or place.seed is None or place.folder.relative_to(run).as_posix() in chosen
+
+
+def _restricted(plan: PlanFile, kept: Collection[tuple[str, int | None]]) -> PlanFile:
+    """Return the plan with these rows and seeds alone. A row that was not chosen stays, without a seed."""
+    rows = tuple(
+        row.model_copy(update={"seeds": tuple(seed for seed in row.seeds if (row.row, seed) in kept)})
+        for row in plan.rows
+    )
+    seeds = tuple(seed for seed in plan.seeds if any(seed in row.seeds for row in rows))
+    return plan.model_copy(update={"rows": rows, "seeds": seeds})
 
 
 def _places(run: Path, row: PlanRow) -> list[_Place]:

@@ -107,3 +107,25 @@ def test_the_command_watches_a_finished_run_once_and_refuses_what_is_no_run(make
     assert refused.exit_code != 0 and "--watch needs a run" in str(refused.exception)
     with pytest.raises(ReportError, match=r"no plan\.json"):
         next(watch(tmp_path / "nowhere", 1))
+
+
+def test_rows_and_seeds_that_were_not_chosen_are_not_awaited(make_run, edit):
+    """`--rows base --seeds 0`: the run is complete, nothing is called partial or missing, no claim or table breaks."""
+    run = make_run(rows=ROWS)
+    shutil.rmtree(run / "heads.a")
+    shutil.rmtree(run / "base" / "seed1")
+    assert "still to come" in still_to_come(load(run))
+    edit(run / "plan.json", chosen=["base/seed0"])
+    results = load(run)
+    assert (still_to_come(results), results.problems, results.plan.seeds) == ("", (), (0,))
+    text = write(run).with_name("report.md").read_text()
+    assert "2 of 2 records finished" in text and "chosen rows and seeds only" in text
+    assert "Partial" not in text and "issing" not in text
+
+
+def test_a_chosen_row_without_a_record_is_awaited(make_run, edit):
+    """What was chosen and has not run yet is still to come; what ran before stays in the report."""
+    run = make_run(rows=ROWS)
+    shutil.rmtree(run / "heads.a" / "seed1")
+    edit(run / "plan.json", chosen=["heads.a/seed1"])
+    assert "still to come: heads.a (seed 1)" in still_to_come(load(run))
