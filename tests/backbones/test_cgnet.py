@@ -66,7 +66,10 @@ def test_shares_count_what_nearest_neighbour_repeats(small, factor, rest):
     torch.testing.assert_close(cgnet._shares(small, large, enlarged), counted)
 
 
-@pytest.mark.parametrize(("size", "mega_parameters", "giga_macs"), [("sidd", 119.223, 61.71), ("small", 2.156, 1.88)])
+@pytest.mark.parametrize(
+    ("size", "mega_parameters", "giga_macs"),
+    [pytest.param("sidd", 119.223, 61.71, marks=pytest.mark.slow), ("small", 2.156, 1.88)],
+)
 def test_cgnet_has_the_published_cost_but_for_what_projecting_small_contexts_saves(
     count_macs, size, mega_parameters, giga_macs
 ):

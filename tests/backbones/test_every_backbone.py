@@ -51,7 +51,7 @@ SIZE_VARIANTS: list[Variant] = [
 ]
 """Variants with options that decide which image sizes a backbone takes."""
 EXPORT_VARIANTS: list[Variant] = [
-    *(variant for variant in VARIANTS if variant[0] not in {"dehazeformer", "swinir", "uformer"}),
+    *(variant for variant in VARIANTS if variant[0] not in {"dehazeformer", "hinet", "rlfn", "swinir", "uformer"}),
     ("gunet", {"input_scales": 3}),
     ("gunet", {"input_scales": 3, "norm": "layer"}),
     ("nafnet", {"block": "baseline"}),
@@ -60,7 +60,7 @@ EXPORT_VARIANTS: list[Variant] = [
     ("timm_unet", {"encoder": "convnextv2_atto", "stages": 2}),
     ("timm_unet", {"encoder": "test_efficientnet", "stages": 2}),
 ]
-"""Variants that torch exports with free sides; attention in windows fixes them."""
+"""Variants that are exported with free sides; attention in windows fixes them."""
 ENDS_CONTIGUOUS = {"hinet", "restormer_lite", "swinir"}
 """The last layer of these has an output layout of its own."""
 HALF_PRECISION_ERROR = {"hinet": 0.05}

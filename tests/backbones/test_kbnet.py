@@ -100,7 +100,7 @@ def test_kbnet_block_equals_its_equations(backbone):
 @pytest.mark.parametrize(
     ("size", "mega_parameters", "giga_macs"),
     [
-        ("sidd", 128.403, 106.42),
+        pytest.param("sidd", 128.403, 106.42, marks=pytest.mark.slow),
         pytest.param("gaussian", 141.967, 117.30, marks=pytest.mark.slow),
         ("small", 1.075, 6.47),
     ],

@@ -87,7 +87,7 @@ def test_auxiliary_images_are_for_training(backbone):
 @pytest.mark.parametrize(
     ("size", "mega_parameters", "giga_macs", "outputs"),
     [
-        ("mimo_unet", 6.807, 63.73, 32),
+        pytest.param("mimo_unet", 6.807, 63.73, 32, marks=pytest.mark.slow),
         pytest.param("mimo_unet_plus", 16.108, 150.71, 32, marks=pytest.mark.slow),
         ("small", 1.706, 15.97, 16),
     ],

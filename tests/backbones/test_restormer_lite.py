@@ -35,9 +35,9 @@ def test_restormer_gives_the_reference_output(load_golden, with_published_weight
     ("options", "mega_parameters", "giga_macs"),
     [
         pytest.param(RestormerLite.sizes["restormer"], 26.127, 154.88, marks=pytest.mark.slow),
-        (RestormerLite.sizes["restormer_denoise"], 26.112, 154.88),
+        pytest.param(RestormerLite.sizes["restormer_denoise"], 26.112, 154.88, marks=pytest.mark.slow),
         (RestormerLite.sizes["small"], 1.728, 10.06),
-        ({**RestormerLite.sizes["small"], "width": 24}, 3.813, 21.65),
+        pytest.param({**RestormerLite.sizes["small"], "width": 24}, 3.813, 21.65, marks=pytest.mark.slow),
     ],
 )
 def test_restormer_has_the_published_cost(count_macs, options, mega_parameters, giga_macs):
