@@ -15,6 +15,7 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Final
 
 
@@ -71,3 +72,16 @@ def suggestion(word: str, allowed: Iterable[str]) -> str:
         return f"it is called {present!r} now"
     near = get_close_matches(word, names, n=1, cutoff=0.5)  # 0.5: `l2` is near `l1`
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+
+
+def missing_packages(packages: Iterable[str], extra: str) -> str | None:
+    """Return which packages are not installed and what installs them; None if all are installed. Imports nothing."""
+    missing = [package for package in packages if find_spec(package) is None]
+    return f"{', '.join(missing)} not installed; pip install 'restoration-benchmark[{extra}]'" if missing else None
+
+
+def root_cause(error: BaseException) -> str:
+    """Return the first line of the first error in the chain that led to this one, e.g. of a library."""
+    while error.__cause__:
+        error = error.__cause__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

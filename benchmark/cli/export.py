@@ -79,9 +79,9 @@ def _weights(request: _Request) -> tuple[bytes, str]:
 
 
 def _onnx(request: _Request) -> tuple[bytes, str]:
+    from benchmark.inference.device_setup import prepare_machine
     from benchmark.inference.onnx import onnx_bytes
     from benchmark.model.restorer import fold
-    from benchmark.runner.device_setup import prepare_machine
 
     prepare_machine("cpu")
     restorer = _load(request)
@@ -93,8 +93,8 @@ def _onnx(request: _Request) -> tuple[bytes, str]:
 
 def _check(request: _Request, content: bytes, restorer: "Restorer") -> str:
     """What comparing the file with torch showed. Raises BenchmarkError if they differ by more than rounding."""
+    from benchmark.errors import missing_packages
     from benchmark.inference.onnx import largest_difference
-    from benchmark.inference.optional_deps import missing_packages
 
     if missing := missing_packages(["onnxruntime"], "onnx"):
         return f"not checked: {missing}"

@@ -10,16 +10,14 @@ import click
 
 from benchmark.cli.targets import Network
 from benchmark.errors import BenchmarkError, suggestion
-from benchmark.gates.latency.full import measure, summarise
-from benchmark.gates.latency.judge import described, make_job
-from benchmark.gates.latency.quick import TooSlowError, quick_latency
-from benchmark.gates.latency.result import Conditions, Latency
-from benchmark.gates.latency.worker import Effort, Found, Subject
-from benchmark.inference.runtimes import Dtype, runtime_names, unavailable
+from benchmark.gates.latency import Conditions, Latency, latency_record
+from benchmark.gates.latency_full import Budget, TimedModel, WorkerSamples, make_job, measure, summarise_job
+from benchmark.gates.latency_quick import TooSlowError, quick_latency
+from benchmark.inference.device_setup import Machine
+from benchmark.inference.prepared_network import Dtype
+from benchmark.inference.runtimes import runtime_names, unavailable
 from benchmark.model.weight_files import write_weights
 from benchmark.registry import Registry
-from benchmark.runner.device_setup import Machine
-from benchmark.runner.jobs import measuring_device
 
 MOST_MS = 2000.0
 """Images that take longer are not measured by the quick protocol, which would be no longer quick."""
@@ -38,7 +36,7 @@ class Cell:
 
     def as_json(self) -> dict[str, Any]:
         if self.latency is not None:
-            return described(self.latency, measuring_device(self.machine))
+            return latency_record(self.latency, self.machine)
         conditions = self.conditions
         return {"runtime": conditions.runtime, "image": list(conditions.image), "skipped": self.skipped}
 
@@ -115,14 +113,14 @@ def _in_turn(
 ) -> list[Latency]:
     with TemporaryDirectory() as folder:
         subjects = [_subject(network, conditions, Path(folder) / str(i)) for i, network in enumerate(networks)]
-        job = make_job(subjects, measuring_device(machine), registry.plugins, Effort())
-        found: list[Found] = []
+        job = make_job(subjects, machine, registry.plugins, Budget())
+        found: list[WorkerSamples] = []
         for one in measure(job):
             found.append(one)
-            click.echo(f"{conditions.runtime}: process {len(found)} of {job.effort.processes} done", err=True)
-        return summarise(job, found)
+            click.echo(f"{conditions.runtime}: process {len(found)} of {job.budget.processes} done", err=True)
+        return summarise_job(job, found)
 
 
-def _subject(network: Network, conditions: Conditions, weights: Path) -> Subject:
+def _subject(network: Network, conditions: Conditions, weights: Path) -> TimedModel:
     write_weights(network.make(), weights)
-    return Subject(network.label, network.model.as_config(), weights, conditions)
+    return TimedModel(network.label, network.model.as_config(), weights, conditions)

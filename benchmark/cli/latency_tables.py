@@ -7,8 +7,8 @@ import click
 from benchmark.cli.latency_runs import Cell
 from benchmark.cli.table_output import new_table, show_table
 from benchmark.cli.targets import Network
-from benchmark.gates.latency.result import Conditions, Estimate
-from benchmark.runner.device_setup import Machine
+from benchmark.gates.latency import Conditions, Estimate
+from benchmark.inference.device_setup import Machine
 
 BEST = "*"
 

@@ -10,9 +10,9 @@ import click
 if TYPE_CHECKING:  # torch comes in only when the command runs
     from benchmark.cli.latency_runs import Cell
     from benchmark.cli.targets import Network
-    from benchmark.inference.runtimes import Dtype
+    from benchmark.inference.device_setup import Machine
+    from benchmark.inference.prepared_network import Dtype
     from benchmark.registry import Registry
-    from benchmark.runner.device_setup import Machine
     from benchmark.runner.events import MeasuredModel
 
 _SCHEMA = 2
@@ -110,8 +110,8 @@ def command(**options: Any) -> int:
     """
     from benchmark.cli.latency_runs import conditions_asked, measure_latencies
     from benchmark.cli.latency_tables import show_latencies
+    from benchmark.inference.device_setup import prepare_machine
     from benchmark.registry import Registry
-    from benchmark.runner.device_setup import prepare_machine
 
     request = _Request(**options)
     registry = Registry(request.plugins)

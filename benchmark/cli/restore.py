@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # numpy and torch come in only when the command runs
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchmark.inference.batch import Outcome
-    from benchmark.inference.runtimes import Dtype, Runner
+    from benchmark.inference.prepared_network import Dtype, PreparedNetwork
+    from benchmark.inference.restore_folder import ImageOutcome
 
 _RUNTIMES = ("eager", "channels_last", "compiled", "cuda_graph", "onnxruntime", "openvino", "tensorrt")
 _SIZES_AT_HAND = 4
@@ -64,7 +64,7 @@ def command(**options: Any) -> int:
       python -m benchmark restore runs/quickstart/base/seed0 portraits restored --tile 512 --runtime compiled
     """
     from benchmark.data.image_io import images_in
-    from benchmark.inference.batch import restore_folder
+    from benchmark.inference.restore_folder import restore_folder
 
     request = _Request(**options)
     if request.tile is not None and request.overlap >= request.tile:
@@ -72,7 +72,7 @@ def command(**options: Any) -> int:
     if request.out.resolve().is_relative_to(request.images.resolve()):
         raise DataError(f"{request.out}: lies in the folder of images, and would be restored next time; choose another")
     images = images_in(request.images)
-    outcomes: list[Outcome] = []
+    outcomes: list[ImageOutcome] = []
 
     def done() -> Iterator[int]:
         for outcome in restore_folder(_restore(request), images, request.out, replace=request.replace):
@@ -85,18 +85,18 @@ def command(**options: Any) -> int:
 
 def _restore(request: _Request) -> "Callable[[NDArray[np.uint8]], NDArray[np.uint8]]":
     """The network as a function from image to image. Raises RecordError, and RuntimeUnavailable when it is called."""
+    from benchmark.inference.device_setup import prepare_machine
     from benchmark.inference.runtimes import prepare
     from benchmark.inference.tiles import restore_in_tiles
     from benchmark.model import load
     from benchmark.model.restorer import fold
     from benchmark.registry import Registry
-    from benchmark.runner.device_setup import prepare_machine
 
     device = prepare_machine(request.device).device
     restorer = fold(load(request.record, Registry(request.plugins)))
 
     @lru_cache(_SIZES_AT_HAND)
-    def runner(height: int, width: int) -> "Runner":
+    def runner(height: int, width: int) -> "PreparedNetwork":
         return prepare(request.runtime, restorer, (height, width), device, request.dtype)
 
     def restore(image: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
@@ -107,7 +107,7 @@ def _restore(request: _Request) -> "Callable[[NDArray[np.uint8]], NDArray[np.uin
     return restore
 
 
-def _conclude(request: _Request, outcomes: "list[Outcome]") -> int:
+def _conclude(request: _Request, outcomes: "list[ImageOutcome]") -> int:
     for outcome in outcomes:
         if outcome.result == "failed":
             hint = "; --tile 512 needs less" if "memory" in outcome.message and request.tile is None else ""

@@ -10,9 +10,9 @@ import click
 from benchmark.cli.options import Selection, command_line, matching_rows
 from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.plan import Plan, select
+from benchmark.inference.device_setup import prepare_machine
 from benchmark.registry import Registry
 from benchmark.runner.context import Context, open_sources, plan_of
-from benchmark.runner.device_setup import prepare_machine
 from benchmark.runner.stage_store import StageStore
 from benchmark.search.tuning import candidates_plan, tuned
 

@@ -1,9 +1,8 @@
-"""Memory: what a network needs, counted before it runs, and what a process or a GPU really used."""
+"""Memory of a network: counted before it runs, and measured in a process or on a GPU."""
 
 import copy
 import ctypes
 import platform
-import resource
 import weakref
 from collections.abc import Iterable
 from contextlib import suppress
@@ -19,13 +18,13 @@ from benchmark.model import Restorer
 
 _STATUS, _CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _WEIGHT_COPIES = 4
-"""In training: the weights, their gradients, and the two moments of AdamW."""
+"""In training: weights, gradients, and the two moments of AdamW."""
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Counts bytes of tensor storages made inside the block that are alive at the same time.
+    """Counts the bytes of tensor storages that are made inside the block and alive at the same time.
 
-    Sees tensors, not the scratch space of kernels, so it is a lower bound of what a device allocates.
+    It sees tensors, not the scratch space of kernels, so it is a lower bound of what a device allocates.
     """
 
     def __init__(self, ignored: Iterable[Tensor]) -> None:
@@ -56,14 +55,14 @@ class _LiveBytes(TorchDispatchMode):
 
 
 def _identity(storage: torch.UntypedStorage) -> int:
-    """The same for all views of a storage; `data_ptr` would be 0 for all on the meta device."""
+    """Return what all views of a storage share; on the meta device `data_ptr` is 0 for all."""
     return storage._cdata  # pyright: ignore[reportPrivateUsage]  # there is no public name for it
 
 
 def activation_bytes(restorer: Restorer, shape: tuple[int, int, int, int], *, training: bool) -> int:
-    """Peak bytes of feature maps for a float32 batch `B 3 H W`, forward, and backward too if training.
+    """Return the peak bytes of feature maps for a float32 batch `B 3 H W`, forward, and in training backward, too.
 
-    Counted on the meta device: nothing is computed and nothing of that size is allocated.
+    They are counted on the meta device: nothing is computed and nothing of that size is allocated.
     """
     on_meta = copy.deepcopy(restorer).to("meta").train(training)
     image = torch.empty(shape, device="meta")
@@ -76,21 +75,18 @@ def activation_bytes(restorer: Restorer, shape: tuple[int, int, int, int], *, tr
 
 
 def training_bytes(restorer: Restorer, batch: int, patch: int, precision: str = "float32") -> int:
-    """Bytes a training step needs at least: feature maps, and weights with gradients and moments of AdamW in float32.
+    """Return a lower bound of the bytes of a training step.
 
-    Under autocast to half precision some maps stay float32; half of all is what they need at least.
+    It needs feature maps, and weights with gradients and moments of AdamW in float32. Under autocast to half precision
+    some maps stay float32, so all maps together need at least half of their float32 size.
     """
-    weights = sum(_bytes(parameter) for parameter in restorer.parameters())
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in restorer.parameters())
     maps = activation_bytes(restorer, (batch, 3, patch, patch), training=True)
     return (maps // 2 if precision in ("bfloat16", "float16") else maps) + _WEIGHT_COPIES * weights
 
 
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
-
-
 def reset_peak_memory(device: torch.device) -> None:
-    """Start the high-water mark anew: of the GPU's tensors, or of this process's resident memory."""
+    """Reset the peak that `peak_memory_bytes` returns, as far as the system allows it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
@@ -99,23 +95,24 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory in use since the mark was reset: on the GPU of tensors, on the CPU of the whole process.
+    """Return the peak memory since it was reset: on a GPU of tensors, on the CPU the resident memory of this process.
 
-    Where the mark of the process cannot be set back (not Linux) it is the highest since the process began.
+    Where the peak of the process cannot be reset (not Linux), it is the highest since the process began; 0 where the
+    system does not say.
     """
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak_resident_bytes()
 
 
 def restoring_ram_bytes(network: nn.Module, image: tuple[int, int], device: torch.device) -> int:
-    """Highest resident memory of this process, Python and torch included, restoring one image (height, width)."""
-    _give_back_freed_memory()
+    """Return the peak resident memory of this process, Python and torch included, restoring one image (H, W)."""
+    _release_freed_memory()
     reset_peak_memory(torch.device("cpu"))
     _restore_one(network, image, device)
     return _peak_resident_bytes()
 
 
 def restoring_gpu_bytes(network: nn.Module, image: tuple[int, int], device: torch.device) -> int:
-    """Most memory torch holds on the GPU, without CUDA's own context, restoring one image (height, width)."""
+    """Return the peak memory torch reserves on the GPU, without CUDA's own context, restoring one image (H, W)."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     _restore_one(network, image, device)
@@ -133,10 +130,15 @@ def _peak_resident_bytes() -> int:
     if _STATUS.exists():
         marks = [line.split()[1] for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
         return int(marks[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    try:
+        import resource  # POSIX only
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024  # macOS counts bytes, others kilobytes
 
 
-def _give_back_freed_memory() -> None:
-    """Memory of networks before this one, which glibc keeps for speed, is not this network's."""
+def _release_freed_memory() -> None:
+    """Return to the system what glibc keeps of earlier networks, so that it is not counted for this one."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL("libc.so.6").malloc_trim(0)

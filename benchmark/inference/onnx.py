@@ -1,42 +1,54 @@
-"""A network as an ONNX file: for other programs, and for the runtimes that read it."""
+"""Write a network as an ONNX file, for other programs and for the runtimes that read ONNX; open and check it."""
 
 import operator
 from typing import Any
 
 import torch
 
-from benchmark.errors import RuntimeUnavailable
-from benchmark.inference.inference_module import Dtype, ImageNetwork
-from benchmark.inference.optional_deps import missing_packages, reason
+from benchmark.errors import RuntimeUnavailable, missing_packages, root_cause
+from benchmark.inference.prepared_network import Dtype, ImageNetwork
 from benchmark.model import Restorer
 
 INPUT, OUTPUT = "degraded", "restored"
-NEEDED = ("onnx", "onnxscript")
-_ERRORS_ONLY = 3
-_ABOUT = "degraded: RGB image 1 3 H W, float32 in [0, 1]; restored: the restored image, likewise, clamped to [0, 1]"
+WRITER_PACKAGES = ("onnx", "onnxscript")
+_LOG_ERRORS_ONLY = 3
+_DESCRIPTION = (
+    "degraded: RGB image 1 3 H W, float32 in [0, 1]; restored: the restored image, likewise, clamped to [0, 1]"
+)
 
 
 def onnx_bytes(restorer: Restorer, image: tuple[int, int], *, dynamic: bool = False, dtype: Dtype = "float32") -> bytes:
-    """The content of an ONNX file that restores images of a size (height, width).
+    """Return the content of an ONNX file that restores images.
 
-    Input `degraded`, output `restored`, both `1 3 H W` float32 in [0, 1]: the output is clamped, as whoever makes an
-    image of it wants; maps are left out. `dynamic`: for images of any size whose sides have more pixels than padding
-    adds to them; the export takes several times longer. `dtype`: of the weights and of all between input and output.
-    Raises RuntimeUnavailable.
+    Its input `degraded` and its output `restored` are `1 3 H W` float32 in [0, 1]; the output is clamped; maps are
+    left out.
+
+    Args:
+        restorer: The network.
+        image: Height and width of the images.
+        dynamic: For images of any size whose sides have more pixels than padding adds to them; the export takes
+            several times longer.
+        dtype: Of the weights, and of everything between input and output.
+
+    Raises:
+        RuntimeUnavailable: A package is missing, or the network cannot be exported.
     """
-    if missing := missing_packages(NEEDED, "onnx"):
+    if missing := missing_packages(WRITER_PACKAGES, "onnx"):
         raise RuntimeUnavailable(f"ONNX: {missing}")
-    size = _padded(restorer, image) if dynamic else image
+    size = _size_that_needs_padding(restorer, image) if dynamic else image
     try:
         return _exported(ImageNetwork(restorer, dtype).cpu(), size, dynamic=dynamic)
-    except Exception as error:  # of torch, onnxscript or somebody's network
-        raise RuntimeUnavailable(f"ONNX: this network cannot be exported: {reason(error)}") from error
+    except Exception as error:  # of torch, onnxscript or a user's network
+        raise RuntimeUnavailable(f"ONNX: this network cannot be exported: {root_cause(error)}") from error
 
 
 def largest_difference(content: bytes, restorer: Restorer, image: tuple[int, int]) -> float:
-    """Between what ONNX Runtime makes of a random image with this file, and torch with the network in float32.
+    """Return the largest difference between this file in ONNX Runtime and the network in torch, in float32.
 
-    Images are in [0, 1]. Raises RuntimeUnavailable if ONNX Runtime is not installed or cannot read the file.
+    Of a random image with values in [0, 1].
+
+    Raises:
+        RuntimeUnavailable: ONNX Runtime is not installed or cannot read the file.
     """
     degraded = torch.rand(1, 3, *image, generator=torch.Generator().manual_seed(0))
     session = open_session(content, ["CPUExecutionProvider"])
@@ -47,7 +59,11 @@ def largest_difference(content: bytes, restorer: Restorer, image: tuple[int, int
 
 
 def open_session(content: bytes, providers: list[Any]) -> Any:
-    """The file in ONNX Runtime, with as many threads as torch has. Raises RuntimeUnavailable."""
+    """Return a session of ONNX Runtime with as many threads as torch has.
+
+    Raises:
+        RuntimeUnavailable: ONNX Runtime is not installed or cannot read the file.
+    """
     if missing := missing_packages(["onnxruntime"], "onnx"):
         raise RuntimeUnavailable(f"ONNX Runtime: {missing}")
     import onnxruntime
@@ -55,11 +71,11 @@ def open_session(content: bytes, providers: list[Any]) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _LOG_ERRORS_ONLY
     try:
         return onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # its errors have no common class
-        raise RuntimeUnavailable(f"ONNX Runtime: cannot read this network: {reason(error)}") from error
+        raise RuntimeUnavailable(f"ONNX Runtime: cannot read this network: {root_cause(error)}") from error
 
 
 def _exported(network: ImageNetwork, size: tuple[int, int], *, dynamic: bool) -> bytes:
@@ -78,9 +94,11 @@ def _exported(network: ImageNetwork, size: tuple[int, int], *, dynamic: bool) ->
     return _without_origins(program.model_proto).SerializeToString()
 
 
-def _padded(restorer: Restorer, image: tuple[int, int]) -> tuple[int, int]:
-    """A size near that of the image whose sides differ and need padding: of sizes as they come, the exporter would
-    take for a rule of all images what holds for one, e.g. that height and width are equal."""
+def _size_that_needs_padding(restorer: Restorer, image: tuple[int, int]) -> tuple[int, int]:
+    """Return a size near that of the image whose sides differ and need padding.
+
+    From one example, the exporter infers rules for all sizes, e.g. that height and width are equal.
+    """
     backbone = restorer.backbone
     step = backbone.multiple_of
     height, width = (max(side, backbone.min_side) // step * step for side in image)
@@ -88,16 +106,16 @@ def _padded(restorer: Restorer, image: tuple[int, int]) -> tuple[int, int]:
 
 
 def _floor_division(dividend: Any, divisor: Any) -> Any:
-    """Of whole numbers, downward: the exporter's own translation rounds toward zero, and padding divides negatives."""
+    """Divide integers and round down: the exporter's own translation rounds toward 0, and padding divides negatives."""
     from onnxscript import opset18
 
-    operations: Any = opset18  # typed for tensors alone, not for the whole numbers that sizes are
+    operations: Any = opset18  # typed for tensors only, and sizes are integers
     return operations.Div(operations.Sub(dividend, operations.Mod(dividend, divisor)), divisor)
 
 
 def _without_origins(model: Any) -> Any:
-    """The model without notes on where its operations come from: half of the file, and paths on the exporting disk."""
-    model.doc_string = _ABOUT
+    """Remove the notes on where operations come from: half of the file, and paths of the exporting machine."""
+    model.doc_string = _DESCRIPTION
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
         part.ClearField("metadata_props")
     for tensor in model.graph.initializer:

@@ -1,4 +1,4 @@
-"""Images in tiles: for images larger than memory allows, and for runtimes whose networks take one size."""
+"""Restore images in tiles: large images in little memory, images of any size by a network of one size."""
 
 from collections.abc import Callable
 from itertools import product
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Box(NamedTuple):
-    """A part of an image, in pixels from its upper left corner."""
+    """A rectangle of an image, in pixels from its upper left corner."""
 
     top: int
     left: int
@@ -18,10 +18,18 @@ class Box(NamedTuple):
 
 
 def tile_boxes(image: tuple[int, int], tile: int, overlap: int) -> tuple[Box, ...]:
-    """The square tiles of an image of a size (height, width), row by row.
+    """Return the square tiles of an image, row by row.
 
-    All have the side `tile`; the last of a row or column are shifted inward, so that they overlap by more than
-    `overlap`. Where the image is smaller than a tile, so is the box. Raises ValueError unless 0 <= overlap < tile.
+    All have the side `tile`. The last one of a row or column is shifted inward and overlaps by more. Where the image is
+    smaller than a tile, so is the box.
+
+    Args:
+        image: Height and width.
+        tile: Side of a tile.
+        overlap: Pixels that neighbouring tiles share at least.
+
+    Raises:
+        ValueError: Unless 0 <= overlap < tile.
     """
     if not 0 <= overlap < tile:
         raise ValueError(f"tiles of {tile} pixels with an overlap of {overlap}: it must be from 0 to {tile - 1}")
@@ -33,19 +41,19 @@ def tile_boxes(image: tuple[int, int], tile: int, overlap: int) -> tuple[Box, ..
 def restore_in_tiles(
     restore: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], image: NDArray[np.uint8], tile: int, overlap: int
 ) -> NDArray[np.uint8]:
-    """Restore an image `H W 3` by its tiles, once for each of `tile_boxes`; across an overlap one fades into the next.
+    """Return a restored image `H W 3`, restored once for each of `tile_boxes` and blended linearly across overlaps.
 
-    `restore` always sees `tile tile 3`: an image smaller than a tile is continued by reflection, to the right and
+    `restore` always gets `tile tile 3`: an image smaller than a tile is padded by reflection, to the right and
     downward, and the result is cropped.
     """
     blended = np.zeros(image.shape, np.float32)
     weights = np.zeros((*image.shape[:2], 1), np.float32)
     weight = _weight(tile, overlap)
     for top, left, height, width in tile_boxes((image.shape[0], image.shape[1]), tile, overlap):
-        place = np.s_[top : top + height, left : left + width]
-        restored = restore(_continued(image[place], tile))[:height, :width]
-        blended[place] += weight[:height, :width] * restored
-        weights[place] += weight[:height, :width]
+        area = np.s_[top : top + height, left : left + width]
+        restored = restore(_padded(image[area], tile))[:height, :width]
+        blended[area] += weight[:height, :width] * restored
+        weights[area] += weight[:height, :width]
     return np.rint(blended / weights).astype(np.uint8)
 
 
@@ -55,12 +63,15 @@ def _starts(side: int, tile: int, overlap: int) -> list[int]:
 
 
 def _weight(tile: int, overlap: int) -> NDArray[np.float32]:
-    """`tile tile 1`: linear from almost 0 at an edge to 1 where the overlap ends, so that neighbours add up to 1."""
+    """Return weights `tile tile 1`: linear from almost 0 at an edge to 1 where the overlap ends.
+
+    Those of neighbouring tiles add up to 1.
+    """
     from_edge = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + 0.5
     ramp = np.minimum(from_edge / max(overlap, 0.5), 1).astype(np.float32)
     return (ramp[:, None] * ramp)[:, :, None]
 
 
-def _continued(image: NDArray[np.uint8], tile: int) -> NDArray[np.uint8]:
+def _padded(image: NDArray[np.uint8], tile: int) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     return np.pad(image, ((0, tile - height), (0, tile - width), (0, 0)), mode="reflect")

@@ -15,9 +15,9 @@ from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
 from benchmark.experiment.resolve import SPLITS
 from benchmark.experiment.schema import SourceSpec
+from benchmark.inference.device_setup import Machine
 from benchmark.processes import usable_cores
 from benchmark.registry import Registry
-from benchmark.runner.device_setup import Machine
 from benchmark.runner.events import DataReady
 from benchmark.runner.stage_store import StageStore
 from benchmark.training import ENGINE_VERSION

@@ -12,18 +12,17 @@ import torch
 from benchmark.errors import BenchmarkError
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow, PlannedStage, hash_of, network_id
 from benchmark.experiment.schema import AnyGate, CountedGate, ResolvedModel
+from benchmark.gates.check_gates import GatedNetwork, check_gates
 from benchmark.gates.cost import cost
-from benchmark.gates.gate_result import Candidate, MeasuringDevice
-from benchmark.gates.judge import judge
+from benchmark.inference.device_setup import Machine
 from benchmark.lease import LeaseLost
 from benchmark.model import Restorer, build
 from benchmark.runner.context import Context
-from benchmark.runner.device_setup import Machine
 from benchmark.runner.events import JobFailed, JobFinished, MeasuredModel, OnAnyEvent, StageAwaited
 from benchmark.runner.row import RowSoFar, test_baseline, test_row
 from benchmark.runner.stage import train_stage
 from benchmark.training.loop import DivergedError
-from reports.schema import Failure, GateResult, ModelCost
+from reports.schema import Failure, GateResult
 
 
 @dataclass(frozen=True)
@@ -120,31 +119,18 @@ def measure_restorer(
     plugins: tuple[Path, ...],
 ) -> MeasuredModel:
     """Return cost and gate results of a network, which is moved to the machine's device."""
-    costs = cost(restorer)
-    model_cost = ModelCost(
-        backbone=model.backbone.name,
-        head=model.head.name,
-        params=costs.params,
-        macs=costs.macs,
-        macs_shape=tuple(costs.macs_shape),
-        weight_bytes={"float32": costs.float32_bytes, "float16": costs.float16_bytes},
-        citations=(restorer.backbone.citation,),
-    )
-    candidate = Candidate(restorer.to(machine.device), model.as_config(), plugins)
-    return MeasuredModel(model_cost, tuple(judge(gates, candidate, measuring_device(machine))))
+    names = {"backbone": model.backbone.name, "head": model.head.name, "citations": (restorer.backbone.citation,)}
+    network = GatedNetwork(restorer.to(machine.device), model.as_config(), plugins)
+    costs = cost(restorer).model_copy(update=names)
+    return MeasuredModel(costs, tuple(check_gates(gates, network, machine)))
 
 
 def counted_gates(row: PlannedRow, context: Context) -> list[GateResult]:
     """Return the results of a row's gates that are counted, not measured."""
     restorer = build(row.recipe.model, row.seed, context.registry)
     gates = {name: gate for name, gate in row.recipe.gates.items() if isinstance(gate, CountedGate)}
-    candidate = Candidate(restorer, row.recipe.model.as_config(), context.registry.plugins)
-    return judge(gates, candidate, measuring_device(context.machine))
-
-
-def measuring_device(machine: Machine) -> MeasuringDevice:
-    """Return the machine as gate results name it."""
-    return MeasuringDevice(machine.device, machine.device_name, machine.threads, machine.allocator)
+    network = GatedNetwork(restorer, row.recipe.model.as_config(), context.registry.plugins)
+    return check_gates(gates, network, context.machine)
 
 
 def _failure(error: Exception) -> Failure:

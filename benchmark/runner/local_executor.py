@@ -12,9 +12,9 @@ from types import TracebackType
 import torch
 
 from benchmark.experiment.plan import Plan
+from benchmark.inference.device_setup import prepare_machine
 from benchmark.processes import Channel, Death, Worker, end_workers, receive
 from benchmark.runner.context import Context
-from benchmark.runner.device_setup import prepare_machine
 from benchmark.runner.events import JobDied, JobFailed, JobFinished, OnAnyEvent
 from benchmark.runner.jobs import Job, MeasureNetwork, run_job
 from benchmark.runner.preflight import machine_bytes, needed_bytes

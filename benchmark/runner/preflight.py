@@ -17,10 +17,10 @@ from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, Planned
 from benchmark.experiment.schema import ResolvedModel
 from benchmark.experiment.stage import Stage
 from benchmark.gates.memory import training_bytes
+from benchmark.inference.device_setup import Machine
 from benchmark.model import Restorer, build
 from benchmark.registry import Registry
 from benchmark.runner.context import Context
-from benchmark.runner.device_setup import Machine
 from benchmark.runner.maps import check_supervision
 from benchmark.runner.record_writer import is_finished
 from benchmark.training.objective import make_objective

@@ -1,4 +1,4 @@
-"""Where a number comes from: code, versions, machine, command."""
+"""Provenance of a record: command, code, versions, machine."""
 
 import platform
 import subprocess
@@ -6,13 +6,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmark.runner.device_setup import Machine
+from benchmark.inference.device_setup import Machine
 
 _PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm", "onnxruntime", "openvino")
 
 
 def provenance(machine: Machine, command: str) -> dict[str, Any]:
-    """The part of a record that says how it was made; the caller adds the times."""
+    """Return the part of a record that says how it was made; the caller adds the times."""
     return {
         "command": command,
         **_commit(),
@@ -36,15 +36,14 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> dict[str, Any]:
-    """Commit of the project's checkout and whether it has local changes; both None outside a checkout."""
-    root = Path(__file__).parents[2]
+    """Return the commit of the project's checkout and whether it has local changes; both None outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parents[2]), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
+        commit = git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

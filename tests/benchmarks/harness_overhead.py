@@ -25,9 +25,9 @@ SETTINGS = {"steps": STEPS, "batch": 4, "patch": 128, "lr": 1e-4, "loss": {"l1":
 
 
 def main(rounds: int) -> None:
-    from benchmark.inference.process_setup import set_up
+    from benchmark.inference.device_setup import configure_process
 
-    set_up(torch.get_num_threads())
+    configure_process(torch.get_num_threads())
     with tempfile.TemporaryDirectory() as folder:
         bare, harness = loops(Path(folder))
         for loop in (bare, harness):

@@ -22,7 +22,7 @@ from benchmark.data.sources.noise import Noise
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 from benchmark.experiment.stage import Stage
-from benchmark.inference.process_setup import set_up
+from benchmark.inference.device_setup import configure_process
 from benchmark.model import build
 from benchmark.registry import Registry
 from benchmark.training.batches import HostBatch, host_batches, to_device
@@ -36,7 +36,7 @@ BATCH, FILE_ROUNDS = 8, 5
 @pytest.fixture(scope="module", autouse=True)
 def process() -> None:
     """As a training process: one thread, and freed memory stays, or every new patch would cost page faults."""
-    set_up(1, keep_memory=True)
+    configure_process(1, keep_memory=True)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.gates.cost import macs, parameters
-from benchmark.inference.process_setup import set_up
+from benchmark.inference.device_setup import configure_process
 from benchmark.model import Restorer, build
 from benchmark.model.restorer import fold
 from benchmark.registry import Registry
@@ -34,7 +34,7 @@ def test_network_speed(benchmark: Any, name: str, mode: str) -> None:
     Before every round, 3x3 convolutions with about the same multiply-adds run. Other load on the machine affects both,
     so their ratio is more reliable than the times.
     """
-    set_up(torch.get_num_threads())
+    configure_process(torch.get_num_threads())
     size = Registry().find("backbone", name).sizes["small"]
     net = build({"backbone": {"name": name, **size}, "head": {"name": "degradation"}})
     cost = macs(net, (SIDE, SIDE))

@@ -48,14 +48,14 @@ def published_step(degraded: Tensor, target: Tensor) -> Callable[[], object]:
 
 def our_step(degraded: Tensor, target: Tensor, is_compiled: bool) -> Callable[[], object]:
     from benchmark.experiment.stage import Stage
-    from benchmark.inference.process_setup import set_up
+    from benchmark.inference.device_setup import configure_process
     from benchmark.model import build
     from benchmark.registry import Registry
     from benchmark.training.objective import make_objective
     from benchmark.training.train_state import make_train_state
     from losses import Batch
 
-    set_up(torch.get_num_threads())
+    configure_process(torch.get_num_threads())
     size = Registry().find("backbone", "gunet").sizes["t"]
     head = {"name": "residual", "padding": "reflect"}
     restorer = build({"backbone": {"name": "gunet", **size}, "head": head}).train()

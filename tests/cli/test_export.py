@@ -11,9 +11,8 @@ from click.testing import CliRunner, Result
 from safetensors import safe_open
 
 from benchmark.cli import cli
-from benchmark.errors import BenchmarkError, RecordError
+from benchmark.errors import BenchmarkError, RecordError, missing_packages
 from benchmark.files import write_json
-from benchmark.inference.optional_deps import missing_packages
 from benchmark.model import build, load
 from benchmark.model.weight_files import read_weights, write_weights
 

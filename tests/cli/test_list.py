@@ -117,7 +117,7 @@ def cells(output: str, backbone: str, size: str) -> list[str]:
 def counted(backbone: dict[str, Any], registry: Registry) -> list[str]:
     """The same, of the network built with its weights."""
     found = cost(build({"backbone": backbone, "head": {"name": "degradation"}}, 0, registry))
-    return [f"{found.params:,}", f"{found.macs / 1e9:.3f}", f"{found.float32_bytes:,}"]
+    return [f"{found.params:,}", f"{found.macs / 1e9:.3f}", f"{found.weight_bytes['float32']:,}"]
 
 
 def test_sizes_are_counted_as_built(plugin: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,13 +47,13 @@ def test_a_network_by_its_options(experiment_file: Path, tmp_path: Path) -> None
     assert result.return_value == 0, result.output
     network = build(NAFNET)
     expected = cost(network)
-    assert f"{expected.params:,}" in result.stdout and f"{expected.float32_bytes:,}" in result.stdout
+    assert f"{expected.params:,}" in result.stdout and f"{expected.weight_bytes['float32']:,}" in result.stdout
     assert "size: passed" in result.stdout and "latency: not measured (no V100 here" in result.stdout
     written = json.loads(file.read_text())
     (found,) = written["networks"]
     assert (found["params"], found["macs"]) == (expected.params, expected.macs)
     assert found["macs_of_images"] == [{"image": [48, 64], "macs": macs(network, (48, 64))}]
-    assert found["weight_bytes"] == {"float32": expected.float32_bytes, "float16": expected.float16_bytes}
+    assert found["weight_bytes"] == expected.weight_bytes
     (latency,) = found["latencies"]
     assert (latency["name"], latency["runtime"], latency["image"]) == ("quick", "eager", [48, 64])
     assert 0 < latency["net_median_ms"] <= latency["median_ms"] <= latency["p90_ms"] <= latency["p99_ms"]

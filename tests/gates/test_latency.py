@@ -17,16 +17,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.experiment.schema import LatencyGate, Runtime
-from benchmark.gates.gate_result import Candidate, MeasuringDevice
-from benchmark.gates.judge import judge
-from benchmark.gates.latency import stability
-from benchmark.gates.latency.full import MeasuringError, full_latency, measure
-from benchmark.gates.latency.judge import conditions_of, decide, make_job
-from benchmark.gates.latency.machine_load import Load
-from benchmark.gates.latency.quick import TooSlowError, quick_latency
-from benchmark.gates.latency.result import Conditions, Estimate, Latency, over_processes, quantiles
-from benchmark.gates.latency.timing import Call, Tiling, WarmUp, warm_up
-from benchmark.gates.latency.worker import REFERENCE, Effort, Subject, _go_round, _Turn
+from benchmark.gates.check_gates import GatedNetwork, check_gates, decide_latency
+from benchmark.gates.cost import macs
+from benchmark.gates.latency import Call, Conditions, Estimate, Latency, WarmUp, estimate_over_processes, quantiles
+from benchmark.gates.latency_full import (
+    REFERENCE_SIZE,
+    Budget,
+    MeasuringError,
+    TimedModel,
+    full_latency,
+    interleave,
+    make_job,
+    make_reference,
+    measure,
+)
+from benchmark.gates.latency_quick import TooSlowError, quick_latency
+from benchmark.gates.latency_stability import Load, load_doubts, reference_doubts, spread_doubts, warm_up_doubts
+from benchmark.gates.latency_timing import ModelTimer, warm_up
+from benchmark.inference.device_setup import Machine
 from benchmark.inference.runtimes import runtime_names
 from benchmark.model import Restorer, build
 from benchmark.model.weight_files import write_weights
@@ -34,9 +42,9 @@ from benchmark.processes import usable_cores
 from benchmark.registry import Registry
 
 CPU = torch.device("cpu")
-HERE = MeasuringDevice(CPU, "Some CPU 9000", 1, "kept")
+HERE = Machine(CPU, "Some CPU 9000", 1, "kept")
 IMAGE = (16, 16)
-BRIEF = Effort(processes=2, runs=60, seconds=0.5, warm_up_runs=5, least_warm_up_seconds=0.0, most_warm_up_seconds=0.5)
+BRIEF = Budget(processes=2, runs=60, seconds=0.5, warm_up_runs=5, least_warm_up_seconds=0.0, most_warm_up_seconds=0.5)
 
 
 def model(**options: Any) -> dict[str, Any]:
@@ -47,10 +55,10 @@ def network(plugin: Path, **options: Any) -> Restorer:
     return build(model(**options), 0, Registry((plugin,)))
 
 
-def subject(folder: Path, label: str, plugin: Path, **options: Any) -> Subject:
+def subject(folder: Path, label: str, plugin: Path, **options: Any) -> TimedModel:
     weights = folder / f"{label}.safetensors"
     write_weights(network(plugin, **options), weights)
-    return Subject(label, model(**options), weights, Conditions(IMAGE))
+    return TimedModel(label, model(**options), weights, Conditions(IMAGE))
 
 
 def latency(low: float, high: float, *unsteady: str, protocol: str = "full", p25: float | None = None) -> Latency:
@@ -62,7 +70,7 @@ def latency(low: float, high: float, *unsteady: str, protocol: str = "full", p25
 @given(st.lists(st.floats(0.1, 1e4), min_size=2, max_size=8))
 def test_the_interval_over_processes_is_students(values: list[float]) -> None:
     """Of the logarithms: symmetric as a ratio around the geometric mean, and as wide as the textbook says for two."""
-    found = over_processes(values)
+    found = estimate_over_processes(values)
     assert found.low is not None and found.high is not None
     assert found.low <= found.value * (1 + 1e-9) and found.value <= found.high * (1 + 1e-9)
     assert math.isclose(found.value, statistics.geometric_mean(values), rel_tol=1e-9)
@@ -95,7 +103,7 @@ def test_one_process_has_no_interval() -> None:
 )
 def test_only_a_clear_interval_on_a_steady_machine_decides(found: Latency, expected: str) -> None:
     """The limit is 50 ms; the quick protocol never passes; a busy machine decides nothing."""
-    assert decide(found, LatencyGate(limit_ms=50, image=IMAGE)) == expected
+    assert decide_latency(found, LatencyGate(limit_ms=50, image=IMAGE)) == expected
 
 
 def test_a_warm_up_ends_when_the_times_have_settled() -> None:
@@ -119,34 +127,51 @@ def test_a_warm_up_that_never_settles_ends_and_says_so() -> None:
 
     found = warm_up(call, least_runs=3, least_seconds=0.0, most_seconds=0.05)
     assert not found.has_settled
-    assert "not settled" in next(stability.of_warm_ups([found]))
-    assert not list(stability.of_warm_ups([found, WarmUp(20, 1.0, True)]))
+    assert "not settled" in next(warm_up_doubts([found]))
+    assert not list(warm_up_doubts([found, WarmUp(20, 1.0, True)]))
 
 
 def test_what_makes_numbers_doubtful() -> None:
     """Waiting for cores, throttling, calls far apart, a reference that drifts: each in words, at its threshold."""
-    assert not list(stability.of_loads([Load(0.029, None), Load(None, None)]))
-    busy, throttled = stability.of_loads([Load(0.0, None), Load(0.2, "processors throttled 3 times")])
+    assert not list(load_doubts([Load(0.029, None), Load(None, None)]))
+    busy, throttled = load_doubts([Load(0.0, None), Load(0.2, "processors throttled 3 times")])
     assert "20 %" in busy and throttled == "processors throttled 3 times"
-    assert not list(stability.of_spreads([0.09, 0.5, 0.09])) and list(stability.of_spreads([0.11]))
-    assert not list(stability.of_reference([100, 104])) and "9 %" in next(stability.of_reference([100, 100, 109]))
+    assert not list(spread_doubts([0.09, 0.5, 0.09])) and list(spread_doubts([0.11]))
+    assert not list(reference_doubts([100, 104])) and "9 %" in next(reference_doubts([100, 100, 109]))
 
 
-def test_networks_take_turns() -> None:
-    """A B, B A, A B: drift falls on both alike; the first call after a change of network is not counted."""
+def test_drift_affects_interleaved_networks_equally() -> None:
+    """Blocks come in ABBA order; the first call of a block, after a change of network, is not counted.
+
+    A machine that gets slower with every call adds as much to one network as to the other, but for one block.
+    """
     order: list[str] = []
 
-    def turn(label: str) -> _Turn:
+    def timer(label: str) -> ModelTimer:
         def call() -> Call:
             order.append(label)
-            return Call(200.0, 200.0, 200.0)
+            return Call(200.0 + len(order), 200.0, 200.0)
 
-        return _Turn(call, 1.0, 0.0, WarmUp(1, 0.0, True), [])
+        return ModelTimer(call, 1.0, 0.0)
 
-    first, second = turn("A"), turn("B")
-    _go_round([first, second], Effort(runs=6, seconds=100.0))
-    assert "".join(order) == "AAABBB" + "BBBAAA" + "AAABBB"
-    assert len(first.calls) == len(second.calls) == 6
+    first, second = timer("A"), timer("B")
+    interleave([first, second], Budget(runs=8, seconds=100.0))
+    blocks = [label for label, before in zip(order, [None, *order], strict=False) if label != before]
+    assert blocks == ["A", "B", "A", "B", "A"]  # neighbouring blocks of one network are one here: A BB AA BB A
+    assert len(first.calls) == len(second.calls) == 8
+    drift = [statistics.fmean(call.image_ms for call in model.calls) for model in (first, second)]
+    assert drift[0] == pytest.approx(drift[1])
+
+
+def test_a_network_that_has_its_budget_is_not_called_again() -> None:
+    """A slow one stops after its seconds, but not before it had two blocks."""
+
+    def timer(milliseconds: float) -> ModelTimer:
+        return ModelTimer(lambda: Call(milliseconds, milliseconds, milliseconds), 1.0, 0.0)
+
+    slow, fast = timer(1000.0), timer(100.0)
+    interleave([slow, fast], Budget(runs=20, seconds=1.5))
+    assert len(slow.calls) == 4 and 15 <= len(fast.calls) < 25
 
 
 def test_quick_shows_a_network_that_sleeps_now_and_then(waiting: Path) -> None:
@@ -180,13 +205,13 @@ def test_too_slow_for_a_quick_look(waiting: Path) -> None:
 
 
 def test_tiles_are_counted(waiting: Path) -> None:
-    """An image in four tiles takes four calls of the network, and the verdict says how many tiles there were."""
+    """An image in four tiles takes four calls of the network, and the result says how many tiles there were."""
     gate = LatencyGate(limit_ms=1, image=(32, 32), tile=16, overlap=0)
-    candidate = Candidate(network(waiting, milliseconds=5.0), model(milliseconds=5.0))
-    (verdict,) = judge({"tiled": gate}, candidate, HERE)
-    assert verdict.protocol["tiles"] == 4
-    assert verdict.measured is not None and verdict.measured >= 20 and verdict.protocol["net_median_ms"] >= 20
-    assert conditions_of(gate).tiling == Tiling(16, 0)
+    candidate = GatedNetwork(network(waiting, milliseconds=5.0), model(milliseconds=5.0))
+    (result,) = check_gates({"tiled": gate}, candidate, HERE)
+    assert result.protocol["tiles"] == 4
+    assert result.measured is not None and result.measured >= 20 and result.protocol["net_median_ms"] >= 20
+    assert (result.protocol["tile"], result.protocol["overlap"]) == (16, 0)
 
 
 @pytest.fixture
@@ -203,12 +228,12 @@ def busy_machine() -> Iterator[None]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how long a process waited for a core")
 def test_a_busy_machine_makes_no_verdict(busy_machine: None) -> None:
-    """A network far over the limit is inconclusive there, and the reason is in the verdict."""
+    """A network far over the limit is inconclusive there, and the reason is in the result."""
     net = {"backbone": {"name": "nafnet", "width": 8, "depths": (1, 1, 1)}, "head": {"name": "rgb"}}
     gate = LatencyGate(limit_ms=0.001, image=(256, 256))
-    (verdict,) = judge({"latency": gate}, Candidate(build(net), net), HERE)
-    assert verdict.result == "inconclusive"
-    assert "waiting for a core" in verdict.protocol["unsteady"][0]
+    (result,) = check_gates({"latency": gate}, GatedNetwork(build(net), net), HERE)
+    assert result.result == "inconclusive"
+    assert "waiting for a core" in result.protocol["unsteady"][0]
 
 
 def test_every_runtime_of_the_gates_exists() -> None:
@@ -221,17 +246,17 @@ def test_the_best_runtime_is_named(waiting: Path) -> None:
     """`best` tries what is installed, takes the fastest, and says what the others took."""
     gate = LatencyGate(limit_ms=1e9, image=IMAGE, runtime="best")
     net = {"backbone": {"name": "nafnet", "width": 2, "depths": (1, 1, 1)}, "head": {"name": "rgb"}}
-    (verdict,) = judge({"latency": gate}, Candidate(build(net), net), HERE)
-    tried = verdict.protocol["runtimes_median_ms"]
+    (result,) = check_gates({"latency": gate}, GatedNetwork(build(net), net), HERE)
+    tried = result.protocol["runtimes_median_ms"]
     assert {"eager", "channels_last"} <= set(tried)
-    assert verdict.protocol["runtime"] == min(tried, key=tried.__getitem__)
+    assert result.protocol["runtime"] == min(tried, key=tried.__getitem__)
 
 
 def test_a_runtime_of_another_device_is_not_measured(waiting: Path) -> None:
     """CUDA graphs on a CPU: no number, and the reason."""
     gate = LatencyGate(limit_ms=1e9, image=IMAGE, runtime="cuda_graph")
-    (verdict,) = judge({"latency": gate}, Candidate(network(waiting), model()), HERE)
-    assert (verdict.result, verdict.measured) == ("not_measured", None) and verdict.protocol["reason"]
+    (result,) = check_gates({"latency": gate}, GatedNetwork(network(waiting), model()), HERE)
+    assert (result.result, result.measured) == ("not_measured", None) and result.protocol["reason"]
 
 
 @pytest.mark.slow
@@ -256,9 +281,11 @@ def test_the_full_protocol_can_fail_a_gate_and_says_the_interval(waiting: Path) 
     """A network that sleeps 20 ms does not keep 10 ms, unless the machine was too busy to tell."""
     options = {"milliseconds": 20.0}
     gate = LatencyGate(limit_ms=10, image=IMAGE, protocol="full", quantile="median")
-    (verdict,) = judge({"latency": gate}, Candidate(network(waiting, **options), model(**options), (waiting,)), HERE)
-    assert verdict.result == ("inconclusive" if verdict.protocol["unsteady"] else "failed")
-    assert verdict.interval is not None and verdict.interval[0] >= 20 and verdict.protocol["processes"] == 5
+    (result,) = check_gates(
+        {"latency": gate}, GatedNetwork(network(waiting, **options), model(**options), (waiting,)), HERE
+    )
+    assert result.result == ("inconclusive" if result.protocol["unsteady"] else "failed")
+    assert result.interval is not None and result.interval[0] >= 20 and result.protocol["processes"] == 5
 
 
 @pytest.mark.slow
@@ -283,8 +310,4 @@ def test_a_measuring_process_that_dies_is_told(waiting: Path, tmp_path: Path) ->
 
 def test_the_reference_is_small() -> None:
     """Half a billion multiply-adds, so that it takes little time beside the networks."""
-    from benchmark.gates.cost import macs
-    from benchmark.gates.latency.reference_model import SIZE, make_reference
-
-    assert REFERENCE == "reference"
-    assert macs(make_reference(), SIZE) == 256 * 256 * 9 * (3 * 16 + 3 * 16 * 16 + 16 * 3)
+    assert macs(make_reference(), REFERENCE_SIZE) == 256 * 256 * 9 * (3 * 16 + 3 * 16 * 16 + 16 * 3)

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from backbones import Backbone
 from benchmark.experiment.schema import GpuMemoryGate, RamGate
-from benchmark.gates.gate_result import Candidate, MeasuringDevice
-from benchmark.gates.judge import judge
+from benchmark.gates.check_gates import GatedNetwork, check_gates
 from benchmark.gates.memory import activation_bytes, training_bytes
+from benchmark.inference.device_setup import Machine
 from benchmark.model import Restorer
 from heads.rgb import Rgb
 
 CPU = torch.device("cpu")
-HERE = MeasuringDevice(CPU, "Some CPU 9000", 1, "default")
+HERE = Machine(CPU, "Some CPU 9000", 1, "default")
 
 
 class Wide(Backbone):
@@ -97,13 +97,13 @@ def test_the_count_is_what_a_step_uses(root: Path) -> None:
 
 
 def test_the_ram_gate_weighs_the_process(net: Restorer) -> None:
-    """A process with torch in it needs more than 10 MB and less than 100 GB; the verdict says what was measured."""
-    low, high = judge(
+    """A process with torch in it needs more than 10 MB and less than 100 GB; the result says what was measured."""
+    low, high = check_gates(
         {
             "low": RamGate(limit_bytes=10_000_000, image=(64, 64)),
             "high": RamGate(limit_bytes=100_000_000_000, image=(64, 64)),
         },
-        Candidate(net.train(), {}),
+        GatedNetwork(net.train(), {}),
         HERE,
     )
     assert (low.result, high.result) == ("failed", "passed")
@@ -115,6 +115,8 @@ def test_the_ram_gate_weighs_the_process(net: Restorer) -> None:
 def test_gpu_memory_is_not_measured_without_a_gpu(net: Restorer) -> None:
     """Whatever the limit, and whether or not a GPU is named: no number, no pass, and a reason."""
     for device in (None, "V100"):
-        verdict = judge({"gpu_memory": GpuMemoryGate(limit_bytes=10**15, device=device)}, Candidate(net, {}), HERE)[0]
-        assert (verdict.result, verdict.measured) == ("not_measured", None)
-        assert f"no {device or 'GPU'} here" in verdict.protocol["reason"]
+        result = check_gates(
+            {"gpu_memory": GpuMemoryGate(limit_bytes=10**15, device=device)}, GatedNetwork(net, {}), HERE
+        )[0]
+        assert (result.result, result.measured) == ("not_measured", None)
+        assert f"no {device or 'GPU'} here" in result.protocol["reason"]

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.errors import RuntimeUnavailable
+from benchmark.errors import RuntimeUnavailable, missing_packages
 from benchmark.inference.onnx import onnx_bytes
-from benchmark.inference.optional_deps import missing_packages
 from benchmark.model import Restorer, build
 from benchmark.registry import Registry
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from benchmark.inference.runtimes import Dtype, RuntimeUnavailable, prepare, runtime_names, unavailable
+from benchmark.errors import RuntimeUnavailable
+from benchmark.inference.prepared_network import Dtype
+from benchmark.inference.runtimes import prepare, runtime_names, unavailable
 from benchmark.model import Restorer, restore_image
 from benchmark.registry import Registry
 
@@ -38,18 +40,16 @@ def test_a_runtime_restores_as_torch_does(runtime: str, network: Restorer, image
     image = image.copy()
     image.flags.writeable = False
     network.train()
-    runner = prepared(runtime, network, (37, 53))
+    prepared_network = prepared(runtime, network, (37, 53))
     assert network.training and all(parameter.requires_grad for parameter in network.parameters())
-    assert runner.runtime == runtime
-    restored = runner.restore(image)
+    restored = prepared_network.restore(image)
     assert difference(restored, expected) <= 1
-    answer = runner.network(runner.to_input(image))
-    runner.synchronise()
-    assert np.array_equal(runner.to_image(answer), restored)
-    runner.restore(255 - image)
+    answer = prepared_network.network(prepared_network.to_input(image))
+    assert np.array_equal(prepared_network.to_image(answer), restored)
+    prepared_network.restore(255 - image)
     assert difference(restored, expected) <= 1
-    with pytest.raises(ValueError, match=r"shape \(53, 37, 3\); this runner was prepared for \(37, 53, 3\)"):
-        runner.restore(image.transpose(1, 0, 2))
+    with pytest.raises(ValueError, match=r"shape \(53, 37, 3\); the network was prepared for \(37, 53, 3\)"):
+        prepared_network.restore(image.transpose(1, 0, 2))
 
 
 @pytest.mark.slow
@@ -82,15 +82,15 @@ def test_half_precision(dtype: Dtype, network: Restorer, image: Image) -> None:
 @pytest.mark.slow
 def test_a_compiled_network_is_not_compiled_again(network: Restorer, image: Image) -> None:
     """It refuses what would take another minute in the middle of a measurement."""
-    runner = prepared("compiled", network, (37, 53))
+    prepared_network = prepared("compiled", network, (37, 53))
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
         with pytest.raises(RuntimeError, match="fail_on_recompile"):
-            runner.restore(image)
+            prepared_network.restore(image)
     finally:
         torch.set_num_threads(threads)
-    runner.restore(image)
+    prepared_network.restore(image)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,8 @@ def test_what_is_not_installed(python: Callable[[str], str]) -> None:
         "import sys; sys.modules['onnxruntime'] = sys.modules['onnxscript'] = None\n"
         "import torch\n"
         "from benchmark.inference.onnx import onnx_bytes\n"
-        "from benchmark.inference.runtimes import RuntimeUnavailable, prepare, unavailable\n"
+        "from benchmark.errors import RuntimeUnavailable\n"
+        "from benchmark.inference.runtimes import prepare, unavailable\n"
         "from benchmark.model import build\n"
         "network = build({'backbone': {'name': 'nafnet', 'width': 4, 'depths': [1]}, 'head': {'name': 'rgb'}})\n"
         "there = (network, (8, 8), torch.device('cpu'))\n"

@@ -1,0 +1,213 @@
+"""Check the limits of an experiment against measurements. A gate never passes on a device that is not here."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from benchmark.errors import BenchmarkError, RuntimeUnavailable
+from benchmark.experiment.schema import (
+    ActivationsGate,
+    AnyGate,
+    GpuMemoryGate,
+    LatencyGate,
+    MacsGate,
+    ParametersGate,
+    RamGate,
+    SizeGate,
+)
+from benchmark.gates.cost import REFERENCE_IMAGE, macs, parameters
+from benchmark.gates.latency import Conditions, Latency, Tiling, latency_record
+from benchmark.gates.latency_full import Budget, MeasuringError, TimedModel, full_latency, make_job
+from benchmark.gates.latency_quick import quick_latency
+from benchmark.gates.memory import activation_bytes, restoring_gpu_bytes, restoring_ram_bytes
+from benchmark.inference.device_setup import Machine
+from benchmark.inference.onnx import onnx_bytes
+from benchmark.inference.runtimes import runtime_names, unavailable
+from benchmark.model import Restorer
+from benchmark.model.weight_files import weight_bytes, write_weights
+from reports.schema import GateOutcome, GateResult
+
+
+@dataclass(frozen=True)
+class GatedNetwork:
+    """A network that gates are checked on."""
+
+    restorer: Restorer
+    model: Mapping[str, Any]
+    """Its resolved configuration, from which a fresh process builds it again."""
+    plugins: tuple[Path, ...] = ()
+
+
+def check_gates(gates: Mapping[str, AnyGate], network: GatedNetwork, machine: Machine) -> list[GateResult]:
+    """Return the result of every gate, in the order of the experiment file.
+
+    Args:
+        gates: Name -> gate.
+        network: On the device of the machine; it stays as it is.
+        machine: Device, threads and allocator of this process.
+    """
+    latencies = _Latencies(network, machine)
+    return [_check(name, gate, network.restorer, machine, latencies) for name, gate in gates.items()]
+
+
+def _check(name: str, gate: AnyGate, restorer: Restorer, machine: Machine, latencies: "_Latencies") -> GateResult:
+    match gate:
+        case SizeGate():
+            return _check_size(name, gate, restorer)
+        case ParametersGate():
+            return _exact(name, gate, gate.limit, parameters(restorer), "parameters", {})
+        case MacsGate():
+            protocol = {"counter": "torch.utils.flop_counter / 2", "image": list(gate.image)}
+            return _exact(name, gate, gate.limit, macs(restorer, gate.image), "MACs", protocol)
+        case ActivationsGate():
+            peak = activation_bytes(restorer, (1, 3, *gate.image), training=False)
+            protocol = {"counter": "feature maps alive at one time", "dtype": "float32", "image": list(gate.image)}
+            return _exact(name, gate, gate.limit_bytes, peak, "bytes", protocol)
+        case LatencyGate():
+            return latencies.check(name, gate)
+        case GpuMemoryGate():
+            return _check_gpu_memory(name, gate, restorer, machine)
+        case RamGate():
+            peak = restoring_ram_bytes(restorer, gate.image, machine.device)
+            protocol = {"of": "this process, at its highest", "device": machine.device_name, "image": list(gate.image)}
+            return _exact(name, gate, gate.limit_bytes, peak, "bytes", protocol)
+
+
+def _check_size(name: str, gate: SizeGate, restorer: Restorer) -> GateResult:
+    protocol: dict[str, Any] = {"file": gate.file, "dtype": gate.dtype}
+    try:
+        if gate.file == "onnx":
+            exported = onnx_bytes(restorer, REFERENCE_IMAGE, dtype=gate.dtype)
+        else:
+            exported = weight_bytes(restorer, getattr(torch, gate.dtype))
+    except BenchmarkError as error:  # the packages that write the file are not installed
+        return _not_measured(name, gate, gate.limit_bytes, "bytes", str(error), protocol)
+    protocol["sha256"] = hashlib.sha256(exported).hexdigest()
+    return _exact(name, gate, gate.limit_bytes, len(exported), "bytes", protocol)
+
+
+def _check_gpu_memory(name: str, gate: GpuMemoryGate, restorer: Restorer, machine: Machine) -> GateResult:
+    image = list(gate.image)
+    if machine.device.type != "cuda" or not device_matches(gate.device, machine):
+        device = gate.device or "GPU"
+        protocol = {"device": device, "image": image}
+        return _not_measured(name, gate, gate.limit_bytes, "bytes", _no_such_device(device, machine), protocol)
+    peak = restoring_gpu_bytes(restorer, gate.image, machine.device)
+    protocol = {"of": "torch, without CUDA's own context", "device": machine.device_name, "image": image}
+    return _exact(name, gate, gate.limit_bytes, peak, "bytes", protocol)
+
+
+class _Latencies:
+    """The latencies of one network; what two gates ask for is measured once."""
+
+    def __init__(self, network: GatedNetwork, machine: Machine) -> None:
+        self._network, self._machine = network, machine
+        self._latency = cache(self._measure)
+
+    def check(self, name: str, gate: LatencyGate) -> GateResult:
+        """Check a latency gate; it is not measured where the device or the runtime it names is missing."""
+        facts: dict[str, Any] = {"device": gate.device or self._machine.device_name, "image": list(gate.image)}
+        if gate.device is not None and not device_matches(gate.device, self._machine):
+            reason = _no_such_device(gate.device, self._machine)
+            return _not_measured(name, gate, gate.limit_ms, "ms", reason, facts)
+        tiling = Tiling(gate.tile, gate.overlap) if gate.tile else None
+        conditions = Conditions(gate.image, gate.runtime, gate.dtype, gate.threads, tiling)
+        more: dict[str, Any] = {}
+        try:
+            if gate.runtime == "best" and (medians := self._median_ms_by_runtime(conditions)):
+                conditions = replace(conditions, runtime=min(medians, key=lambda runtime: medians[runtime]))
+                more["runtimes_median_ms"] = medians
+            latency = self._latency(gate.protocol, conditions)
+        except (RuntimeUnavailable, MeasuringError) as error:
+            return _not_measured(name, gate, gate.limit_ms, "ms", str(error), {**facts, "runtime": gate.runtime})
+        quantile = latency.image_ms[gate.quantile]
+        return _result(
+            name,
+            gate,
+            gate.limit_ms,
+            "ms",
+            decide_latency(latency, gate),
+            {**latency_record(latency, self._machine), "quantile": gate.quantile, **more},
+            quantile.value,
+            None if quantile.low is None or quantile.high is None else (quantile.low, quantile.high),
+        )
+
+    def _median_ms_by_runtime(self, conditions: Conditions) -> dict[str, float]:
+        """Measure every runtime that is installed with the quick protocol."""
+        device = self._machine.device
+        installed = [name for name in runtime_names(device.type) if unavailable(name, device) is None]
+        return {name: self._latency("quick", replace(conditions, runtime=name)).median_ms for name in installed}
+
+    def _measure(self, protocol: str, conditions: Conditions) -> Latency:
+        if protocol == "quick":
+            return quick_latency(self._network.restorer, conditions, self._machine.device)
+        with TemporaryDirectory() as folder:
+            weights = Path(folder) / "weights.safetensors"
+            write_weights(self._network.restorer, weights)
+            timed_model = TimedModel("network", self._network.model, weights, conditions)
+            return full_latency(make_job([timed_model], self._machine, self._network.plugins, Budget()))[0]
+
+
+def decide_latency(latency: Latency, gate: LatencyGate) -> GateOutcome:
+    """Return `passed` or `failed` only if the whole interval is on one side and the machine was steady.
+
+    The quick protocol has no interval: it fails a network if three of four calls exceed the limit.
+    """
+    quantile = latency.image_ms[gate.quantile]
+    if latency.unsteady:
+        return "inconclusive"
+    if latency.protocol == "quick" or quantile.low is None or quantile.high is None:
+        return "failed" if latency.image_ms["p25"].value > gate.limit_ms else "inconclusive"
+    if quantile.high <= gate.limit_ms:
+        return "passed"
+    return "failed" if quantile.low > gate.limit_ms else "inconclusive"
+
+
+def device_matches(name: str | None, machine: Machine) -> bool:
+    """Return whether this machine has the device that a gate names, e.g. `V100`; None is any device."""
+    return name is None or name.lower() in machine.device_name.lower()
+
+
+def _no_such_device(name: str, machine: Machine) -> str:
+    return f"no {name} here; this machine has {machine.device_name}"
+
+
+def _exact(name: str, gate: AnyGate, limit: int, measured: int, unit: str, protocol: dict[str, Any]) -> GateResult:
+    """Return the result for a number without uncertainty."""
+    return _result(name, gate, limit, unit, "passed" if measured <= limit else "failed", protocol, measured)
+
+
+def _not_measured(
+    name: str, gate: AnyGate, limit: float, unit: str, reason: str, protocol: Mapping[str, Any]
+) -> GateResult:
+    """Return a result without a number, with the reason: never a guess from another device."""
+    return _result(name, gate, limit, unit, "not_measured", {**protocol, "reason": reason})
+
+
+def _result(
+    name: str,
+    gate: AnyGate,
+    limit: float,
+    unit: str,
+    outcome: GateOutcome,
+    protocol: dict[str, Any],
+    measured: float | None = None,
+    interval: tuple[float, float] | None = None,
+) -> GateResult:
+    return GateResult(
+        name=name,
+        quantity=gate.quantity,
+        limit=limit,
+        measured=measured,
+        unit=unit,
+        result=outcome,
+        protocol=protocol,
+        reject=gate.reject,
+        interval=interval,
+    )

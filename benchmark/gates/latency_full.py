@@ -1,0 +1,215 @@
+"""The full protocol: fresh processes one after the other; each interleaves the networks, with a reference network.
+
+Networks are interleaved in ABBA order so that drift affects all of them equally. The reference network is the same
+everywhere: it shows whether the machine itself drifted.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from backbones import Backbone
+from benchmark.errors import BenchmarkError, ProcessError
+from benchmark.gates.latency import Call, Conditions, Latency, ModelSamples, WarmUp, spread, summarise
+from benchmark.gates.latency_stability import (
+    Load,
+    load_doubts,
+    load_since,
+    read_counters,
+    reference_doubts,
+    spread_doubts,
+    warm_up_doubts,
+)
+from benchmark.gates.latency_timing import ModelTimer, no_garbage_collection, prepare_timer, warm_up
+from benchmark.inference.device_setup import Machine, configure_process
+from benchmark.model import Restorer, build
+from benchmark.model.weight_files import read_weights
+from benchmark.processes import run_in_fresh_process
+from benchmark.registry import Registry
+from heads.residual import Residual
+
+REFERENCE = "reference"
+REFERENCE_SIZE = (256, 256)
+"""Height and width of the reference network's images, whatever the size of the others, so that it takes little time."""
+_BLOCK_SECONDS = 0.4
+_LEAST_BLOCK = 3
+"""Calls of one network in a row. The first is not counted: the caches hold data of the network before."""
+
+
+class MeasuringError(BenchmarkError):
+    """A process could not measure."""
+
+
+@dataclass(frozen=True)
+class TimedModel:
+    """A network to be timed: its resolved configuration, its weights, and the conditions."""
+
+    label: str
+    model: Mapping[str, Any]
+    weights: Path
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to measure. A process ends when each of its networks has had `runs` calls or `seconds`."""
+
+    processes: int = 5
+    runs: int = 60
+    seconds: float = 3.0
+    warm_up_runs: int = 20
+    least_warm_up_seconds: float = 1.0
+    most_warm_up_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class WorkerJob:
+    """What a fresh process measures, and with which settings."""
+
+    models: tuple[TimedModel, ...]
+    device: str
+    threads: int
+    keep_memory: bool
+    plugins: tuple[Path, ...]
+    budget: Budget
+
+
+@dataclass(frozen=True)
+class WorkerSamples:
+    """What one process measured: samples by label, those of the reference network included."""
+
+    samples: Mapping[str, ModelSamples]
+    load: Load
+
+
+def make_job(models: Sequence[TimedModel], machine: Machine, plugins: tuple[Path, ...], budget: Budget) -> WorkerJob:
+    """Return the job of measuring networks on a machine. All must ask for the same number of threads."""
+    threads = models[0].conditions.threads or machine.threads
+    return WorkerJob(tuple(models), str(machine.device), threads, machine.allocator == "kept", plugins, budget)
+
+
+def full_latency(job: WorkerJob) -> list[Latency]:
+    """Return the latency of every network of a job, in its order; takes minutes. Raises MeasuringError."""
+    return summarise_job(job, list(measure(job)))
+
+
+def measure(job: WorkerJob) -> Iterator[WorkerSamples]:
+    """Yield what each process measured, as soon as it is done. Nothing else should run meanwhile.
+
+    Raises:
+        MeasuringError: A network cannot be measured, or the process died.
+    """
+    for _ in range(job.budget.processes):
+        try:
+            yield run_in_fresh_process(run_job, job)
+        except ProcessError as error:
+            raise MeasuringError(f"latency: {error}") from None
+
+
+def summarise_job(job: WorkerJob, processes: Sequence[WorkerSamples]) -> list[Latency]:
+    """Return one latency for each network of a job, in its order, from what all processes measured."""
+    reference_ms = [_median_ms(process.samples[REFERENCE]) for process in processes]
+    shared_doubts = [*load_doubts([process.load for process in processes]), *reference_doubts(reference_ms)]
+    waited = [process.load.waited_share for process in processes if process.load.waited_share is not None]
+    latencies: list[Latency] = []
+    for model in job.models:
+        samples = [process.samples[model.label] for process in processes]
+        doubts = [
+            *shared_doubts,
+            *spread_doubts([spread(process.calls) for process in samples]),
+            *warm_up_doubts([process.warm_up for process in samples]),
+        ]
+        reference = statistics.median(reference_ms)
+        latencies.append(summarise("full", model.conditions, samples, doubts, max(waited, default=None), reference))
+    return latencies
+
+
+def _median_ms(samples: ModelSamples) -> float:
+    return statistics.median(call.image_ms for call in samples.calls)
+
+
+def run_job(job: WorkerJob) -> WorkerSamples:
+    """Measure every network of a job in this process. Raises MeasuringError."""
+    try:
+        return _measure_here(job)
+    except BenchmarkError as error:
+        raise MeasuringError(str(error)) from error
+    except Exception as error:  # of a user's network, or of a runtime
+        raise MeasuringError(f"{type(error).__name__}: {error}") from error
+
+
+def _measure_here(job: WorkerJob) -> WorkerSamples:
+    configure_process(job.threads, keep_memory=job.keep_memory)
+    device, registry, budget = torch.device(job.device), Registry(job.plugins), job.budget
+    timers: dict[str, ModelTimer] = {}
+    warm_ups: dict[str, WarmUp] = {}
+    for label, restorer, conditions in _networks(job, registry):
+        timers[label] = prepare_timer(restorer.to(device).eval(), conditions, device)
+        warm_ups[label] = warm_up(
+            timers[label].call, budget.warm_up_runs, budget.least_warm_up_seconds, budget.most_warm_up_seconds
+        )
+    with no_garbage_collection():
+        before = read_counters()
+        interleave(list(timers.values()), budget)
+        load = load_since(before, device)
+    samples = {
+        label: ModelSamples(timer.cold_start_ms, timer.preparation_seconds, warm_ups[label], tuple(timer.calls))
+        for label, timer in timers.items()
+    }
+    return WorkerSamples(samples, load)
+
+
+def _networks(job: WorkerJob, registry: Registry) -> Iterator[tuple[str, Restorer, Conditions]]:
+    for model in job.models:
+        restorer = build(model.model, 0, registry)
+        restorer.load_state_dict(read_weights(model.weights))
+        yield model.label, restorer, model.conditions
+    yield REFERENCE, make_reference(), Conditions(REFERENCE_SIZE, folded=False)
+
+
+def interleave(timers: Sequence[ModelTimer], budget: Budget) -> None:
+    """Call the networks in blocks, in ABBA order, at least twice each and until all have used their budget."""
+    rounds = 0
+    while rounds < 2 or not all(_has_enough(timer, budget) for timer in timers):
+        for timer in timers if rounds % 2 == 0 else reversed(timers):
+            if rounds < 2 or not _has_enough(timer, budget):
+                timer.calls.extend(_block(timer.call))
+        rounds += 1
+
+
+def _has_enough(timer: ModelTimer, budget: Budget) -> bool:
+    return len(timer.calls) >= budget.runs or sum(call.image_ms for call in timer.calls) >= budget.seconds * 1000
+
+
+def _block(call: Callable[[], Call]) -> list[Call]:
+    """Return calls of one network in a row, without the first."""
+    calls: list[Call] = []
+    while len(calls) < _LEAST_BLOCK or sum(made.image_ms for made in calls) < _BLOCK_SECONDS * 1000:
+        calls.append(call())
+    return calls[1:]
+
+
+class _Convolutions(Backbone):
+    citation = ""
+    origin = "ours: nothing but convolutions, so that no version of a library makes it another network"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out_channels = 16
+        layers = [nn.Conv2d(3, 16, 3, padding=1), *(nn.Conv2d(16, 16, 3, padding=1) for _ in range(3))]
+        self.layers = nn.Sequential(*(module for layer in layers for module in (layer, nn.ReLU())))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.layers(image)
+
+
+def make_reference() -> Restorer:
+    """Return the reference network: the same weights everywhere; half a billion multiply-adds an image."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Restorer(_Convolutions(), Residual(16)).eval()

@@ -1,0 +1,119 @@
+"""Reasons to doubt a latency: waiting for processors, throttling, scattered calls, drift."""
+
+import statistics
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmark.gates.latency import WarmUp
+
+MOST_WAITED = 0.03
+"""An idle machine shows 1 % here; one other busy program on two cores 20 % and more."""
+MOST_SPREAD = 0.10
+MOST_DRIFT = 0.05
+_THREADS, _CPUS = Path("/proc/self/task"), Path("/sys/devices/system/cpu")
+_HARMLESS_REASONS = {"0x0000000000000000", "0x0000000000000001"}
+"""Of nvidia-smi, when nothing slows the GPU down, or when it has nothing to do."""
+
+
+@dataclass(frozen=True)
+class LoadCounters:
+    """What the system has counted up to a moment."""
+
+    running_ns: int
+    """Nanoseconds that the threads of this process ran."""
+    waiting_ns: int
+    """Nanoseconds that they were ready to run and waited for a processor."""
+    throttled: int | None
+    """How often processors were throttled; None where the system does not say."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """How busy the machine was, and whether it was slowed down."""
+
+    waited_share: float | None
+    """Of the time that this process's threads could have run, the part they waited for a processor."""
+    throttled: str | None
+    """How often processors were slowed down for heat or power, or why the GPU was."""
+
+
+def read_counters() -> LoadCounters | None:
+    """Return the counters of this moment; None where the system has none (anything but Linux)."""
+    try:
+        counts = [(thread / "schedstat").read_text(encoding="ascii").split() for thread in _THREADS.iterdir()]
+        running, waiting = (sum(int(of_thread[index]) for of_thread in counts) for index in (0, 1))
+    except (OSError, ValueError):
+        return None
+    return LoadCounters(running, waiting, _throttle_count())
+
+
+def _throttle_count() -> int | None:
+    files = list(_CPUS.glob("cpu[0-9]*/thermal_throttle/*_throttle_count"))
+    try:
+        return sum(int(file.read_text(encoding="ascii")) for file in files) if files else None
+    except (OSError, ValueError):
+        return None
+
+
+def load_since(before: LoadCounters | None, device: torch.device) -> Load:
+    """Return the load between the moment of the counters and now."""
+    now, throttled = read_counters(), _gpu_throttled(device) if device.type == "cuda" else None
+    if before is None or now is None:
+        return Load(None, throttled)
+    running, waiting = now.running_ns - before.running_ns, now.waiting_ns - before.waiting_ns
+    if before.throttled is not None and now.throttled is not None and now.throttled > before.throttled:
+        throttled = f"processors throttled {now.throttled - before.throttled} times"
+    return Load(waiting / max(1, running + waiting), throttled)
+
+
+def _gpu_throttled(device: torch.device) -> str | None:
+    """Return what slows the GPU down right now, by nvidia-smi; None if nothing does, or if it does not say."""
+    query = ["nvidia-smi", f"--id={device.index or 0}", "--query-gpu=clocks_throttle_reasons.active"]
+    try:
+        reasons = subprocess.run(
+            [*query, "--format=csv,noheader"], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return None if reasons in _HARMLESS_REASONS or not reasons.startswith("0x") else f"GPU throttled ({reasons})"
+
+
+def waited_too_long(load: Load) -> bool:
+    """Return whether this process waited for processors longer than on an idle machine."""
+    return load.waited_share is not None and load.waited_share > MOST_WAITED
+
+
+def load_doubts(loads: Sequence[Load]) -> Iterator[str]:
+    """Yield doubts for other programs, more threads than cores (some runtimes add theirs to torch's), heat, power."""
+    worst = max(loads, key=lambda load: load.waited_share or 0.0)
+    if waited_too_long(worst):
+        waited = 100 * (worst.waited_share or 0.0)
+        yield f"{waited:.0f} % of the time was spent waiting for a core (other programs, or threads of this one)"
+    yield from sorted({load.throttled for load in loads if load.throttled})
+
+
+def spread_doubts(spreads: Sequence[float]) -> Iterator[str]:
+    """Yield a doubt if the calls of a typical process scatter too much."""
+    typical = statistics.median(spreads)
+    if typical > MOST_SPREAD:
+        yield f"calls differ by {100 * typical:.0f} % (interquartile range; at most {100 * MOST_SPREAD:.0f} %)"
+
+
+def warm_up_doubts(warm_ups: Sequence[WarmUp]) -> Iterator[str]:
+    """Yield a doubt if the times never settled in most processes."""
+    unsettled = [warm_up for warm_up in warm_ups if not warm_up.has_settled]
+    if 2 * len(unsettled) > len(warm_ups):
+        longest = max(warm_up.seconds for warm_up in unsettled)
+        yield f"times had not settled after a warm-up of {longest:.0f} s"
+
+
+def reference_doubts(medians: Sequence[float]) -> Iterator[str]:
+    """Yield a doubt if the reference network, the same in every process, did not take the same time in each."""
+    middle = statistics.median(medians)
+    drift = max(abs(median / middle - 1) for median in medians)
+    if drift > MOST_DRIFT:
+        yield f"the reference network drifted by {100 * drift:.0f} % (at most {100 * MOST_DRIFT:.0f} %)"

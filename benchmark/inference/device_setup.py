@@ -1,0 +1,98 @@
+"""The machine that networks run on, and the settings of this process that decide how fast and how exactly they run."""
+
+import ctypes
+import os
+import platform
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmark.errors import BenchmarkError
+from benchmark.processes import usable_cores
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The device, CPU threads and allocator that networks run with."""
+
+    device: torch.device
+    device_name: str
+    threads: int
+    allocator: str
+    """`kept`: freed memory stays with the process. `default`: as the system has it."""
+
+
+def prepare_machine(device: str | None, threads: int | None = None, *, keep_memory: bool = True) -> Machine:
+    """Choose a device, and set threads and allocator of this process.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`; None: CUDA if there is one, else the CPU.
+        threads: CPU threads; None: `OMP_NUM_THREADS`, else one for each usable core.
+        keep_memory: See `configure_process`.
+
+    Raises:
+        BenchmarkError: There is no such device.
+    """
+    chosen = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else _cpu_name()
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # nested regions may have a list
+    threads = threads or (int(first) if first.isdigit() else 0) or usable_cores()
+    return Machine(chosen, name, threads, configure_process(threads, keep_memory=keep_memory))
+
+
+def configure_process(threads: int, *, keep_memory: bool = True) -> str:
+    """Set threads, exact float32, and the allocator of this process.
+
+    Args:
+        threads: CPU threads of torch.
+        keep_memory: Let freed memory stay with the process (glibc). Else it goes back to the system, and every page
+            of every feature map costs a page fault when it is allocated again.
+
+    Returns:
+        Name of the allocator: `kept` or `default`.
+    """
+    torch.set_num_threads(threads)
+    # float32 means float32: by default convolutions on newer GPUs use the 10-bit mantissa of TF32.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    if not keep_memory or platform.libc_ver()[0] != "glibc":
+        return "default"
+    libc = ctypes.CDLL("libc.so.6")
+    is_set = libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30) and libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    return "kept" if is_set else "default"
+
+
+@contextmanager
+def torch_threads(threads: int | None) -> Generator[None]:
+    """Let torch compute with this many threads inside; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise BenchmarkError(f"--device {name}: no such device; use cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise BenchmarkError(f"--device {name}: not supported; use cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BenchmarkError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; use cpu")
+    return device
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
