@@ -195,6 +195,28 @@ def to_half(values: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
     return np.where(small, np.float32(0), values).astype(np.float16)
 
 
+def check_share(name: str, value: float) -> None:
+    """Check an option that is a probability or a share.
+
+    Raises:
+        ValueError: it is not from 0 to 1.
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value}; it must be from 0 to 1")
+
+
+def check_range(name: str, limits: tuple[float, float], least: float, most: float) -> None:
+    """Check an option that is the smallest and the largest of the values that are drawn.
+
+    Raises:
+        ValueError: they are not in order, or not from `least` to `most`.
+    """
+    if not least <= limits[0] <= limits[1] <= most:
+        raise ValueError(
+            f"{name} is [{limits[0]}, {limits[1]}]; write [smallest, largest], both from {least:g} to {most:g}"
+        )
+
+
 def _contiguous(pixels: NDArray[_Value]) -> NDArray[_Value]:
     """Return the same values `H W C` row by row in memory; the array itself if they lie so already."""
     channel_bytes = pixels.itemsize

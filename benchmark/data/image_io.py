@@ -28,6 +28,7 @@ from benchmark.registry import load_plugins
 Result = TypeVar("Result")
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+_ALLOWED = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -64,9 +65,9 @@ def read_image(file: Path) -> NDArray[np.uint8]:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
         raise DataError(f"{file}: more than {limit} million pixels ({error}); reduce it or leave it out") from None
     except UnidentifiedImageError:
-        raise DataError(f"{file}: not a readable image (of no known format); allowed: {_allowed()}") from None
+        raise DataError(f"{file}: not a readable image (of no known format); allowed: {_ALLOWED}") from None
     except (OSError, SyntaxError, ValueError, struct.error) as error:  # what 20,000 files damaged at random raised
-        raise DataError(f"{file}: not a readable image ({error}); allowed: {_allowed()}") from None
+        raise DataError(f"{file}: not a readable image ({error}); allowed: {_ALLOWED}") from None
 
 
 def stored_bits(image: ImageFile.ImageFile) -> int:
@@ -124,7 +125,7 @@ def images_in(folder: Path) -> dict[str, Path]:
             or two images have one name.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected a folder of images ({_allowed()})")
+        raise DataError(f"{folder}: no such folder; expected a folder of images ({_ALLOWED})")
     files: dict[str, Path] = {}
     for file in _images_below(folder, (folder.resolve(),)):
         name = unicodedata.normalize("NFC", file.relative_to(folder).with_suffix("").as_posix())
@@ -132,7 +133,7 @@ def images_in(folder: Path) -> dict[str, Path]:
             raise DataError(f"{file}: {files[name].name} beside it has the same name; keep one of them")
         files[name] = file
     if not files:
-        raise DataError(f"{folder}: no images in it; expected {_allowed()}")
+        raise DataError(f"{folder}: no images in it; expected {_ALLOWED}")
     return files
 
 
@@ -156,10 +157,11 @@ def _images_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
 def files_digest(named: Iterable[tuple[str, Path]], code: Iterable[Path], options: object = None) -> str:
     """Return the SHA-256 of files by name, size and time of change, of the code that reads them, and of its options.
 
+    It reads no image. Sources without files have a digest of their code and options.
     Two sets of files that agree in all of these count as one. Files of equal times and equal sizes (as BMP files have)
     need different names.
     """
-    digest = hashlib.sha256(code_digest((Path(__file__), *code)).encode())
+    digest = hashlib.sha256(_code_digest((Path(__file__), *code)).encode())
     digest.update(repr(options).encode())
     for name, file in named:
         stat = file.stat()
@@ -168,13 +170,9 @@ def files_digest(named: Iterable[tuple[str, Path]], code: Iterable[Path], option
 
 
 @lru_cache  # code does not change while it runs, and fingerprints are needed many times
-def code_digest(files: tuple[Path, ...]) -> str:
+def _code_digest(files: tuple[Path, ...]) -> str:
     """Return a digest of source files as syntax trees; each process reads them once."""
     return syntax_digest(files)
-
-
-def _allowed() -> str:
-    return ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
 
 
 def parallel_map(

@@ -170,6 +170,6 @@ def read_table(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def image_name(path: str) -> str:
-    """Return the name of an image in its folder from a path as users write it: with or without suffix, `/` or `\\`."""
+    r"""Return the name of an image in its folder from a path as users write it: with or without suffix, `/` or `\`."""
     plain = PurePosixPath(unicodedata.normalize("NFC", path.replace("\\", "/")))
     return (plain.with_suffix("") if plain.suffix.lower() in SUFFIXES else plain).as_posix()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.image_io import SUFFIXES
+from benchmark.data.image_io import SUFFIXES, images_in
 from benchmark.data.pairing import image_name, read_table
 from benchmark.errors import DataError, suggestion
 from benchmark.files import read_json
@@ -53,11 +53,23 @@ def select_split(
         names = list(files)
     else:
         if isinstance(spec.splits, dict):
-            members = set(_drawn(list(files), spec.split, spec.splits, groups, spec.seed))
+            members = _drawn(list(files), spec.split, spec.splits, groups, spec.seed)
         else:
-            members = set(_listed(files, spec.split, spec.splits or default_file, groups))
-        names = [name for name in files if name in members]
+            members = _listed(files, spec.split, spec.splits or default_file, groups)
+        chosen = set(members)
+        names = [name for name in files if name in chosen]
     return names, frozenset(f"{groups[name]} of {spec.groups_file}" for name in names if name in groups)
+
+
+def select_images(folder: Path, spec: SplitSpec) -> tuple[list[tuple[str, Path]], frozenset[str]]:
+    """Return the images of a folder that belong to a split, by name, and their groups as subjects.
+
+    Raises:
+        DataError: the folder has no images, the split is unknown or empty, or a group is in two splits.
+    """
+    files = images_in(folder)
+    names, groups = select_split({name: [file] for name, file in files.items()}, spec, folder / "splits.json")
+    return [(name, files[name]) for name in names], groups
 
 
 def read_groups(file: Path | None, names: Iterable[str]) -> dict[str, str]:

@@ -63,7 +63,7 @@ def test_files_that_no_run_can_use(audit: Audit, folder: Path) -> None:
 
 
 def test_pairs_that_mislead(audit: Audit, folder: Path) -> None:
-    """A moved image, a swapped pair, another face as target, a copy and an untouched image are told."""
+    """A moved image, a swapped pair, another face as target, a copy and an untouched image are found."""
     degraded, target = folder / "degraded", folder / "target"
     moved = np.roll(np.asarray(Image.open(degraded / "face_0000.png")), 2, axis=1)
     Image.fromarray(moved).save(degraded / "face_0000.png")
@@ -86,7 +86,7 @@ def test_pairs_that_mislead(audit: Audit, folder: Path) -> None:
 
 
 def test_files_of_other_kinds(audit: Audit, folder: Path) -> None:
-    """16 bits, CMYK, alpha, JPEG and a colour profile on one side of a pair are told with what is done to them."""
+    """16 bits, CMYK, alpha, JPEG and a colour profile on one side of a pair are reported with what is done to them."""
     degraded, target = folder / "degraded", folder / "target"
     pixels = np.asarray(Image.open(target / "face_0000.png").convert("L")).astype(np.uint16) * 257
     Image.fromarray(pixels).save(target / "face_0000.png")
@@ -188,7 +188,7 @@ class Alone(PairMeasurements):
     __hash__ = None  # type: ignore[assignment]
 
 
-def test_jpeg_is_told_without_comparing_all_pairs(folder: Path) -> None:
+def test_jpeg_is_found_without_comparing_all_pairs(folder: Path) -> None:
     """What is known of a pair alone takes no look at the others."""
     for file in (folder / "target").glob("*.png"):
         Image.open(file).save(file.with_suffix(".jpg"), quality=60)

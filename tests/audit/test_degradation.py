@@ -62,7 +62,7 @@ def test_gain_and_offset_are_recovered(gain: float, offset: float) -> None:
         assert abs(fit[0] - gain) <= 0.5 * np.abs(before - before.mean()).mean() / before.var() + 1e-9
 
 
-def test_swapped_pairs_of_spotted_faces_are_told() -> None:
+def test_swapped_pairs_of_spotted_faces_are_found() -> None:
     """Two of eight pairs that changed places are found; in the set as it is none is."""
     source = SyntheticFaces(preset="severe", count=8, size=128, seed=3)
     pairs = [source.read(index) for index in range(8)]

@@ -138,7 +138,7 @@ def test_shared_subjects_and_sizes_of_an_experiment(
 
 
 def test_files_of_an_experiment_are_looked_at(call: Call, experiment_file: Path, pairs: Path, tmp_path: Path) -> None:
-    """What its files say of themselves is told as for two folders: here a JPEG among the targets."""
+    """Headers of its files are checked as for two folders: here a JPEG among the targets."""
     shutil.copytree(pairs, tmp_path / "own")
     experiment_file.write_text(experiment_file.read_text().replace(str(pairs), "own"))
     file = tmp_path / "own/train/target/picture_01.png"
@@ -149,7 +149,7 @@ def test_files_of_an_experiment_are_looked_at(call: Call, experiment_file: Path,
     assert "train: picture_01: target: JPEG RGB of 8 bits" in out
 
 
-def test_mistakes_are_told_in_one_line(call: Call, faces: Path, tmp_path: Path) -> None:
+def test_mistakes_are_reported_in_one_line(call: Call, faces: Path, tmp_path: Path) -> None:
     """A missing or empty folder, the same folder twice, a foreign output folder and a wrong number of paths."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "precious").mkdir()

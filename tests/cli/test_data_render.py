@@ -138,14 +138,14 @@ def test_nothing_is_overwritten_unasked(call: Call, tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(call: Call, tmp_path: Path, arguments: list, message: str) -> None:
-    """What is wrong is told before anything is written."""
+    """What is wrong is reported before anything is written."""
     code, _, err = call("render", *arguments, "--out", "faces")
     assert code == 2
     assert message in err and "Traceback" not in err
     assert not (tmp_path / "faces").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told(call: Call, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(call: Call, tmp_path: Path) -> None:
     """The message names the folder and the reason."""
     (tmp_path / "file").write_text("")
     code, _, err = call("render", "--count", 1, "--size", 64, "--out", "file/faces")
@@ -184,5 +184,5 @@ def test_ctrl_c_ends_workers_and_says_so(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted; faces is not complete, say --force to start again" in err and "Traceback" not in err
+    assert "interrupted; faces is not complete; add --force to start again" in err and "Traceback" not in err
     assert 0 < len(list((tmp_path / "faces/target").glob("*.png"))) < 300

@@ -113,11 +113,11 @@ def test_several_augmentations_act_in_their_order(source: str, tmp_path: Path) -
         (["--patch", "65"], "64x64 pixels, smaller than the patch of 65"),
     ],
 )
-def test_mistakes_are_told(source: str, tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_mistakes_are_errors(source: str, tmp_path: Path, arguments: list[str], message: str) -> None:
     """One line with what was given and what is known, and no picture."""
-    with pytest.raises(BenchmarkError) as told:
+    with pytest.raises(BenchmarkError) as error:
         show("--source", source, *arguments, "--out", tmp_path / "sheet.png")
-    assert message in str(told.value)
+    assert message in str(error.value)
     assert not list(tmp_path.iterdir())
 
 

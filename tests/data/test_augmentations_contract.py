@@ -169,7 +169,7 @@ def test_an_image_smaller_than_the_patch_is_named(name, faces):
         ("mixup", {"probability": 2}),
     ],
 )
-def test_options_out_of_range_are_told(name, options):
+def test_options_out_of_range_are_errors(name, options):
     """The message has the component, the value and what is allowed."""
     with pytest.raises(BenchmarkError, match=rf"'{name}': .*(must|write)"):
         Registry().create("augmentation", name, options)

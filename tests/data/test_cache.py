@@ -133,7 +133,7 @@ def test_two_builders_do_not_harm_each_other(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_an_unwritable_cache_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_an_error(tmp_path: Path) -> None:
     """The message says where and how to choose another place."""
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="set BENCHMARK_CACHE"):

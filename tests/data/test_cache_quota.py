@@ -26,7 +26,7 @@ def several(count: int) -> Iterator[Pair]:
     return (PAIR for _ in range(count))
 
 
-def test_what_does_not_fit_is_told_after_the_first_pair(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_an_error_after_the_first_pair(tmp_path: Path) -> None:
     """More than the disk has free: nothing is written for hours before it fails."""
     with pytest.raises(
         DataError, match=r"takes about \d+\.\d GB, .* [GM]B are free; free space or set BENCHMARK_CACHE"
@@ -46,7 +46,7 @@ def test_a_limit_counts_all_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("text", ["much", "-1", "0", "nan"])
-def test_a_limit_that_is_no_number_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_a_limit_that_is_no_number_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """It is not passed over in silence."""
     monkeypatch.setenv("BENCHMARK_CACHE_GB", text)
     with pytest.raises(DataError, match=f"BENCHMARK_CACHE_GB is '{text}'; set it to a number of gigabytes"):
@@ -123,7 +123,7 @@ def test_a_builder_of_another_host_is_dead_after_an_hour(tmp_path: Path) -> None
 
 
 def test_a_build_is_marked_until_it_is_a_cache(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed at any moment before, it can be told from one that lives; afterwards no mark is left."""
+    """Killed at any moment before, it can be recognised as dead; afterwards no mark is left."""
     rename, marked = Path.rename, []
 
     def watched(path: Path, target: Path) -> Path:

@@ -101,7 +101,7 @@ def test_splits_share_no_face(drawn: Path) -> None:
         ('{"train": ["anna.jpg"]}', "'train' lists 'anna.jpg', which is no image of the folder"),
     ],
 )
-def test_bad_split_files_are_told(folder: Path, splits: str | None, message: str) -> None:
+def test_bad_split_files_are_errors(folder: Path, splits: str | None, message: str) -> None:
     """The message names the file, and what is wrong in it."""
     (folder / "splits.json").unlink()
     if splits is not None:
@@ -162,7 +162,7 @@ def test_a_mask_of_the_picture_as_it_was_fits_the_reduced_one(tmp_path: Path) ->
     assert source.read(0).target.shape == (85, 64, 3)
 
 
-def test_bad_masks_are_told(folder: Path, tmp_path: Path) -> None:
+def test_bad_masks_are_errors(folder: Path, tmp_path: Path) -> None:
     """A missing mask, one of another shape, one without skin: each is named."""
     masks = tmp_path / "masks"
     masks.mkdir()

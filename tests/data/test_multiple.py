@@ -79,7 +79,7 @@ def test_fingerprint_and_subjects_are_those_of_the_parts() -> None:
 
 
 @pytest.mark.parametrize("weights", [[1], [1, 2, 3], [1, 0], [-1, 2]])
-def test_weights_that_cannot_be_meant_are_told(weights: list[float]) -> None:
+def test_weights_that_cannot_be_meant_are_errors(weights: list[float]) -> None:
     """One above 0 for each source."""
     with pytest.raises(DataError, match="give one above 0 for each of the 2 sources"):
         mix(64, 72, weights=weights)
@@ -91,7 +91,7 @@ def test_one_source_is_no_mix() -> None:
         Multiple([SourceSpec.model_validate(spec) for spec in specs(64)], Registry())
 
 
-def test_a_pair_outside_is_told() -> None:
+def test_a_pair_outside_is_an_error() -> None:
     """Before the first and behind the last there is none."""
     for index in (-1, 4):
         with pytest.raises(DataError, match="there are 4, from 0"):

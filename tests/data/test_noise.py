@@ -68,7 +68,7 @@ def test_the_fingerprint_follows_options_and_files(clean: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"sigma": 0}, {"sigma": -1}, {"sigma": 256}, {"seed": -1}])
-def test_options_out_of_range_are_told(clean: Path, options: Mapping[str, Any]) -> None:
+def test_options_out_of_range_are_errors(clean: Path, options: Mapping[str, Any]) -> None:
     """The message names the option and its range."""
     with pytest.raises(DataError, match=f"noise: {next(iter(options))} is .*; it must be"):
         Noise(clean, **options)

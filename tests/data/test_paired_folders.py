@@ -45,7 +45,7 @@ def test_the_fingerprint_follows_the_files(folders: tuple[Path, Path]) -> None:
     assert PairedFolders(*folders).fingerprint != before
 
 
-def test_missing_folders_and_partners_are_told(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_missing_folders_and_partners_are_errors(folders: tuple[Path, Path], tmp_path: Path) -> None:
     """No folder, no images, a file without partner, two files of one name: each has its message."""
     degraded, target = folders
     (tmp_path / "empty").mkdir()
@@ -70,7 +70,7 @@ def test_sizes_must_agree(folders: tuple[Path, Path]) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"just text", b"\x89PNG\r\n\x1a\n broken"])
 def test_unreadable_images_are_named(tmp_path: Path, content: bytes) -> None:
-    """An empty file, a text and a torn header named .png are told with their path."""
+    """An empty file, a text and a torn header named .png are reported with their path."""
     file = tmp_path / "x.png"
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"x\.png: not a readable image"):
@@ -166,7 +166,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_pixel_is_an_image(tmp_path: Path) -> None:
-    """Pairs of 1 x 1 pixel are read; what is too small for a patch is told by the sampler."""
+    """Pairs of 1 x 1 pixel are read; what is too small for a patch is an error of the sampler."""
     for side in ("degraded", "target"):
         (tmp_path / side).mkdir()
         Image.new("RGB", (1, 1), "red").save(tmp_path / side / "x.png")
@@ -261,7 +261,7 @@ def test_odd_exif_data_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_links_are_followed(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    """Images behind links to folders count; a link that leads nowhere is told, one that leads back is passed over."""
+    """Images behind links to folders count; a link that leads nowhere is an error, one that leads back is skipped."""
     degraded, target = folders
     for side in folders:
         moved = tmp_path / "elsewhere" / side.name

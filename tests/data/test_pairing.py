@@ -34,7 +34,7 @@ def test_known_layouts_are_two_folders(tmp_path: Path, layout: Any) -> None:
     assert source.fingerprint == same.fingerprint
 
 
-def test_a_layout_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_layout_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     """The message has the folder that was looked for."""
     with pytest.raises(DataError, match=r"lq: no such folder"):
         PairedFolders(root=tmp_path, layout="basicsr")
@@ -54,7 +54,7 @@ def test_a_layout_that_is_not_there_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_pairs_are_named_in_one_way(options: dict[str, Any]) -> None:
-    """No way, half a way and two ways are mistakes, told before any folder is looked at."""
+    """No way, half a way and two ways are mistakes, reported before any folder is read."""
     with pytest.raises(DataError, match=r"give degraded and target, or root|leave out the other options"):
         PairedFolders(**options)
 
@@ -82,7 +82,7 @@ def test_templates_pair_different_names(tmp_path: Path) -> None:
         (("{id}", "{id}"), "degraded and target are the same images"),
     ],
 )
-def test_templates_that_cannot_be_meant_are_told(
+def test_templates_that_cannot_be_meant_are_errors(
     tmp_path: Path, templates: tuple[str, str | None], message: str
 ) -> None:
     """Each mistake has its message."""
@@ -91,7 +91,7 @@ def test_templates_that_cannot_be_meant_are_told(
         PairedFolders(tmp_path, tmp_path, degraded_name=templates[0], target_name=templates[1])
 
 
-def test_fields_that_join_to_one_name_are_told(tmp_path: Path) -> None:
+def test_fields_that_join_to_one_name_are_errors(tmp_path: Path) -> None:
     """`x` and `y_z` are not `x_y` and `z`, though both pairs would be called `x_y_z`."""
     for name in ("noisy/x-y_z.png", "clean/x_y+z.png"):
         (tmp_path / name).parent.mkdir()
@@ -129,7 +129,7 @@ def test_csv_files_pair_anything(tmp_path: Path) -> None:
         ("degraded,target,name\na.png,b.png,../x\n", "leads out of the folder"),
     ],
 )
-def test_bad_csv_files_are_told(tmp_path: Path, lines: str, message: str) -> None:
+def test_bad_csv_files_are_errors(tmp_path: Path, lines: str, message: str) -> None:
     """With the file, the line and what is expected."""
     save(tmp_path / "a.png", tmp_path / "b.png")
     (tmp_path / "pairs.csv").write_text(lines)
@@ -150,7 +150,7 @@ def people(tmp_path: Path) -> Path:
 
 
 def test_parts_of_pairs_share_no_file_and_no_group(people: Path) -> None:
-    """By shares and people: every pair in one part, every person in one part, told apart by `subjects`."""
+    """By shares and people: every pair in one part, every person in one part, as `subjects` shows."""
     groups = people / "people.csv"
     groups.write_text("image,group\n" + "".join(f"p{p}_{shot}.png,{p}\n" for p in range(4) for shot in range(3)))
     parts = {"train": 0.5, "test": 0.5}

@@ -74,7 +74,7 @@ def test_the_second_patch_went_through_the_augmentations_before() -> None:
 
 
 def test_a_stage_has_one_augmentation_that_crops() -> None:
-    """Its patch has the size asked for; two of them are a mistake that is told."""
+    """Its patch has the size asked for; two of them are an error."""
     registry = Registry()
     for name in ("random_resize", "spot_crop"):
         sampler = Sampler(Flat(), 0, "coarse", 24, make_augmentations({"flip": {}, name: {}}, registry))

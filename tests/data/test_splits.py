@@ -46,7 +46,7 @@ def test_another_seed_draws_other_parts() -> None:
 
 
 def test_counts_are_exact() -> None:
-    """Images beyond them belong to no part; too few are told."""
+    """Images beyond them belong to no part; too few are an error."""
     parts: Splits = {"train": 5, "test": 3}
     train, test = take(10, "train", parts), take(10, "test", parts)
     assert (len(train), len(test)) == (5, 3) and not set(train) & set(test)
@@ -92,7 +92,7 @@ def test_lists_are_followed(tmp_path: Path, suffix: str) -> None:
         take(2, "train", file)
 
 
-def test_lists_that_contradict_themselves_are_told(tmp_path: Path) -> None:
+def test_lists_that_contradict_themselves_are_errors(tmp_path: Path) -> None:
     """An image in two splits, and a person in two splits, with both names."""
     file = tmp_path / "s.csv"
     file.write_text("image,split\ni000,train\ni000.png,test\n")
@@ -112,13 +112,13 @@ def test_lists_that_contradict_themselves_are_told(tmp_path: Path) -> None:
         ({"val": 3}, "no split 'train'; known: val"),
     ],
 )
-def test_parts_that_cannot_be_meant_are_told(parts: Splits, message: str) -> None:
+def test_parts_that_cannot_be_meant_are_errors(parts: Splits, message: str) -> None:
     """Mixed, too large, negative, not the one asked for."""
     with pytest.raises(DataError, match=message):
         take(10, "train", parts)
 
 
-def test_parts_without_a_name_are_told() -> None:
+def test_parts_without_a_name_are_errors() -> None:
     """Nobody knows which part is meant."""
     assert take(3, None, None) == list(files(3))
     with pytest.raises(DataError, match="splits is given without split"):
@@ -126,7 +126,7 @@ def test_parts_without_a_name_are_told() -> None:
 
 
 def test_every_image_has_a_group(tmp_path: Path) -> None:
-    """Groups come from a CSV file; a column or an image that is missing, and an empty cell, are told."""
+    """Groups come from a CSV file; a column or an image that is missing, and an empty cell, are errors."""
     file = tmp_path / "people.csv"
     file.write_text("image,group,age\nsub/a.png,anna,30\nb,bo,31\n")
     assert read_groups(file, ["sub/a", "b"]) == {"sub/a": "anna", "b": "bo"}

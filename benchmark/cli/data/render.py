@@ -1,4 +1,4 @@
-"""`data render`: pairs as PNG."""
+"""`data render`: write pairs as PNG."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # numpy, scipy and pydantic come in only when the command run
     from benchmark.data import Source
 
 _SETTINGS_FILE = "rendered.json"
-"""Says with what a folder was written: only such a folder may be written anew."""
+"""Holds the settings with which a folder was written; only a folder with this file may be overwritten."""
 _DRAWN_COUNT, _DRAWN_SIZE_PX = 100, 512
 
 
@@ -33,7 +33,7 @@ _DRAWN_COUNT, _DRAWN_SIZE_PX = 100, 512
 @click.option("--masks", type=click.Path(path_type=Path), metavar="FOLDER", help="Masks of --clean: white is skin.")
 @click.option("--force", is_flag=True, help="Delete the pairs that this command has written to --out before.")
 def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
-    """Write pairs of faces with and without spots as PNG: degraded/NAME.png and target/NAME.png.
+    r"""Write pairs of faces with and without spots as PNG: degraded/NAME.png and target/NAME.png.
 
     The faces are drawn, or those of a folder of clean, aligned faces (--clean). Equal options give equal pixels.
 
@@ -51,9 +51,9 @@ def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
         _prepare(out, {"pairs": count, **settings}, force=force)
         _write(source, count, out, with_maps=maps)
     except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error}); mend that, then say --force to start again") from None
+        raise DataError(f"{out}: cannot be written ({error}); fix that, then add --force to start again") from None
     except KeyboardInterrupt:
-        click.echo(f"interrupted; {out} is not complete, say --force to start again", err=True)
+        click.echo(f"interrupted; {out} is not complete; add --force to start again", err=True)
         return 130
     seconds = time.perf_counter() - started
     click.echo(f"{count} pairs in {out}, {seconds:.0f} s ({seconds / count:.2f} s a pair)", err=True)
@@ -68,11 +68,11 @@ def _write(source: "Source", count: int, out: Path, *, with_maps: bool) -> None:
     try:
         show_progress(write_pairs(source, count, out, usable_cores(), with_maps=with_maps), count, "pair")
     except DataError as error:
-        raise DataError(f"{error}; {out} is not complete: mend that, then say --force to start again") from None
+        raise DataError(f"{error}; {out} is not complete: fix that, then add --force to start again") from None
 
 
 def _settings(preset: str, count: int | None, size: int | None, seed: int, **clean: Any) -> dict[str, Any]:
-    """The source to render, as an experiment would name it."""
+    """Return the source to render, as an experiment would name it."""
     if clean["clean"] is None:
         if clean["split"] or clean["masks"]:
             raise click.UsageError("--split and --masks belong to --clean FOLDER")
@@ -97,7 +97,7 @@ def _settings(preset: str, count: int | None, size: int | None, seed: int, **cle
 
 
 def _opened(settings: dict[str, Any], count: int | None) -> "Source":
-    """The source, with as many versions of each face as `count` pairs need."""
+    """Return the source, with as many versions of each face as `count` pairs need."""
     from benchmark.data.sources import open_source
     from benchmark.registry import Registry
 
@@ -108,7 +108,7 @@ def _opened(settings: dict[str, Any], count: int | None) -> "Source":
 
 
 def _prepare(out: Path, settings: dict[str, Any], *, force: bool) -> None:
-    """An empty folder with a note of what comes into it. Raises DataError if there is something else in it."""
+    """Make an empty folder and write the settings into it; raise DataError if it holds anything else."""
     from benchmark.files import write_json
 
     written_here = (out / _SETTINGS_FILE).is_file()
@@ -123,9 +123,9 @@ def _prepare(out: Path, settings: dict[str, Any], *, force: bool) -> None:
 
 
 def _usage(out: Path) -> str:
-    """What an experiment says to train on these pairs."""
+    """Return the lines of an experiment that train on these pairs."""
     folders = {role: json.dumps(str(out.resolve() / role), ensure_ascii=False) for role in ("degraded", "target")}
     return (
-        "to train on them, say in your experiment file:\n\ndata:\n"
+        "to train on them, write in your experiment file:\n\ndata:\n"
         f"  train: {{source: paired_folders, degraded: {folders['degraded']}, target: {folders['target']}}}"
     )

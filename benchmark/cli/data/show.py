@@ -1,4 +1,4 @@
-"""`data show`: pictures of pairs, before and after augmentation."""
+"""`data show`: draw pairs, before and after augmentation."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class _Request:
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override any setting of the experiment.")
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")
 def command(**options: Any) -> None:
-    """Draw patches of the first pairs of the experiment in FILE, or of a source, on one PNG.
+    r"""Draw patches of the first pairs of the experiment in FILE, or of a source, on one PNG.
 
     From top to bottom: degraded, target, the largest difference of a channel, the spots as the metrics count them; with
     --augment the same of the augmented patch below. (An augmentation that chooses the crop cuts its own patch.)
@@ -72,7 +72,7 @@ def command(**options: Any) -> None:
     request = _Request(**options)
     registry = Registry(request.plugins)
     augmentations = make_augmentations(_components("augmentation", "--augment", request.augment, registry), registry)
-    first = _First.of(_open(request, registry), request.count)
+    first = _FirstPairs.of(_open(request, registry), request.count)
     side = request.patch or min(_TILE_PX, first.shortest_side)
     before = _patches(first, [], side, request.seed)
     after = _patches(first, augmentations, side, request.seed) if augmentations else []
@@ -90,15 +90,15 @@ def _print_statistics(pairs: Sequence[Pair]) -> None:
 
 
 @dataclass(frozen=True)
-class _First(Source):
-    """The first pairs of a source, in memory: each is shown twice."""
+class _FirstPairs(Source):
+    """The first pairs of a source, stored in memory because each is shown twice."""
 
     pairs: tuple[Pair, ...]
     whole: Source
     origin = "another source"
 
     @classmethod
-    def of(cls, source: Source, count: int) -> "_First":
+    def of(cls, source: Source, count: int) -> "_FirstPairs":
         return cls(tuple(source.read(index) for index in range(min(count, len(source)))), source)
 
     def __len__(self) -> int:
@@ -130,23 +130,23 @@ def _open(request: _Request, registry: "Registry") -> Source:
 
 
 def _components(kind: str, option: str, texts: Iterable[str], registry: "Registry") -> dict[str, dict[str, Any]]:
-    """Names and options as given on the command line, `flip` or `jpeg: {probability: 1}`. Raises ExperimentError."""
+    """Return names and options as given on the command line: `flip` or `jpeg: {probability: 1}`."""
     from benchmark.experiment.document import parse
 
-    augmentations: dict[str, dict[str, Any]] = {}
+    components: dict[str, dict[str, Any]] = {}
     for text in texts:
         match parse(text, option).data:
             case str(name):
-                augmentations[name] = {}
-            case {**one} if len(one) == 1 and isinstance(next(iter(one.values())), dict):
-                augmentations |= one
+                components[name] = {}
+            case {**settings} if len(settings) == 1 and isinstance(next(iter(settings.values())), dict):
+                components |= settings
             case _:
                 raise ExperimentError(
                     f"{option} {text!r}: write one name, or one name with options 'name: {{key: value}}'"
                 )
-    for name, options in augmentations.items():
+    for name, options in components.items():
         _check_options(kind, option, name, options, registry)
-    return augmentations
+    return components
 
 
 def _check_options(kind: str, option: str, name: str, options: dict[str, Any], registry: "Registry") -> None:
@@ -164,7 +164,7 @@ def _check_options(kind: str, option: str, name: str, options: dict[str, Any], r
 
 
 def _patches(source: Source, augmentations: Sequence[Augmentation], side: int, seed: int) -> list[Pair]:
-    """A patch of each pair, at the places that training would draw under the stage name `show`."""
+    """Return a patch of each pair, at the places that training would draw under the stage name `show`."""
     from benchmark.data.sampling import Sampler
 
     sampler = Sampler(source, seed, "show", side, augmentations)
@@ -180,7 +180,7 @@ def _sheet(before: Sequence[Pair], after: Sequence[Pair]) -> "Image":
 
 
 def _tiles(pair: Pair) -> list["Image"]:
-    """The pictures of a pair, in the order of the rows."""
+    """Return the pictures of a pair, in the order of the rows."""
     import numpy as np
 
     from benchmark.evaluation.regions import find_spots

@@ -6,8 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import Augmentation, Pair, to_half, to_levels
-from benchmark.data.augmentations import check_range
+from benchmark.data import Augmentation, Pair, check_range, to_half, to_levels
 
 
 class ChannelGain(Augmentation):

@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import Augmentation, Pair
-from benchmark.data.augmentations import check_share
+from benchmark.data import Augmentation, Pair, check_share
 
 
 class Cutblur(Augmentation):

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmark.data import Augmentation, Pair, to_levels
-from benchmark.data.augmentations import check_range
+from benchmark.data import Augmentation, Pair, check_range, to_levels
 
 
 class GaussianNoise(Augmentation):

@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from benchmark.data import Augmentation, Pair
-from benchmark.data.augmentations import check_range, check_share
+from benchmark.data import Augmentation, Pair, check_range, check_share
 
 _BLOCK_PX = 16  # two 8 x 8 blocks: the colour of four pixels is stored once
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy.ndimage import label, maximum_filter, uniform_filter
 
-from benchmark.data import SPOT_THRESHOLD_LEVELS, Augmentation, Pair, damage_mask, to_levels
-from benchmark.data.augmentations import check_share
+from benchmark.data import SPOT_THRESHOLD_LEVELS, Augmentation, Pair, check_share, damage_mask, to_levels
 
 Window = tuple[slice, slice]
 
@@ -74,9 +73,10 @@ class MaskShift(Augmentation):
         undamaged = to_levels(_clean_gain(pair, cores) * pair.target)
         spots = _connected(damage_mask(pair.degraded, undamaged, self._edge_levels) | cores, cores)
         clean = ~spots[landing]
-        skin = _without_pores(pair.target)
+        skin = np.asarray(Image.fromarray(pair.target).filter(ImageFilter.BoxBlur(_PORE_RADIUS_PX)))  # without pores
         alike = ~damage_mask(skin[origin], skin[landing], self._likeness_levels)
-        weight = _soft(_grown(spots)[origin] & clean & alike) * clean
+        grown = np.asarray(maximum_filter(spots, 2 * _FEATHER_PX + 1, mode="constant"), np.bool_)
+        weight = _soft(grown[origin] & clean & alike) * clean
         return _damaged(pair, undamaged, origin, landing, weight)
 
     def _offset(self, side: int, rng: np.random.Generator) -> tuple[int, int]:
@@ -95,10 +95,6 @@ def _windows(height: int, width: int, down: int, right: int) -> tuple[Window, Wi
     )
 
 
-def _without_pores(target: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(target).filter(ImageFilter.BoxBlur(_PORE_RADIUS_PX)))
-
-
 def _clean_gain(pair: Pair, cores: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return degraded / target per channel outside the spots, from every fourth row and column, for speed."""
     grid = (slice(None, None, 4), slice(None, None, 4))
@@ -113,10 +109,6 @@ def _connected(region: NDArray[np.bool_], cores: NDArray[np.bool_]) -> NDArray[n
     chosen = np.zeros(1 + int(label(region, output=labels)), np.bool_)  # pyright: ignore[reportArgumentType]  # a count
     chosen[labels[cores]] = True
     return chosen[labels]
-
-
-def _grown(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return np.asarray(maximum_filter(region, 2 * _FEATHER_PX + 1, mode="constant"), np.bool_)
 
 
 def _soft(region: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import MixAugmentation, Pair, to_half, to_levels
-from benchmark.data.augmentations import check_share
+from benchmark.data import MixAugmentation, Pair, check_share, to_half, to_levels
 
 _DARK_LEVELS = np.float32(1e-3)
 """Added to both weights of K: where both patches are black, any mean of the two will do."""

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data import CropAugmentation, Pair, to_half
-from benchmark.data.augmentations import check_range
+from benchmark.data import CropAugmentation, Pair, check_range, to_half
 from benchmark.data.sampling import random_crop, require_side
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import SPOT_THRESHOLD_LEVELS, CropAugmentation, Pair, damage_mask
-from benchmark.data.augmentations import check_share
+from benchmark.data import SPOT_THRESHOLD_LEVELS, CropAugmentation, Pair, check_share, damage_mask
 from benchmark.data.sampling import crop_at, random_crop, require_side
 
 _SEARCHED_PX = 256

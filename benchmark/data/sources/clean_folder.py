@@ -1,7 +1,7 @@
 """The user's clean faces, damaged by the presets of the drawn ones."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,11 +12,10 @@ from PIL import Image
 from benchmark import synthetic_faces
 from benchmark.data import CleanFace, Dataset, Pair, Source, sampling
 from benchmark.data.image_io import files_digest, images_in, read_image
-from benchmark.data.splits import Splits, SplitSpec, select_split
+from benchmark.data.sources.synthetic_faces import SIZES_PX, check_options
+from benchmark.data.splits import Splits, SplitSpec, select_images
 from benchmark.errors import DataError
 from benchmark.synthetic_faces import skin_segmentation
-
-_SIZES_PX = (64, 4096)
 
 
 class CleanFolder(Source):
@@ -49,18 +48,16 @@ class CleanFolder(Source):
         groups: Path | None = None,
         split_seed: int = 0,
     ) -> None:
-        _check_options(preset, versions, size, seed)
+        check_options("clean_folder", preset, size, seed)
+        if versions < 1:
+            raise DataError(f"clean_folder: versions is {versions}; it must be at least 1")
         if fresh and versions > 1:
             raise DataError(f"clean_folder: fresh draws new spots in each epoch; leave out versions ({versions})")
         self._folder = folder
         self._preset: synthetic_faces.PresetName = preset
         self._versions, self._size, self._seed, self._fresh = versions, size, seed, fresh
-        pictures = images_in(folder)
-        spec = SplitSpec(split, splits, groups, split_seed)
-        names, self._groups = select_split(
-            {name: [file] for name, file in pictures.items()}, spec, folder / "splits.json"
-        )
-        self._clean = CleanFaces({name: pictures[name] for name in names}, mask_folder, size)
+        pictures, self._groups = select_images(folder, SplitSpec(split, splits, groups, split_seed))
+        self._clean = CleanFaces(pictures, mask_folder, size)
         self._has_masks = mask_folder is not None
         self._stored: Dataset[CleanFace] = self._clean
         self._epoch: tuple[int | str, ...] = ()
@@ -128,7 +125,7 @@ class CleanFaces(Dataset[CleanFace]):
     read from `mask_folder`.
 
     Args:
-        pictures: picture files by name.
+        pictures: names and files of the pictures.
         mask_folder: has a mask of equal name for each picture.
         size_px: largest length of the shorter side, in pixels.
 
@@ -136,12 +133,12 @@ class CleanFaces(Dataset[CleanFace]):
         DataError: a mask is missing.
     """
 
-    def __init__(self, pictures: Mapping[str, Path], mask_folder: Path | None, size_px: int | None) -> None:
+    def __init__(self, pictures: Sequence[tuple[str, Path]], mask_folder: Path | None, size_px: int | None) -> None:
         masks = images_in(mask_folder) if mask_folder else {}
-        for name, file in pictures.items():
+        for name, file in pictures:
             if mask_folder and name not in masks:
                 raise DataError(f"{mask_folder}: no mask {name!r} for {file}")
-        self._faces = [(name, file, masks.get(name)) for name, file in pictures.items()]
+        self._faces = [(name, file, masks.get(name)) for name, file in pictures]
         self._size_px = size_px
 
     def __len__(self) -> int:
@@ -159,11 +156,16 @@ class CleanFaces(Dataset[CleanFace]):
             DataError: the picture is unreadable, too small or shows no skin, or its mask does not fit.
         """
         name, file, mask = self._faces[index]
-        pixels = _reduced(read_image(file), self._size_px)
-        height, width = pixels.shape[:2]
-        if min(height, width) < _SIZES_PX[0]:
-            raise DataError(f"{file}: {width}x{height} pixels; a face needs at least {_SIZES_PX[0]} on each side")
-        return name, pixels, _read_mask(mask, (height, width)) if mask else _find_skin(file, pixels)
+        image = _reduced(read_image(file), self._size_px)
+        height, width = image.shape[:2]
+        if min(height, width) < SIZES_PX[0]:
+            raise DataError(f"{file}: {width}x{height} pixels; a face needs at least {SIZES_PX[0]} on each side")
+        if mask:
+            return name, image, _read_mask(mask, (height, width))
+        skin = skin_segmentation.find_skin(np.divide(image, 255, dtype=np.float32))
+        if skin is None:
+            raise DataError(f"{file}: no skin where a face aligned as in FFHQ has it; take it out or give masks")
+        return name, image, skin.astype(np.float32)
 
     @property
     def fingerprint(self) -> str:
@@ -198,13 +200,6 @@ def _reduced(pixels: NDArray[np.uint8], size_px: int | None) -> NDArray[np.uint8
     return np.asarray(Image.fromarray(pixels).resize(shape, Image.Resampling.LANCZOS))
 
 
-def _find_skin(file: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    skin = skin_segmentation.find_skin(np.divide(pixels, 255, dtype=np.float32))
-    if skin is None:
-        raise DataError(f"{file}: no skin where a face aligned as in FFHQ has it; take it out or give a mask_folder")
-    return skin.astype(np.float32)
-
-
 def _read_mask(file: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Return how much of each pixel is skin, in [0, 1], at the size of the picture."""
     mask = Image.fromarray(read_image(file)).convert("L")
@@ -215,15 +210,3 @@ def _read_mask(file: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
     if not (skin > 0.5).any():
         raise DataError(f"{file}: the mask shows no skin; skin is white")
     return skin
-
-
-def _check_options(preset: str, versions: int, size: int | None, seed: int) -> None:
-    smallest, largest = _SIZES_PX
-    if preset not in synthetic_faces.PRESETS:
-        raise DataError(f"clean_folder: preset {preset!r} is unknown; use one of {', '.join(synthetic_faces.PRESETS)}")
-    if versions < 1:
-        raise DataError(f"clean_folder: versions is {versions}; it must be at least 1")
-    if size is not None and not smallest <= size <= largest:
-        raise DataError(f"clean_folder: size is {size} px; it must be from {smallest} to {largest}")
-    if seed < 0:
-        raise DataError(f"clean_folder: seed is {seed}; it must be 0 or more")

@@ -1,14 +1,13 @@
 """Several sources as one, mixed by weights."""
 
 import copy
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmark.data import Dataset, Pair, Source
-from benchmark.data.image_io import code_digest
+from benchmark.data.image_io import files_digest
 from benchmark.data.sources import open_source
 from benchmark.errors import DataError
 from benchmark.experiment.schema import SourceSpec
@@ -58,8 +57,7 @@ class Multiple(Source):
     @property
     def fingerprint(self) -> str:
         """Of the parts, their counts and the code that mixes them."""
-        parts = [part.fingerprint for part in self._parts]
-        return hashlib.sha256(f"{parts} {self._counts} {code_digest((Path(__file__),))}".encode()).hexdigest()
+        return files_digest((), [Path(__file__)], ([part.fingerprint for part in self._parts], self._counts))
 
     @property
     def subjects(self) -> frozenset[str]:

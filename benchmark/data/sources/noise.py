@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from benchmark.data import Pair, Source, sampling, to_levels
-from benchmark.data.image_io import files_digest, images_in, read_image
-from benchmark.data.splits import Splits, SplitSpec, select_split
+from benchmark.data.image_io import files_digest, read_image
+from benchmark.data.splits import Splits, SplitSpec, select_images
 from benchmark.errors import DataError
 
 
@@ -39,10 +39,7 @@ class Noise(Source):
         if seed < 0:
             raise DataError(f"noise: seed is {seed}; it must be 0 or more")
         self._folder, self._sigma, self._seed = folder, float(sigma), seed
-        files = images_in(folder)
-        spec = SplitSpec(split, splits, groups, split_seed)
-        names, self._groups = select_split({name: [file] for name, file in files.items()}, spec, folder / "splits.json")
-        self._files = [(name, files[name]) for name in names]
+        self._files, self._groups = select_images(folder, SplitSpec(split, splits, groups, split_seed))
 
     def __len__(self) -> int:
         return len(self._files)

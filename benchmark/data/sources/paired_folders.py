@@ -12,7 +12,9 @@ from benchmark.errors import DataError
 
 
 class PairedFolders(Source):
-    """Pairs of files, sorted by name. Say where they are in one of three ways:
+    """Pairs of image files, sorted by name.
+
+    Options say where the files are in one of three ways:
 
     * `degraded` and `target`: two folders, sub-folders included, with equal names (the suffix may differ), or with
       names that fit `degraded_name` and `target_name`, e.g. `{id}_noisy` and `{id}_clean`;

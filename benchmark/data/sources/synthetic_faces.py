@@ -1,6 +1,5 @@
 """Procedural faces with spots: any number of pairs, any size, exact truth, no download."""
 
-import hashlib
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -8,10 +7,10 @@ import numpy as np
 
 from benchmark import synthetic_faces
 from benchmark.data import Pair, Source
-from benchmark.data.image_io import code_digest
+from benchmark.data.image_io import files_digest
 from benchmark.errors import DataError
 
-_SIZES_PX = (64, 4096)
+SIZES_PX = (64, 4096)
 
 
 class SyntheticFaces(Source):
@@ -31,21 +30,11 @@ class SyntheticFaces(Source):
         size: int = 512,
         seed: int = 0,
     ) -> None:
-        smallest, largest = _SIZES_PX
-        if preset not in synthetic_faces.PRESETS:
-            raise DataError(
-                f"synthetic_faces: preset {preset!r} is unknown; use one of {', '.join(synthetic_faces.PRESETS)}"
-            )
+        check_options("synthetic_faces", preset, size, seed)
         if count < 1:
             raise DataError(f"synthetic_faces: count is {count}; it must be at least 1")
-        if not smallest <= size <= largest:
-            raise DataError(f"synthetic_faces: size is {size} px; it must be from {smallest} to {largest}")
-        if seed < 0:
-            raise DataError(f"synthetic_faces: seed is {seed}; it must be 0 or more")
         self._preset: synthetic_faces.PresetName = preset
-        self._count = count
-        self._size = size
-        self._seed = seed
+        self._count, self._size, self._seed = count, size, seed
 
     def __len__(self) -> int:
         return self._count
@@ -63,9 +52,8 @@ class SyntheticFaces(Source):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the options and of the code that draws."""
-        files = tuple(sorted([*Path(synthetic_faces.__file__).parent.glob("*.py"), Path(__file__)]))
-        options = f"{self._preset} {self._count} {self._size} {self._seed}"
-        return hashlib.sha256(f"{options}\n{code_digest(files)}".encode()).hexdigest()
+        code = sorted([*Path(synthetic_faces.__file__).parent.glob("*.py"), Path(__file__)])
+        return files_digest((), code, (self._preset, self._count, self._size, self._seed))
 
     @property
     def subjects(self) -> frozenset[str]:
@@ -74,3 +62,18 @@ class SyntheticFaces(Source):
 
     def _generator(self, index: int, stream: Literal["face", "damage"]) -> np.random.Generator:
         return np.random.default_rng([self._seed, index, *stream.encode()])
+
+
+def check_options(source: str, preset: str, size: int | None, seed: int) -> None:
+    """Check the options that sources of damaged faces share.
+
+    Raises:
+        DataError: an option is out of range.
+    """
+    smallest, largest = SIZES_PX
+    if preset not in synthetic_faces.PRESETS:
+        raise DataError(f"{source}: preset {preset!r} is unknown; use one of {', '.join(synthetic_faces.PRESETS)}")
+    if size is not None and not smallest <= size <= largest:
+        raise DataError(f"{source}: size is {size} px; it must be from {smallest} to {largest}")
+    if seed < 0:
+        raise DataError(f"{source}: seed is {seed}; it must be 0 or more")

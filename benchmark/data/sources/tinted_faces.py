@@ -1,6 +1,5 @@
 """Procedural faces with spots under a colour cast each: what is wrong with the whole image is no longer slight."""
 
-import hashlib
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from benchmark.data import Pair, Source
 from benchmark.data.augmentations import channel_gain
-from benchmark.data.image_io import code_digest
+from benchmark.data.image_io import files_digest
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
 
@@ -48,8 +47,8 @@ class TintedFaces(Source):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the faces, the gains and the code that applies them."""
-        code = code_digest((Path(channel_gain.__file__), Path(__file__)))
-        return hashlib.sha256(f"{self._faces.fingerprint} {self._gain_range} {code}".encode()).hexdigest()
+        code = (Path(channel_gain.__file__), Path(__file__))
+        return files_digest((), code, (self._faces.fingerprint, self._gain_range))
 
     @property
     def subjects(self) -> frozenset[str]:

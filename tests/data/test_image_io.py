@@ -1,4 +1,4 @@
-"""What is lost on reading is told."""
+"""Bit depths of image files: what reading loses is reported."""
 
 import logging
 import struct
@@ -37,8 +37,8 @@ def test_sixteen_bits_are_seen_in_the_header(tmp_path: Path) -> None:
     assert file_bits(tmp_path / "text.png") == 8
 
 
-def test_a_source_with_such_images_tells_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """When its cache is built: the first file and how many; others say nothing."""
+def test_a_source_with_such_images_warns_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When its cache is built: the first file and how many there are; 8-bit files give no warning."""
     folder = tmp_path / "clean"
     folder.mkdir()
     for name in ("b", "a"):
