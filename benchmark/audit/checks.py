@@ -167,16 +167,17 @@ def as_data(
         findings: what the checks found.
         experiment: the YAML of the starter experiment, empty if there is none.
     """
-    data = {
-        "schema": SCHEMA,
-        "name": name,
-        "origins": list(origins),
-        "unusable": sum(isinstance(pair, UnusablePair) for pair in pairs),
-        "findings": [asdict(finding) for finding in findings],
-        "pairs": [_pair_data(pair) for pair in pairs if isinstance(pair, PairMeasurements)],
-        "experiment_yaml": experiment,
-    }
-    return _encodable(data)
+    return _encodable(
+        {
+            "schema": SCHEMA,
+            "name": name,
+            "origins": list(origins),
+            "unusable": sum(isinstance(pair, UnusablePair) for pair in pairs),
+            "findings": [asdict(finding) for finding in findings],
+            "pairs": [_pair_data(pair) for pair in pairs if isinstance(pair, PairMeasurements)],
+            "experiment_yaml": experiment,
+        }
+    )
 
 
 def _pair_data(pair: PairMeasurements) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def find_shift(degraded: NDArray[np.uint8], target: NDArray[np.uint8]) -> Shift 
     """Return the shift between two images `H W 3` of one size; None if a side is below 32 px or an image is flat."""
     if min(degraded.shape[:2]) < MIN_SIDE_PX:
         return None
-    images = [_windowed(_middle(image)) for image in (degraded, target)]
+    images = [_windowed(image) for image in (degraded, target)]
     if any(float(np.abs(image).max()) < 1 for image in images):
         return None
     height, width = images[0].shape
@@ -118,14 +118,10 @@ def _certainty(back: NDArray[Any], target: NDArray[Any], turns: NDArray[Any], we
     return gained / chance if chance > 0 else 0.0
 
 
-def _middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    top, left = (max(side - _LARGEST_SIDE_PX, 0) // 2 for side in image.shape[:2])
-    return image[top : top + _LARGEST_SIDE_PX, left : left + _LARGEST_SIDE_PX]
-
-
 def _windowed(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the luminance minus its mean, faded out towards the borders, which would look like fixed edges."""
-    values = luminance(image)
+    """Return the luminance of the middle, minus its mean, faded out at the borders, which would look like edges."""
+    top, left = (max(side - _LARGEST_SIDE_PX, 0) // 2 for side in image.shape[:2])
+    values = luminance(image[top : top + _LARGEST_SIDE_PX, left : left + _LARGEST_SIDE_PX])
     rows, columns = (np.hanning(side + 2)[1:-1].astype(np.float32) for side in values.shape)
     return (values - values.mean()) * rows[:, None] * columns[None]
 

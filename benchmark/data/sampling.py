@@ -70,10 +70,8 @@ class Sampler:
         return self._make(source, int(rng.integers(len(source))), augmentations, rng)
 
     def _crop(self, pair: Pair, rng: np.random.Generator) -> Pair:
-        for augmentation in self.augmentations:
-            if isinstance(augmentation, CropAugmentation):
-                return augmentation.crop(pair, self.patch, rng)
-        return random_crop(pair, self.patch, rng)
+        crops = [augmentation for augmentation in self.augmentations if isinstance(augmentation, CropAugmentation)]
+        return crops[0].crop(pair, self.patch, rng) if crops else random_crop(pair, self.patch, rng)
 
 
 def random_crop(pair: Pair, side: int, rng: np.random.Generator) -> Pair:

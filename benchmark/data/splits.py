@@ -53,11 +53,10 @@ def select_split(
         names = list(files)
     else:
         if isinstance(spec.splits, dict):
-            members = _drawn(list(files), spec.split, spec.splits, groups, spec.seed)
+            members = set(_drawn(list(files), spec.split, spec.splits, groups, spec.seed))
         else:
-            members = _listed(files, spec.split, spec.splits or default_file, groups)
-        chosen = set(members)
-        names = [name for name in files if name in chosen]
+            members = set(_listed(files, spec.split, spec.splits or default_file, groups))
+        names = [name for name in files if name in members]
     return names, frozenset(f"{groups[name]} of {spec.groups_file}" for name in names if name in groups)
 
 

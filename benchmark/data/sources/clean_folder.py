@@ -164,7 +164,8 @@ class CleanFaces(Dataset[CleanFace]):
             return name, image, _read_mask(mask, (height, width))
         skin = skin_segmentation.find_skin(np.divide(image, 255, dtype=np.float32))
         if skin is None:
-            raise DataError(f"{file}: no skin where a face aligned as in FFHQ has it; take it out or give masks")
+            reason = "no skin where a face aligned as in FFHQ has it"
+            raise DataError(f"{file}: {reason}; take it out or give a mask_folder")
         return name, image, skin.astype(np.float32)
 
     @property
