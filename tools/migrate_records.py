@@ -73,24 +73,24 @@ def migrate_plan(data: Json) -> Json:
 
 def migrate_claim(claim: Json, tables: Mapping[str, str | None]) -> Json:
     """Return a claim as it stands in the experiment file. `tables`: row -> table, for the rivals of a front."""
-    about = {key: claim[key] for key in ("id", "text", "reading", "expected") if key in claim}
+    common = {key: claim[key] for key in ("id", "text", "reading", "expected") if key in claim}
     match claim["form"]:
         case "better":
-            return about | {key: claim[key] for key in ("better", "worse", "metric", "by", "at_most")}
+            return common | {key: claim[key] for key in ("better", "worse", "metric", "by", "at_most")}
         case "equivalent":
-            return about | {
+            return common | {
                 "equivalent": claim["rows"],
                 "metric": claim["metric"],
                 "equivalence_margin": claim["margin"],
             }
         case "within":
-            return about | {"within": {"row": claim["row"], "gate": claim["gate"]}}
+            return common | {"within": {"row": claim["row"], "gate": claim["gate"]}}
         case form:
             table = tables[claim["rivals"][0]]
             if {row for row, of in tables.items() if of == table} - {claim["row"]} != {*claim["rivals"]}:
                 raise ValueError(f"claim {claim['id']} ({form}): its rivals are not the rows of one table")
             front = {"row": claim["row"], "among": table, "cost": claim["cost"]}
-            return about | {"front": front, "metric": claim["metric"]}
+            return common | {"front": front, "metric": claim["metric"]}
 
 
 def migrate_tuning(data: Json) -> Json:

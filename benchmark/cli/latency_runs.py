@@ -45,11 +45,11 @@ def conditions_asked(
     runtimes: Sequence[str], images: Sequence[tuple[int, int]], dtype: Dtype, folded: bool, machine: Machine
 ) -> list[Conditions]:
     """Every runtime at every size. Raises BenchmarkError for a runtime that does not exist."""
-    known = runtime_names(machine.device.type)
-    chosen = known if "all" in runtimes else tuple(runtimes) or ("eager",)
+    available = runtime_names(machine.device.type)
+    chosen = available if "all" in runtimes else tuple(runtimes) or ("eager",)
     for name in chosen:
-        if name not in known:
-            raise BenchmarkError(f"--runtime {name}: not one for {machine.device.type}; {suggestion(name, known)}")
+        if name not in available:
+            raise BenchmarkError(f"--runtime {name}: not one for {machine.device.type}; {suggestion(name, available)}")
     return [Conditions(image, name, dtype, folded=folded) for image in images for name in chosen]
 
 
@@ -64,21 +64,22 @@ def measure_latencies(
     """For each network the cells of all conditions, in their order."""
     if protocol == "quick":
         return [
-            [_quick(network, one, seconds, machine) for one in _announced(network, conditions)] for network in networks
+            [_quick(network, condition, seconds, machine) for condition in _announced(network, conditions)]
+            for network in networks
         ]
     measured = {
-        (id(network), one): cell
-        for one in conditions
-        for some in _parts(networks)
-        for network, cell in zip(some, _full(some, one, machine, registry), strict=True)
+        (id(network), condition): cell
+        for condition in conditions
+        for group in _parts(networks)
+        for network, cell in zip(group, _full(group, condition, machine, registry), strict=True)
     }
-    return [[measured[id(network), one] for one in conditions] for network in networks]
+    return [[measured[id(network), condition] for condition in conditions] for network in networks]
 
 
 def _announced(network: Network, conditions: Sequence[Conditions]) -> Iterator[Conditions]:
-    for one in conditions:
-        click.echo(f"{network.label}: {one.runtime}, {one.image[0]} x {one.image[1]} ...", err=True)
-        yield one
+    for condition in conditions:
+        click.echo(f"{network.label}: {condition.runtime}, {condition.image[0]} x {condition.image[1]} ...", err=True)
+        yield condition
 
 
 def _quick(network: Network, conditions: Conditions, seconds: float, machine: Machine) -> Cell:
@@ -114,11 +115,11 @@ def _in_turn(
     with TemporaryDirectory() as folder:
         subjects = [_subject(network, conditions, Path(folder) / str(i)) for i, network in enumerate(networks)]
         job = make_job(subjects, machine, registry.plugins, Budget())
-        found: list[WorkerSamples] = []
-        for one in measure(job):
-            found.append(one)
-            click.echo(f"{conditions.runtime}: process {len(found)} of {job.budget.processes} done", err=True)
-        return summarise_job(job, found)
+        processes: list[WorkerSamples] = []
+        for samples in measure(job):
+            processes.append(samples)
+            click.echo(f"{conditions.runtime}: process {len(processes)} of {job.budget.processes} done", err=True)
+        return summarise_job(job, processes)
 
 
 def _subject(network: Network, conditions: Conditions, weights: Path) -> TimedModel:

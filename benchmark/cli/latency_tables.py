@@ -17,8 +17,8 @@ def show_latencies(
     networks: Sequence[Network], cells: Sequence[Sequence[Cell]], conditions: Sequence[Conditions], machine: Machine
 ) -> None:
     """One table for each image size, then what the numbers are, why cells are empty, and what was unsteady."""
-    runtimes = list(dict.fromkeys(one.runtime for one in conditions))
-    for image in dict.fromkeys(one.image for one in conditions):
+    runtimes = list(dict.fromkeys(condition.runtime for condition in conditions))
+    for image in dict.fromkeys(condition.image for condition in conditions):
         of_image = [[cell for cell in row if cell.conditions.image == image] for row in cells]
         click.echo(f"\none image of {image[0]} x {image[1]} pixels, ms:")
         if len(runtimes) > 1:

@@ -119,7 +119,7 @@ def command(**options: Any) -> int:
     machine = prepare_machine(request.device, request.threads, keep_memory=request.allocator == "kept")
     conditions = conditions_asked(request.runtimes, request.images, request.dtype, not request.unfolded, machine)
     counted = [_count(network, request.images, machine, registry, alone=len(networks) == 1) for network in networks]
-    sound = [network for network, found in zip(networks, counted, strict=True) if isinstance(found, _Counted)]
+    sound = [network for network, count in zip(networks, counted, strict=True) if isinstance(count, _Counted)]
     cells = measure_latencies(sound, conditions, request.protocol, request.seconds, machine, registry)
     _show_counted(networks, counted, request.images)
     show_latencies(sound, cells, conditions, machine)
@@ -191,23 +191,23 @@ def _show_counted(
     macs = [f"GMACs at {height} x {width}" for height, width in images]
     numbers = ("parameters", *macs, "float32 bytes", "float16 bytes")
     table = new_table("network", *numbers, numbers=len(numbers))
-    for network, found in zip(networks, counted, strict=True):
-        table.add_row(network.label, *(_cells(found) if isinstance(found, _Counted) else ["-"] * len(numbers)))
+    for network, count in zip(networks, counted, strict=True):
+        table.add_row(network.label, *(_cells(count) if isinstance(count, _Counted) else ["-"] * len(numbers)))
     show_table(table)
 
 
-def _cells(found: _Counted) -> list[str]:
-    model = found.measured.cost
+def _cells(count: _Counted) -> list[str]:
+    model = count.measured.cost
     sizes = [f"{model.weight_bytes[dtype]:,}" for dtype in ("float32", "float16")]
-    return [f"{model.params:,}", *(f"{macs / 1e9:.3f}" for macs in found.macs.values()), *sizes]
+    return [f"{model.params:,}", *(f"{macs / 1e9:.3f}" for macs in count.macs.values()), *sizes]
 
 
-def _gate_lines(network: "Network", found: _Counted | str) -> str:
+def _gate_lines(network: "Network", count: _Counted | str) -> str:
     from benchmark.runner.row import describe_gate
 
-    if isinstance(found, str):
-        return f"{network.label}: cannot be measured: {found}"
-    gates = [describe_gate(gate) for gate in found.measured.gates]
+    if isinstance(count, str):
+        return f"{network.label}: cannot be measured: {count}"
+    gates = [describe_gate(gate) for gate in count.measured.gates]
     none = ["none; --gates FILE judges by those of an experiment"]
     return "\n  ".join([f"gates of {network.label}:", *(gates or none)])
 
@@ -224,23 +224,23 @@ def _write(
     from benchmark.runner.provenance import provenance
 
     device = {**asdict(machine), "device": str(machine.device)}
-    about = provenance(machine, command_line())
-    entries = [_entry(network, found, cells) for network, found in zip(networks, counted, strict=True)]
-    write_json(file, {"schema": _SCHEMA, "machine": device, "provenance": about, "networks": entries})
+    origin = provenance(machine, command_line())
+    entries = [_entry(network, count, cells) for network, count in zip(networks, counted, strict=True)]
+    write_json(file, {"schema": _SCHEMA, "machine": device, "provenance": origin, "networks": entries})
 
 
-def _entry(network: "Network", found: _Counted | str, cells: "Mapping[int, Sequence[Cell]]") -> Mapping[str, Any]:
+def _entry(network: "Network", count: _Counted | str, cells: "Mapping[int, Sequence[Cell]]") -> Mapping[str, Any]:
     from reports.schema import to_json
 
-    about = {"rows": list(network.rows), "config": network.model.as_config()}
-    if isinstance(found, str):
-        return {**about, "error": found}
-    by_image = [{"image": list(image), "macs": macs} for image, macs in found.macs.items()]
-    gates = [to_json(result) for result in found.measured.gates]
+    heading = {"rows": list(network.rows), "config": network.model.as_config()}
+    if isinstance(count, str):
+        return {**heading, "error": count}
+    by_image = [{"image": list(image), "macs": macs} for image, macs in count.macs.items()]
+    gates = [to_json(result) for result in count.measured.gates]
     latencies = [cell.as_json() for cell in cells[id(network)]]
     return {
-        **about,
-        **to_json(found.measured.cost),
+        **heading,
+        **to_json(count.measured.cost),
         "gates": gates,
         "macs_of_images": by_image,
         "latencies": latencies,

@@ -103,8 +103,8 @@ def _read_data(plan: "Plan", context: "Context", display: "Display") -> "Context
 def _tuning_headline(plan: "Plan", candidates: int, estimates: Mapping[str, float]) -> str:
     from benchmark.cli.display import duration
 
-    about = f", about {duration(sum(estimates.values()))}" if plan.rows else ""
-    return f"{plan.experiment.name}: tuning: {len(plan.rows)} of {candidates} candidates to train{about}"
+    duration_text = f", about {duration(sum(estimates.values()))}" if plan.rows else ""
+    return f"{plan.experiment.name}: tuning: {len(plan.rows)} of {candidates} candidates to train{duration_text}"
 
 
 def _headline(plan: "Plan", todo: int, estimates: Mapping[str, float]) -> str:

@@ -46,12 +46,12 @@ def verify(folder: Path) -> int:
     from benchmark.runner.store_admin import damage, inventory
 
     stages = inventory(folder)
-    found = [(stage, problem) for stage in stages if (problem := damage(folder, stage))]
-    for stage, problem in found:
+    damaged = [(stage, problem) for stage in stages if (problem := damage(folder, stage))]
+    for stage, problem in damaged:
         click.echo(f"damaged: {stage.key}: {problem}")
     finished = sum(stage.state != "unfinished" for stage in stages)
-    click.echo(f"{finished - len(found)} of {finished} finished stages are sound")
-    return int(bool(found))
+    click.echo(f"{finished - len(damaged)} of {finished} finished stages are sound")
+    return int(bool(damaged))
 
 
 @command.command("prune")

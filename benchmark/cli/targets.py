@@ -57,14 +57,14 @@ def described(
 
 def _options(option: str, above: KeyPath, items: Sequence[str], places: dict[KeyPath, str]) -> dict[str, Any]:
     """Options given as KEY=VALUE, the value in YAML; adds where each stands, for messages."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for item in items:
         key, equals, text = item.partition("=")
         if not (key and equals):
             raise click.UsageError(f"{option} {item}: write KEY=VALUE, e.g. {option} width=16")
         places[(*above, key)] = f"{option} {item}"
-        found[key] = parse(text, f"{option} {item}").data
-    return found
+        settings[key] = parse(text, f"{option} {item}").data
+    return settings
 
 
 def recorded(folder: Path, registry: Registry) -> Network:

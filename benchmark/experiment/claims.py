@@ -44,14 +44,14 @@ def check_claims(
                 check.margin(claim, report)
             case WithinClaim(within=within):
                 check.rows({("within", "row"): [within.row]})
-                check.known(("within", "gate"), "gate", within.gate, rows[within.row].get("gates", {}))
+                check.check_name(("within", "gate"), "gate", within.gate, rows[within.row].get("gates", {}))
             case FrontClaim(front=front):
                 check.rows({("front", "row"): [front.row]})
                 tables = {row.partition(".")[0] for row in rows if "." in row}
-                check.known(("front", "among"), "table", front.among, tables)
+                check.check_name(("front", "among"), "table", front.among, tables)
                 gates = rows[front.row].get("gates", {})
                 costs = ["macs", *(name for name, gate in gates.items() if gate["quantity"] == "latency")]
-                check.known(("front", "cost"), "cost", front.cost, costs)
+                check.check_name(("front", "cost"), "cost", front.cost, costs)
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class _Check:
     def rows(self, named: Mapping[KeyPath, Collection[str]]) -> None:
         for at, rows in named.items():
             for row in rows:
-                self.known(at, "row", row, self.configs)
+                self.check_name(at, "row", row, self.configs)
 
-    def known(self, at: KeyPath, kind: str, name: str, names: Collection[str]) -> None:
+    def check_name(self, at: KeyPath, kind: str, name: str, names: Collection[str]) -> None:
         if name not in names:
             self.fail(at, f"no {kind} {name!r} in this experiment; {suggestion(name, names)}")
 

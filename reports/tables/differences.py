@@ -95,7 +95,7 @@ def _differences(rows: Mapping[str, Summary], reference: Summary, results: Resul
     """Return the rows that share a seed with the reference, best first, with their differences."""
     scores = image_scores(results, primary.name)
     pairs = [(row, difference(row, reference, primary, scores)) for row in ranked(list(rows.values()), primary)]
-    return [(row, found) for row, found in pairs if found]
+    return [(row, gain) for row, gain in pairs if gain]
 
 
 def _table(
@@ -204,8 +204,8 @@ def _verdict_cells(comparison: Comparison | None, decimals: int) -> Line:
 
 def _other_cells(row: Summary, reference: Summary, measure: Metric, comparison: Comparison | None) -> Line:
     """Return the difference in another metric, with its interval, and the ends of the interval."""
-    found = difference(row, reference, measure, scores=None)
-    mean = found.mean if found else None
+    gain = difference(row, reference, measure, scores=None)
+    mean = gain.mean if gain else None
     shown = text.signed(mean, measure.difference_decimals)
     if comparison is None or comparison.estimate is None:
         return (Cell(mean, shown), Cell(None, ""), Cell(None, ""))
