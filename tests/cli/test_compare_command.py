@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,14 +20,18 @@ def call(*arguments: object) -> Result:
 
 
 def part(published: Path, rows: set[str], to: Path) -> Path:
-    """A copy of a published run with a few of its rows."""
-    plan = json.loads((published / "plan.json").read_text())
+    """A copy of a published study with a few of its rows."""
+    shutil.copytree(published, to, ignore=shutil.ignore_patterns("report", "curves"))
+    plan = json.loads((to / "plan.json").read_text())
     plan["rows"] = [row for row in plan["rows"] if row["row"] in rows]
-    for row in rows:
-        shutil.copytree(published / row, to / row, ignore=shutil.ignore_patterns("images", "maps"))
     (to / "plan.json").write_text(json.dumps(plan))
-    shutil.copy(published / "experiment.yaml", to)
+    keep_records(to, lambda record: record["row"] in rows)
     return to
+
+
+def keep_records(study: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None:
+    lines = (study / "records.jsonl").read_text().splitlines(keepends=True)
+    (study / "records.jsonl").write_text("".join(line for line in lines if is_kept(json.loads(line))))
 
 
 @pytest.fixture
@@ -39,8 +45,8 @@ def runs(root: Path, tmp_path: Path) -> Path:
 
 def test_compare_shows_rows_differences_and_what_differs(runs: Path) -> None:
     """The published numbers stand in one table, over the seeds both have, with the notes below."""
-    for record in runs.glob("heads/*/seed*/record.json"):
-        record.write_text(record.read_text().replace('"torch": "2.15.0"', '"torch": "2.14.0"'))
+    records = runs / "heads/records.jsonl"
+    records.write_text(records.read_text().replace('"torch":"2.15.0"', '"torch":"2.14.0"'))
     output = call("compare", runs / "quick", runs / "heads").output
     lines = {line.split()[0]: line.split() for line in output.splitlines() if "_rgb " in line or ".rgb " in line}
     assert lines["quickstart/heads.direct_rgb"][1] == "−1.003"
@@ -82,7 +88,7 @@ def test_folders_that_are_no_runs_are_told(arguments: tuple[str, ...]) -> None:
 
 def test_leaderboard_ranks_all_runs_and_lists_the_rest(runs: Path) -> None:
     """Rows of both runs stand in one ranking; a row that lacks a seed and a broken run are named below."""
-    (runs / "heads/heads.rgb/seed2/record.json").unlink()
+    keep_records(runs / "heads", lambda record: (record["row"], record["seed"]) != ("heads.rgb", 2))
     (runs / "broken").mkdir()
     (runs / "broken/plan.json").write_text("{")
     output = call("leaderboard", runs).output
