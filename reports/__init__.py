@@ -30,6 +30,7 @@ def write(source: Path, *, latex: bool = False) -> Path:
         source: The folder of a run or a search: the report lies in its folder `report`. A published study: in its
             folder `report_from_records`, so that the published report with its pictures stays. The file of
             `python -m benchmark measure --json`: in a folder beside it.
+        latex: Write each table as LaTeX, too.
 
     Returns:
         The path of index.html.

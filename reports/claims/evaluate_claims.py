@@ -130,7 +130,7 @@ def _line(entry: Judged) -> tuple[Cell, ...]:
 
 
 def _stated(claim: AnyClaim) -> str:
-    """A claim in its words, with its reading where it has one."""
+    """Return a claim in its words, with its reading where it has one."""
     return f"{claim.text} Read as: {claim.reading}" if claim.reading else claim.text
 
 

@@ -26,8 +26,7 @@ from reports.pages import (
 from reports.pages.headline import headline, next_steps
 from reports.results import Results
 from reports.results.load import tuning_of
-from reports.results.progress import still_to_come
-from reports.results.summary import BASE, Summary, complete, curves_of, image_count, ranked, summaries
+from reports.results.summary import BASE, Summary, complete, curves_of, image_count, ranked, still_to_come, summaries
 from reports.tables import differences, gates, provenance, score_tables, test_images, training
 from reports.tables.differences import DifferenceTable
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from reports.pages import files, run_page
 from reports.results import load
-from reports.results.progress import missing, planned
 
 _SOURCES = ("plan.json", "experiment.yaml", "*/record.json", "*/seed*/record.json", "*/curve.csv", "*/seed*/curve.csv")
 
@@ -84,8 +83,8 @@ def state(run: Path) -> State:
 
 def _written(run: Path, reload_seconds: int, new: tuple[str, ...], latex: bool) -> Update:
     results = load.load(run)
-    all_records = planned(results)
-    there = all_records - len(missing(results))
+    all_records = results.planned
+    there = all_records - len(results.missing)
     page = run_page.build(results)
     if there < all_records:
         page = replace(page, reload_seconds=reload_seconds)

@@ -44,6 +44,16 @@ class Results:
     """The text of the resolved experiment; empty where there is none."""
 
     @property
+    def planned(self) -> int:
+        """How many records the plan asks for."""
+        return sum(len(row.seeds) for row in self.plan.rows)
+
+    @property
+    def missing(self) -> tuple[Problem, ...]:
+        """Rows and seeds of the plan that have left no record at all; failed and rejected ones have."""
+        return tuple(problem for problem in self.problems if problem.kind == MISSING)
+
+    @property
     def finished(self) -> tuple[Record, ...]:
         """The records whose status is `done`."""
         return tuple(record for record in self.records if record.status == "done")

@@ -1,7 +1,7 @@
 """The numbers of a report: one `Summary` a row, and differences to the base row.
 
 A row's value of a metric is the mean over its finished seeds of the mean over the test images. A difference pairs equal
-seeds, so what a seed does to both rows (same first weights, same patches) falls out of it.
+seeds, so what a seed does to both rows (same initial weights, same patches) cancels.
 """
 
 # pandas comes without types.
@@ -13,6 +13,7 @@ from statistics import fmean, median
 
 import pandas as pd
 
+from reports import text
 from reports.metrics import Metric
 from reports.results import Results
 from reports.schema import GateResult, ModelCost, PlanRow, Record
@@ -21,6 +22,8 @@ BASE = "base"
 IDENTITY = "identity"
 SPLIT = "test"
 
+_MOST_ROWS = 8
+"""Rows that `still_to_come` names; the others are counted."""
 _WORST_FIRST = ("failed", "inconclusive", "not_measured", "passed")
 
 
@@ -32,7 +35,7 @@ class Summary:
     tables: tuple[str, ...]
     is_baseline: bool
     planned: int
-    """Seeds planned; 1 for a floor row."""
+    """Seeds planned; 1 for a baseline."""
     finished: tuple[Record, ...]
     attempts: tuple[Record, ...]
     """All readable records, the failed and rejected ones too."""
@@ -46,7 +49,7 @@ class Summary:
 
     @property
     def model(self) -> ModelCost | None:
-        """What the network costs; None for floor rows."""
+        """What the network costs; None for baselines."""
         return next((record.model for record in self.attempts if record.model), None)
 
     @property
@@ -95,12 +98,12 @@ class Difference:
 
 
 def summaries(results: Results) -> dict[str, Summary]:
-    """Row name -> summary, in the plan's order."""
+    """Return the summary of each row by name, in the order of the plan."""
     return {row.row: _summary(row, results) for row in results.plan.rows}
 
 
 def ranked(rows: Sequence[Summary], metric: Metric) -> list[Summary]:
-    """Rows that finished, best first; those without the metric at the end."""
+    """Return the rows that finished, best first; those without the metric at the end."""
     finished = [row for row in rows if row.finished]
 
     def place(row: Summary) -> tuple[bool, float, str]:
@@ -111,23 +114,27 @@ def ranked(rows: Sequence[Summary], metric: Metric) -> list[Summary]:
 
 
 def complete(rows: Sequence[Summary]) -> list[Summary]:
-    """Those rows that finished as many seeds as any: only they can be compared without favour."""
+    """Return the rows that finished as many seeds as any other; only they can be compared fairly."""
     most = max((len(row.finished) for row in rows), default=0)
     return [row for row in rows if len(row.finished) == most and most]
 
 
 def image_scores(results: Results, metric: str) -> pd.DataFrame:
-    """The lines of one metric over the test images: row, seed, image, value."""
+    """Return the lines of one metric over the test images: row, seed, image, value."""
     chosen = (results.scores["split"] == SPLIT) & (results.scores["metric"] == metric)
     return results.scores.loc[chosen, ["row", "seed", "image", "value"]]
 
 
 def difference(row: Summary, reference: Summary, metric: Metric, scores: pd.DataFrame | None) -> Difference | None:
-    """`row` minus `reference` over the seeds both finished; None where there are none.
+    """Return `row` minus `reference` over the seeds that both finished; None where there are none.
 
-    A floor row has no seeds: its one value stands against, or for, every seed of the other row.
+    A baseline has no seeds: its one value is compared with every seed of the other row.
 
-    Args: scores: `image_scores` of the metric, for the share of images improved; None leaves that out.
+    Args:
+        row: The row.
+        reference: The row it is compared with.
+        metric: What is compared.
+        scores: `image_scores` of the metric, for the share of images improved; None leaves that out.
     """
     of_row, of_reference = row.by_seed(metric.name), reference.by_seed(metric.name)
     pairs = seed_pairs(of_row, of_reference)
@@ -145,30 +152,30 @@ def difference(row: Summary, reference: Summary, metric: Metric, scores: pd.Data
 
 
 def curves_of(results: Results, row: str) -> pd.DataFrame:
-    """The loss curves of one row: seed, stage, step, value."""
+    """Return the loss curves of one row: seed, stage, step, value."""
     return results.curves.loc[results.curves["row"] == row, ["seed", "stage", "step", "value"]]
 
 
 def by_image(scores: pd.DataFrame, row: str, seed: int | None) -> dict[str, float]:
-    """Image -> value of one row and seed, of what `image_scores` returns."""
+    """Return image -> value of one row and seed, from what `image_scores` returns."""
     of_seed = scores["seed"].isna() if seed is None else (scores["seed"] == seed).fillna(False)
     lines = scores.loc[(scores["row"] == row) & of_seed]
     return dict(zip(lines["image"].tolist(), lines["value"].tolist(), strict=True))
 
 
 def spread(values: Sequence[float]) -> float | None:
-    """Highest minus lowest value; None below two values."""
+    """Return the highest minus the lowest value; None below two values."""
     return max(values) - min(values) if len(values) > 1 else None
 
 
 def latency(row: Summary) -> GateResult | None:
-    """The latency that was measured on this machine, if any."""
+    """Return the latency that was measured on this machine, if any."""
     measured = [gate for gate in row.gates if gate.quantity == "latency" and gate.measured is not None]
     return next((gate for gate in measured if gate.name == "latency_here"), measured[0] if measured else None)
 
 
 def environments(rows: Sequence[Summary]) -> list[str]:
-    """The environments (device, precision, torch version) the trained rows' finished records come from."""
+    """Return the environments (device, precision, torch version) that the records of trained rows come from."""
     return sorted(
         {
             str(record.provenance.get("environment") or "unknown")
@@ -180,7 +187,7 @@ def environments(rows: Sequence[Summary]) -> list[str]:
 
 
 def image_count(results: Results) -> int:
-    """Number of test images that were scored in any row."""
+    """Return the number of test images that were scored in any row."""
     return int(results.scores.loc[results.scores["split"] == SPLIT, "image"].nunique())
 
 
@@ -205,8 +212,8 @@ def _gates(gates: Sequence[GateResult]) -> tuple[GateResult, ...]:
 
 
 def _over_seeds(gates: Sequence[GateResult]) -> GateResult:
-    """One gate for all seeds of a row. A result this version does not know counts as the worst."""
-    worst = min(gates, key=lambda gate: _WORST_FIRST.index(gate.result) if gate.result in _WORST_FIRST else -1)
+    """Return one gate for all seeds of a row: the worst result, the median of what was measured."""
+    worst = min(gates, key=lambda gate: _WORST_FIRST.index(gate.result))
     measured = [gate.measured for gate in gates if gate.measured is not None]
     intervals = [gate.interval for gate in gates if gate.interval]
     whole = (min(low for low, _ in intervals), max(high for _, high in intervals)) if intervals else None
@@ -216,7 +223,7 @@ def _over_seeds(gates: Sequence[GateResult]) -> GateResult:
 def seed_pairs(
     row: Mapping[int | None, float], reference: Mapping[int | None, float]
 ) -> dict[int | None, tuple[int | None, int | None]]:
-    """Seed shown -> (seed of the row, seed of the reference)."""
+    """Return seed shown -> (seed of the row, seed of the reference)."""
     if None in row:
         return {seed: (None, seed) for seed in reference}
     if None in reference:
@@ -231,10 +238,28 @@ def _gains(
     scores: pd.DataFrame,
     seeds: Sequence[tuple[int | None, int | None]],
 ) -> list[float]:
-    """Gain of every image that both have, for every pair of seeds (of the row, of the reference)."""
+    """Return the gain of every image that both have, for every pair of seeds (of the row, of the reference)."""
     gains: list[float] = []
     for own, other in seeds:
         before = by_image(scores, reference.row, other)
         after = by_image(scores, row.row, own)
         gains += [metric.gain(value, before[image]) for image, value in after.items() if image in before]
     return gains
+
+
+def still_to_come(results: Results) -> str:
+    """Return `12 of 30 records are there; still to come: base (seed 1), ...`; empty where none is missing."""
+    if not results.missing:
+        return ""
+    by_row: dict[str, list[str]] = {}
+    for problem in results.missing:
+        seeds = by_row.setdefault(problem.row, [])
+        seeds += [] if problem.seed is None else [str(problem.seed)]
+    rows = [
+        text.printable(row) + (f" ({'seed' if len(seeds) == 1 else 'seeds'} {', '.join(seeds)})" if seeds else "")
+        for row, seeds in by_row.items()
+    ]
+    more = [text.count(len(rows) - _MOST_ROWS, "more row")] if len(rows) > _MOST_ROWS else []
+    there = results.planned - len(results.missing)
+    named = text.listing([*rows[:_MOST_ROWS], *more])
+    return f"{there} of {text.count(results.planned, 'record')} are there; still to come: {named}."

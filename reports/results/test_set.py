@@ -1,8 +1,8 @@
-"""What an experiment was tested on, and whether two experiments were tested on the same images.
+"""The test images and settings of an experiment, and whether two experiments were tested on the same images.
 
-Doing nothing (row `identity`) has scores that depend on the pairs and on how metrics are computed, and on nothing else:
-if they agree image by image, pixels and metrics are the same, wherever the files lie. Only where a run has no such
-row do names and settings have to do.
+The scores of the baseline `identity` depend on the pairs and on how metrics are computed, and on nothing else. If they
+agree image by image, pixels and metrics are the same, wherever the files lie. Names and settings decide only where a
+run lacks this baseline.
 """
 
 # pandas comes without types.
@@ -11,10 +11,12 @@ row do names and settings have to do.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
+
+import yaml
 
 from reports import text
 from reports.results import Results
-from reports.results.settings import section
 from reports.results.summary import IDENTITY, SPLIT
 
 _TOLERANCE = 1e-4
@@ -30,13 +32,13 @@ class ScoredImages:
     experiment: str
     images: frozenset[str]
     untouched: Mapping[tuple[str, str], float]
-    """(image, metric) -> value of doing nothing; empty where the run has no such row."""
+    """(image, metric) -> value of the baseline `identity`; empty where the run lacks it."""
     settings: Mapping[str, str]
     """The settings of `data.test`; empty where the run has no readable experiment.yaml."""
 
 
 def scored_images(experiment: str, results: Results) -> ScoredImages:
-    """What the rows of `results` were tested on; `experiment` is its name in messages."""
+    """Return what the rows of `results` were tested on; `experiment` is its name in messages."""
     lines = results.scores.loc[results.scores["split"] == SPLIT]
     identity = lines.loc[lines["row"] == IDENTITY]
     keys = zip(identity["image"].tolist(), identity["metric"].tolist(), strict=True)
@@ -49,7 +51,7 @@ def scored_images(experiment: str, results: Results) -> ScoredImages:
 
 
 def mismatch(first: ScoredImages, second: ScoredImages) -> str:
-    """Why the two were not, or not surely, tested on the same images; empty where they were."""
+    """Return why the two were not, or not surely, tested on the same images; empty where they were."""
     for side in (first, second):
         if not side.images:
             return f"{side.experiment} has no scores of test images (no row finished, or scores.csv is missing)"
@@ -68,7 +70,7 @@ def mismatch(first: ScoredImages, second: ScoredImages) -> str:
 
 
 def evidence(first: ScoredImages, second: ScoredImages) -> str:
-    """What shows that the two were tested on the same images; of two for which there is no `mismatch`."""
+    """Return what shows that two experiments without `mismatch` were tested on the same images."""
     images = text.count(len(first.images), "test image")
     pair = f"{first.experiment} and {second.experiment}"
     if _is_proof(first, second):
@@ -80,14 +82,14 @@ def evidence(first: ScoredImages, second: ScoredImages) -> str:
 
 
 def description(data: ScoredImages) -> str:
-    """The test data in a few words: number of images and the settings of their source."""
+    """Return the test data in a few words: number of images and the settings of their source."""
     settings = [f"{name} {value}" for name, value in data.settings.items() if name not in ("source", "count")]
     words = [text.count(len(data.images), "image"), data.settings.get("source", ""), *settings]
     return text.printable(", ".join(word for word in words if word))
 
 
 def _is_proof(first: ScoredImages, second: ScoredImages) -> bool:
-    """Whether both have scores of doing nothing for every image, in a metric that both have."""
+    """Return whether both have scores of `identity` for every image, in a metric that both have."""
     covered = frozenset(image for image, name in first.untouched if (image, name) in second.untouched)
     return covered == first.images
 
@@ -96,18 +98,17 @@ def _other_names(first: ScoredImages, second: ScoredImages) -> str:
     shared = len(first.images & second.images)
     return (
         f"the test images differ: {first.experiment} has {len(first.images)} ({description(first)}), "
-        f"{second.experiment} has {len(second.images)} ({description(second)}), "
-        f"{shared} of equal names; run one of them again with the "
-        "data.test of the other"
+        f"{second.experiment} has {len(second.images)} ({description(second)}), {shared} of equal names; "
+        "run one of them again with the data.test of the other"
     )
 
 
 def _other_pixels(first: ScoredImages, second: ScoredImages) -> str:
     shared = first.untouched.keys() & second.untouched.keys()
-    unequal = [key for key in shared if not _agree(key[1], first.untouched[key], second.untouched[key])]
-    if not unequal:
+    differing = [key for key in shared if not _agree(key[1], first.untouched[key], second.untouched[key])]
+    if not differing:
         return ""
-    images, names = {image for image, _ in unequal}, sorted({name for _, name in unequal})
+    images, names = {image for image, _ in differing}, sorted({name for _, name in differing})
     subject = "the images, or how they are scored," if len(images) == len(first.images) else "some images"
     return (
         f"{subject} differ: row {IDENTITY}, which does nothing, scores differently in {first.experiment} and "
@@ -116,6 +117,37 @@ def _other_pixels(first: ScoredImages, second: ScoredImages) -> str:
     )
 
 
-def _agree(name: str, value: float, other: float) -> bool:
+def _agree(name: str, value: float, second: float) -> bool:
     tolerance = _PSNR_TOLERANCE if name.startswith("psnr") else _TOLERANCE
-    return math.isclose(value, other, rel_tol=tolerance, abs_tol=tolerance)
+    return math.isclose(value, second, rel_tol=tolerance, abs_tol=tolerance)
+
+
+def section(experiment_yaml: str, *path: str) -> dict[str, str]:
+    """Return the settings below `path`, as dotted name -> text; empty where the file lacks them or is not readable."""
+    try:
+        settings: Any = yaml.safe_load(experiment_yaml)
+    except (yaml.YAMLError, RecursionError):
+        return {}
+    for name in path:
+        settings = cast(Mapping[Any, Any], settings).get(name) if isinstance(settings, dict) else None
+    return _flat(cast(Mapping[Any, Any], settings)) if isinstance(settings, dict) else {}
+
+
+def unequal(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
+    """Return `name value against value` for each setting in which the two differ, in the order of the first."""
+    names = dict.fromkeys([*first, *second])
+    return [
+        f"{name} {first.get(name, 'not set')} against {second.get(name, 'not set')}"
+        for name in names
+        if first.get(name) != second.get(name)
+    ]
+
+
+def _flat(values: Mapping[Any, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(cast(Mapping[Any, Any], value), f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = str(cast(object, value))
+    return flat

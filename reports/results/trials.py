@@ -42,7 +42,11 @@ class Trials:
 
 
 def read(file: Path) -> Trials:
-    """The trials in a table. Raises: `ReportError` where it is no table of trials."""
+    """Return the trials in a table.
+
+    Raises:
+        ReportError: The file is no table of trials.
+    """
     try:
         header, *lines = csv.reader(
             io.StringIO(file.read_text(encoding="utf-8", errors="backslashreplace"), newline="")
@@ -57,7 +61,7 @@ def read(file: Path) -> Trials:
 
 
 def _trial(header: Sequence[str], line: Sequence[str]) -> Trial | None:
-    """The trial in a line; None where it is cut or was changed."""
+    """Return the trial in a line; None where it is cut or was changed."""
     cells = dict(zip(header, line, strict=False))
     try:
         return Trial(

@@ -1,6 +1,7 @@
 """`compare` and `leaderboard` on a part of the published records."""
 
 import csv
+import gzip
 import io
 import json
 import shutil
@@ -71,8 +72,10 @@ def test_compare_writes_csv_and_a_report(runs: Path, tmp_path: Path) -> None:
 
 def test_compare_says_why_not(runs: Path) -> None:
     """Other test images are a mistake the user can mend, told in a line that names both sides."""
-    scores = runs / "heads/identity/scores.csv"
-    scores.write_text(scores.read_text().replace("face_0000,psnr,", "face_0000,psnr,1"))
+    scores = runs / "heads/scores/001.csv.gz"
+    before = gzip.decompress(scores.read_bytes())
+    assert before.startswith(b"row,seed,split,image,psnr,")
+    scores.write_bytes(gzip.compress(before.replace(b"identity,,test,face_0000,", b"identity,,test,face_0000,1")))
     done = call("compare", runs / "quick", runs / "heads")
     assert isinstance(done.exception, ReportError)
     head, reason = str(done.exception).splitlines()

@@ -11,7 +11,7 @@ from reports.errors import ReportError
 from reports.pages import files
 from reports.pages.watch import watch
 from reports.results.load import load
-from reports.results.progress import still_to_come
+from reports.results.summary import still_to_come
 
 ROWS = {"base": None, "heads.a": "heads"}
 
