@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import fmean
 
 from reports import text
-from reports.claims.evaluate_claims import SIGNS, judge
+from reports.claims.evaluate_claims import SIGNS, evaluate
 from reports.errors import ReportError
 from reports.metrics import metric
 from reports.results import Results
@@ -102,7 +102,7 @@ def differences_table(results: Results, names: Sequence[str]) -> list[Line]:
 
 def claims_table(results: Results, names: Sequence[str]) -> list[Line]:
     """Return the claims of a study with what came of them. `names` is not used: claims name their metrics."""
-    judged = judge(results, summaries(results))
+    judged = evaluate(results, summaries(results))
     lines = [
         [f"`{one.claim.id}`: {_cell(one.claim.text)}", f"{SIGNS[one.result]} {one.result}", _cell(one.numbers)]
         for one in judged

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from reports.claims.evaluate_claims import Judged
+    from reports.claims.evaluate_claims import EvaluatedClaim
 
 
 @click.command("claims")
@@ -24,12 +24,12 @@ def command(folder: Path, check: bool) -> int:
       python -m benchmark claims runs/seed_claims
       python -m benchmark claims reports/published/seed_claims --check
     """
-    from reports.claims.evaluate_claims import judge
+    from reports.claims.evaluate_claims import evaluate
     from reports.results.load import load
     from reports.results.summary import summaries
 
     results = load(folder)
-    judged = judge(results, summaries(results))
+    judged = evaluate(results, summaries(results))
     for claim in judged:
         click.echo("\n".join(_lines(claim)))
     if not judged:
@@ -41,7 +41,7 @@ def command(folder: Path, check: bool) -> int:
     return 1 if check and not all(claim.is_as_expected for claim in judged) else 0
 
 
-def _lines(judged: "Judged") -> list[str]:
+def _lines(judged: "EvaluatedClaim") -> list[str]:
     from reports.claims.evaluate_claims import SIGNS
     from reports.text import printable
 

@@ -36,12 +36,12 @@ def compare_costs(rows: Mapping[str, Summary], row: str, rival: str, cost: str) 
 
 
 def find_gate(row: Summary, name: str) -> GateResult | None:
-    """The gate of a row by its name; None where no record has it."""
+    """Return the gate of a row by its name; None where no record has it."""
     return next((gate for gate in row.gates if gate.name == name), None)
 
 
 def how_to_measure(gate: GateResult | None) -> str:
-    """What turns an open gate into one that is passed or failed."""
+    """Return what turns an open gate into one that is passed or failed."""
     if gate is None:
         return "run the row"
     if gate.measured is None:

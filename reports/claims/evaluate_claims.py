@@ -1,4 +1,4 @@
-"""Which claims of an experiment hold, which are refuted, which stay open, and what would settle those.
+"""Evaluate claims: which hold, which are refuted, which are not resolved, and what would resolve those.
 
 A claim about a metric says between which ends a gain lies. It holds if the whole interval of the gain lies between
 them, is refuted if the whole interval lies outside, and is not resolved otherwise: the estimate alone decides nothing.
@@ -29,12 +29,17 @@ from reports.tables import gates
 SIGNS: Mapping[ClaimOutcome, str] = {"holds": "✓", "refuted": "✗", "not resolved": "~"}
 
 _TOO_NEAR = 0.1
-"""Of the half-width: where seeds do not help, nothing affordable tells an estimate from an end so near."""
+"""Share of the half-width. Where more seeds do not help, an estimate so near to an end stays unresolved."""
 
 # On the page the reading stands in the cell of the words, and the form is its hint.
 _COLUMNS = (
     Column("id", "claim", numeric=False, is_row_header=True),
-    Column("text", "in words", numeric=False, hint="What is claimed, and as what the records are asked it."),
+    Column(
+        "text",
+        "in words",
+        numeric=False,
+        hint="The hint of a cell is the form that is evaluated.",
+    ),
     Column("reading", "read as", numeric=False, csv_only=True),
     Column("form", "form", numeric=False, csv_only=True),
     Column("result", "result", numeric=False),
@@ -44,7 +49,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Finding:
+class PartOutcome:
     """What the records say of one part of a claim: of one rival, or of one gate."""
 
     subject: str
@@ -56,8 +61,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A claim and what came of it."""
+class EvaluatedClaim:
+    """A claim and its outcome."""
 
     claim: AnyClaim
     form: str
@@ -86,41 +91,45 @@ def comparisons(plan: PlanFile) -> int:
     return len(pairs)
 
 
-def judge(results: Results, rows: Mapping[str, Summary]) -> tuple[Judged, ...]:
-    """Every claim of the experiment; the intervals hold for all of them at once."""
+def evaluate(results: Results, rows: Mapping[str, Summary]) -> tuple[EvaluatedClaim, ...]:
+    """Return every claim of the experiment with its outcome; the intervals hold for all of them at once."""
     gains = gains_of(results, rows, comparisons(results.plan))
-    return tuple(_judged(claim, results.plan, rows, gains) for claim in results.plan.claims)
+    return tuple(_evaluated(claim, results.plan, rows, gains) for claim in results.plan.claims)
 
 
-def place(low: float, high: float, above: float | None, at_most: float | None) -> ClaimOutcome:
-    """Where the interval from `low` to `high` lies against `above < gain <= at_most`; None leaves an end open."""
+def outcome_of(low: float, high: float, above: float | None, at_most: float | None) -> ClaimOutcome:
+    """Return whether the interval from `low` to `high` lies in `above < gain <= at_most`; None leaves an end open."""
     above, at_most = (-float("inf") if above is None else above), (float("inf") if at_most is None else at_most)
     if above < low and high <= at_most:
         return "holds"
     return "refuted" if high <= above or low > at_most else "not resolved"
 
 
-def together(findings: Iterable[Finding]) -> ClaimOutcome:
-    """Of several: refuted if any is, holds if all do."""
-    results = {finding.result for finding in findings}
+def combined(parts: Iterable[PartOutcome]) -> ClaimOutcome:
+    """Return the outcome of a claim of several parts: refuted if any is, holds if all do."""
+    results = {part.result for part in parts}
     if "refuted" in results:
         return "refuted"
     return "holds" if results == {"holds"} else "not resolved"
 
 
-def grid(entries: Sequence[Judged]) -> Grid | None:
-    """All claims with what came of them; None where there are none."""
+def claims_table(entries: Sequence[EvaluatedClaim]) -> Grid | None:
+    """Return the table of all claims with their outcomes; None where there are none."""
     if not entries:
         return None
     caption = "What the experiment claims, and what the records say of it."
     return Grid("claims", caption, _COLUMNS, tuple(_line(entry) for entry in entries))
 
 
-def _line(entry: Judged) -> tuple[Cell, ...]:
+def _line(entry: EvaluatedClaim) -> tuple[Cell, ...]:
     changed = "" if entry.is_as_expected else f" (the experiment file says: {entry.claim.expected})"
     return (
         plain(entry.claim.id),
-        Cell(entry.claim.text, text.printable(_stated(entry.claim)), hint=text.printable(f"judged: {entry.form}")),
+        Cell(
+            entry.claim.text,
+            text.printable(_with_reading(entry.claim)),
+            hint=text.printable(f"evaluated as: {entry.form}"),
+        ),
         plain(entry.claim.reading),
         plain(entry.form),
         Cell(entry.result, f"{SIGNS[entry.result]} {entry.result}{changed}"),
@@ -129,30 +138,28 @@ def _line(entry: Judged) -> tuple[Cell, ...]:
     )
 
 
-def _stated(claim: AnyClaim) -> str:
+def _with_reading(claim: AnyClaim) -> str:
     """Return a claim in its words, with its reading where it has one."""
     return f"{claim.text} Read as: {claim.reading}" if claim.reading else claim.text
 
 
-def _judged(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> Judged:
-    findings = _findings(claim, plan, rows, gains)
-    result = together(findings)
-    numbers = "; ".join(finding.numbers for finding in findings)
-    resolves = _resolves(findings) if result == "not resolved" else ""
-    return Judged(claim, in_words(claim, plan), result, numbers, resolves)
+def _evaluated(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> EvaluatedClaim:
+    parts = _parts(claim, plan, rows, gains)
+    result = combined(parts)
+    numbers = "; ".join(part.numbers for part in parts)
+    resolves = _resolves(parts) if result == "not resolved" else ""
+    return EvaluatedClaim(claim, as_formula(claim, plan), result, numbers, resolves)
 
 
-def _resolves(findings: Sequence[Finding]) -> str:
-    """What would settle those that are open; which rival is meant, where there are several."""
+def _resolves(parts: Sequence[PartOutcome]) -> str:
+    """Return what would settle the open parts, each with its rival where there are several."""
     parts = {
-        part.resolves if len(findings) == 1 else f"{part.subject}: {part.resolves}"
-        for part in findings
-        if part.resolves
+        part.resolves if len(parts) == 1 else f"{part.subject}: {part.resolves}" for part in parts if part.resolves
     }
     return "; ".join(sorted(parts))
 
 
-def in_words(claim: AnyClaim, plan: PlanFile) -> str:
+def as_formula(claim: AnyClaim, plan: PlanFile) -> str:
     """Return the form of a claim as a formula that can be read."""
     match claim:
         case BetterClaim(better=row, above=above, at_most=at_most):
@@ -202,45 +209,47 @@ def _pairs(claim: AnyClaim, plan: PlanFile) -> tuple[Pair, ...]:
             return tuple(Pair(rival, front.row, _metric(claim, plan)) for rival in _rivals(front, plan))
 
 
-def _findings(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> tuple[Finding, ...]:
+def _parts(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> tuple[PartOutcome, ...]:
     pairs = _pairs(claim, plan)
     match claim:
         case BetterClaim():
-            return tuple(_gain(pair, pair.rival, gains, claim.above, claim.at_most) for pair in pairs)
+            return tuple(_difference(pair, pair.rival, gains, claim.above, claim.at_most) for pair in pairs)
         case EquivalentClaim():
-            return tuple(_apart(pair, gains, _margin(claim, plan)) for pair in pairs)
+            return tuple(_equivalence(pair, gains, _margin(claim, plan)) for pair in pairs)
         case WithinClaim(within=within):
-            return (_within(rows[within.row], within.gate),)
+            return (_gate(rows[within.row], within.gate),)
         case FrontClaim(front=front):
-            return tuple(_rival(pair, front.cost, rows, gains) for pair in pairs)
+            return tuple(_front_rival(pair, front.cost, rows, gains) for pair in pairs)
 
 
-def _gain(pair: Pair, subject: str, gains: Gains, above: float | None, at_most: float | None) -> Finding:
-    return _placed(pair, subject, gains(pair.row, pair.rival, pair.metric), above, at_most)
+def _difference(pair: Pair, subject: str, gains: Gains, above: float | None, at_most: float | None) -> PartOutcome:
+    return _decided(pair, subject, gains(pair.row, pair.rival, pair.metric), above, at_most)
 
 
-def _placed(pair: Pair, subject: str, gain: Gain | Unknown, above: float | None, at_most: float | None) -> Finding:
+def _decided(pair: Pair, subject: str, gain: Gain | Unknown, above: float | None, at_most: float | None) -> PartOutcome:
     if isinstance(gain, Unknown):
-        return Finding(subject, "not resolved", f"{pair.row} against {pair.rival}: {gain.reason}", gain.resolves)
+        return PartOutcome(subject, "not resolved", f"{pair.row} against {pair.rival}: {gain.reason}", gain.resolves)
     numbers = _numbers(pair, gain, pair.metric)
     if gain.doubt:
-        return Finding(subject, "not resolved", f"{numbers} ({gain.doubt})", gain.resolves)
-    result = place(gain.low, gain.high, above, at_most)
+        return PartOutcome(subject, "not resolved", f"{numbers} ({gain.doubt})", gain.resolves)
+    result = outcome_of(gain.low, gain.high, above, at_most)
     harm = " (may even harm)" if _may_harm(gain, above, at_most) else ""
-    return Finding(subject, result, numbers + harm, _more(gain, above, at_most) if result == "not resolved" else "")
+    return PartOutcome(
+        subject, result, numbers + harm, _what_narrows(gain, above, at_most) if result == "not resolved" else ""
+    )
 
 
 def _may_harm(gain: Gain, above: float | None, at_most: float | None) -> bool:
-    """Whether what is claimed to bring no more than `at_most` may take away more than that, too."""
+    """Return whether a change that is claimed to gain at most `at_most` may also lose more than that."""
     return above is None and at_most is not None and at_most > 0 and gain.low < -at_most
 
 
-def _apart(pair: Pair, gains: Gains, margin: float) -> Finding:
-    """Two rows whose difference, in whichever direction is better, keeps to a margin."""
+def _equivalence(pair: Pair, gains: Gains, margin: float) -> PartOutcome:
+    """Evaluate that two rows differ by at most a margin, in either direction."""
     gain = gains(pair.row, pair.rival, pair.metric)
     if isinstance(gain, Gain) and pair.metric.direction == "near 1":
         gain = replace(gain, low=gain.difference[0], high=gain.difference[1], mean=sum(gain.difference) / 2)
-    return _placed(pair, pair.rival, gain, -margin, margin)
+    return _decided(pair, pair.rival, gain, -margin, margin)
 
 
 def _numbers(pair: Pair, gain: Gain, metric: Metric) -> str:
@@ -251,8 +260,8 @@ def _numbers(pair: Pair, gain: Gain, metric: Metric) -> str:
     return f"{pair.row} against {pair.rival}: {better} [{low}, {high}], {text.count(gain.seeds, 'seed')}"
 
 
-def _more(gain: Gain, above: float | None, at_most: float | None) -> str:
-    """What would narrow the interval so far that, around the same mean, it no longer holds an end of the claim."""
+def _what_narrows(gain: Gain, above: float | None, at_most: float | None) -> str:
+    """Return what would narrow the interval, around the same mean, until no end of the claim lies in it."""
     crossed = [end for end in (above, at_most) if end is not None and gain.low <= end <= gain.high]
     distance = min(abs(gain.mean - end) for end in crossed)
     seeds = gain.seeds_to_reach(distance)
@@ -262,28 +271,28 @@ def _more(gain: Gain, above: float | None, at_most: float | None) -> str:
     return "too near the limit of the claim to be told from it" if is_too_near else "more images, not more seeds"
 
 
-def _within(row: Summary, name: str) -> Finding:
+def _gate(row: Summary, name: str) -> PartOutcome:
     gate = find_gate(row, name)
     if gate is None:
-        return Finding(row.row, "not resolved", f"{row.row}: no record with gate {name}", how_to_measure(gate))
+        return PartOutcome(row.row, "not resolved", f"{row.row}: no record with gate {name}", how_to_measure(gate))
     numbers = f"{row.row}: {gates.reason(gate)}"
     if gate.result in ("passed", "failed"):
-        return Finding(row.row, "holds" if gate.result == "passed" else "refuted", numbers)
-    return Finding(row.row, "not resolved", numbers, how_to_measure(gate))
+        return PartOutcome(row.row, "holds" if gate.result == "passed" else "refuted", numbers)
+    return PartOutcome(row.row, "not resolved", numbers, how_to_measure(gate))
 
 
-def _rival(pair: Pair, cost: str, rows: Mapping[str, Summary], gains: Gains) -> Finding:
-    """A rival refutes the claim if it is surely as cheap and surely better; it is settled if it is surely not one."""
+def _front_rival(pair: Pair, cost: str, rows: Mapping[str, Summary], gains: Gains) -> PartOutcome:
+    """Evaluate one rival of a front: it refutes the claim if it is surely as cheap and surely better."""
     costs = compare_costs(rows, pair.rival, pair.row, cost)
     shown = f"costs {costs.shown}"
     if costs.order == "dearer":
-        return Finding(pair.row, "holds", f"{pair.row} {shown}, dearer")
-    quality = _gain(pair, pair.row, gains, None, 0.0)
+        return PartOutcome(pair.row, "holds", f"{pair.row} {shown}, dearer")
+    quality = _difference(pair, pair.row, gains, None, 0.0)
     numbers = f"{quality.numbers}, {shown}"
     if quality.result == "refuted" and costs.order == "open":  # surely better, perhaps not as cheap
-        return Finding(pair.row, "not resolved", numbers, costs.resolves)
+        return PartOutcome(pair.row, "not resolved", numbers, costs.resolves)
     if quality.result != "not resolved":
-        return Finding(pair.row, quality.result, numbers)
-    return Finding(
+        return PartOutcome(pair.row, quality.result, numbers)
+    return PartOutcome(
         pair.row, "not resolved", numbers, " or ".join(part for part in (quality.resolves, costs.resolves) if part)
     )

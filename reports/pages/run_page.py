@@ -53,7 +53,7 @@ def build(results: Results) -> Page:
                 section("ranking", "Ranking", *_ranking(everything, primary)),
                 section("latency", "Quality and latency", *_quality_latency(trained, everything, primary)),
                 section("differences", "Differences to the base row", *_differences(compared, results, rows, primary)),
-                section("claims", "Claims", evaluate_claims.grid(evaluate_claims.judge(results, rows))),
+                section("claims", "Claims", evaluate_claims.claims_table(evaluate_claims.evaluate(results, rows))),
                 section("images", "Image by image", *_image_by_image(trained, rows, results, primary)),
                 section("training", "Stages and curves", *_training(trained, by_plan, results, primary)),
                 _example_section(rows, results, primary),

@@ -117,9 +117,9 @@ def _other_pixels(first: ScoredImages, second: ScoredImages) -> str:
     )
 
 
-def _agree(name: str, value: float, second: float) -> bool:
+def _agree(name: str, value: float, other: float) -> bool:
     tolerance = _PSNR_TOLERANCE if name.startswith("psnr") else _TOLERANCE
-    return math.isclose(value, second, rel_tol=tolerance, abs_tol=tolerance)
+    return math.isclose(value, other, rel_tol=tolerance, abs_tol=tolerance)
 
 
 def section(experiment_yaml: str, *path: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Claims are judged by intervals alone, and what would settle the open ones is told."""
+"""Claims are evaluated by intervals alone, and those that are open say what would settle them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reports.claims.evaluate_claims import Judged, comparisons, grid, judge, place
+from reports.claims.evaluate_claims import EvaluatedClaim, claims_table, comparisons, evaluate, outcome_of
 from reports.claims.gains import gains_of
 from reports.errors import ReportError
 from reports.grid import on_page
@@ -59,16 +59,16 @@ def loaded() -> dict[tuple[int, ...], Results]:
 
 
 @pytest.fixture
-def judged(make_run: Run, loaded: dict[tuple[int, ...], Results]) -> Callable[..., tuple[Judged, ...]]:
+def evaluated(make_run: Run, loaded: dict[tuple[int, ...], Results]) -> Callable[..., tuple[EvaluatedClaim, ...]]:
     """A function that judges claims by a run of four rows over some seeds, of which one is better and one worse."""
 
     def make(
         *claims: dict[str, Any], seeds: tuple[int, ...] = SEEDS, tables: Mapping[str, str] | None = None
-    ) -> tuple[Judged, ...]:
+    ) -> tuple[EvaluatedClaim, ...]:
         if seeds not in loaded:
             loaded[seeds] = load(make_run(rows=ROWS, seeds=seeds, images="abcdefgh", offsets=OFFSETS, size=(26, 26)))
         results = loaded[seeds]
-        return judge(with_claims(results, *claims, tables=tables), summaries(results))
+        return evaluate(with_claims(results, *claims, tables=tables), summaries(results))
 
     return make
 
@@ -85,14 +85,14 @@ def test_an_interval_holds_only_inside_and_is_refuted_only_outside(
     values = [low, high, *ends, *(min(high, end + 1e-9) for end in ends)]
     agree = [(above is None or value > above) and (at_most is None or value <= at_most) for value in values]
     expected = "holds" if all(agree) else "not resolved" if any(agree) else "refuted"
-    assert place(low, high, above, at_most) == expected
+    assert outcome_of(low, high, above, at_most) == expected
 
 
-def test_better_rows_are_told_from_worse_ones(judged: Callable[..., tuple[Judged, ...]]) -> None:
+def test_better_rows_are_told_from_worse_ones(evaluated: Callable[..., tuple[EvaluatedClaim, ...]]) -> None:
     """A large difference holds in its direction and is refuted in the other, for a metric where less is better, too."""
     results = [
         one.result
-        for one in judged(
+        for one in evaluated(
             better("base", "heads.worse"),
             better("heads.worse", "base"),
             better("heads.better", "heads.worse", "base"),
@@ -106,26 +106,26 @@ def test_better_rows_are_told_from_worse_ones(judged: Callable[..., tuple[Judged
     assert results == ["holds", "refuted", "holds", "refuted", "holds", "refuted", "holds", "holds"]
 
 
-def test_what_is_open_says_what_would_settle_it(judged: Callable[..., tuple[Judged, ...]]) -> None:
+def test_what_is_open_says_what_would_settle_it(evaluated: Callable[..., tuple[EvaluatedClaim, ...]]) -> None:
     """Rows that are equal are not told apart, with their interval, and with seeds, images or the reason in words."""
-    (open_,) = judged(better("heads.equal", "base"))
+    (open_,) = evaluated(better("heads.equal", "base"))
     assert open_.result == "not resolved"
     assert "heads.equal against base: " in open_.numbers and "dB PSNR [−" in open_.numbers
     assert any(word in open_.resolves for word in ("more seed", "more images", "too near"))
 
 
-def test_equal_rows_are_equivalent_within_a_wide_margin(judged: Callable[..., tuple[Judged, ...]]) -> None:
+def test_equal_rows_are_equivalent_within_a_wide_margin(evaluated: Callable[..., tuple[EvaluatedClaim, ...]]) -> None:
     """The same two rows are equivalent within one margin, not within another."""
     wide, narrow, far = (
         claim(equivalent=[row, "base"], equivalence_margin=margin)
         for row, margin in (("heads.equal", 1.0), ("heads.equal", 0.001), ("heads.worse", 1.0))
     )
-    assert [one.result for one in judged(wide, narrow, far)] == ["holds", "not resolved", "refuted"]
+    assert [one.result for one in evaluated(wide, narrow, far)] == ["holds", "not resolved", "refuted"]
 
 
-def test_few_seeds_decide_nothing(judged: Callable[..., tuple[Judged, ...]]) -> None:
+def test_few_seeds_decide_nothing(evaluated: Callable[..., tuple[EvaluatedClaim, ...]]) -> None:
     """Over two seeds even a large difference is not resolved, and more seeds are asked for."""
-    (one,) = judged(better("base", "heads.worse"), seeds=(0, 1))
+    (one,) = evaluated(better("base", "heads.worse"), seeds=(0, 1))
     assert one.result == "not resolved"
     assert "seed" in one.numbers
     assert one.resolves == "1 more seed"
@@ -137,7 +137,7 @@ def test_an_unfinished_row_decides_nothing(make_run: Run, edit: Edit) -> None:
     edit(run / "plan.json", claims=[better("base", "heads.worse"), better("heads.worse", "identity", by=-9.0)])
     edit(run / "heads.worse/seed3/record.json", status="failed", error={"message": "loss is nan"})
     results = load(run)
-    for one in judge(results, summaries(results)):  # also against a row that has no seeds
+    for one in evaluate(results, summaries(results)):  # also against a row that has no seeds
         assert (one.result, one.resolves) == ("not resolved", "finish the other seeds of heads.worse")
 
 
@@ -152,13 +152,13 @@ def test_rows_on_both_sides_of_the_best_value_are_not_equivalent(make_run: Run) 
             file.write_text(f"{file.read_text()}{images}")
     form = claim(equivalent=["heads.rough", "base"], metric="texture", equivalence_margin=0.05)
     results = load(run)
-    (one,) = judge(with_claims(results, form), summaries(results))
+    (one,) = evaluate(with_claims(results, form), summaries(results))
     assert one.result == "refuted"
 
 
-def test_gates_decide_what_is_within_them(judged: Callable[..., tuple[Judged, ...]]) -> None:
+def test_gates_decide_what_is_within_them(evaluated: Callable[..., tuple[EvaluatedClaim, ...]]) -> None:
     """Passed holds; what was not measured, or not surely, stays open with its reason and what to do."""
-    size, v100, here = judged(within("size"), within("latency"), within("latency_here"))
+    size, v100, here = evaluated(within("size"), within("latency"), within("latency_here"))
     assert (size.result, size.resolves) == ("holds", "")
     assert (v100.result, v100.resolves) == ("not resolved", "measure on V100")
     assert "no V100 here" in v100.numbers
@@ -180,14 +180,16 @@ def test_a_failed_gate_refutes(make_run: Run, edit: Edit) -> None:
     edit(run / "plan.json", claims=[within("size")])
     edit(run / "base/seed1/record.json", gates=[gate])
     results = load(run)
-    assert judge(results, summaries(results))[0].result == "refuted"
+    assert evaluate(results, summaries(results))[0].result == "refuted"
 
 
-def test_the_front_is_left_by_a_cheaper_and_better_rival_only(judged: Callable[..., tuple[Judged, ...]]) -> None:
+def test_the_front_is_left_by_a_cheaper_and_better_rival_only(
+    evaluated: Callable[..., tuple[EvaluatedClaim, ...]],
+) -> None:
     """All networks here cost the same multiply-adds: a better rival refutes, a worse one does not."""
     tables = {"heads.worse": "worse", "heads.equal": "equal"}
-    (beaten,) = judged(front("base", "heads"), tables={"heads.equal": "others"})
-    unbeaten, open_ = judged(front("base", "worse"), front("base", "equal"), tables=tables)
+    (beaten,) = evaluated(front("base", "heads"), tables={"heads.equal": "others"})
+    unbeaten, open_ = evaluated(front("base", "worse"), front("base", "equal"), tables=tables)
     assert [beaten.result, unbeaten.result, open_.result] == ["refuted", "holds", "not resolved"]
     assert "costs 0.123 against 0.123 GMACs" in beaten.numbers
 
@@ -210,7 +212,7 @@ def test_a_dearer_rival_may_be_better(make_run: Run, edit: Edit) -> None:
             edit(run / f"heads.better/seed{seed}/record.json", gates=[{**gate, "protocol": protocol}])
             edit(run / f"base/seed{seed}/record.json", gates=[{**gate, "measured": 30.0, "protocol": {}}])
         results = load(run)
-        return judge(results, summaries(results))[0].result
+        return evaluate(results, summaries(results))[0].result
 
     assert result(40.0) == "holds"
     assert result(40.0, spread=0.5) == "not resolved"
@@ -225,18 +227,18 @@ def test_latencies_of_other_conditions_are_not_compared(make_run: Run, edit: Edi
     edit(run / "plan.json", claims=[front("base", "heads", cost="latency_here")])
     here = {"device": "AMD EPYC", "image": [256, 256], "runtime": "eager"}
 
-    def judged_at(**other: Any) -> Judged:
+    def evaluated_at(**other: Any) -> EvaluatedClaim:
         for row, measured, protocol in (("base", 30.0, here), ("heads.better", 20.0, here | other)):
             gate = {"name": "latency_here", "quantity": "latency", "limit": 100, "measured": measured, "unit": "ms"}
             gate |= {"result": "inconclusive", "protocol": protocol}
             for seed in SEEDS:
                 edit(run / f"{row}/seed{seed}/record.json", gates=[gate])
         results = load(run)
-        return judge(results, summaries(results))[0]
+        return evaluate(results, summaries(results))[0]
 
-    assert judged_at().result == "refuted"
+    assert evaluated_at().result == "refuted"
     for other in ({"device": "V100"}, {"image": [128, 128]}, {"runtime": "onnx"}):
-        open_ = judged_at(**other)
+        open_ = evaluated_at(**other)
         assert (open_.result, open_.resolves) == ("not resolved", "measure both under the same conditions")
         assert "measured under other conditions" in open_.numbers
 
@@ -250,7 +252,7 @@ def test_multiply_adds_of_other_sizes_are_not_compared(make_run: Run, edit: Edit
         model = edit(record)["model"]
         edit(record, model=model | {"macs": model["macs"] // 4, "macs_shape": [1, 3, 128, 128]})
     results = load(run)
-    (one,) = judge(results, summaries(results))
+    (one,) = evaluate(results, summaries(results))
     assert (one.result, one.resolves) == ("not resolved", "count both for one size")
 
 
@@ -268,7 +270,7 @@ def test_the_interval_of_a_latency_spans_those_of_all_seeds(make_run: Run, edit:
     found = summaries(results)
     (gate,) = [one for one in found["heads.better"].gates if one.name == "latency_here"]
     assert (gate.measured, gate.interval) == (20.0, (19.0, 41.0))
-    (one,) = judge(results, found)
+    (one,) = evaluate(results, found)
     assert (one.result, one.resolves) == ("not resolved", "measure longer: the two cannot be told apart")
 
 
@@ -284,7 +286,7 @@ def test_rows_like_these_help_only_where_noise_is_pooled(make_run: Run) -> None:
 
 
 def test_intervals_hold_for_all_claims_at_once(
-    judged: Callable[..., tuple[Judged, ...]], loaded: dict[tuple[int, ...], Results]
+    evaluated: Callable[..., tuple[EvaluatedClaim, ...]], loaded: dict[tuple[int, ...], Results]
 ) -> None:
     """Every different pair of rows and metric counts once, whichever way round; more of them widen the intervals."""
     claims = (
@@ -294,18 +296,18 @@ def test_intervals_hold_for_all_claims_at_once(
         better("base", "heads.worse", metric="ssim"),
         within("size"),
     )
-    one, many = judged(claims[0]), judged(*claims)
+    one, many = evaluated(claims[0]), evaluated(*claims)
     assert comparisons(with_claims(next(iter(loaded.values())), *claims).plan) == 4
     assert one[0].numbers != many[0].numbers
 
 
-def test_the_grid_has_a_line_a_claim(judged: Callable[..., tuple[Judged, ...]]) -> None:
+def test_the_grid_has_a_line_a_claim(evaluated: Callable[..., tuple[EvaluatedClaim, ...]]) -> None:
     """Text, reading, form, numbers and result of each; a result that is not the expected one says so."""
     as_expected = better("base", "heads.worse") | {"id": "a", "expected": "holds"}
     changed = better("base", "heads.worse") | {"id": "b", "expected": "refuted"}
-    found = judged(as_expected, changed)
+    found = evaluated(as_expected, changed)
     assert [one.is_as_expected for one in found] == [True, False]
-    shown = grid(found)
+    shown = claims_table(found)
     assert shown is not None
     assert [column.key for column in shown.columns] == [
         "id",
@@ -318,24 +320,26 @@ def test_the_grid_has_a_line_a_claim(judged: Callable[..., tuple[Judged, ...]]) 
     ]
     assert shown.lines[0][4].text == "✓ holds"
     assert shown.lines[1][4].text == "✓ holds (the experiment file says: refuted)"
-    assert grid(()) is None
+    assert claims_table(()) is None
 
 
-def test_the_page_shows_a_claim_with_its_reading_in_one_cell(judged: Callable[..., tuple[Judged, ...]]) -> None:
+def test_the_page_shows_a_claim_with_its_reading_in_one_cell(
+    evaluated: Callable[..., tuple[EvaluatedClaim, ...]],
+) -> None:
     """Reading and form have no column there; the CSV file keeps each by itself."""
-    full = grid(judged(better("base", "heads.worse")))
+    full = claims_table(evaluated(better("base", "heads.worse")))
     assert full is not None
     page = on_page(full)
     assert [column.key for column in page.columns] == ["id", "text", "result", "numbers", "resolves"]
     claimed = page.lines[0][1]
     assert (claimed.value, claimed.text) == ("as said", "as said Read as: as read")
-    assert claimed.hint == "judged: base better than heads.worse in PSNR by more than 0 dB"
-    assert [cell.value for cell in full.lines[0][2:4]] == ["as read", claimed.hint.removeprefix("judged: ")]
+    assert claimed.hint == "evaluated as: base better than heads.worse in PSNR by more than 0 dB"
+    assert [cell.value for cell in full.lines[0][2:4]] == ["as read", claimed.hint.removeprefix("evaluated as: ")]
 
 
-def test_what_brings_nothing_may_even_harm(judged: Callable[..., tuple[Judged, ...]]) -> None:
+def test_what_brings_nothing_may_even_harm(evaluated: Callable[..., tuple[EvaluatedClaim, ...]]) -> None:
     """Where only a gain is bounded, numbers that reach as far below zero say so; a bound from below settles it."""
-    harms, equal, bounded = judged(
+    harms, equal, bounded = evaluated(
         better("heads.worse", "base", by=None, at_most=0.5),
         better("heads.equal", "base", by=None, at_most=5.0),
         better("heads.worse", "base", by=-9.0, at_most=0.5),

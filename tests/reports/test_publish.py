@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from reports import write
-from reports.claims.evaluate_claims import judge
+from reports.claims.evaluate_claims import evaluate
 from reports.errors import ReportError
 from reports.pages.publish import publish
 from reports.results.load import load
@@ -57,7 +57,7 @@ def test_a_study_is_read_like_its_run(reported: Run, edit: Edit, tmp_path: Path)
     ]
     pd.testing.assert_frame_equal(of_study.scores, of_run.scores, check_exact=True)
     pd.testing.assert_frame_equal(of_study.curves, of_run.curves, check_exact=True)
-    assert judge(of_study, summaries(of_study)) == judge(of_run, summaries(of_run))
+    assert evaluate(of_study, summaries(of_study)) == evaluate(of_run, summaries(of_run))
     page, again = write(run), write(study)
     different = "no record.json: not run yet, or stopped on the way"
     assert again.read_text() == page.read_text().replace(different, "not published")
