@@ -63,8 +63,14 @@ KINDS: Mapping[str, Kind] = {
         "restoration_benchmark.augmentation",
         facts=("formula",),
     ),
+    "metric": Kind(
+        "benchmark.evaluation.metrics",
+        "benchmark.evaluation.metrics:Metric",
+        "restoration_benchmark.metric",
+        facts=("formula", "direction"),
+    ),
 }
-_COMPONENT_PACKAGES = ("backbones", "heads", "losses", "benchmark.data")
+_COMPONENT_PACKAGES = ("backbones", "heads", "losses", "benchmark.data", "benchmark.evaluation.metrics")
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,28 @@ def experiment_file(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return file
 
 
+OWN_METRIC = """\
+from benchmark.evaluation.metrics import Metric
+
+class LargestError(Metric):
+    unit = "levels"
+    direction = "lower"
+    formula = "max |restored - target|"
+
+    def score(self, restored, target, degraded, mask):
+        return abs(restored.astype(int) - target).max()
+"""
+"""A plugin as short as a metric can be."""
+
+
+@pytest.fixture
+def own_metric(tmp_path: Path) -> Path:
+    """The file of a metric of one's own."""
+    file = tmp_path / "largest_error.py"
+    file.write_text(OWN_METRIC)
+    return file
+
+
 @pytest.fixture
 def edited(experiment_file: Path) -> Callable[[str, str], Path]:
     """The small experiment with one piece of its text replaced by another."""

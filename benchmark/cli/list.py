@@ -41,8 +41,8 @@ def command(kind: str | None, names: tuple[str, ...], costs: bool, plugins: tupl
     from benchmark.registry import KINDS, Registry
 
     registry = Registry(plugins)
-    components = {{"loss": "losses"}.get(singular, f"{singular}s"): singular for singular in KINDS}
-    kinds = [*components, *(other for other in _OTHER_KINDS if other not in components)]
+    components = {{"loss": "losses"}.get(kind, f"{kind}s"): kind for kind in KINDS if kind != "metric"}
+    kinds = [*components, *_OTHER_KINDS]
     if kind is None:
         for plural in kinds:
             click.echo(f"{plural}: {', '.join(_names(plural, components, registry))}")
@@ -55,7 +55,7 @@ def command(kind: str | None, names: tuple[str, ...], costs: bool, plugins: tupl
     for name in names:
         if name not in all_names:
             raise ComponentError(f"list {kind} {name}: no such name; {suggestion(name, all_names)}")
-    entries = None if kind in components else _OTHER_KINDS[kind]()
+    entries = None if kind in components else _OTHER_KINDS[kind](registry)
     for name in names or all_names:
         try:
             lines = entries[name] if entries else _component_lines(registry, components[kind], name)
@@ -67,7 +67,7 @@ def command(kind: str | None, names: tuple[str, ...], costs: bool, plugins: tupl
 
 
 def _names(plural: str, components: Mapping[str, str], registry: "Registry") -> list[str]:
-    return registry.names(components[plural]) if plural in components else list(_OTHER_KINDS[plural]())
+    return registry.names(components[plural]) if plural in components else list(_OTHER_KINDS[plural](registry))
 
 
 def _component_lines(registry: "Registry", kind: str, name: str) -> Iterator[str]:
@@ -120,17 +120,19 @@ def show_costs(registry: "Registry", backbone: str) -> None:
         click.echo(line)
 
 
-def _metrics() -> dict[str, list[str]]:
+def _metrics(registry: "Registry") -> dict[str, list[str]]:
+    """Return the built-in metrics, of images and of maps, and those of plugins; only the latter are imported."""
     from reports.metrics import METRICS
 
+    own = [name for name in registry.names("metric") if name not in METRICS]
     best = {"higher": "higher is better", "lower": "lower is better", "near 1": "1 is best"}
     return {
-        name: [f"formula: {metric.formula}", f"{metric.unit or 'no unit'}; {best[metric.direction]}"]
-        for name, metric in METRICS.items()
+        name: [f"formula: {metric.formula}", f"{metric.unit or 'no unit'}; {best.get(metric.direction)}"]
+        for name, metric in {**METRICS, **{name: registry.find("metric", name) for name in own}}.items()
     }
 
 
-def _presets() -> dict[str, list[str]]:
+def _presets(_registry: "Registry") -> dict[str, list[str]]:
     from dataclasses import asdict
 
     from benchmark.synthetic_faces import PRESETS
@@ -141,7 +143,7 @@ def _presets() -> dict[str, list[str]]:
     }
 
 
-def _gates() -> dict[str, list[str]]:
+def _gates(_registry: "Registry") -> dict[str, list[str]]:
     from benchmark.component_source import option_of
     from benchmark.experiment.schema import AnyGate
 
@@ -153,11 +155,11 @@ def _gates() -> dict[str, list[str]]:
     return entries
 
 
-def _baselines() -> dict[str, list[str]]:
+def _baselines(_registry: "Registry") -> dict[str, list[str]]:
     from benchmark.evaluation.baselines import BASELINE_FITS
 
     return {name: [(baseline.__doc__ or "").partition("\n")[0]] for name, baseline in BASELINE_FITS.items()}
 
 
 _OTHER_KINDS = {"metrics": _metrics, "presets": _presets, "gates": _gates, "baselines": _baselines}
-"""What is no component: for each kind a function that returns names and lines about them."""
+"""Kinds that are described otherwise: for each a function from the registry to names and lines about them."""

@@ -1,4 +1,4 @@
-"""Floors: what restores without training a network. A row that does not beat them has learnt nothing."""
+"""Baselines: restoration without training. A row that does not beat them has learnt nothing."""
 
 # scipy ships no types:
 # pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
@@ -16,7 +16,7 @@ from benchmark.errors import DataError
 from reports.schema import BASELINES
 
 Restore = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-"""Degraded image `H W 3` uint8 in, restored image of the same size out."""
+"""From a degraded image `H W 3` uint8 to a restored image of the same size."""
 
 CLOSING_SIZE_PX: Final = 5
 
@@ -27,7 +27,7 @@ def identity(pairs: Iterable[Pair]) -> Restore:
 
 
 def closing(pairs: Iterable[Pair]) -> Restore:
-    """Grey morphological closing of each channel by a 5 x 5 square: fills dark spots up to 4 px wide.
+    """Close each channel with a 5 x 5 square (grey morphological closing): fills dark spots up to 4 px wide.
 
     Reads no pairs; the size is fixed. On 8 synthetic faces of 256 px, preset severe (identity: 31.9 dB, and
     20.4 dB in the spots), the means are
@@ -44,19 +44,24 @@ def closing(pairs: Iterable[Pair]) -> Restore:
 
 
 def affine(pairs: Iterable[Pair]) -> Restore:
-    """One gain and one offset per colour channel: those of least squared error over all pixels of `pairs`.
+    """Apply one gain and one offset to each colour channel: those of least squared error over all pixels of `pairs`.
 
-    What a global correction of exposure and tint can do. Reads one pair at a time. Raises DataError if there
-    is none.
+    This is what a global correction of exposure and tint can do. Reads one pair at a time.
+
+    Raises:
+        DataError: There are no pairs.
     """
     curves = [_curve(gain, offset) for gain, offset in fit_lines(pairs)]
     return partial(_apply_curves, np.stack(curves))
 
 
 def fit_lines(pairs: Iterable[Pair]) -> list[tuple[float, float]]:
-    """Least-squares (gain, offset in 8-bit levels) of target against degraded for R, G, B.
+    """Return the least-squares (gain, offset in 8-bit levels) from degraded to target for R, G, B.
 
-    A channel that is degraded to one value throughout has gain 1. Raises DataError if there are no pairs.
+    A channel with only one value in all degraded images has gain 1.
+
+    Raises:
+        DataError: There are no pairs.
     """
     totals = [[0] * 5 for _ in range(3)]
     for pair in pairs:
@@ -65,7 +70,7 @@ def fit_lines(pairs: Iterable[Pair]) -> list[tuple[float, float]]:
             for channel, sums in enumerate(totals)
         ]
     if totals[0][0] == 0:
-        raise DataError("floor 'affine' has no training pairs to fit on; give data.train at least one pair")
+        raise DataError("baseline 'affine' has no training pairs to fit on; give data.train at least one pair")
     return [_line(*sums) for sums in totals]
 
 
@@ -75,13 +80,13 @@ def _close(degraded: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _sums(pair: Pair, channel: int) -> tuple[int, ...]:
-    """Number of pixels and sums of x, y, x^2 and x*y, with x degraded and y target."""
+    """Return the number of pixels and the sums of x, y, x^2 and x*y, with x degraded and y target."""
     x, y = (image[..., channel].astype(np.int32) for image in (pair.degraded, pair.target))
     return (x.size, *(int(values.sum(dtype=np.int64)) for values in (x, y, x * x, x * y)))
 
 
 def _line(count: int, x: int, y: int, xx: int, xy: int) -> tuple[float, float]:
-    # Python's whole numbers: no overflow and no cancellation, however many pairs.
+    # Python's integers neither overflow nor cancel, however many pairs there are.
     spread = count * xx - x * x
     gain = (count * xy - x * y) / spread if spread else 1.0
     return gain, (y - gain * x) / count
@@ -98,4 +103,4 @@ def _apply_curves(curves: NDArray[np.uint8], degraded: NDArray[np.uint8]) -> NDA
 BASELINE_FITS: Final[Mapping[str, Callable[[Iterable[Pair]], Restore]]] = dict(
     zip(BASELINES, (identity, affine, closing), strict=True)
 )
-"""Baselines by name: given the training pairs, the function that restores an image."""
+"""Baselines by name: from the training pairs to the function that restores an image."""

@@ -1,76 +1,162 @@
-"""Scores of restored images against their targets: full images, 8 bits, one row per image and metric."""
+"""Scores of restored images: every metric on every image of a source, and their summary."""
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.data import Pair, Source
+from benchmark.errors import ComponentError
 from benchmark.evaluation.map_metrics import Constants, Maps, score_maps
-from benchmark.evaluation.metrics import psnr, score_image
+from benchmark.evaluation.metrics import ComparisonMetric, Image, ImageComparison, Metric, check_images, find_spots
+from benchmark.evaluation.metrics.psnr import CAP_DB, psnr_over
+from benchmark.registry import Registry
+from reports.metrics import IMAGE_METRICS, Direction, ordered
+from reports.schema import MetricFacts
+
+Metrics = Mapping[str, Metric]
+"""Metrics by name, in the order of reports."""
 
 
 @dataclass(frozen=True)
 class ImageScores:
-    """One test image: its pair, what became of it, and its metrics (those that have pixels)."""
+    """One restored image, with its pair and its metrics (those that apply to it)."""
 
     pair: Pair
-    restored: NDArray[np.uint8]
+    restored: Image
     metrics: dict[str, float]
 
 
 class Restored(NamedTuple):
-    """A restored image, `H W 3` uint8, with the maps that were predicted on the way."""
+    """A restored image, `H W 3` uint8, with the maps that the head predicted."""
 
-    image: NDArray[np.uint8]
+    image: Image
     maps: Maps
 
 
 class Summary(TypedDict):
+    """Mean, standard deviation (n - 1) and number of images."""
+
     mean: float
     std: float
     n: int
 
 
+def load_metrics(registry: Registry) -> Metrics:
+    """Return the built-in metrics in the order of reports, then those of plugins and installed packages by name.
+
+    Raises:
+        ComponentError: A metric cannot be imported, lacks a fact, or its constructor needs arguments.
+    """
+    metrics: dict[str, Metric] = {}
+    for name in ordered(set(registry.names("metric")), first="psnr"):
+        metrics[name] = registry.create("metric", name, {})
+        if metrics[name].direction not in get_args(Direction):
+            allowed = ", ".join(get_args(Direction))
+            raise ComponentError(f"metric {name!r}: direction is {metrics[name].direction!r}; use one of {allowed}")
+    return metrics
+
+
+@lru_cache
+def _default_metrics() -> Metrics:
+    return load_metrics(Registry())
+
+
+def plugin_facts(metrics: Metrics) -> dict[str, MetricFacts]:
+    """Return the facts of the metrics that are not built in, as a record carries them."""
+    return {
+        name: MetricFacts(unit=metric.unit, direction=metric.direction, meaning=metric.formula)
+        for name, metric in metrics.items()
+        if name not in IMAGE_METRICS
+    }
+
+
 def evaluate(
-    restore: Callable[[NDArray[np.uint8]], NDArray[np.uint8] | Restored],
+    restore: Callable[[Image], Image | Restored],
     source: Source,
     constants: Constants = MappingProxyType({}),
+    metrics: Metrics | None = None,
 ) -> Iterator[ImageScores]:
     """Restore and score every image of a source, in its order.
 
-    With its maps, if `restore` returns some, and the errors of `constants` beside theirs.
+    Args:
+        restore: Restores an image `H W 3` uint8; its maps are scored, too, if it returns some.
+        source: The pairs.
+        constants: Constant maps whose errors are reported beside those of the predicted maps.
+        metrics: What images are scored on; None: the built-in metrics and those of installed packages.
     """
     for pair in pairs(source):
         restored = restore(np.array(pair.degraded))  # a copy: a memory map is read-only, which torch warns about
         image, maps = restored if isinstance(restored, Restored) else Restored(restored, {})
-        metrics = score_image(image, pair.degraded, pair.target) | score_maps(maps, pair, constants)
-        yield ImageScores(pair, image, metrics)
+        scores = score_image(image, pair.degraded, pair.target, metrics) | score_maps(maps, pair, constants)
+        yield ImageScores(pair, image, scores)
 
 
-def mean_psnr(restore: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], source: Source) -> float:
-    """Mean PSNR over a source, for looks at val on the way, which the other metrics would make slow."""
-    return statistics.fmean(psnr(restore(np.array(pair.degraded)), pair.target) for pair in pairs(source))
+def score_image(restored: Image, degraded: Image, target: Image, metrics: Metrics | None = None) -> dict[str, float]:
+    """Return the metrics of a restored image by name, all finite; a metric that does not apply is absent.
+
+    Args:
+        restored: The restored image, `H W 3` uint8.
+        degraded: The image that was restored, of the same size.
+        target: The true image, of the same size.
+        metrics: None: the built-in metrics and those of installed packages.
+
+    Raises:
+        DataError: The images are not uint8 `H W 3` of one size.
+        ComponentError: A metric fails, or gives something that is not a finite number.
+    """
+    check_images(restored, degraded, target)
+    comparison = ImageComparison(restored, target, degraded, find_spots(degraded, target))
+    scores: dict[str, float] = {}
+    for name, metric in (_default_metrics() if metrics is None else metrics).items():
+        try:
+            if isinstance(metric, ComparisonMetric):
+                value = metric.compute(comparison)
+            else:
+                value = metric.score(restored, target, degraded, comparison.mask)
+            number = None if value is None else float(value)
+        except Exception as error:
+            raise ComponentError(f"metric {name!r} fails: {type(error).__name__}: {error}") from error
+        if number is not None and not math.isfinite(number):
+            raise ComponentError(f"metric {name!r} gives {number}; return a finite number, or None where none applies")
+        if number is not None:
+            scores[name] = number
+    return scores
+
+
+def mean_psnr(restore: Callable[[Image], Image], source: Source) -> float:
+    """Return the mean PSNR over a source; for validations during training, which other metrics would make slow."""
+    return statistics.fmean(_psnr(restore(np.array(pair.degraded)), pair) for pair in pairs(source))
+
+
+def _psnr(restored: Image, pair: Pair) -> float:
+    check_images(restored, pair.degraded, pair.target)
+    everywhere = np.ones(pair.target.shape[:2], np.bool_)
+    psnr_db = psnr_over(ImageComparison(restored, pair.target, pair.degraded, everywhere), everywhere)
+    return CAP_DB if psnr_db is None else psnr_db
 
 
 def pairs(source: Source) -> Iterator[Pair]:
+    """Yield the pairs of a source, in its order."""
     return (source.read(index) for index in range(len(source)))
 
 
 def summarise(scores: Iterable[Mapping[str, float]]) -> dict[str, Summary]:
-    """Mean, standard deviation over images (n - 1) and number of images of each metric."""
+    """Return mean, standard deviation over images (n - 1) and number of images of each metric."""
     values: dict[str, list[float]] = {}
     for image in scores:
         for metric, value in image.items():
             values.setdefault(metric, []).append(value)
-    return {metric: _summary(of_metric) for metric, of_metric in values.items()}
-
-
-def _summary(values: Sequence[float]) -> Summary:
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": math.fsum(values) / len(values), "std": spread, "n": len(values)}
+    return {
+        metric: {
+            "mean": math.fsum(numbers) / len(numbers),
+            "std": statistics.stdev(numbers) if len(numbers) > 1 else 0.0,
+            "n": len(numbers),
+        }
+        for metric, numbers in values.items()
+    }

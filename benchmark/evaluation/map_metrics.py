@@ -1,11 +1,11 @@
-"""How near the maps that a head predicts on the way are to the true ones.
+"""How close the maps that a head predicts are to the true maps.
 
-From the restored image alone K and D are not identifiable, and a mask need not mean the spots: these numbers say
-something of rows whose losses supervise the maps, and of others only how far off unsupervised maps are. Beside each
-error stands that of the best constant map: what is not below it has not been recovered.
+K and D cannot be identified from the restored image alone, and a mask need not be the spots: these numbers matter for
+rows whose losses supervise the maps; for others they show how far off unsupervised maps are. The error of the best
+constant map is reported beside each error: what is not below it has not been recovered.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,70 +13,62 @@ from numpy.typing import NDArray
 from benchmark.data import Pair, damage_mask
 
 Maps = Mapping[str, NDArray[np.float32]]
-"""Predicted maps of one image by name, each `H W C`; `heads` says which names mean what."""
+"""Predicted maps of one image by name, each `H W C`; `heads` defines the names."""
 
 Constants = Mapping[str, NDArray[np.float32]]
-"""Constant maps by name, each of four values: R, G, B and what serves all three."""
+"""Constant maps by name, each of four values: R, G, B, and one for maps of one channel."""
 
 _UNITS = {"gain": 100, "spots": 255}
 _GRID = 64
-"""Of each image, a grid of at most so many pixels along the shorter side makes the constants: maps can fill memory."""
+"""Pixels along the shorter side from which the constants are computed: all pixels of all maps could fill the memory."""
 
 
 def best_constants(pairs: Iterable[Pair]) -> Constants:
-    """The constant maps with the least mean absolute error on these pairs: medians of the true maps.
+    """Return the constant maps with the least mean absolute error on these pairs: medians of the true maps.
 
-    A map that no pair knows is absent. They are made of the images they are scored on, so no constant known in advance
-    is better, and every image counts alike.
+    A map that no pair has is absent. The constants are computed on the very images that are scored, so no constant
+    that is known in advance is better. Every image has the same weight.
     """
-    samples: dict[str, list[NDArray[np.float32]]] = {}
+    values: dict[str, list[NDArray[np.float32]]] = {}
     for pair in pairs:
-        for name, truth in _truths(pair):
+        for name, truth in _true_maps(pair):
             step = -(-min(truth.shape[:2]) // _GRID)
-            values = truth[::step, ::step].reshape(-1, 3).astype(np.float32)
-            samples.setdefault(name, []).append(np.column_stack([values, values.mean(axis=1)]))
-    return {name: np.median(np.concatenate(values), axis=0) for name, values in samples.items()}
+            rgb = truth[::step, ::step].reshape(-1, 3).astype(np.float32)
+            values.setdefault(name, []).append(np.column_stack([rgb, rgb.mean(axis=1)]))
+    return {name: np.median(np.concatenate(parts), axis=0) for name, parts in values.items()}
 
 
 def score_maps(maps: Maps, pair: Pair, constants: Constants) -> dict[str, float]:
-    """The metrics of predicted maps by name, in the order of `reports.metrics.MAP_METRICS`.
+    """Return the metrics of predicted maps by name, in the order of `reports.metrics.MAP_METRICS`.
 
-    One is absent where the head does not predict its map (`gain`, `spots`, `mask`) or the pair does not know the true
-    one; an error of a constant also where `constants` lacks it; `region_iou` also where neither mask nor pair has any
-    spots.
+    A metric is absent if the head does not predict its map (`gain`, `spots`, `mask`) or the pair has no true map; an
+    error of a constant also if `constants` lacks it; `region_iou` also if neither mask nor pair has any spots.
     """
     scores: dict[str, float] = {}
-    for name, truth in _truths(pair):
+    for name, truth in _true_maps(pair):
         if name in maps:
-            scores |= _errors(name, maps[name], truth, constants)
-    return scores | _overlaps(maps, pair)
+            scores |= _errors(name, maps[name], truth.astype(np.float64), constants)
+    if "mask" in maps:
+        predicted, damaged = maps["mask"][..., 0] > 0.5, damage_mask(pair.degraded, pair.target)
+        if union := int(np.count_nonzero(predicted | damaged)):
+            scores["region_iou"] = int(np.count_nonzero(predicted & damaged)) / union
+    return scores
 
 
-def _truths(pair: Pair) -> list[tuple[str, NDArray[np.float16]]]:
-    truths = (("gain", pair.gain), ("spots", pair.spots))
-    return [(name, truth) for name, truth in truths if truth is not None]
+def _true_maps(pair: Pair) -> Iterator[tuple[str, NDArray[np.float16]]]:
+    if pair.gain is not None:
+        yield "gain", pair.gain
+    if pair.spots is not None:
+        yield "spots", pair.spots
 
 
 def _errors(
-    name: str, predicted: NDArray[np.float32], truth: NDArray[np.float16], constants: Constants
+    name: str, predicted: NDArray[np.float32], truth: NDArray[np.float64], constants: Constants
 ) -> dict[str, float]:
-    expected = truth.astype(np.float64)
-    is_common = predicted.shape[-1] == 1
-    if is_common:
-        expected = expected.mean(axis=-1, keepdims=True)
-    errors = {f"{name}_error": predicted - expected}
+    is_grey = predicted.shape[-1] == 1
+    if is_grey:
+        truth = truth.mean(axis=-1, keepdims=True)
+    errors = {f"{name}_error": predicted - truth}
     if name in constants:
-        errors[f"{name}_error_constant"] = (constants[name][3:] if is_common else constants[name][:3]) - expected
+        errors[f"{name}_error_constant"] = (constants[name][3:] if is_grey else constants[name][:3]) - truth
     return {metric: _UNITS[name] * float(np.abs(error).mean()) for metric, error in errors.items()}
-
-
-def _overlaps(maps: Maps, pair: Pair) -> dict[str, float]:
-    if "mask" not in maps:
-        return {}
-    overlap = _overlap(maps["mask"][..., 0] > 0.5, damage_mask(pair.degraded, pair.target))
-    return {} if overlap is None else {"region_iou": overlap}
-
-
-def _overlap(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float | None:
-    either = int(np.count_nonzero(predicted | truth))
-    return int(np.count_nonzero(predicted & truth)) / either if either else None

@@ -44,7 +44,7 @@ def run(*arguments: object) -> Result:
 def test_without_a_kind_all_names_are_listed() -> None:
     """Every kind of component has a line with every name, and so have metrics, presets, gates and baselines."""
     lines = dict(line.split(": ") for line in run().output.splitlines())
-    for kind in KINDS:
+    for kind in KINDS.keys() - {"metric"}:
         assert lines[{"loss": "losses"}.get(kind, f"{kind}s")] == ", ".join(Registry().names(kind))
     assert lines["metrics"].split(", ") == [*METRICS]
     assert lines["baselines"].split(", ") == list(BASELINES)

@@ -11,8 +11,8 @@ from pytorch_msssim import ms_ssim
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmark.errors import DataError
-from benchmark.evaluation.metrics import score_image
-from benchmark.evaluation.regions import find_spots
+from benchmark.evaluation.evaluate import score_image
+from benchmark.evaluation.metrics import find_spots
 from reports.metrics import IMAGE_METRICS
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from benchmark.cli.options import Selection
 from benchmark.cli.setup import Prepared, prepare
 from benchmark.errors import DataError, ExperimentError, RecordError
-from benchmark.evaluation.metrics import score_image
+from benchmark.evaluation.evaluate import score_image
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.files import read_json, write_json
 from benchmark.model import load, restore_image

@@ -183,7 +183,7 @@ def _tiles(pair: Pair) -> list["Image"]:
     """Return the pictures of a pair, in the order of the rows."""
     import numpy as np
 
-    from benchmark.evaluation.regions import find_spots
+    from benchmark.evaluation.metrics import find_spots
     from reports.figures.pictures import error
 
     difference = np.minimum(_AMPLIFIED * error(pair.degraded, pair.target), 255).astype(np.uint8)

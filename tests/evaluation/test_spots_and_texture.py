@@ -1,9 +1,10 @@
-"""The spots of a pair and the texture of an image."""
+"""The spots of a pair, and the band of an image that texture is measured in."""
 
 import numpy as np
 import pytest
 
-from benchmark.evaluation.regions import find_spots, texture_band
+from benchmark.evaluation.metrics import find_spots
+from benchmark.evaluation.metrics.texture import texture_band
 
 
 def flat(value, height=15, width=17):

@@ -1,0 +1,35 @@
+"""PSNR of the whole image; `psnr_over` is the same over a region."""
+
+from math import log10
+from typing import Final
+
+import numpy as np
+
+from benchmark.evaluation.metrics import ComparisonMetric, ImageComparison, Mask, builtin_facts, sum_over
+
+CAP_DB: Final = 100.0
+"""PSNR of equal images, so that a mean stays finite; no image with an error has more."""
+
+
+class Psnr(ComparisonMetric):
+    """Peak signal-to-noise ratio over all pixels and channels, in dB."""
+
+    unit, direction, formula = builtin_facts("psnr")
+
+    def compute(self, comparison: ImageComparison) -> float | None:
+        """Return the PSNR; None for an image without pixels."""
+        return comparison.shared(psnr)
+
+
+def psnr(comparison: ImageComparison) -> float | None:
+    """Return the PSNR over all pixels, in dB."""
+    return psnr_over(comparison, np.ones_like(comparison.mask))
+
+
+def psnr_over(comparison: ImageComparison, region: Mask) -> float | None:
+    """Return the PSNR over a region, in dB; None if the region is empty."""
+    pixels = int(np.count_nonzero(region))
+    if not pixels:
+        return None
+    squared_error = sum_over(comparison.error * comparison.error, region)
+    return min(CAP_DB, 10 * log10(255**2 * 3 * pixels / squared_error)) if squared_error else CAP_DB
