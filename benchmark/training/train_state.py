@@ -5,10 +5,9 @@ import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
@@ -16,6 +15,9 @@ from benchmark.experiment.stage import Stage
 from benchmark.files import write_bytes
 from benchmark.model import Restorer
 from benchmark.training.optimizer import make_optimizer
+
+if TYPE_CHECKING:  # timm is slow to import
+    from timm.utils.model_ema import ModelEmaV3
 
 CurveRow = tuple[int, str, float]
 """Step, name of the quantity, value."""
@@ -29,7 +31,8 @@ class TrainState:
     optimizer: Optimizer
     scaler: GradScaler
     """Scales the loss in float16, where small gradients would underflow; does nothing in other precisions."""
-    average: "_Average | None" = None
+    average: "ModelEmaV3 | None" = None
+    """Running average of weights and buffers; integers, such as BatchNorm's counter, are copied."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return references to everything that training changes."""
@@ -57,19 +60,6 @@ class TrainState:
         return (self.average.module if self.average else self.restorer).state_dict()
 
 
-class _Average:
-    """Running average of weights and buffers; integers, such as BatchNorm's counter, are copied."""
-
-    def __init__(self, restorer: Restorer, decay: float, *, warmup: bool) -> None:
-        from timm.utils.model_ema import ModelEmaV3  # slow to import, and few stages need it
-
-        self._average = ModelEmaV3(restorer, decay, use_warmup=warmup)
-        self.module: nn.Module = self._average.module
-
-    def update(self, restorer: Restorer, step: int) -> None:
-        self._average.update(restorer, step)
-
-
 def make_train_state(restorer: Restorer, stage: Stage, device: torch.device) -> TrainState:
     """Return the state in which a stage starts: fresh optimiser, loss scale and average for the given network.
 
@@ -82,7 +72,11 @@ def make_train_state(restorer: Restorer, stage: Stage, device: torch.device) -> 
         ExperimentError: timm has no such optimiser, or the optimiser has no such option.
     """
     set_memory_format(restorer, stage)
-    average = _Average(restorer, stage.ema.decay, warmup=stage.ema.warmup) if stage.ema else None
+    average = None
+    if stage.ema:
+        from timm.utils.model_ema import ModelEmaV3  # slow to import, and few stages need it
+
+        average = ModelEmaV3(restorer, stage.ema.decay, use_warmup=stage.ema.warmup)
     scaler = GradScaler(device.type, enabled=stage.precision == "float16")
     weights = [parameter for parameter in restorer.parameters() if parameter.requires_grad]
     return TrainState(restorer, make_optimizer(weights, stage), scaler, average)
