@@ -13,6 +13,7 @@ from typing import Any
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.resolve import Recipe
 from benchmark.experiment.schema import AnyGate, ResolvedModel, SourceSpec
+from benchmark.experiment.settings import plugin_metrics
 from benchmark.experiment.stage import Precision, Stage
 from benchmark.registry import Registry
 from reports.schema import BASELINES
@@ -207,4 +208,5 @@ class _Planner:
 
     def _config_hash(self, keys: Any, data: Mapping[str, SourceSpec], gates: Mapping[str, Any]) -> str:
         images = [self.fingerprints[source_id(data[split])] for split in ("val", "test")]
-        return hash_of([keys, images, dict(sorted(gates.items())), self.environment.engine])
+        metrics = plugin_metrics(self.registry)
+        return hash_of([keys, images, dict(sorted(gates.items())), metrics, self.environment.engine])

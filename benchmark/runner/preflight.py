@@ -13,6 +13,7 @@ from torch import nn
 from benchmark.data import Source
 from benchmark.data.augmentations import make_augmentations
 from benchmark.errors import DataError
+from benchmark.evaluation.evaluate import load_metrics
 from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, PlannedStage, hash_of, source_id
 from benchmark.experiment.schema import ResolvedModel
 from benchmark.experiment.stage import Stage
@@ -43,6 +44,7 @@ def preflight(plan: Plan, context: Context, *, replace: bool) -> list[PlannedRow
         make_objective(stage.name, stage.settings, context.registry)
         make_optimizer([nn.Parameter(torch.zeros(1, 1))], stage.settings)
         make_augmentations(stage.settings.augment, context.registry)
+    load_metrics(context.registry)
     for row in {row.row: row for row in plan.rows}.values():  # one seed of each
         check_supervision(row, context)
     models = {hash_of(row.recipe.model.identity()): row.recipe.model for row in plan.rows}

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from benchmark.data import Source
 from benchmark.errors import RowError
 from benchmark.evaluation.baselines import BASELINE_FITS
-from benchmark.evaluation.evaluate import ImageScores, Restored, Summary, evaluate, pairs, summarise
+from benchmark.evaluation.evaluate import (
+    ImageScores,
+    Restored,
+    Summary,
+    evaluate,
+    load_metrics,
+    pairs,
+    plugin_facts,
+    summarise,
+)
 from benchmark.evaluation.map_metrics import Constants, best_constants
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.files import write_text
@@ -130,6 +139,7 @@ def new_record(row: PlannedRow | PlannedBaseline, so_far: RowSoFar, context: Con
         provenance={**provenance(context.machine, context.command), **times},
         model=so_far.measured.cost if so_far.measured else None,
         gates=so_far.measured.gates if so_far.measured else (),
+        metrics=plugin_facts(load_metrics(context.registry)),
     )
 
 
@@ -164,7 +174,7 @@ def _score_on_test(
 ) -> dict[str, dict[str, Score]]:
     """Restore and score the test images, write the images and their scores, and return the means."""
     folder, images = context.output / row.folder, list[ImageScores]()
-    for scored in evaluate(restore, source, constants):
+    for scored in evaluate(restore, source, constants, load_metrics(context.registry)):
         images.append(scored)
         on_event(ImageScored(row.folder, len(images), len(source)))
     write_scores(folder, "test", images)

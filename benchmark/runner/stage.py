@@ -10,8 +10,9 @@ import numpy as np
 
 from benchmark.data.augmentations import make_augmentations
 from benchmark.data.sampling import Sampler
-from benchmark.evaluation.evaluate import Summary, evaluate, mean_psnr, summarise
-from benchmark.experiment.plan import PlannedRow, PlannedStage
+from benchmark.evaluation.evaluate import Summary, evaluate, load_metrics, mean_psnr, summarise
+from benchmark.experiment.plan import PlannedRow, PlannedStage, hash_of
+from benchmark.experiment.settings import plugin_metrics
 from benchmark.experiment.stage import late_validation_step, validation_steps
 from benchmark.gates.memory import peak_memory_bytes, reset_peak_memory
 from benchmark.interrupts import deferred_interrupts
@@ -94,7 +95,7 @@ def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: C
         images_per_second=stage.steps * stage.batch / checkpoint.seconds,
         peak_memory_bytes=peak_memory_bytes(device),
         val=val,
-        val_fingerprint=val_source.fingerprint,
+        val_fingerprint=_val_fingerprint(row, context),
         skipped_steps=len(checkpoint.skipped_steps),
         late_gain_psnr=_late_gain(planned, checkpoint, val["psnr"]["mean"]),
         identity_psnr=mean_psnr(np.asarray, val_source),
@@ -118,22 +119,29 @@ def load_network(row: PlannedRow, key: str | None, context: Context) -> Restorer
 def score_on_val(row: PlannedRow, trained: Restorer, context: Context) -> dict[str, Summary]:
     """Return the scores of a trained network on the validation images of a row."""
     restorer, device = _with_weights(row, trained.state_dict(), context).eval(), context.machine.device
-    scores = evaluate(lambda image: restore_image(restorer, image, device), context.source(row.recipe.data["val"]))
+    source, metrics = context.source(row.recipe.data["val"]), load_metrics(context.registry)
+    scores = evaluate(lambda image: restore_image(restorer, image, device), source, metrics=metrics)
     return summarise(image.metrics for image in scores)
 
 
 def on_val_of(row: PlannedRow, result: StageResult, context: Context) -> StageResult:
-    """Return a stored result, scored anew if the row has other validation images: they are not part of the key."""
-    source = context.source(row.recipe.data["val"])
-    if result.val_fingerprint == source.fingerprint:
+    """Return a stored result, scored anew if the row has other validation images or metrics: the key has neither."""
+    source, fingerprint = context.source(row.recipe.data["val"]), _val_fingerprint(row, context)
+    if result.val_fingerprint == fingerprint:
         return result
     return replace(
         result,
         val=score_on_val(row, load_network(row, result.key, context), context),
-        val_fingerprint=source.fingerprint,
+        val_fingerprint=fingerprint,
         late_gain_psnr=None,  # these images were not scored during training
         identity_psnr=mean_psnr(np.asarray, source),
     )
+
+
+def _val_fingerprint(row: PlannedRow, context: Context) -> str:
+    """Return what scores on val depend on beside the weights: the images, and the metrics that are not built in."""
+    fingerprint, metrics = context.source(row.recipe.data["val"]).fingerprint, plugin_metrics(context.registry)
+    return hash_of([fingerprint, metrics]) if metrics else fingerprint
 
 
 def _validate(
