@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from reports import metrics, text
+from reports import text
 from reports.errors import ReportError
 from reports.grid import Grid
 from reports.metrics import Metric
@@ -61,7 +61,7 @@ def compare(folders: Sequence[Path], reference: str | None = None, metric: str |
         raise ReportError(f"{given}: compare needs two different run folders or more")
     experiments = named([load(folder) for folder in folders])
     (first, base), *others = experiments.items()
-    primary = metrics.metric(metric or base.plan.primary)
+    primary = base.metric(metric or base.plan.primary)
     seeds = common_seeds(list(experiments.values()))
     _check_comparable(experiments, primary, seeds)
     results = merged(experiments, seeds)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reports import metrics, text
+from reports import text
 from reports.errors import ReportError
 from reports.grid import ROW_COLUMN, Column, Grid, plain
 from reports.metrics import Metric
@@ -86,7 +86,7 @@ def leaderboard(folder: Path, metric: str | None = None, *, keeping_gates: bool 
         present = ", ".join(sorted(measured)) or "none"
         raise ReportError(f"--metric {metric}: no finished row has it on test; these are there: {present}")
     for name, results in experiments.items():
-        own = exclusions(results, metrics.metric(metric or results.plan.primary), keeping_gates=keeping_gates)
+        own = exclusions(results, results.metric(metric or results.plan.primary), keeping_gates=keeping_gates)
         excluded += [replace(exclusion, row=row_name(name, exclusion.row)) for exclusion in own]
     out = {exclusion.row for exclusion in excluded}
     boards = [board for group in _groups(experiments, metric) if (board := _board(group, out))]
@@ -150,7 +150,7 @@ def _groups(experiments: Mapping[str, Results], metric: str | None) -> list[_Gro
     """Return the experiments with test scores, grouped by metric and test images."""
     groups: list[_Group] = []
     for name, results in experiments.items():
-        data, by = scored_images(name, results), metrics.metric(metric or results.plan.primary)
+        data, by = scored_images(name, results), results.metric(metric or results.plan.primary)
         if not data.images:
             continue
         fits = [group.metric == by and not mismatch(group.data, data) for group in groups]

@@ -34,7 +34,7 @@ from reports.tables.differences import DifferenceTable
 def build(results: Results) -> Page:
     """Return the report of a run."""
     rows = summaries(results)
-    everything, primary = list(rows.values()), metrics.metric(results.plan.primary)
+    everything, primary = list(rows.values()), results.metric(results.plan.primary)
     margin = results.plan.equivalence_margin
     trained = ranked([row for row in everything if not row.is_baseline], primary)
     by_plan = [row for row in everything if not row.is_baseline and row.attempts]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from reports.metrics import Metric, metric
 from reports.schema import PlanFile, Record
 
 MISSING = "missing"
@@ -52,6 +53,13 @@ class Results:
     def missing(self) -> tuple[Problem, ...]:
         """Rows and seeds of the plan that have left no record at all; failed and rejected ones have."""
         return tuple(problem for problem in self.problems if problem.kind == MISSING)
+
+    def metric(self, name: str) -> Metric:
+        """Return the facts of a metric: those in a record, which metrics of plugins have, or the built-in ones."""
+        facts = next((record.metrics[name] for record in self.records if name in record.metrics), None)
+        if facts is None:
+            return metric(name)
+        return Metric(name, name, facts.unit, 4, 4, facts.direction, facts.meaning)
 
     @property
     def finished(self) -> tuple[Record, ...]:

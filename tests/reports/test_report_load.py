@@ -142,3 +142,15 @@ def test_a_row_may_not_lead_out_of_the_run_folder(make_run, edit):
     edit(run / "plan.json", rows=[{**plan["rows"][0], "row": "../other"}])
     with pytest.raises(ReportError, match="no name of a folder"):
         load(run)
+
+
+def test_a_metric_of_a_plugin_brings_its_facts(make_run, edit):
+    """Unit and direction come from the record; built-in metrics keep their own."""
+    run = make_run()
+    facts = {"sharpness": {"unit": "px", "direction": "lower", "meaning": "Width of edges."}}
+    edit(run / "base" / "seed0" / "record.json", metrics=facts)
+    results = load(run)
+    sharpness = results.metric("sharpness")
+    assert (sharpness.unit, sharpness.direction, sharpness.sort_key(2.0)) == ("px", "lower", 2.0)
+    assert results.metric("psnr").unit == "dB"
+    assert load(make_run("other")).metric("sharpness").direction == "higher"
