@@ -92,7 +92,7 @@ def _onnx(request: _Request) -> tuple[bytes, str]:
 
 
 def _check(request: _Request, content: bytes, restorer: "Restorer") -> str:
-    """What comparing the file with torch showed. Raises BenchmarkError if they differ by more than rounding."""
+    """Compare the file with torch and return the outcome. Raises BenchmarkError if they differ beyond rounding."""
     from benchmark.errors import missing_packages
     from benchmark.inference.onnx import largest_difference
 

@@ -35,6 +35,7 @@ class Cell:
     skipped: str | None = None
 
     def as_json(self) -> dict[str, Any]:
+        """Return the latency as plain values, or why there is none."""
         if self.latency is not None:
             return latency_record(self.latency, self.machine)
         conditions = self.conditions
@@ -83,7 +84,7 @@ def _announced(network: Network, conditions: Sequence[Conditions]) -> Iterator[C
 
 
 def _quick(network: Network, conditions: Conditions, seconds: float, machine: Machine) -> Cell:
-    """A cell; whatever goes wrong in a runtime concerns this cell alone."""
+    """Measure one cell; an error of a runtime concerns this cell alone."""
     try:
         restorer = network.make().to(machine.device)
         return Cell(conditions, quick_latency(restorer, conditions, machine.device, seconds, MOST_MS), machine)
@@ -99,7 +100,7 @@ def _parts(networks: Sequence[Network]) -> Iterator[Sequence[Network]]:
 
 
 def _full(networks: Sequence[Network], conditions: Conditions, machine: Machine, registry: Registry) -> list[Cell]:
-    """The cells of some networks, measured in turn; what goes wrong with one of them empties the cells of all."""
+    """Measure cells of several networks, interleaved; an error of one of them empties the cells of all."""
     if (reason := unavailable(conditions.runtime, machine.device)) is not None:
         return [Cell(conditions, None, machine, reason) for _ in networks]
     try:

@@ -84,7 +84,7 @@ def command(**options: Any) -> int:
 
 
 def _restore(request: _Request) -> "Callable[[NDArray[np.uint8]], NDArray[np.uint8]]":
-    """The network as a function from image to image. Raises RecordError, and RuntimeUnavailable when it is called."""
+    """Return the network as a function on images. Raises RecordError, and RuntimeUnavailable when it is called."""
     from benchmark.inference.device_setup import prepare_machine
     from benchmark.inference.runtimes import prepare
     from benchmark.inference.tiles import restore_in_tiles

@@ -47,7 +47,7 @@ class Choice:
 
 
 def inventory(root: Path) -> list[StoredStage]:
-    """All stages below a store's folder, oldest first. Raises RecordError if it is no store."""
+    """Return all stages in a store, oldest first. Raises RecordError if the folder is no store."""
     if not root.is_dir() or not _is_store(root):
         raise RecordError(f"{root}: no stage store here; `run` makes one beside its run folders (runs/.stages)")
     store, named = StageStore(root), _experiments_by_key(root.parent)
@@ -56,7 +56,7 @@ def inventory(root: Path) -> list[StoredStage]:
 
 
 def damage(root: Path, stage: StoredStage) -> str | None:
-    """What is wrong with a finished stage's weights, read to the last byte; None if they are sound."""
+    """Read the weights of a finished stage to the last byte; return what is wrong with them, None if nothing."""
     if stage.state == "unfinished":
         return None
     if stage.state == "damaged":
@@ -71,7 +71,7 @@ def damage(root: Path, stage: StoredStage) -> str | None:
 
 
 def chosen(stages: Sequence[StoredStage], choice: Choice) -> list[StoredStage]:
-    """The stages that a choice takes, oldest first."""
+    """Return the stages that a choice takes, oldest first."""
     taken = [stage for stage in stages if _matches(stage, choice)]
     if choice.down_to_bytes is None:
         return taken
