@@ -99,7 +99,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort) as error:
         click.echo("interrupted; what is finished is stored, the same command goes on from there", err=True)
         interrupt_code = EXIT_RESUME if isinstance(error.__cause__, ResumableInterrupt) else 130  # click wraps it
-    # Outside the handler: only now are the interrupted generators closed, and with them the workers they started.
+    # Outside the handler: the traceback, and with it everything that the command still holds, is gone by now.
     if interrupt_code is not None:
         exit_now(interrupt_code)
     sys.exit(2)

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.errors import ExperimentError, suggestion
 from benchmark.experiment.document import Document, KeyPath
-from benchmark.experiment.settings import Report
+from benchmark.experiment.schema import Report
 from reports.schema import AnyClaim, BetterClaim, EquivalentClaim, FrontClaim, WithinClaim
 
 

@@ -151,7 +151,7 @@ class _Components:
 
     def _size(self, kind: str, name: str) -> Schema:
         sizes: Mapping[str, Any] = getattr(self._registry.find(kind, name), "sizes", {}) if kind == "backbone" else {}
-        return {"size": {"enum": [*sizes, None], "description": "other options go over it"}} if sizes else {}
+        return {"size": {"enum": [*sizes, None], "description": "other options replace its values"}} if sizes else {}
 
     def _about(self, kind: str, name: str) -> str:
         return getattr(self._registry.find(kind, name), KINDS[kind].facts[0])

@@ -7,16 +7,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import ExperimentError
+from benchmark.errors import ExperimentError, suggestion
 from benchmark.experiment.claims import check_claims
-from benchmark.experiment.document import Document, KeyPath
-from benchmark.experiment.overrides import override_all, override_from_text, read_with_parents
+from benchmark.experiment.document import Document, KeyPath, override_all, override_from_text, read_with_parents
 from benchmark.experiment.resolve import Recipe, resolve, validate
 from benchmark.experiment.schema import ExperimentFile
 from benchmark.experiment.search_space import Search, Tuning, read_search, read_tuning
-from benchmark.experiment.settings import check_metrics
 from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry
+from reports.metrics import IMAGE_METRICS
 from reports.schema import BASELINES, AnyClaim, rows_of
 
 BASE = "base"
@@ -89,7 +88,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
     base = Row(BASE, None, resolve(document, registry))
     rows = (base, *_table_rows(document, base, registry, is_checked))
     _check_distinct([row for row in rows if is_checked(row.name)], document)
-    check_metrics(document, _named_metrics(checked), registry)
+    _check_metrics(document, checked, registry)
     names = {row.name for row in rows}
     unresolved = {f"{table}.{row}" for table, section in checked.tables.items() for row in section} - names
     if not unresolved:
@@ -110,12 +109,16 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
     )
 
 
-def _named_metrics(file: ExperimentFile) -> list[tuple[KeyPath, str | None]]:
-    """Return every metric that the file names, with its place."""
+def _check_metrics(document: Document, file: ExperimentFile, registry: Registry) -> None:
+    """Raise ExperimentError where the file names a metric that is neither built in nor a plugin's."""
+    names = [*IMAGE_METRICS, *registry.names("metric")]
     sections: list[tuple[KeyPath, Any]] = [(("search",), file.search), (("tuning",), file.tuning)]
     sections += [(("claims", index), claim) for index, claim in enumerate(file.claims)]
     metrics = [((*path, "metric"), getattr(section, "metric", None)) for path, section in sections]
-    return [(("report", "primary"), file.report.primary), *metrics]
+    for path, metric in [(("report", "primary"), file.report.primary), *metrics]:
+        if metric is not None and metric not in names:
+            message = f"{'.'.join(map(str, path))}: no metric {metric!r}; {suggestion(metric, names)}"
+            raise ExperimentError(f"{document.place(path)}: {message}")
 
 
 def _table_rows(document: Document, base: Row, registry: Registry, is_checked: Callable[[str], bool]) -> list[Row]:

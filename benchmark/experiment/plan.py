@@ -13,9 +13,9 @@ from typing import Any
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.resolve import Recipe
 from benchmark.experiment.schema import AnyGate, ResolvedModel, SourceSpec
-from benchmark.experiment.settings import plugin_metrics
 from benchmark.experiment.stage import Precision, Stage
 from benchmark.registry import Registry
+from reports.metrics import IMAGE_METRICS
 from reports.schema import BASELINES
 
 
@@ -148,6 +148,11 @@ def source_id(spec: SourceSpec) -> str:
 def network_id(model: ResolvedModel, gates: Mapping[str, AnyGate]) -> str:
     """Return what identifies a network and its gates: rows that agree in both are measured once."""
     return json.dumps([model.identity(), {name: gate.model_dump(mode="json") for name, gate in gates.items()}])
+
+
+def plugin_metrics(registry: Registry) -> dict[str, str]:
+    """Return the metrics that are not built in, with the digests of their sources."""
+    return {name: registry.digest("metric", name) for name in registry.names("metric") if name not in IMAGE_METRICS}
 
 
 def hash_of(data: Any) -> str:

@@ -20,8 +20,7 @@ from benchmark.experiment.schema import (
     SourceSpec,
     fields_at,
 )
-from benchmark.experiment.settings import Settings
-from benchmark.experiment.stage import LossTerm, Stage
+from benchmark.experiment.stage import LossTerm, Settings, Stage
 from benchmark.experiment.weights import resolve_weights
 from benchmark.registry import Registry
 

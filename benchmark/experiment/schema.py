@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from benchmark.experiment.settings import Report, Settings
-from benchmark.experiment.stage import Side, Stage
+from benchmark.experiment.stage import Settings, Side, Stage
 from reports.schema import AnyClaim, MetricName
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -32,7 +31,7 @@ class BackboneSpec(Component):
     """A backbone by name, perhaps with a named size; the other keys are its options."""
 
     size: str | None = Field(
-        default=None, description="a named configuration of the backbone; other options go over it"
+        default=None, description="a named configuration of the backbone; other options replace its values"
     )
 
 
@@ -202,6 +201,15 @@ class RowSettings(Settings):
             for name, gate in value["gates"].items()
         }
         return {**value, "gates": gates}
+
+
+class Report(Settings):
+    """How rows are ranked and compared."""
+
+    primary: MetricName = Field(default="psnr", description="the metric rows are ranked by")
+    equivalence_margin: float = Field(
+        default=0.1, ge=0, description="smallest difference of the primary metric that matters"
+    )
 
 
 class SearchParameter(Settings):

@@ -7,8 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, NoReturn
 
 from benchmark.errors import ExperimentError
-from benchmark.experiment.document import Document, KeyPath
-from benchmark.experiment.overrides import override, override_all
+from benchmark.experiment.document import Document, KeyPath, override, override_all
 from benchmark.experiment.resolve import Recipe, resolve
 from benchmark.experiment.schema import ExperimentFile, SearchParameter
 from benchmark.registry import Registry

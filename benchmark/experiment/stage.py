@@ -1,14 +1,18 @@
-"""A stage of the experiment file: its settings, their ranges and their defaults."""
+"""A stage of the experiment file: its settings, their ranges and their defaults; the base class of all settings."""
 
 import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from benchmark.experiment.settings import Settings
-
 Side = Annotated[int, Field(ge=1, le=100_000)]
 Precision = Literal["float32", "bfloat16", "float16"]
+
+
+class Settings(BaseModel):
+    """Strict and frozen: an unknown key is an error, and so is a number that is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class LossTerm(BaseModel):

@@ -143,7 +143,10 @@ class _Run:
         match event:
             case JobFinished(job=id):
                 self.scheduler.finish(id)
-                self._spend(self._jobs[id].row, event.seconds)
+                if isinstance(job := self._jobs[id], TrainStage):
+                    so_far = self._so_far[job.row.folder]
+                    seconds = so_far.seconds + event.seconds
+                    self._so_far[job.row.folder] = dataclasses.replace(so_far, seconds=seconds)
                 if event.measured:
                     self._note_measured(id, event.measured)
                 self.unfinished.pop(id, None)
@@ -192,10 +195,6 @@ class _Run:
             self._on_event(RowStarted(row.folder))
             if so_far.measured:
                 self._on_event(GatesChecked(row.folder, tuple(map(describe_gate, so_far.measured.gates))))
-
-    def _spend(self, row: AnyRow, seconds: float) -> None:
-        so_far = self._so_far[row.folder]
-        self._so_far[row.folder] = dataclasses.replace(so_far, seconds=so_far.seconds + seconds)
 
     def _note_measured(self, job: str, measured: MeasuredModel) -> None:
         """Keep what was measured, and end the rows that it rejects."""

@@ -11,8 +11,7 @@ import numpy as np
 from benchmark.data.augmentations import make_augmentations
 from benchmark.data.sampling import Sampler
 from benchmark.evaluation.evaluate import Summary, evaluate, load_metrics, mean_psnr, summarise
-from benchmark.experiment.plan import PlannedRow, PlannedStage, hash_of
-from benchmark.experiment.settings import plugin_metrics
+from benchmark.experiment.plan import PlannedRow, PlannedStage, hash_of, plugin_metrics
 from benchmark.experiment.stage import late_validation_step, validation_steps
 from benchmark.gates.memory import peak_memory_bytes, reset_peak_memory
 from benchmark.interrupts import deferred_interrupts

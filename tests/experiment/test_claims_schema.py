@@ -12,8 +12,8 @@ import yaml
 from benchmark.errors import ExperimentError
 from benchmark.experiment import document
 from benchmark.experiment.load import Experiment, load
-from benchmark.experiment.overrides import fields_at
 from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
+from benchmark.experiment.schema import fields_at
 from benchmark.registry import Registry
 from benchmark.runner.record_writer import plan_file
 from reports.schema import PlanFile, parse, to_json

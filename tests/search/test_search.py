@@ -13,8 +13,7 @@ import pytest
 from benchmark.cli.options import Selection
 from benchmark.cli.setup import prepare
 from benchmark.errors import BenchmarkError, ExperimentError
-from benchmark.experiment.document import Document
-from benchmark.experiment.overrides import merge
+from benchmark.experiment.document import Document, merge
 from benchmark.files import read_json
 from benchmark.runner.events import RowFinished, StageFinished, StageProgress, StageReused
 from benchmark.runner.run import run_rows
