@@ -32,7 +32,7 @@ def registry(tmp_path: Path) -> Registry:
 def test_the_page_has_an_example_of_each_kind(registry: Registry) -> None:
     """A newcomer finds a file to start from whatever the kind of component."""
     names = {"backbone": "my_net", "head": "my_head", "loss": "my_loss", "source": "my_source"}
-    names |= {"augmentation": "my_augmentation"}
+    names |= {"augmentation": "my_augmentation", "metric": "my_metric"}
     assert [kind for kind, name in names.items() if name not in registry.names(kind)] == []
 
 
@@ -56,3 +56,13 @@ def test_the_source_and_the_augmentation_of_the_page_give_pairs(registry: Regist
     pairs: list[Pair] = [augmentation.apply(pair, np.random.default_rng(seed)) for seed in range(8)]
     changed = (pair.target != pair.degraded).any(-1)
     assert all(((image.target != image.degraded).any(-1) == changed).all() for image in pairs)
+
+
+def test_the_metric_of_the_page_scores_an_image(registry: Registry) -> None:
+    """It measures the largest error, in 8-bit levels."""
+    target = np.zeros((4, 4, 3), np.uint8)
+    restored = target.copy()
+    restored[1, 2, 0] = 9
+    score = registry.find("metric", "my_metric")().score
+    assert score(restored, target, target, np.ones((4, 4), bool)) == 9
+    assert score(target, target, target, np.ones((4, 4), bool)) == 0
