@@ -45,6 +45,7 @@ bench bench-save: .venv/installed-test
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/generate_tables.py --check
 
 types: .venv/installed-test
 	$(BIN)/pyright --warnings

@@ -265,7 +265,7 @@ class _Raised:
 
 
 def _run_worker(connection: Connection, target: Callable[..., None], arguments: Sequence[Any]) -> None:
-    """The main function of every worker process."""
+    """Run a worker process from its first moment to its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # set again for a parent that starts workers from another thread
     interrupt_on_termination()
     try:

@@ -80,8 +80,8 @@ def differences_table(results: Results, names: Sequence[str]) -> list[Line]:
     shown = ranked([rows[name] for name in comparisons], primary)
 
     def change(row: Summary, name: str) -> str:
-        found = difference(row, rows[BASE], metric(name), None)
-        return text.signed(found.mean if found else None, metric(name).difference_decimals)
+        estimate = difference(row, rows[BASE], metric(name), None)
+        return text.signed(estimate.mean if estimate else None, metric(name).difference_decimals)
 
     def interval(row: Summary) -> str:
         estimate = comparisons[row.row].estimate
@@ -102,10 +102,10 @@ def differences_table(results: Results, names: Sequence[str]) -> list[Line]:
 
 def claims_table(results: Results, names: Sequence[str]) -> list[Line]:
     """Return the claims of a study with what came of them. `names` is not used: claims name their metrics."""
-    judged = evaluate(results, summaries(results))
+    evaluated = evaluate(results, summaries(results))
     lines = [
-        [f"`{one.claim.id}`: {_cell(one.claim.text)}", f"{SIGNS[one.result]} {one.result}", _cell(one.numbers)]
-        for one in judged
+        [f"`{item.claim.id}`: {_cell(item.claim.text)}", f"{SIGNS[item.result]} {item.result}", _cell(item.numbers)]
+        for item in evaluated
     ]
     return [["claim", "result", "numbers"], *lines]
 

@@ -33,6 +33,7 @@ class Network:
 
     @property
     def label(self) -> str:
+        """Name of the network in tables."""
         return ", ".join(self.rows)
 
 
@@ -44,7 +45,7 @@ def gates_of(file: Path, registry: Registry) -> Mapping[str, AnyGate]:
 def described(
     backbone: tuple[str, str | None, Sequence[str]], head: tuple[str, Sequence[str]], registry: Registry
 ) -> Network:
-    """The network of a backbone (name, size, KEY=VALUE options) and a head (name, options). Raises ExperimentError."""
+    """Return the network of a backbone (name, size, KEY=VALUE options) and a head. Raises ExperimentError."""
     name, size, options = backbone
     places: dict[KeyPath, str] = {(): "--backbone"}
     backbone_data = {"name": name, **({"size": size} if size else {})}
@@ -68,7 +69,7 @@ def _options(option: str, above: KeyPath, items: Sequence[str], places: dict[Key
 
 
 def recorded(folder: Path, registry: Registry) -> Network:
-    """The trained network of a record folder, with the gates of its record. Raises RecordError."""
+    """Return the trained network of a record folder, with the gates of its record. Raises RecordError."""
     restorer = load(folder, registry)
     config = read_json(folder / "record.json")["config"]
     gates = _GATES.validate_python(config["gates"])

@@ -132,7 +132,7 @@ def _experiments_by_key(runs: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _entries(data: Any, name: str) -> list[dict[str, Any]]:
-    """The mappings in a list of a parsed file; none where it has another form."""
+    """Return the mappings in a list of a parsed file; none where it has another form."""
     entries = data.get(name) if isinstance(data, dict) else None
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
