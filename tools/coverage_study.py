@@ -19,8 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from reports.pages import table_formats
-from reports.statistics.intervals import ERROR_RATE, differences, is_covered
-from reports.statistics.seed_noise import Floats
+from reports.statistics.intervals import ERROR_RATE, Floats, differences, is_covered
 from reports.tables.provenance import COVERAGE, CoverageCase, coverage_table
 
 ROWS = 8

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reports import metrics, text
-from reports.claims.cost_comparison import compare_costs, find_gate, how_to_measure
-from reports.claims.gains import Gain, Gains, Unknown, gains_of
+from reports.claims.evidence import Gain, Gains, Unknown, compare_costs, find_gate, gains_of, how_to_measure
 from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import Metric
 from reports.results import Results

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import cast
 
 from reports import text
+from reports.comparison.combine import evidence, merged, mismatch, named, row_name, scored_images, section, unequal
 from reports.errors import ReportError
 from reports.grid import Grid
 from reports.metrics import Metric
 from reports.results import Results
-from reports.results.combine import merged, named, row_name
 from reports.results.load import load
 from reports.results.summary import BASE, SPLIT, summaries
-from reports.results.test_set import evidence, mismatch, scored_images, section, unequal
 from reports.schema import GateResult, Json, Record
 from reports.tables import gates, score_tables
 from reports.tables.differences import DifferenceTable, table_against

@@ -6,14 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports import text
+from reports.comparison.combine import (
+    ScoredImages,
+    description,
+    merged,
+    mismatch,
+    named,
+    restricted,
+    row_name,
+    scored_images,
+)
 from reports.errors import ReportError
 from reports.grid import ROW_COLUMN, Column, Grid, plain
 from reports.metrics import Metric
 from reports.results import Problem, Results
-from reports.results.combine import merged, named, restricted, row_name
 from reports.results.load import load
 from reports.results.summary import SPLIT, Summary, summaries
-from reports.results.test_set import ScoredImages, description, mismatch, scored_images
 from reports.tables import score_tables
 
 _FOLDER = Column("folder", "folder", numeric=False)

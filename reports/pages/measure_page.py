@@ -9,8 +9,8 @@ from pydantic import ConfigDict, Field
 
 from reports import text
 from reports.errors import ReportError
-from reports.figures.curves_and_dots import latency_dots
 from reports.figures.figure_output import RenderedFigure, render, style
+from reports.figures.row_figures import latency_dots
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, plain
 from reports.pages import Code, Page, section
 from reports.schema import FileModel, GateResult, Json, Number, from_json

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from reports import metrics, text
 from reports.claims import evaluate_claims
-from reports.figures import curves_and_dots, pareto_plot
-from reports.figures.differences import forest, image_differences
+from reports.figures import pareto_plot, row_figures
 from reports.figures.examples import examples
 from reports.figures.figure_output import RenderedFigure, render, style
+from reports.figures.row_figures import forest, image_differences
 from reports.metrics import Metric
 from reports.pages import (
     Block,
@@ -177,7 +177,7 @@ def _training(
 ) -> tuple[Block, ...]:
     if not by_plan:
         return ("No row was trained yet.",)
-    figure = curves_and_dots.stage_gains(trained, primary)
+    figure = row_figures.stage_gains(trained, primary)
     gains = render(
         figure,
         "stage_gains",
@@ -212,7 +212,7 @@ def _loss_figure(row: Summary, results: Results) -> RenderedFigure | None:
     for stage in (stage for record in row.attempts for stage in record.stages):
         reused[stage.name] = reused.get(stage.name, True) and stage.reused
     headings = [(name, f"{name} (reused)" if is_reused else name) for name, is_reused in reused.items()]
-    figure = curves_and_dots.loss_curves(curves_of(results, row.row), headings)
+    figure = row_figures.loss_curves(curves_of(results, row.row), headings)
     name = text.printable(row.row)
     return render(
         figure,

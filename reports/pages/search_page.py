@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from reports import metrics, text
-from reports.figures.curves_and_dots import parameter_slices, search_course
 from reports.figures.figure_output import RenderedFigure, render, style
+from reports.figures.row_figures import parameter_slices, search_course
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
 from reports.pages import Code, Page, section

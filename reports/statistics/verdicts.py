@@ -15,12 +15,13 @@ from reports.statistics.intervals import (
     ENOUGH_SEEDS,
     FEWEST_SEEDS,
     Estimate,
+    Floats,
     Verdict,
     compare,
     is_covered,
+    seed_noise_groups,
     verdict_of,
 )
-from reports.statistics.seed_noise import Floats, seed_noise_groups
 
 MEANINGS: dict[Verdict, str] = {
     "gain": "clearly better",

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reports.claims.evaluate_claims import EvaluatedClaim, claims_table, comparisons, evaluate, outcome_of
-from reports.claims.gains import gains_of
+from reports.claims.evidence import gains_of
 from reports.errors import ReportError
 from reports.grid import on_page
 from reports.metrics import metric

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.comparison.combine import ScoredImages, mismatch
 from reports.comparison.compare import compare
 from reports.errors import ReportError
 from reports.pages.compare_page import comparison_page, write
-from reports.results.test_set import ScoredImages, mismatch
 
 
 def values(grid, key):

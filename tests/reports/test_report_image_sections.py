@@ -12,10 +12,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from reports.figures.differences import image_differences, mean_gains
 from reports.figures.examples import examples
 from reports.figures.figure_output import style
 from reports.figures.pareto_plot import HEIGHT, WIDTH, pareto_plot, points
+from reports.figures.row_figures import image_differences, mean_gains
 from reports.metrics import metric
 from reports.results.load import load
 from reports.results.summary import ranked, summaries

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.statistics.intervals import compare, is_covered, verdict_of
-from reports.statistics.seed_noise import seed_noise
+from reports.statistics.intervals import compare, is_covered, seed_noise, verdict_of
 
 
 def table(rng, rows=4, seeds=3, images=12, noise=0.1):

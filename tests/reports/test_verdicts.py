@@ -10,8 +10,7 @@ from reports.metrics import metric
 from reports.results.load import load
 from reports.results.summary import summaries
 from reports.schema import PlannedStage, PlanRow
-from reports.statistics.intervals import compare
-from reports.statistics.seed_noise import seed_noise_groups
+from reports.statistics.intervals import compare, seed_noise_groups
 from reports.statistics.verdicts import MEANINGS, compare_pair, compare_with_base
 
 

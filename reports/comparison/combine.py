@@ -1,4 +1,4 @@
-"""The test images and settings of an experiment, and whether two experiments were tested on the same images.
+"""Several experiments as one: their rows under one plan, and whether they were tested on the same images.
 
 The scores of the baseline `identity` depend on the pairs and on how metrics are computed, and on nothing else. If they
 agree image by image, pixels and metrics are the same, wherever the files lie. Names and settings decide only where a
@@ -9,15 +9,144 @@ run lacks this baseline.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import pandas as pd
 import yaml
 
 from reports import text
 from reports.results import Results
 from reports.results.summary import IDENTITY, SPLIT
+from reports.schema import PlanFile, PlanRow, Record
+
+_EQUAL_BASELINES = 1e-6
+"""Relative tolerance within which the scores of two baselines count as equal."""
+
+
+def named(results: Sequence[Results]) -> dict[str, Results]:
+    """Return each result by the name of its experiment, or of its folder where those repeat, or by its path.
+
+    Of results with the same path, the last one is kept.
+    """
+    by_experiment = {item.plan.experiment: item for item in results}
+    by_folder = {item.folder.resolve().name: item for item in results}
+    by_path = {str(item.folder): item for item in results}
+    return next((names for names in (by_experiment, by_folder) if len(names) == len(results)), by_path)
+
+
+def row_name(experiment: str, row: str) -> str:
+    """Return the name of a row among those of several experiments."""
+    return f"{experiment}/{row}"
+
+
+def merged(experiments: Mapping[str, Results], seeds: Collection[int] | None = None) -> Results:
+    """Return all rows of the experiments (at least one), called `<experiment>/<row>`, with the plan of the first one.
+
+    Rows belong to no table. A baseline that scores the same as that of an earlier experiment is left out. Pictures are
+    not found: they are in the folders of the experiments.
+
+    Args:
+        experiments: Results by the name of their experiment.
+        seeds: The seeds to keep; None keeps all.
+    """
+    parts = [_part(name, results, seeds) for name, results in _without_repeated_baselines(experiments).items()]
+    first = next(iter(experiments.values()))
+    rows = tuple(row for part in parts for row in part.plan.rows)
+    update = {
+        "experiment": " and ".join(experiments),
+        "seeds": tuple(sorted({seed for row in rows for seed in row.seeds if seed is not None})),
+        "rows": rows,
+        "command": "",
+        "claims": (),
+    }
+    return replace(
+        first,
+        plan=first.plan.model_copy(update=update),
+        records=tuple(record for part in parts for record in part.records),
+        problems=tuple(problem for part in parts for problem in part.problems),
+        notes=tuple(note for part in parts for note in part.notes),
+        scores=pd.concat([part.scores for part in parts], ignore_index=True),
+        curves=pd.concat([part.curves for part in parts], ignore_index=True),
+        experiment_yaml="",
+    )
+
+
+def restricted(results: Results, rows: Collection[str]) -> Results:
+    """Return the results of these rows alone, without the problems of others."""
+    return replace(
+        results,
+        plan=_with_rows(results.plan, (row for row in results.plan.rows if row.row in rows)),
+        records=tuple(record for record in results.records if record.row in rows),
+        problems=tuple(problem for problem in results.problems if problem.row in rows),
+        scores=results.scores.loc[results.scores["row"].isin(list(rows))],
+        curves=results.curves.loc[results.curves["row"].isin(list(rows))],
+    )
+
+
+def _part(experiment: str, results: Results, seeds: Collection[int] | None) -> Results:
+    """Return one experiment with its rows renamed and other seeds left out."""
+
+    def is_kept(seed: int | None) -> bool:
+        return seeds is None or seed is None or seed in seeds
+
+    def plan_row(row: PlanRow) -> PlanRow:
+        kept = tuple(seed for seed in row.seeds if is_kept(seed))
+        return row.model_copy(update={"row": row_name(experiment, row.row), "table": None, "seeds": kept})
+
+    rows = {row.row for row in results.plan.rows}
+    return replace(
+        results,
+        plan=_with_rows(results.plan, map(plan_row, results.plan.rows)),
+        records=tuple(
+            record.model_copy(update={"row": row_name(experiment, record.row), "tables": ()})
+            for record in results.records
+            if record.row in rows and is_kept(record.seed)
+        ),
+        problems=tuple(
+            replace(problem, row=row_name(experiment, problem.row))
+            for problem in results.problems
+            if is_kept(problem.seed)
+        ),
+        notes=tuple(f"{experiment}: {note}" for note in results.notes),
+        scores=_frame(experiment, results.scores, rows, seeds),
+        curves=_frame(experiment, results.curves, rows, seeds),
+    )
+
+
+def _with_rows(plan: PlanFile, rows: Iterable[PlanRow]) -> PlanFile:
+    return plan.model_copy(update={"rows": tuple(rows)})
+
+
+def _frame(experiment: str, frame: pd.DataFrame, rows: Collection[str], seeds: Collection[int] | None) -> pd.DataFrame:
+    is_kept = frame["row"].isin(list(rows))
+    if seeds is not None:
+        is_kept &= frame["seed"].isna() | frame["seed"].isin(list(seeds)).fillna(False)
+    kept = frame.loc[is_kept]
+    return kept.assign(row=[row_name(experiment, row) for row in kept["row"]])
+
+
+def _without_repeated_baselines(experiments: Mapping[str, Results]) -> dict[str, Results]:
+    earlier: list[Record] = []
+    parts: dict[str, Results] = {}
+    for name, results in experiments.items():
+        baselines = [record for record in results.finished if record.seed is None]
+        repeated = {record.row for record in baselines if any(_scores_equal(record, other) for other in earlier)}
+        rows = (row for row in results.plan.rows if row.row not in repeated)
+        parts[name] = replace(results, plan=_with_rows(results.plan, rows))
+        earlier += baselines
+    return parts
+
+
+def _scores_equal(record: Record, other: Record) -> bool:
+    scores, others = record.scores.get(SPLIT, {}), other.scores.get(SPLIT, {})
+    return (
+        record.row == other.row
+        and scores.keys() == others.keys()
+        and all(math.isclose(scores[name].mean, others[name].mean, rel_tol=_EQUAL_BASELINES) for name in scores)
+    )
+
 
 _TOLERANCE = 1e-4
 """Relative and absolute: metrics in float32 differ so much between devices and versions of torch."""
