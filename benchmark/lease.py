@@ -59,23 +59,28 @@ class Lease:
     def release(self) -> None:
         """Give the lease back, so that others need not wait until it is stale."""
         self._ended.set()
-        with suppress(OSError):
-            _write_beat(self.folder, self.name, self.number, _RELEASED)
+        self._write(_RELEASED)
 
     def start_heartbeat(self) -> None:
         """Write the first heartbeat, and start the thread that writes the next ones."""
-        self._write(0)
+        self._write("0")
         threading.Thread(target=self._beat, name=f"heartbeat of {self.name}", daemon=True).start()
 
     def _beat(self) -> None:
         for count in itertools.count(1):
             if self._ended.wait(self.beat_seconds) or not self.is_current():
                 return
-            self._write(count)
+            self._write(str(count))
 
-    def _write(self, count: int) -> None:
+    def _write(self, text: str) -> None:
+        file = self.folder / f"{self.name}.{self.number}.beat"
+        temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
         with suppress(OSError):  # a full disk, or a server that is away for a moment: the next heartbeat tries again
-            _write_beat(self.folder, self.name, self.number, f"{count}")
+            try:
+                temporary.write_text(text, encoding="utf-8")
+                temporary.replace(file)
+            finally:
+                temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,9 @@ class LeaseFolder:
         return next(number for number in itertools.count() if not _lease_file(self.root, name, number + 1).exists())
 
     def _is_held(self, name: str, number: int) -> bool:
-        beat = _read_beat(self.root, name, number)
+        beat = ""
+        with suppress(OSError):
+            beat = (self.root / f"{name}.{number}.beat").read_text(encoding="utf-8")
         if beat == _RELEASED or self._owner_is_alive(name, number) is False:
             return False
         now = time.monotonic()
@@ -163,26 +170,6 @@ class LeaseFolder:
 
 def _lease_file(folder: Path, name: str, number: int) -> Path:
     return folder / f"{name}.{number}"
-
-
-def _beat_file(folder: Path, name: str, number: int) -> Path:
-    return folder / f"{name}.{number}.beat"
-
-
-def _write_beat(folder: Path, name: str, number: int, text: str) -> None:
-    file = _beat_file(folder, name, number)
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _read_beat(folder: Path, name: str, number: int) -> str:
-    with suppress(OSError):
-        return _beat_file(folder, name, number).read_text(encoding="utf-8")
-    return ""
 
 
 def _this_process() -> dict[str, Any]:

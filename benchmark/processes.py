@@ -82,7 +82,8 @@ class Worker:
             arguments: Further arguments, which must be picklable.
         """
         context = multiprocessing.get_context("spawn")
-        self._connection, worker_end = context.Pipe()
+        self.connection, worker_end = context.Pipe()
+        """The parent's end of the pipe, for `multiprocessing.connection.wait` beside other connections."""
         self._process = context.Process(target=_run_worker, args=(worker_end, target, arguments), daemon=True)
         with interrupts_left_to_parent():
             self._process.start()
@@ -93,20 +94,15 @@ class Worker:
         """Process id."""
         return self._process.pid or 0
 
-    @property
-    def connection(self) -> Connection:
-        """The parent's end of the pipe, for `multiprocessing.connection.wait` beside other connections."""
-        return self._connection
-
     def send(self, task: Any) -> None:
         """Send a task to a worker that has none. If its process is dead, the next `receive` returns its death."""
         with suppress(OSError):
-            self._connection.send(task)
+            self.connection.send(task)
 
     def receive(self) -> Any:
         """Return the next event, or a `Death` if the process died; wait for one of them."""
         try:
-            return self._connection.recv()
+            return self.connection.recv()
         except (EOFError, OSError):  # OSError: it died in the middle of an event
             self._process.join(_EXIT_SECONDS)
             self._process.kill()
@@ -115,7 +111,7 @@ class Worker:
 
     def close(self) -> None:
         """Let the worker end after the tasks it was sent, and wait until it has."""
-        self._connection.close()
+        self.connection.close()
         self._process.join()
 
     def terminate(self) -> None:
@@ -129,7 +125,7 @@ class Worker:
         finally:  # also if the user has no patience
             self._process.kill()
             self._process.join()
-            self._connection.close()
+            self.connection.close()
 
 
 def receive(workers: Iterable[Worker], timeout: float | None = None) -> list[tuple[Worker, Any]]:
@@ -233,30 +229,19 @@ def usable_cores(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path = Path
 
 def _cpu_quotas(cgroups: Path, membership: Path) -> Iterator[float]:
     """Yield the CPU quotas, in cores, of this process's control groups and of all groups above them."""
-    with suppress(OSError):
-        for line in membership.read_text().splitlines():  # e.g. `0::/user.slice` or `4:cpu,cpuacct:/docker/0123`
-            _, controllers, path = line.split(":", 2)
-            if controllers and "cpu" not in controllers.split(","):
-                continue
-            group = Path(path.lstrip("/"))
-            for folder in (group, *group.parents):  # in a container, the first ones often do not exist
-                quota = _quota_v1(cgroups / "cpu" / folder) if controllers else _quota_v2(cgroups / folder)
-                if quota is not None:
-                    yield quota
-
-
-def _quota_v2(folder: Path) -> float | None:
-    with suppress(OSError, ValueError):  # `max 100000` is no limit
-        quota, period = (folder / "cpu.max").read_text().split()
-        return int(quota) / int(period)
-    return None
-
-
-def _quota_v1(folder: Path) -> float | None:
-    with suppress(OSError, ValueError):
-        quota, period = (int((folder / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
-        return quota / period if quota > 0 else None
-    return None
+    lines = membership.read_text().splitlines() if membership.exists() else []
+    for line in lines:  # e.g. `0::/user.slice` (version 2) or `4:cpu,cpuacct:/docker/0123` (version 1)
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = cgroups / "cpu" if controllers else cgroups
+        files = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+        group = Path(path.lstrip("/"))
+        for folder in (group, *group.parents):
+            with suppress(OSError, ValueError):  # in a container, the first ones often do not exist; `max` is no number
+                quota, period = map(int, " ".join((root / folder / file).read_text() for file in files).split())
+                if quota > 0:  # version 1 writes -1 for no limit
+                    yield quota / period
 
 
 @dataclass(frozen=True)

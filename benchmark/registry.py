@@ -104,9 +104,9 @@ class Registry:
         module = self._module(kind, name)
         classes = _classes(module, kind)
         if len(classes) != 1:
-            contract = KINDS[kind].contract.partition(":")[2]
             raise ComponentError(
-                f"{module.__file__}: expected exactly one subclass of {contract} defined in it, found {len(classes)}"
+                f"{module.__file__}: expected exactly one subclass of {KINDS[kind].contract.partition(':')[2]}"
+                f" defined in it, found {len(classes)}"
             )
         for fact in KINDS[kind].facts:
             if not isinstance(getattr(classes[0], fact, None), str):
@@ -128,13 +128,12 @@ class Registry:
             ComponentError: There is no such component, or its constructor refuses the options.
             pydantic.ValidationError: An option does not exist or has the wrong type.
         """
-        model = self.options_model(kind, name)
-        values = model.model_validate(dict(options))
+        values = self.options_model(kind, name).model_validate(dict(options))
         component = self.find(kind, name)
         if "registry" in KINDS[kind].given and "registry" in inspect.signature(component).parameters:
             given["registry"] = self
         try:
-            return component(**given, **{key: getattr(values, key) for key in type(values).model_fields})
+            return component(**given, **dict(values))
         except (ValueError, TypeError) as error:  # TypeError: a method of the contract is missing
             raise ComponentError(f"{kind} {name!r}: {error}") from error
 
@@ -192,8 +191,11 @@ def _files(package: str) -> Mapping[str, Path]:
     # find_spec of a sub-package imports its parents; the component packages proper are not imported here.
     spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec else []
-    modules = pkgutil.iter_modules(folders)
-    return {name: Path(str(finder.path), f"{name}.py") for finder, name, _ in modules if not name.startswith("_")}  # type: ignore[union-attr]
+    return {
+        name: Path(str(finder.path), f"{name}.py")  # type: ignore[union-attr]
+        for finder, name, _ in pkgutil.iter_modules(folders)
+        if not name.startswith("_")
+    }
 
 
 def _import(kind: str, name: str, module: str) -> ModuleType:

@@ -36,6 +36,9 @@ BASELINES = ("identity", "affine", "closing")
 Json = Mapping[str, Any]
 Number = int | float
 Status = Literal["done", "rejected", "failed"]
+Runtime = Literal["eager", "channels_last", "compiled", "onnxruntime", "openvino", "cuda_graph", "tensorrt"]
+"""Ways to run a network for inference; `benchmark.inference.runtimes` has them."""
+Dtype = Literal["float32", "float16", "bfloat16"]
 GateOutcome = Literal["passed", "failed", "inconclusive", "not_measured"]
 ClaimOutcome = Literal["holds", "refuted", "not resolved"]
 MetricName = Annotated[str, WithJsonSchema({"anyOf": [{"enum": [*IMAGE_METRICS]}, {"type": "string"}]})]

@@ -11,13 +11,13 @@ import click
 from benchmark.cli.targets import Network
 from benchmark.errors import BenchmarkError, suggestion
 from benchmark.gates.latency import Conditions, Latency, latency_record
-from benchmark.gates.latency_full import Budget, TimedModel, WorkerSamples, make_job, measure, summarise_job
+from benchmark.gates.latency_full import Budget, TimedModel, WorkerJob, WorkerSamples, measure, summarise_job
 from benchmark.gates.latency_quick import TooSlowError, quick_latency
 from benchmark.inference.device_setup import Machine
-from benchmark.inference.prepared_network import Dtype
 from benchmark.inference.runtimes import runtime_names, unavailable
 from benchmark.model.weight_files import write_weights
 from benchmark.registry import Registry
+from reports.schema import Dtype
 
 MOST_MS = 2000.0
 """Images that take longer are not measured by the quick protocol, which would be no longer quick."""
@@ -115,7 +115,7 @@ def _in_turn(
 ) -> list[Latency]:
     with TemporaryDirectory() as folder:
         subjects = [_subject(network, conditions, Path(folder) / str(i)) for i, network in enumerate(networks)]
-        job = make_job(subjects, machine, registry.plugins, Budget())
+        job = WorkerJob(subjects, machine, registry.plugins, Budget())
         processes: list[WorkerSamples] = []
         for samples in measure(job):
             processes.append(samples)

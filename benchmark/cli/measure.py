@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
+
+from reports.schema import Dtype
 
 if TYPE_CHECKING:  # torch comes in only when the command runs
     from benchmark.cli.latency_runs import Cell
     from benchmark.cli.targets import Network
     from benchmark.inference.device_setup import Machine
-    from benchmark.inference.prepared_network import Dtype
     from benchmark.registry import Registry
     from benchmark.runner.events import MeasuredModel
 
@@ -33,7 +34,7 @@ class _Request:
     images: tuple[tuple[int, int], ...]
     protocol: str
     runtimes: tuple[str, ...]
-    dtype: "Dtype"
+    dtype: Dtype
     seconds: float
     unfolded: bool
     threads: int | None
@@ -80,7 +81,7 @@ class _Counted:
 @click.option(
     "--runtime", "runtimes", multiple=True, metavar="NAME", help="How the network is run; all: every way.  [eager]"
 )
-@click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32", show_default=True)
+@click.option("--dtype", type=click.Choice(get_args(Dtype)), default="float32", show_default=True)
 @click.option("--seconds", type=click.FloatRange(0.1), default=3.0, show_default=True, help="For a quick latency.")
 @click.option("--unfolded", is_flag=True, help="Do not fold norms into convolutions first.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: one a core]")

@@ -5,21 +5,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from benchmark.cli.progress import show_progress
 from benchmark.errors import DataError
+from reports.schema import Dtype, Runtime
 
 if TYPE_CHECKING:  # numpy and torch come in only when the command runs
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchmark.inference.prepared_network import Dtype, PreparedNetwork
+    from benchmark.inference.prepared_network import PreparedNetwork
     from benchmark.inference.restore_folder import ImageOutcome
 
-_RUNTIMES = ("eager", "channels_last", "compiled", "cuda_graph", "onnxruntime", "openvino", "tensorrt")
 _SIZES_AT_HAND = 4
 """Networks made ready for other sizes of images that are kept."""
 
@@ -32,7 +32,7 @@ class _Request:
     tile: int | None
     overlap: int
     runtime: str
-    dtype: "Dtype"
+    dtype: Dtype
     device: str | None
     replace: bool
     plugins: tuple[Path, ...]
@@ -45,9 +45,9 @@ class _Request:
 @click.option("--tile", type=click.IntRange(min=1), metavar="PIXELS", help="Restore in square tiles, for less memory.")
 @click.option("--overlap", type=click.IntRange(min=0), default=32, show_default=True, help="Of tiles, in pixels.")
 @click.option(
-    "--runtime", type=click.Choice(_RUNTIMES), default="eager", show_default=True, help="How the network runs."
+    "--runtime", type=click.Choice(get_args(Runtime)), default="eager", show_default=True, help="How the network runs."
 )
-@click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32", show_default=True)
+@click.option("--dtype", type=click.Choice(get_args(Dtype)), default="float32", show_default=True)
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: cuda if there is one]")
 @click.option("--replace", is_flag=True, help="Restore again what is there already.")
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmark.doctor import machine, software
+from benchmark.doctor import checks
 from benchmark.doctor.probe import Finding, Probed, probe
 
 __all__ = ["Finding", "examine"]
@@ -21,20 +21,20 @@ _PROBE_SECONDS = 120.0
 
 def examine(output: Path) -> Iterator[Finding]:
     """Yield all findings, the quick ones first. `output`: the folder that runs are to go to."""
-    yield from software.requirements()
-    yield from (software.checkout(), machine.cache_folder(), machine.runs_folder(output))
+    yield from checks.requirements()
+    yield from (checks.checkout(), checks.cache_folder(), checks.runs_folder(output))
     # In one process: two side by side would each import torch, which on few cores takes longer.
     probed = probe(["torch", "machine", "torchvision", "timm", "onnxruntime", "openvino", "gpu"], _PROBE_SECONDS)
     torch, on_machine = probed["torch"], probed["machine"]
     set_threads, visible_gpus = os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_VISIBLE_DEVICES")
-    yield software.torch(torch)
-    yield _finding(software.TIMM, torch, lambda result: software.timm(result, probed))
-    yield machine.gpu(torch, probed["gpu"], machine.driver(), visible_gpus)
-    yield _finding("threads", on_machine, lambda result: machine.threads(result, set_threads))
-    yield _finding("allocator", on_machine, machine.allocator)
-    yield _finding("memory", on_machine, machine.memory)
-    for runtime in software.RUNTIMES:
-        yield _finding(runtime, on_machine, partial(software.runtime, runtime, probed))
+    yield checks.torch(torch)
+    yield _finding(checks.TIMM, torch, lambda result: checks.timm(result, probed))
+    yield checks.gpu(torch, probed["gpu"], checks.driver(), visible_gpus)
+    yield _finding("threads", on_machine, lambda result: checks.threads(result, set_threads))
+    yield _finding("allocator", on_machine, checks.allocator)
+    yield _finding("memory", on_machine, checks.memory)
+    for runtime in checks.RUNTIMES:
+        yield _finding(runtime, on_machine, partial(checks.runtime, runtime, probed))
 
 
 def _finding(name: str, probed: Probed, check: Callable[[Mapping[str, Any]], Finding]) -> Finding:

@@ -99,7 +99,7 @@ def _machine() -> dict[str, Any]:
 
     import torch
 
-    from benchmark.doctor.software import RUNTIMES
+    from benchmark.doctor.checks import RUNTIMES
     from benchmark.inference.device_setup import prepare_machine
     from benchmark.inference.runtimes import unavailable
     from benchmark.runner.preflight import machine_bytes

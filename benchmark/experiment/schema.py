@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from benchmark.experiment.stage import Settings, Side, Stage
-from reports.schema import AnyClaim, MetricName
+from reports.schema import AnyClaim, Dtype, MetricName, Runtime
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Runtime = Literal["eager", "channels_last", "compiled", "onnxruntime", "openvino", "cuda_graph", "tensorrt"]
 
 
 class Component(BaseModel):
@@ -155,7 +154,7 @@ class LatencyGate(Gate):
         default="quick", description="quick: seconds, never passes; full: fresh processes, a minute or more a network"
     )
     runtime: Literal["best", Runtime] = Field(default="eager", description="best: the fastest of those installed")
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    dtype: Dtype = "float32"
     threads: PositiveInt | None = Field(default=None, description="null: as many as the command uses")
     tile: Side | None = Field(default=None, description="side of the tiles the image is restored in; null: whole")
     overlap: int = Field(default=32, ge=0, description="by how many pixels tiles overlap")

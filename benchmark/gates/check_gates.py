@@ -21,11 +21,17 @@ from benchmark.experiment.schema import (
     RamGate,
     SizeGate,
 )
-from benchmark.gates.cost import REFERENCE_IMAGE, macs, parameters
+from benchmark.gates.cost import (
+    REFERENCE_IMAGE,
+    activation_bytes,
+    macs,
+    parameters,
+    restoring_gpu_bytes,
+    restoring_ram_bytes,
+)
 from benchmark.gates.latency import Conditions, Latency, Tiling, latency_record
-from benchmark.gates.latency_full import Budget, MeasuringError, TimedModel, full_latency, make_job
+from benchmark.gates.latency_full import Budget, MeasuringError, TimedModel, WorkerJob, full_latency
 from benchmark.gates.latency_quick import quick_latency
-from benchmark.gates.memory import activation_bytes, restoring_gpu_bytes, restoring_ram_bytes
 from benchmark.inference.device_setup import Machine
 from benchmark.inference.onnx import onnx_bytes
 from benchmark.inference.runtimes import runtime_names, unavailable
@@ -94,10 +100,9 @@ def _check_size(name: str, gate: SizeGate, restorer: Restorer) -> GateResult:
 
 def _check_gpu_memory(name: str, gate: GpuMemoryGate, restorer: Restorer, machine: Machine) -> GateResult:
     image = list(gate.image)
-    if machine.device.type != "cuda" or not device_matches(gate.device, machine):
-        device = gate.device or "GPU"
-        protocol = {"device": device, "image": image}
-        return _not_measured(name, gate, gate.limit_bytes, "bytes", _no_such_device(device, machine), protocol)
+    if reason := _missing_device(gate.device, machine, gpu=True):
+        protocol = {"device": gate.device or "GPU", "image": image}
+        return _not_measured(name, gate, gate.limit_bytes, "bytes", reason, protocol)
     peak = restoring_gpu_bytes(restorer, gate.image, machine.device)
     protocol = {"of": "torch, without CUDA's own context", "device": machine.device_name, "image": image}
     return _exact(name, gate, gate.limit_bytes, peak, "bytes", protocol)
@@ -113,8 +118,7 @@ class _Latencies:
     def check(self, name: str, gate: LatencyGate) -> GateResult:
         """Check a latency gate; it is not measured where the device or the runtime it names is missing."""
         facts: dict[str, Any] = {"device": gate.device or self._machine.device_name, "image": list(gate.image)}
-        if gate.device is not None and not device_matches(gate.device, self._machine):
-            reason = _no_such_device(gate.device, self._machine)
+        if reason := _missing_device(gate.device, self._machine):
             return _not_measured(name, gate, gate.limit_ms, "ms", reason, facts)
         tiling = Tiling(gate.tile, gate.overlap) if gate.tile else None
         conditions = Conditions(gate.image, gate.runtime, gate.dtype, gate.threads, tiling)
@@ -151,7 +155,7 @@ class _Latencies:
             weights = Path(folder) / "weights.safetensors"
             write_weights(self._network.restorer, weights)
             timed_model = TimedModel("network", self._network.model, weights, conditions)
-            return full_latency(make_job([timed_model], self._machine, self._network.plugins, Budget()))[0]
+            return full_latency(WorkerJob([timed_model], self._machine, self._network.plugins, Budget()))[0]
 
 
 def decide_latency(latency: Latency, gate: LatencyGate) -> GateOutcome:
@@ -169,13 +173,10 @@ def decide_latency(latency: Latency, gate: LatencyGate) -> GateOutcome:
     return "failed" if quantile.low > gate.limit_ms else "inconclusive"
 
 
-def device_matches(name: str | None, machine: Machine) -> bool:
-    """Return whether this machine has the device that a gate names, e.g. `V100`; None is any device."""
-    return name is None or name.lower() in machine.device_name.lower()
-
-
-def _no_such_device(name: str, machine: Machine) -> str:
-    return f"no {name} here; this machine has {machine.device_name}"
+def _missing_device(name: str | None, machine: Machine, *, gpu: bool = False) -> str | None:
+    """Return in one line that this machine lacks the device that a gate names, e.g. `V100`; None if it has it."""
+    is_here = (name or "").lower() in machine.device_name.lower() and (machine.device.type == "cuda" or not gpu)
+    return None if is_here else f"no {name or 'GPU'} here; this machine has {machine.device_name}"
 
 
 def _exact(name: str, gate: AnyGate, limit: int, measured: int, unit: str, protocol: dict[str, Any]) -> GateResult:

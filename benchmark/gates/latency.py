@@ -10,8 +10,8 @@ import numpy as np
 from scipy.stats import t as student
 
 from benchmark.inference.device_setup import Machine
-from benchmark.inference.prepared_network import Dtype
 from benchmark.inference.tiles import tile_boxes
+from reports.schema import Dtype
 
 QUANTILES: Mapping[str, float] = {"p25": 25, "median": 50, "p90": 90, "p99": 99}
 _CONFIDENCE = 0.95

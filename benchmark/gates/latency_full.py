@@ -16,6 +16,7 @@ from torch import nn
 from backbones import Backbone
 from benchmark.errors import BenchmarkError, ProcessError
 from benchmark.gates.latency import Call, Conditions, Latency, ModelSamples, WarmUp, spread, summarise
+from benchmark.gates.latency_quick import ModelTimer, no_garbage_collection, prepare_timer, warm_up
 from benchmark.gates.latency_stability import (
     Load,
     load_doubts,
@@ -25,7 +26,6 @@ from benchmark.gates.latency_stability import (
     spread_doubts,
     warm_up_doubts,
 )
-from benchmark.gates.latency_timing import ModelTimer, no_garbage_collection, prepare_timer, warm_up
 from benchmark.inference.device_setup import Machine, configure_process
 from benchmark.model import Restorer, build
 from benchmark.model.weight_files import read_weights
@@ -71,10 +71,9 @@ class Budget:
 class WorkerJob:
     """What a fresh process measures, and with which settings."""
 
-    models: tuple[TimedModel, ...]
-    device: str
-    threads: int
-    keep_memory: bool
+    models: Sequence[TimedModel]
+    """All must ask for the same number of threads."""
+    machine: Machine
     plugins: tuple[Path, ...]
     budget: Budget
 
@@ -85,12 +84,6 @@ class WorkerSamples:
 
     samples: Mapping[str, ModelSamples]
     load: Load
-
-
-def make_job(models: Sequence[TimedModel], machine: Machine, plugins: tuple[Path, ...], budget: Budget) -> WorkerJob:
-    """Return the job of measuring networks on a machine. All must ask for the same number of threads."""
-    threads = models[0].conditions.threads or machine.threads
-    return WorkerJob(tuple(models), str(machine.device), threads, machine.allocator == "kept", plugins, budget)
 
 
 def full_latency(job: WorkerJob) -> list[Latency]:
@@ -113,7 +106,9 @@ def measure(job: WorkerJob) -> Iterator[WorkerSamples]:
 
 def summarise_job(job: WorkerJob, processes: Sequence[WorkerSamples]) -> list[Latency]:
     """Return one latency for each network of a job, in its order, from what all processes measured."""
-    reference_ms = [_median_ms(process.samples[REFERENCE]) for process in processes]
+    reference_ms = [
+        statistics.median(call.image_ms for call in process.samples[REFERENCE].calls) for process in processes
+    ]
     shared_doubts = [*load_doubts([process.load for process in processes]), *reference_doubts(reference_ms)]
     waited = [process.load.waited_share for process in processes if process.load.waited_share is not None]
     latencies: list[Latency] = []
@@ -129,26 +124,22 @@ def summarise_job(job: WorkerJob, processes: Sequence[WorkerSamples]) -> list[La
     return latencies
 
 
-def _median_ms(samples: ModelSamples) -> float:
-    return statistics.median(call.image_ms for call in samples.calls)
-
-
 def run_job(job: WorkerJob) -> WorkerSamples:
     """Measure every network of a job in this process. Raises MeasuringError."""
     try:
         return _measure_here(job)
-    except BenchmarkError as error:
-        raise MeasuringError(str(error)) from error
     except Exception as error:  # of a user's network, or of a runtime
-        raise MeasuringError(f"{type(error).__name__}: {error}") from error
+        kind = "" if isinstance(error, BenchmarkError) else f"{type(error).__name__}: "
+        raise MeasuringError(f"{kind}{error}") from error
 
 
 def _measure_here(job: WorkerJob) -> WorkerSamples:
-    configure_process(job.threads, keep_memory=job.keep_memory)
-    device, registry, budget = torch.device(job.device), Registry(job.plugins), job.budget
+    threads = job.models[0].conditions.threads or job.machine.threads
+    configure_process(threads, keep_memory=job.machine.allocator == "kept")
+    device, budget = job.machine.device, job.budget
     timers: dict[str, ModelTimer] = {}
     warm_ups: dict[str, WarmUp] = {}
-    for label, restorer, conditions in _networks(job, registry):
+    for label, restorer, conditions in _networks(job):
         timers[label] = prepare_timer(restorer.to(device).eval(), conditions, device)
         warm_ups[label] = warm_up(
             timers[label].call, budget.warm_up_runs, budget.least_warm_up_seconds, budget.most_warm_up_seconds
@@ -164,9 +155,9 @@ def _measure_here(job: WorkerJob) -> WorkerSamples:
     return WorkerSamples(samples, load)
 
 
-def _networks(job: WorkerJob, registry: Registry) -> Iterator[tuple[str, Restorer, Conditions]]:
+def _networks(job: WorkerJob) -> Iterator[tuple[str, Restorer, Conditions]]:
     for model in job.models:
-        restorer = build(model.model, 0, registry)
+        restorer = build(model.model, 0, Registry(job.plugins))
         restorer.load_state_dict(read_weights(model.weights))
         yield model.label, restorer, model.conditions
     yield REFERENCE, make_reference(), Conditions(REFERENCE_SIZE, folded=False)
@@ -175,10 +166,9 @@ def _networks(job: WorkerJob, registry: Registry) -> Iterator[tuple[str, Restore
 def interleave(timers: Sequence[ModelTimer], budget: Budget) -> None:
     """Call the networks in blocks, in ABBA order, at least twice each and until all have used their budget."""
     rounds = 0
-    while rounds < 2 or not all(_has_enough(timer, budget) for timer in timers):
-        for timer in timers if rounds % 2 == 0 else reversed(timers):
-            if rounds < 2 or not _has_enough(timer, budget):
-                timer.calls.extend(_block(timer.call))
+    while pending := [timer for timer in timers if rounds < 2 or not _has_enough(timer, budget)]:
+        for timer in pending if rounds % 2 == 0 else reversed(pending):
+            timer.calls.extend(_block(timer.call))
         rounds += 1
 
 

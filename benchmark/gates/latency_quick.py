@@ -1,18 +1,39 @@
-"""The quick protocol: one process, a second or two; for tables, searches and first looks. It never passes a gate."""
+"""The quick protocol: one process, a second or two; and the timing of single calls, which both protocols share.
 
+The quick protocol is for tables, searches and first looks. It never passes a gate.
+"""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-from benchmark.gates.latency import Conditions, Latency, ModelSamples, summarise
+from benchmark.gates.latency import Call, Conditions, Latency, ModelSamples, Tiling, WarmUp, summarise
 from benchmark.gates.latency_stability import load_doubts, load_since, read_counters
-from benchmark.gates.latency_timing import no_garbage_collection, prepare_timer, repeat, warm_up
 from benchmark.inference.device_setup import torch_threads
+from benchmark.inference.prepared_network import PreparedNetwork
+from benchmark.inference.runtimes import prepare
+from benchmark.inference.tiles import restore_in_tiles
 from benchmark.model import Restorer
+from benchmark.model.restorer import fold
 
 _LEAST_RUNS = 5
 _WARM_UP_RUNS = 2
 _WARM_UP_SHARE = 0.2
 """Share of the seconds that is spent on the warm-up."""
+_IMAGES = 8
+"""Different images in turn, so that calls do not always read the same cache lines."""
+_ROLLING = 10
+_SETTLED = 0.02
+"""A warm-up is over when the median of the last ten calls is within this share of that of the ten before."""
 
 
 class TooSlowError(BenchmarkError):
@@ -50,3 +71,125 @@ def quick_latency(
             load = load_since(before, device)
     samples = ModelSamples(timer.cold_start_ms, timer.preparation_seconds, warmed_up, tuple(calls))
     return summarise("quick", conditions, [samples], list(load_doubts([load])), load.waited_share)
+
+
+@dataclass
+class ModelTimer:
+    """A network that is ready to be timed, and its calls so far."""
+
+    call: Callable[[], Call]
+    """Restores the next image and returns how long it took."""
+    cold_start_ms: float
+    preparation_seconds: float
+    calls: list[Call] = field(default_factory=list[Call])
+
+
+def prepare_timer(restorer: Restorer, conditions: Conditions, device: torch.device) -> ModelTimer:
+    """Prepare a network for its runtime and call it once, cold. The restorer stays as it is.
+
+    Raises:
+        RuntimeUnavailable: The runtime is missing or cannot run this network.
+    """
+    network = fold(restorer) if conditions.folded else restorer
+    size = (conditions.tiling.tile, conditions.tiling.tile) if conditions.tiling else conditions.image
+    start = time.perf_counter()
+    prepared = prepare(conditions.runtime, network, size, device, conditions.dtype)
+    preparation_seconds = time.perf_counter() - start
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (*conditions.image, 3), np.uint8) for _ in range(_IMAGES)]
+    call = _timed(prepared, images, device, conditions.tiling)
+    return ModelTimer(call, call().image_ms, preparation_seconds)
+
+
+def _timed(
+    prepared: PreparedNetwork, images: Sequence[NDArray[np.uint8]], device: torch.device, tiling: Tiling | None
+) -> Callable[[], Call]:
+    next_image = cycle(images)
+    stopwatch = _restore_on_gpu if device.type == "cuda" else _restore_on_cpu
+
+    def call() -> Call:
+        image, times = next(next_image), list[tuple[float, float]]()
+
+        def restore(piece: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            restored, network_and_launch_ms = stopwatch(prepared, piece)
+            times.append(network_and_launch_ms)
+            return restored
+
+        start = time.perf_counter()
+        if tiling:
+            restore_in_tiles(restore, image, tiling.tile, tiling.overlap)
+        else:
+            restore(image)
+        image_ms = _ms_since(start)
+        return Call(image_ms, sum(network for network, _ in times), sum(launch for _, launch in times))
+
+    return call
+
+
+def _restore_on_cpu(
+    prepared: PreparedNetwork, image: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    network_input = prepared.to_input(image)
+    start = time.perf_counter()
+    output = prepared.network(network_input)
+    network_ms = _ms_since(start)
+    return prepared.to_image(output), (network_ms, network_ms)
+
+
+def _restore_on_gpu(
+    prepared: PreparedNetwork, image: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    """Time the network with events on the stream: waiting between the steps would slow down what is measured."""
+    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    network_input = prepared.to_input(image)
+    begin.record()
+    start = time.perf_counter()
+    output = prepared.network(network_input)
+    launch_ms = _ms_since(start)
+    end.record()
+    restored = prepared.to_image(output)
+    end.synchronize()
+    return restored, (begin.elapsed_time(end), launch_ms)
+
+
+def _ms_since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000
+
+
+def warm_up(call: Callable[[], Call], least_runs: int, least_seconds: float, most_seconds: float) -> WarmUp:
+    """Call until the times have settled, or `most_seconds` are over.
+
+    At least `least_runs` times, and before settling counts, `least_seconds` long.
+    """
+    begin, times = time.perf_counter(), list[float]()
+    while True:
+        times.append(call().image_ms)
+        seconds, settled = time.perf_counter() - begin, _has_settled(times)
+        if len(times) >= least_runs and ((settled and seconds >= least_seconds) or seconds >= most_seconds):
+            return WarmUp(len(times), seconds, settled)
+
+
+def _has_settled(times: Sequence[float]) -> bool:
+    last, before = times[-_ROLLING:], times[-2 * _ROLLING : -_ROLLING]
+    return len(before) == _ROLLING and abs(statistics.median(last) / statistics.median(before) - 1) < _SETTLED
+
+
+def repeat(call: Callable[[], Call], runs: int, seconds: float) -> list[Call]:
+    """Return at least `runs` calls, made for at least `seconds`."""
+    begin, calls = time.perf_counter(), list[Call]()
+    while len(calls) < runs or time.perf_counter() - begin < seconds:
+        calls.append(call())
+    return calls
+
+
+@contextmanager
+def no_garbage_collection() -> Generator[None]:
+    """Keep Python's garbage collector from running in the middle of a call."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

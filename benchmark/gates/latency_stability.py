@@ -3,6 +3,7 @@
 import statistics
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +28,8 @@ class LoadCounters:
     """Nanoseconds that the threads of this process ran."""
     waiting_ns: int
     """Nanoseconds that they were ready to run and waited for a processor."""
-    throttled: int | None
-    """How often processors were throttled; None where the system does not say."""
+    throttled: int
+    """How often processors were throttled; 0 where the system does not say."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,11 @@ def read_counters() -> LoadCounters | None:
     return LoadCounters(running, waiting, _throttle_count())
 
 
-def _throttle_count() -> int | None:
-    files = list(_CPUS.glob("cpu[0-9]*/thermal_throttle/*_throttle_count"))
-    try:
-        return sum(int(file.read_text(encoding="ascii")) for file in files) if files else None
-    except (OSError, ValueError):
-        return None
+def _throttle_count() -> int:
+    with suppress(OSError, ValueError):
+        files = _CPUS.glob("cpu[0-9]*/thermal_throttle/*_throttle_count")
+        return sum(int(file.read_text(encoding="ascii")) for file in files)
+    return 0
 
 
 def load_since(before: LoadCounters | None, device: torch.device) -> Load:
@@ -65,7 +65,7 @@ def load_since(before: LoadCounters | None, device: torch.device) -> Load:
     if before is None or now is None:
         return Load(None, throttled)
     running, waiting = now.running_ns - before.running_ns, now.waiting_ns - before.waiting_ns
-    if before.throttled is not None and now.throttled is not None and now.throttled > before.throttled:
+    if now.throttled > before.throttled:
         throttled = f"processors throttled {now.throttled - before.throttled} times"
     return Load(waiting / max(1, running + waiting), throttled)
 
@@ -82,17 +82,11 @@ def _gpu_throttled(device: torch.device) -> str | None:
     return None if reasons in _HARMLESS_REASONS or not reasons.startswith("0x") else f"GPU throttled ({reasons})"
 
 
-def waited_too_long(load: Load) -> bool:
-    """Return whether this process waited for processors longer than on an idle machine."""
-    return load.waited_share is not None and load.waited_share > MOST_WAITED
-
-
 def load_doubts(loads: Sequence[Load]) -> Iterator[str]:
     """Yield doubts for other programs, more threads than cores (some runtimes add theirs to torch's), heat, power."""
-    worst = max(loads, key=lambda load: load.waited_share or 0.0)
-    if waited_too_long(worst):
-        waited = 100 * (worst.waited_share or 0.0)
-        yield f"{waited:.0f} % of the time was spent waiting for a core (other programs, or threads of this one)"
+    waited = max(load.waited_share or 0.0 for load in loads)
+    if waited > MOST_WAITED:
+        yield f"{100 * waited:.0f} % of the time was spent waiting for a core (other programs, or threads of this one)"
     yield from sorted({load.throttled for load in loads if load.throttled})
 
 

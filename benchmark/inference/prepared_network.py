@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from benchmark.model import Restorer
 from benchmark.model.restorer import to_image, to_tensor
 from heads import Restoration
-
-Dtype = Literal["float32", "float16", "bfloat16"]
+from reports.schema import Dtype
 
 
 class ImageNetwork(nn.Module):

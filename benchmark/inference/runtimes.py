@@ -1,4 +1,4 @@
-"""Runtimes: ways to run a network for inference.
+"""Runtimes: ways to run a network for inference. Here are those of torch itself; `onnx` has the others.
 
     prepared = prepare("compiled", restorer, (512, 512), torch.device("cpu"))
     restored = prepared.restore(image)     # H W 3 uint8, again and again
@@ -6,36 +6,144 @@
 The runtimes for CUDA have not been tried on a GPU by the authors.
 """
 
+import os
+import shutil
+import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from benchmark.errors import RuntimeUnavailable, suggestion
-from benchmark.inference import onnx_runtimes, torch_runtimes
-from benchmark.inference.prepared_network import Dtype, PreparedNetwork
+from benchmark.errors import RuntimeUnavailable, root_cause, suggestion
+from benchmark.inference import onnx
+from benchmark.inference.prepared_network import ImageNetwork, PreparedNetwork, input_tensor, output_image
 from benchmark.model import Restorer
+from reports.schema import Dtype
+
+_WARM_UP_RUNS = 3
+"""Before a CUDA graph is captured: what libraries allocate or choose in their first calls must not be captured."""
+
+
+def eager(restorer: Restorer, size: tuple[int, int], device: torch.device, dtype: Dtype) -> PreparedNetwork:
+    """Run operation by operation, as in training."""
+    return _prepared(ImageNetwork(restorer, dtype).to(device), size, device, torch.contiguous_format)
+
+
+def channels_last(restorer: Restorer, size: tuple[int, int], device: torch.device, dtype: Dtype) -> PreparedNetwork:
+    """Run like eager, with the channels of a pixel side by side in memory."""
+    layout = torch.channels_last
+    network = ImageNetwork(restorer, dtype).to(device).to(memory_format=layout)
+    return _prepared(network, size, device, layout)
+
+
+def compiled(restorer: Restorer, size: tuple[int, int], device: torch.device, dtype: Dtype) -> PreparedNetwork:
+    """Compile with torch.compile (inductor) for this size alone, which takes half a minute or more.
+
+    Channels last: on the CPU one thread takes 15 % less that way for NAFNet and Restormer, and no more for gUNet.
+    The network is never compiled again: a call that would need that, e.g. after a change of torch's threads, raises
+    RuntimeError.
+    """
+    layout = torch.channels_last
+    network = ImageNetwork(restorer, dtype).to(device).to(memory_format=layout)
+    example = _example(size, device, layout)
+    try:
+        with torch.inference_mode():
+            # A program of its own: torch counts compilations by code, and all networks share the code of `forward`.
+            program = torch.export.export(network, (example,)).module()
+            call = torch.compile(program, fullgraph=True, dynamic=False)
+            call(example)
+    except Exception as error:  # of Python, torch or a C++ compiler
+        raise RuntimeUnavailable(f"runtime compiled: cannot compile this network: {root_cause(error)}") from error
+    return _prepared(torch.compiler.set_stance("fail_on_recompile")(call), size, device, layout)
+
+
+@dataclass(frozen=True)
+class _CapturedGraph:
+    """A CUDA graph that reads `input` and writes `output`; keeps the network alive, whose weights the graph reads."""
+
+    network: ImageNetwork
+    graph: torch.cuda.CUDAGraph
+    input: Tensor
+    output: Tensor
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Run the graph; the next call overwrites the output."""
+        self.input.copy_(image)
+        self.graph.replay()
+        return self.output
+
+
+def cuda_graph(restorer: Restorer, size: tuple[int, int], device: torch.device, dtype: Dtype) -> PreparedNetwork:
+    """Launch all kernels of the network at once: for small networks, whose launches take longer than the kernels.
+
+    Not tried on a GPU by the authors.
+    """
+    network = ImageNetwork(restorer, dtype).to(device)
+    image = _example(size, device, torch.contiguous_format)
+    graph = torch.cuda.CUDAGraph()
+    with torch.inference_mode(), torch.cuda.device(device):
+        side_stream = torch.cuda.Stream(device)
+        side_stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(side_stream):
+            for _ in range(_WARM_UP_RUNS):
+                network(image)
+        torch.cuda.current_stream(device).wait_stream(side_stream)
+        with torch.cuda.graph(graph):
+            restored = network(image)
+    return _prepared(_CapturedGraph(network, graph, image, restored), size, device, torch.contiguous_format)
+
+
+def missing_compiler(device: torch.device) -> str | None:
+    """Return what torch.compile lacks on this machine, and what installs it; None if nothing."""
+    compiler = os.environ.get("CXX") or "g++"
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if device.type == "cuda" and find_spec("triton") is None:
+        return "needs triton; pip install triton"
+    if shutil.which(compiler) is None:
+        return f"needs a C++ compiler, and there is no {compiler!r}; apt-get install g++"
+    if not header.is_file():
+        return f"needs {header}; apt-get install python3-dev"
+    return None
+
+
+def _prepared(
+    network: Callable[[Tensor], Tensor], size: tuple[int, int], device: torch.device, layout: torch.memory_format
+) -> PreparedNetwork:
+    @torch.inference_mode()
+    def to_input(image: NDArray[np.uint8]) -> Tensor:
+        return input_tensor(image, size, device).contiguous(memory_format=layout)
+
+    return PreparedNetwork(to_input, torch.inference_mode()(network), output_image)
+
+
+@torch.inference_mode()
+def _example(size: tuple[int, int], device: torch.device, layout: torch.memory_format) -> Tensor:
+    return torch.zeros(1, 3, *size, device=device).contiguous(memory_format=layout)
 
 
 @dataclass(frozen=True)
 class _Runtime:
     prepare: Callable[[Restorer, tuple[int, int], torch.device, Dtype], PreparedNetwork]
     devices: tuple[str, ...] = ("cpu", "cuda")
-    dtypes: tuple[Dtype, ...] = ("float32", "float16", "bfloat16")
+    dtypes: tuple[Dtype, ...] = get_args(Dtype)
     missing: Callable[[torch.device], str | None] = lambda _device: None
     """Returns what a device lacks for this runtime, and what installs it."""
 
 
 _RUNTIMES: Mapping[str, _Runtime] = {
-    "eager": _Runtime(torch_runtimes.eager),
-    "channels_last": _Runtime(torch_runtimes.channels_last),
-    "compiled": _Runtime(torch_runtimes.compiled, missing=torch_runtimes.missing_compiler),
-    "cuda_graph": _Runtime(torch_runtimes.cuda_graph, devices=("cuda",)),
-    "onnxruntime": _Runtime(
-        onnx_runtimes.onnxruntime, ("cpu",), ("float32",), missing=onnx_runtimes.missing_onnxruntime
-    ),
-    "openvino": _Runtime(onnx_runtimes.openvino, ("cpu",), ("float32",), missing=onnx_runtimes.missing_openvino),
-    "tensorrt": _Runtime(onnx_runtimes.tensorrt, ("cuda",), missing=onnx_runtimes.missing_tensorrt),
+    "eager": _Runtime(eager),
+    "channels_last": _Runtime(channels_last),
+    "compiled": _Runtime(compiled, missing=missing_compiler),
+    "cuda_graph": _Runtime(cuda_graph, devices=("cuda",)),
+    "onnxruntime": _Runtime(onnx.onnxruntime, ("cpu",), ("float32",), missing=onnx.missing_onnxruntime),
+    "openvino": _Runtime(onnx.openvino, ("cpu",), ("float32",), missing=onnx.missing_openvino),
+    "tensorrt": _Runtime(onnx.tensorrt, ("cuda",), missing=onnx.missing_tensorrt),
 }
 
 

@@ -34,7 +34,8 @@ def tile_boxes(image: tuple[int, int], tile: int, overlap: int) -> tuple[Box, ..
     if not 0 <= overlap < tile:
         raise ValueError(f"tiles of {tile} pixels with an overlap of {overlap}: it must be from 0 to {tile - 1}")
     height, width = (min(tile, side) for side in image)
-    rows, columns = (_starts(side, tile, overlap) for side in image)
+    last_starts = (max(side - tile, 0) for side in image)
+    rows, columns = ([*range(0, last, tile - overlap), last] for last in last_starts)
     return tuple(Box(top, left, height, width) for top, left in product(rows, columns))
 
 
@@ -51,15 +52,10 @@ def restore_in_tiles(
     weight = _weight(tile, overlap)
     for top, left, height, width in tile_boxes((image.shape[0], image.shape[1]), tile, overlap):
         area = np.s_[top : top + height, left : left + width]
-        restored = restore(_padded(image[area], tile))[:height, :width]
-        blended[area] += weight[:height, :width] * restored
+        padded = np.pad(image[area], ((0, tile - height), (0, tile - width), (0, 0)), mode="reflect")
+        blended[area] += weight[:height, :width] * restore(padded)[:height, :width]
         weights[area] += weight[:height, :width]
     return np.rint(blended / weights).astype(np.uint8)
-
-
-def _starts(side: int, tile: int, overlap: int) -> list[int]:
-    last = max(side - tile, 0)
-    return [*range(0, last, tile - overlap), last]
 
 
 def _weight(tile: int, overlap: int) -> NDArray[np.float32]:
@@ -70,8 +66,3 @@ def _weight(tile: int, overlap: int) -> NDArray[np.float32]:
     from_edge = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + 0.5
     ramp = np.minimum(from_edge / max(overlap, 0.5), 1).astype(np.float32)
     return (ramp[:, None] * ramp)[:, :, None]
-
-
-def _padded(image: NDArray[np.uint8], tile: int) -> NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    return np.pad(image, ((0, tile - height), (0, tile - width), (0, 0)), mode="reflect")

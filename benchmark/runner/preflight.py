@@ -17,7 +17,7 @@ from benchmark.evaluation.evaluate import load_metrics
 from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, PlannedStage, hash_of, source_id
 from benchmark.experiment.schema import ResolvedModel
 from benchmark.experiment.stage import Stage
-from benchmark.gates.memory import training_bytes
+from benchmark.gates.cost import training_bytes
 from benchmark.inference.device_setup import Machine
 from benchmark.model import Restorer, build
 from benchmark.registry import Registry

@@ -13,7 +13,7 @@ from benchmark.data.sampling import Sampler
 from benchmark.evaluation.evaluate import Summary, evaluate, load_metrics, mean_psnr, summarise
 from benchmark.experiment.plan import PlannedRow, PlannedStage, hash_of, plugin_metrics
 from benchmark.experiment.stage import late_validation_step, validation_steps
-from benchmark.gates.memory import peak_memory_bytes, reset_peak_memory
+from benchmark.gates.cost import peak_memory_bytes, reset_peak_memory
 from benchmark.interrupts import deferred_interrupts
 from benchmark.lease import Lease
 from benchmark.model import Restorer, build, restore_image

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmark.cli import cli
-from benchmark.doctor import machine, software
+from benchmark.doctor import checks
 from benchmark.doctor.probe import Finding, Probed, probe
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +122,7 @@ def test_gpus_that_go_unused_are_reported(
     torch: Probed, gpu: Probed, driver: str, visible: str | None, verdict: str, words: str
 ) -> None:
     """A driver without a torch that uses it is never ok, and each case has its own mending line."""
-    finding = machine.gpu(torch, gpu, driver, visible)
+    finding = checks.gpu(torch, gpu, driver, visible)
     assert finding.verdict == verdict
     assert words in f"{finding.text} {finding.mend}"
 
@@ -139,7 +139,7 @@ def test_gpus_that_go_unused_are_reported(
 )
 def test_threads_fit_the_cores(changes: dict[str, int], setting: str | None, verdict: str, mend: str) -> None:
     """More threads than usable cores, and fewer, are a warning with the number that fits."""
-    finding = machine.threads({**MACHINE, **changes}, setting)
+    finding = checks.threads({**MACHINE, **changes}, setting)
     assert (finding.verdict, finding.mend) == (verdict, mend)
 
 
@@ -148,12 +148,12 @@ def test_threads_fit_the_cores(changes: dict[str, int], setting: str | None, ver
 )
 def test_the_allocator_is_tried_not_trusted(changes: dict[str, object], verdict: str) -> None:
     """Memory that was to be kept and still faults when used again is a warning."""
-    assert machine.allocator({**MACHINE, **changes}).verdict == verdict
+    assert checks.allocator({**MACHINE, **changes}).verdict == verdict
 
 
 def test_a_container_with_little_memory_fails() -> None:
     """The limit of a container counts, not the memory of the machine around it."""
-    finding = machine.memory({**MACHINE, "memory_bytes": 5 * 10**8})
+    finding = checks.memory({**MACHINE, "memory_bytes": 5 * 10**8})
     assert finding.verdict == "fail" and "of 0.5 GB" in finding.text and finding.mend
 
 
@@ -169,30 +169,30 @@ def test_a_container_with_little_memory_fails() -> None:
 )
 def test_versions_are_compared_with_what_the_project_asks_for(line: str, verdict: str | None) -> None:
     """A package that is missing or too old fails; one of an extra may be missing."""
-    finding = software.requirement(line)
+    finding = checks.requirement(line)
     assert (finding and finding.verdict) == verdict
     assert finding is None or finding.mend == f"pip install '{line.partition(';')[0]}'"
 
 
 def test_folders_that_cannot_be_written_fail(tmp_path: Path) -> None:
     """A folder yet to be made is judged by the nearest one above it and is not made; a file above it fails."""
-    assert machine.runs_folder(tmp_path / "a/b").verdict in ("ok", "warn") and not (tmp_path / "a").exists()
+    assert checks.runs_folder(tmp_path / "a/b").verdict in ("ok", "warn") and not (tmp_path / "a").exists()
     (tmp_path / "file").write_text("")
-    finding = machine.runs_folder(tmp_path / "file/runs")
+    finding = checks.runs_folder(tmp_path / "file/runs")
     assert finding.verdict == "fail" and "--output" in finding.mend
 
 
 def test_findings_that_are_not_ok_say_how_to_mend_it() -> None:
     """The contract of findings also holds for those of optional packages."""
     torch = CPU_TORCH.result
-    broken = dict.fromkeys(software.RUNTIMES.values(), Probed({}, "broken"))
-    missing = dict.fromkeys(software.RUNTIMES, "onnx not installed; pip install 'restoration-benchmark[onnx]'")
+    broken = dict.fromkeys(checks.RUNTIMES.values(), Probed({}, "broken"))
+    missing = dict.fromkeys(checks.RUNTIMES, "onnx not installed; pip install 'restoration-benchmark[onnx]'")
     findings: list[Finding] = [
-        *(software.runtime(name, broken, {"missing": missing}) for name in software.RUNTIMES),
-        *(software.runtime(name, broken, {"missing": dict.fromkeys(missing)}) for name in software.RUNTIMES),
-        software.timm(torch, {"torchvision": Probed({}, "nms"), "timm": Probed({}, "nms")}),
-        software.timm(torch, {"torchvision": Probed({"version": "1"}), "timm": Probed({}, "no")}),
-        software.torch(Probed({}, "ModuleNotFoundError: No module named 'torch'")),
+        *(checks.runtime(name, broken, {"missing": missing}) for name in checks.RUNTIMES),
+        *(checks.runtime(name, broken, {"missing": dict.fromkeys(missing)}) for name in checks.RUNTIMES),
+        checks.timm(torch, {"torchvision": Probed({}, "nms"), "timm": Probed({}, "nms")}),
+        checks.timm(torch, {"torchvision": Probed({"version": "1"}), "timm": Probed({}, "no")}),
+        checks.torch(Probed({}, "ModuleNotFoundError: No module named 'torch'")),
     ]
     assert all(finding.verdict != "ok" and finding.mend for finding in findings)
     assert {finding.verdict for finding in findings[: len(missing)]} == {"absent"}

@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.experiment.schema import LatencyGate, Runtime
+from benchmark.experiment.schema import LatencyGate
 from benchmark.gates.check_gates import GatedNetwork, check_gates, decide_latency
 from benchmark.gates.cost import macs
 from benchmark.gates.latency import Call, Conditions, Estimate, Latency, WarmUp, estimate_over_processes, quantiles
@@ -25,21 +25,21 @@ from benchmark.gates.latency_full import (
     Budget,
     MeasuringError,
     TimedModel,
+    WorkerJob,
     full_latency,
     interleave,
-    make_job,
     make_reference,
     measure,
 )
-from benchmark.gates.latency_quick import TooSlowError, quick_latency
+from benchmark.gates.latency_quick import ModelTimer, TooSlowError, quick_latency, warm_up
 from benchmark.gates.latency_stability import Load, load_doubts, reference_doubts, spread_doubts, warm_up_doubts
-from benchmark.gates.latency_timing import ModelTimer, warm_up
 from benchmark.inference.device_setup import Machine
 from benchmark.inference.runtimes import runtime_names
 from benchmark.model import Restorer, build
 from benchmark.model.weight_files import write_weights
 from benchmark.processes import usable_cores
 from benchmark.registry import Registry
+from reports.schema import Runtime
 
 CPU = torch.device("cpu")
 HERE = Machine(CPU, "Some CPU 9000", 1, "kept")
@@ -266,7 +266,7 @@ def test_the_full_protocol_in_fresh_processes(waiting: Path, tmp_path: Path) -> 
         subject(tmp_path, "sleeper", waiting, milliseconds=30.0, every=20),
         subject(tmp_path, "starter", waiting, milliseconds=80.0, only_first=True),
     ]
-    sleeper, starter = full_latency(make_job(subjects, HERE, (waiting,), BRIEF))
+    sleeper, starter = full_latency(WorkerJob(subjects, HERE, (waiting,), BRIEF))
     assert sleeper.image_ms["p99"].value >= 30 > sleeper.median_ms
     assert starter.cold_start_ms is not None and starter.cold_start_ms >= 80 > starter.image_ms["p99"].value
     for found in (sleeper, starter):
@@ -291,7 +291,7 @@ def test_the_full_protocol_can_fail_a_gate_and_says_the_interval(waiting: Path) 
 @pytest.mark.slow
 def test_a_measuring_process_that_cannot_build_its_network_says_why(waiting: Path, tmp_path: Path) -> None:
     """Without the plugin the fresh process does not know the backbone: one line, no hang."""
-    job = make_job([subject(tmp_path, "net", waiting)], HERE, (), BRIEF)
+    job = WorkerJob([subject(tmp_path, "net", waiting)], HERE, (), BRIEF)
     with pytest.raises(MeasuringError, match="waiting"):
         list(measure(job))
 
@@ -303,7 +303,7 @@ def test_a_measuring_process_that_dies_is_told(waiting: Path, tmp_path: Path) ->
     text = waiting.read_text().replace("class Waiting", "class Deadly").replace("import time", "import os\nimport time")
     deadly.write_text(text.replace("self.calls += 1", "os._exit(7)"))
     one = subject(tmp_path, "net", waiting)
-    job = make_job([replace(one, model={**one.model, "backbone": {"name": "deadly"}})], HERE, (deadly,), BRIEF)
+    job = WorkerJob([replace(one, model={**one.model, "backbone": {"name": "deadly"}})], HERE, (deadly,), BRIEF)
     with pytest.raises(MeasuringError, match="exit code 7"):
         list(measure(job))
 

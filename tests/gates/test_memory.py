@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from backbones import Backbone
 from benchmark.experiment.schema import GpuMemoryGate, RamGate
 from benchmark.gates.check_gates import GatedNetwork, check_gates
-from benchmark.gates.memory import activation_bytes, training_bytes
+from benchmark.gates.cost import activation_bytes, training_bytes
 from benchmark.inference.device_setup import Machine
 from benchmark.model import Restorer
 from heads.rgb import Rgb
@@ -68,7 +68,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones import Backbone
-from benchmark.gates.memory import activation_bytes, peak_memory_bytes, reset_peak_memory
+from benchmark.gates.cost import activation_bytes, peak_memory_bytes, reset_peak_memory
 from benchmark.model import Restorer
 from heads.rgb import Rgb
 

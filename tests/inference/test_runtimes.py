@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.errors import RuntimeUnavailable
-from benchmark.inference.prepared_network import Dtype
 from benchmark.inference.runtimes import prepare, runtime_names, unavailable
 from benchmark.model import Restorer, restore_image
 from benchmark.registry import Registry
+from reports.schema import Dtype
 
 CPU = torch.device("cpu")
 Image = NDArray[np.uint8]
