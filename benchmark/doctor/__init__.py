@@ -26,11 +26,10 @@ def examine(output: Path) -> Iterator[Finding]:
     # In one process: two side by side would each import torch, which on few cores takes longer.
     probed = probe(["torch", "machine", "torchvision", "timm", "onnxruntime", "openvino", "gpu"], _PROBE_SECONDS)
     torch, on_machine = probed["torch"], probed["machine"]
-    set_threads, visible_gpus = os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_VISIBLE_DEVICES")
     yield checks.torch(torch)
     yield _finding(checks.TIMM, torch, lambda result: checks.timm(result, probed))
-    yield checks.gpu(torch, probed["gpu"], checks.driver(), visible_gpus)
-    yield _finding("threads", on_machine, lambda result: checks.threads(result, set_threads))
+    yield checks.gpu(torch, probed["gpu"], checks.driver(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    yield _finding("threads", on_machine, lambda result: checks.threads(result, os.environ.get("OMP_NUM_THREADS")))
     yield _finding("allocator", on_machine, checks.allocator)
     yield _finding("memory", on_machine, checks.memory)
     for runtime in checks.RUNTIMES:
@@ -39,7 +38,6 @@ def examine(output: Path) -> Iterator[Finding]:
 
 def _finding(name: str, probed: Probed, check: Callable[[Mapping[str, Any]], Finding]) -> Finding:
     """Return the finding of a check that needs the result of a step."""
-    if probed.error:
-        mend = "mend what fails above first, then run doctor again"
-        return Finding(name, "warn", f"not checked: {probed.error}", mend)
-    return check(probed.result)
+    if not probed.error:
+        return check(probed.result)
+    return Finding(name, "warn", f"not checked: {probed.error}", "mend what fails above first, then run doctor again")

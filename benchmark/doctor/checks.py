@@ -195,8 +195,12 @@ def allocator(result: Mapping[str, Any]) -> Finding:
     pages, faults = int(result["pages"]), int(result["faults"])
     reuse = f"{faults} page faults in {pages} pages used again"
     if result["allocator"] != "kept":
-        mend = "use a system with glibc, e.g. Debian; until then latencies on the CPU are not the best possible"
-        return Finding("allocator", "warn", f"freed memory is given back, {reuse}", mend)
+        return Finding(
+            "allocator",
+            "warn",
+            f"freed memory is given back, {reuse}",
+            "use a system with glibc, e.g. Debian; until then latencies on the CPU are not the best possible",
+        )
     if faults > pages // 2:
         mend = "unset LD_PRELOAD" if os.environ.get("LD_PRELOAD") else "unset MALLOC_TRIM_THRESHOLD_ GLIBC_TUNABLES"
         return Finding("allocator", "warn", f"glibc is set to keep freed memory but does not: {reuse}", mend)

@@ -3,7 +3,7 @@
 # scipy ships no types:
 # pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -51,8 +51,7 @@ def affine(pairs: Iterable[Pair]) -> Restore:
     Raises:
         DataError: There are no pairs.
     """
-    curves = [_curve(gain, offset) for gain, offset in fit_lines(pairs)]
-    return partial(_apply_curves, np.stack(curves))
+    return partial(_apply_curves, [_curve(gain, offset) for gain, offset in fit_lines(pairs)])
 
 
 def fit_lines(pairs: Iterable[Pair]) -> list[tuple[float, float]]:
@@ -63,15 +62,10 @@ def fit_lines(pairs: Iterable[Pair]) -> list[tuple[float, float]]:
     Raises:
         DataError: There are no pairs.
     """
-    totals = [[0] * 5 for _ in range(3)]
-    for pair in pairs:
-        totals = [
-            [total + new for total, new in zip(sums, _sums(pair, channel), strict=True)]
-            for channel, sums in enumerate(totals)
-        ]
-    if totals[0][0] == 0:
+    sums = [[_sums(pair, channel) for channel in range(3)] for pair in pairs]
+    if not sums:
         raise DataError("baseline 'affine' has no training pairs to fit on; give data.train at least one pair")
-    return [_line(*sums) for sums in totals]
+    return [_line(*map(sum, zip(*channel, strict=True))) for channel in zip(*sums, strict=True)]
 
 
 def _close(degraded: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -96,7 +90,7 @@ def _curve(gain: float, offset: float) -> NDArray[np.uint8]:
     return np.rint(np.clip(gain * np.arange(256) + offset, 0, 255)).astype(np.uint8)
 
 
-def _apply_curves(curves: NDArray[np.uint8], degraded: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _apply_curves(curves: Sequence[NDArray[np.uint8]], degraded: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack([curve[degraded[..., channel]] for channel, curve in enumerate(curves)], axis=-1)
 
 

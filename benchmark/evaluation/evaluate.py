@@ -57,8 +57,10 @@ def load_metrics(registry: Registry) -> Metrics:
     for name in ordered(set(registry.names("metric")), first="psnr"):
         metrics[name] = registry.create("metric", name, {})
         if metrics[name].direction not in get_args(Direction):
-            allowed = ", ".join(get_args(Direction))
-            raise ComponentError(f"metric {name!r}: direction is {metrics[name].direction!r}; use one of {allowed}")
+            raise ComponentError(
+                f"metric {name!r}: direction is {metrics[name].direction!r};"
+                f" use one of {', '.join(get_args(Direction))}"
+            )
     return metrics
 
 
@@ -115,10 +117,11 @@ def score_image(restored: Image, degraded: Image, target: Image, metrics: Metric
     scores: dict[str, float] = {}
     for name, metric in (_default_metrics() if metrics is None else metrics).items():
         try:
-            if isinstance(metric, ComparisonMetric):
-                value = metric.compute(comparison)
-            else:
-                value = metric.score(restored, target, degraded, comparison.mask)
+            value = (
+                metric.compute(comparison)
+                if isinstance(metric, ComparisonMetric)
+                else metric.score(restored, target, degraded, comparison.mask)
+            )
             number = None if value is None else float(value)
         except Exception as error:
             raise ComponentError(f"metric {name!r} fails: {type(error).__name__}: {error}") from error

@@ -56,10 +56,8 @@ def score_maps(maps: Maps, pair: Pair, constants: Constants) -> dict[str, float]
 
 
 def _true_maps(pair: Pair) -> Iterator[tuple[str, NDArray[np.float16]]]:
-    if pair.gain is not None:
-        yield "gain", pair.gain
-    if pair.spots is not None:
-        yield "spots", pair.spots
+    maps = {"gain": pair.gain, "spots": pair.spots}
+    return ((name, truth) for name, truth in maps.items() if truth is not None)
 
 
 def _errors(
