@@ -1,9 +1,9 @@
 """Check the limits of an experiment against measurements. A gate never passes on a device that is not here."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -58,11 +58,17 @@ def check_gates(gates: Mapping[str, AnyGate], network: GatedNetwork, machine: Ma
         network: On the device of the machine; it stays as it is.
         machine: Device, threads and allocator of this process.
     """
-    latencies = _Latencies(network, machine)
-    return [_check(name, gate, network.restorer, machine, latencies) for name, gate in gates.items()]
+    measure = cache(partial(_measure_latency, network, machine))  # what two gates ask for is measured once
+    return [_check(name, gate, network.restorer, machine, measure) for name, gate in gates.items()]
 
 
-def _check(name: str, gate: AnyGate, restorer: Restorer, machine: Machine, latencies: "_Latencies") -> GateResult:
+def _check(
+    name: str,
+    gate: AnyGate,
+    restorer: Restorer,
+    machine: Machine,
+    measure: Callable[[str, Conditions], Latency],
+) -> GateResult:
     match gate:
         case SizeGate():
             return _check_size(name, gate, restorer)
@@ -76,7 +82,7 @@ def _check(name: str, gate: AnyGate, restorer: Restorer, machine: Machine, laten
             protocol = {"counter": "feature maps alive at one time", "dtype": "float32", "image": list(gate.image)}
             return _exact(name, gate, gate.limit_bytes, peak, "bytes", protocol)
         case LatencyGate():
-            return latencies.check(name, gate)
+            return _check_latency(name, gate, machine, measure)
         case GpuMemoryGate():
             return _check_gpu_memory(name, gate, restorer, machine)
         case RamGate():
@@ -108,54 +114,46 @@ def _check_gpu_memory(name: str, gate: GpuMemoryGate, restorer: Restorer, machin
     return _exact(name, gate, gate.limit_bytes, peak, "bytes", protocol)
 
 
-class _Latencies:
-    """The latencies of one network; what two gates ask for is measured once."""
+def _check_latency(
+    name: str, gate: LatencyGate, machine: Machine, measure: Callable[[str, Conditions], Latency]
+) -> GateResult:
+    """Check a latency gate; it is not measured where the device or the runtime it names is missing."""
+    facts: dict[str, Any] = {"device": gate.device or machine.device_name, "image": list(gate.image)}
+    if reason := _missing_device(gate.device, machine):
+        return _not_measured(name, gate, gate.limit_ms, "ms", reason, facts)
+    tiling = Tiling(gate.tile, gate.overlap) if gate.tile else None
+    conditions = Conditions(gate.image, gate.runtime, gate.dtype, gate.threads, tiling)
+    more: dict[str, Any] = {}
+    try:
+        if gate.runtime == "best":
+            installed = [each for each in runtime_names(machine.device.type) if not unavailable(each, machine.device)]
+            medians = {each: measure("quick", replace(conditions, runtime=each)).median_ms for each in installed}
+            conditions = replace(conditions, runtime=min(installed, key=lambda runtime: medians[runtime]))
+            more["runtimes_median_ms"] = medians
+        latency = measure(gate.protocol, conditions)
+    except (RuntimeUnavailable, MeasuringError) as error:
+        return _not_measured(name, gate, gate.limit_ms, "ms", str(error), {**facts, "runtime": gate.runtime})
+    quantile = latency.image_ms[gate.quantile]
+    return _result(
+        name,
+        gate,
+        gate.limit_ms,
+        "ms",
+        decide_latency(latency, gate),
+        {**latency_record(latency, machine), "quantile": gate.quantile, **more},
+        quantile.value,
+        None if quantile.low is None or quantile.high is None else (quantile.low, quantile.high),
+    )
 
-    def __init__(self, network: GatedNetwork, machine: Machine) -> None:
-        self._network, self._machine = network, machine
-        self._latency = cache(self._measure)
 
-    def check(self, name: str, gate: LatencyGate) -> GateResult:
-        """Check a latency gate; it is not measured where the device or the runtime it names is missing."""
-        facts: dict[str, Any] = {"device": gate.device or self._machine.device_name, "image": list(gate.image)}
-        if reason := _missing_device(gate.device, self._machine):
-            return _not_measured(name, gate, gate.limit_ms, "ms", reason, facts)
-        tiling = Tiling(gate.tile, gate.overlap) if gate.tile else None
-        conditions = Conditions(gate.image, gate.runtime, gate.dtype, gate.threads, tiling)
-        more: dict[str, Any] = {}
-        try:
-            if gate.runtime == "best" and (medians := self._median_ms_by_runtime(conditions)):
-                conditions = replace(conditions, runtime=min(medians, key=lambda runtime: medians[runtime]))
-                more["runtimes_median_ms"] = medians
-            latency = self._latency(gate.protocol, conditions)
-        except (RuntimeUnavailable, MeasuringError) as error:
-            return _not_measured(name, gate, gate.limit_ms, "ms", str(error), {**facts, "runtime": gate.runtime})
-        quantile = latency.image_ms[gate.quantile]
-        return _result(
-            name,
-            gate,
-            gate.limit_ms,
-            "ms",
-            decide_latency(latency, gate),
-            {**latency_record(latency, self._machine), "quantile": gate.quantile, **more},
-            quantile.value,
-            None if quantile.low is None or quantile.high is None else (quantile.low, quantile.high),
-        )
-
-    def _median_ms_by_runtime(self, conditions: Conditions) -> dict[str, float]:
-        """Measure every runtime that is installed with the quick protocol."""
-        device = self._machine.device
-        installed = [name for name in runtime_names(device.type) if unavailable(name, device) is None]
-        return {name: self._latency("quick", replace(conditions, runtime=name)).median_ms for name in installed}
-
-    def _measure(self, protocol: str, conditions: Conditions) -> Latency:
-        if protocol == "quick":
-            return quick_latency(self._network.restorer, conditions, self._machine.device)
-        with TemporaryDirectory() as folder:
-            weights = Path(folder) / "weights.safetensors"
-            write_weights(self._network.restorer, weights)
-            timed_model = TimedModel("network", self._network.model, weights, conditions)
-            return full_latency(WorkerJob([timed_model], self._machine, self._network.plugins, Budget()))[0]
+def _measure_latency(network: GatedNetwork, machine: Machine, protocol: str, conditions: Conditions) -> Latency:
+    if protocol == "quick":
+        return quick_latency(network.restorer, conditions, machine.device)
+    with TemporaryDirectory() as folder:
+        weights = Path(folder) / "weights.safetensors"
+        write_weights(network.restorer, weights)
+        timed_model = TimedModel("network", network.model, weights, conditions)
+        return full_latency(WorkerJob([timed_model], machine, network.plugins, Budget()))[0]
 
 
 def decide_latency(latency: Latency, gate: LatencyGate) -> GateOutcome:

@@ -66,10 +66,11 @@ def quick_latency(
             raise TooSlowError(f"one image takes {second_ms / 1000:.1f} s")
         warmed_up = warm_up(timer.call, _WARM_UP_RUNS, 0.0, seconds * _WARM_UP_SHARE)
         with no_garbage_collection():
-            before = read_counters()
-            calls = repeat(timer.call, _LEAST_RUNS, seconds * (1 - _WARM_UP_SHARE))
+            before, begin = read_counters(), time.perf_counter()
+            while len(timer.calls) < _LEAST_RUNS or time.perf_counter() - begin < seconds * (1 - _WARM_UP_SHARE):
+                timer.calls.append(timer.call())
             load = load_since(before, device)
-    samples = ModelSamples(timer.cold_start_ms, timer.preparation_seconds, warmed_up, tuple(calls))
+    samples = ModelSamples(timer.cold_start_ms, timer.preparation_seconds, warmed_up, tuple(timer.calls))
     return summarise("quick", conditions, [samples], list(load_doubts([load])), load.waited_share)
 
 
@@ -172,14 +173,6 @@ def warm_up(call: Callable[[], Call], least_runs: int, least_seconds: float, mos
 def _has_settled(times: Sequence[float]) -> bool:
     last, before = times[-_ROLLING:], times[-2 * _ROLLING : -_ROLLING]
     return len(before) == _ROLLING and abs(statistics.median(last) / statistics.median(before) - 1) < _SETTLED
-
-
-def repeat(call: Callable[[], Call], runs: int, seconds: float) -> list[Call]:
-    """Return at least `runs` calls, made for at least `seconds`."""
-    begin, calls = time.perf_counter(), list[Call]()
-    while len(calls) < runs or time.perf_counter() - begin < seconds:
-        calls.append(call())
-    return calls
 
 
 @contextmanager

@@ -15,16 +15,17 @@ from benchmark.data import Source
 from benchmark.errors import RowError
 from benchmark.evaluation.baselines import BASELINE_FITS
 from benchmark.evaluation.evaluate import (
+    Constants,
     ImageScores,
     Restored,
     Summary,
+    best_constants,
     evaluate,
     load_metrics,
     pairs,
     plugin_facts,
     summarise,
 )
-from benchmark.evaluation.map_metrics import Constants, best_constants
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.files import write_text
 from benchmark.model import restore_with_maps

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.data import Pair, Source
-from benchmark.evaluation.evaluate import Restored, evaluate
-from benchmark.evaluation.map_metrics import best_constants, score_maps
+from benchmark.evaluation.evaluate import Restored, best_constants, evaluate, score_maps
 from reports.metrics import MAP_METRICS
 
 
