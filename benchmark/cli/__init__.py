@@ -1,11 +1,10 @@
-"""The command line: one file a command. No torch before a command needs it.
+"""The command line: one file a command; `reports.py` has five. No torch before a command needs it.
 
 Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 85 `run` or `search` was interrupted
 (Ctrl-C, SIGTERM or SIGHUP) and resumes when it is started again, 130 another command was interrupted.
 """
 
 import importlib
-import keyword
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -35,15 +34,15 @@ COMMANDS: Mapping[str, str] = {
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "doctor": "Tell whether this installation is sound, and what mends it.",
 }
-
-
+_IN_REPORTS = ("report", "claims", "publish", "compare", "leaderboard")
 _PROGRAM = "python -m benchmark"
 
 
 class LazyGroup(click.Group):
     """A group of commands that are imported when they are called, so that `--help` is instant.
 
-    The command `x` is the function `command` in the file `x.py` of a package; `x_.py` where `x` is a keyword of Python.
+    The command `x` is the function `command` in `x.py` of a package; in `x_.py` if `x` is `import`, which Python
+    reserves. The commands in `reports.py` are functions with their own names.
     """
 
     def __init__(self, *args: Any, package: str, table: Mapping[str, str], **options: Any) -> None:
@@ -59,7 +58,9 @@ class LazyGroup(click.Group):
         """Import and return a command. Raises click.UsageError, with the nearest name, if there is none."""
         if cmd_name not in self._table:
             raise click.UsageError(f"No such command {cmd_name!r}; {suggestion(cmd_name, self._table)}", ctx)
-        file = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        if cmd_name in _IN_REPORTS:
+            return getattr(importlib.import_module(f"{self._package}.reports"), cmd_name)
+        file = "import_" if cmd_name == "import" else cmd_name
         return importlib.import_module(f"{self._package}.{file}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

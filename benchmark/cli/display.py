@@ -10,7 +10,8 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from benchmark.errors import BenchmarkError
+from benchmark.cli.terminal import PLAIN_SECONDS, duration
+from benchmark.errors import BenchmarkError, missing_packages
 from benchmark.runner.events import (
     DataReady,
     Event,
@@ -26,9 +27,6 @@ from benchmark.runner.events import (
 )
 from benchmark.runner.stage import scalars
 from benchmark.runner.stage_store import StageResult
-
-_PLAIN_SECONDS = 5.0
-"""Between two plain lines of progress; the start and end of a row or a stage are shown at once."""
 
 
 class TimeLeft:
@@ -72,7 +70,8 @@ class Display:
             BenchmarkError: `scalars_folder` is given, and TensorBoard is not installed.
         """
         self._scalars_folder, self._writers = scalars_folder, dict[str, Any]()
-        self._writer_class = _writer_class() if scalars_folder else None
+        if scalars_folder and (missing := missing_packages(["tensorboard"], "tensorboard")):
+            raise BenchmarkError(f"--tensorboard: {missing}; or leave it out: curve.csv has the same numbers")
         self._left = TimeLeft(estimates)
         self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
         self._bars = Progress(
@@ -96,7 +95,7 @@ class Display:
 
     def show(self, event: Event) -> None:
         """Show an event."""
-        row, share, line = _row(event), _share(event), _line(event)
+        row, share, line = _describe(event)
         if isinstance(event, StageProgress):
             self._left.update(event.key, share or 0.0)
             left = self._left.seconds()
@@ -128,14 +127,16 @@ class Display:
             if row not in self._tasks:
                 self._tasks[row] = self._bars.add_task("", total=1.0)
             self._bars.update(self._tasks[row], description=line, completed=share)
-        elif time.perf_counter() - self._line_at.get(row, 0.0) > _PLAIN_SECONDS:
+        elif time.perf_counter() - self._line_at.get(row, 0.0) > PLAIN_SECONDS:
             self._print(row, line)
 
     def _write_scalars(self, event: StageProgress) -> None:
-        if self._writer_class is None:
+        if self._scalars_folder is None:
             return
+        from torch.utils.tensorboard.writer import SummaryWriter
+
         if event.folder not in self._writers:
-            self._writers[event.folder] = self._writer_class(f"{self._scalars_folder}/{event.folder}", flush_secs=10)
+            self._writers[event.folder] = SummaryWriter(str(self._scalars_folder / event.folder), flush_secs=10)
         for name, value in scalars(event.progress).items():
             if math.isfinite(value):
                 self._writers[event.folder].add_scalar(f"{event.progress.stage}/{name}", value, event.progress.step)
@@ -145,81 +146,45 @@ class Display:
         self._console.print(line, markup=False)
 
 
-def _writer_class() -> Any:
-    try:
-        from torch.utils.tensorboard.writer import SummaryWriter
-    except ImportError:
-        raise BenchmarkError(
-            "--tensorboard: TensorBoard is not installed; install restoration-benchmark[tensorboard], or leave the "
-            "option out: curve.csv has the same numbers"
-        ) from None
-    return SummaryWriter
-
-
-def _row(event: Event) -> str:
+def _describe(event: Event) -> tuple[str, float | None, str]:
+    """Return the name of a task, the share of it that is done (None: no progress of a task), and what happened."""
     match event:
         case DataReady():
-            return f"{event.split} data"
+            return f"{event.split} data", event.done / event.total, f"image {event.done}/{event.total}"
         case NetworkMeasured():
-            return "gates"
-        case _:
-            return event.folder
-
-
-def _share(event: Event) -> float | None:
-    """Return how much of a task is done; None for events that are no progress of a task."""
-    match event:
-        case StageProgress(progress=progress):
-            return progress.step / progress.steps
-        case DataReady() | ImageScored() | NetworkMeasured():
-            return event.done / event.total
-        case _:
-            return None
-
-
-def _line(event: Event) -> str:
-    match event:
-        case DataReady() | ImageScored():
-            return f"image {event.done}/{event.total}"
-        case NetworkMeasured():
-            return f"network {event.done}/{event.total} measured"
+            return "gates", event.done / event.total, f"network {event.done}/{event.total} measured"
+        case ImageScored():
+            return event.folder, event.done / event.total, f"image {event.done}/{event.total}"
         case StageProgress(progress=p):
-            return f"{p.stage} step {p.step}/{p.steps}, loss {p.loss:.4g}, {p.images_per_second:.0f} images/s"
+            numbers = f"step {p.step}/{p.steps}, loss {p.loss:.4g}, {p.images_per_second:.0f} images/s"
+            return event.folder, p.step / p.steps, f"{p.stage} {numbers}"
+        case _:
+            return event.folder, None, _line(event)
+
+
+def _line(event: StageReused | StageAwaited | StageFinished | RowStarted | GatesChecked | RowFinished) -> str:
+    match event:
         case StageReused(result=result):
             return f"stage {result.name} from the store ({result.steps} steps not trained again)"
         case StageAwaited(name=name):
             return f"stage {name} is being trained by another process; waiting for it"
         case StageFinished(result=result):
-            psnr = f", val psnr {result.val['psnr']['mean']:.2f} dB" if "psnr" in result.val else ""
-            skipped = f" ({result.skipped_steps} skipped: not finite)" if result.skipped_steps else ""
-            took = f"{result.steps} steps{skipped} in {duration(result.seconds)}"
-            return f"stage {result.name} done, {took}{psnr}{_harm(result)}"
-        case _:
-            return _row_line(event)
-
-
-def _harm(result: StageResult) -> str:
-    """Return a warning where the weights are worse than doing nothing."""
-    psnr, identity = result.val.get("psnr"), result.identity_psnr
-    if psnr is None or identity is None or psnr["mean"] >= identity:
-        return ""
-    return f"; worse than doing nothing ({identity:.2f} dB)"
-
-
-def _row_line(event: RowStarted | GatesChecked | RowFinished) -> str:
-    match event:
+            return _finished_stage(result)
         case RowStarted():
             return "started"
         case GatesChecked():
             return "\n".join(f"gate {line}" for line in event.lines)
         case RowFinished(record=record):
-            return f"test {event.message}" if record.status == "done" else f"{record.status.upper()} {event.message}"
+            return f"{'test' if record.status == 'done' else record.status.upper()} {event.message}"
 
 
-def duration(seconds: float) -> str:
-    """Return a duration in words: `8 s`, `3 min 20 s`, `5 h 12 min`, `12 days 4 h`."""
-    whole = max(0, round(seconds))
-    for name, size, below, below_size in (("days", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            return f"{whole // size} {name} {whole % size // below_size} {below}"
-    return f"{whole} s"
+def _finished_stage(result: StageResult) -> str:
+    """Return steps and time of a stage, and a warning where its weights are worse than doing nothing."""
+    psnr, identity = result.val.get("psnr"), result.identity_psnr
+    skipped = f" ({result.skipped_steps} skipped: not finite)" if result.skipped_steps else ""
+    line = f"stage {result.name} done, {result.steps} steps{skipped} in {duration(result.seconds)}"
+    if psnr is None:
+        return line
+    harm = identity is not None and psnr["mean"] < identity
+    warning = f"; worse than doing nothing ({identity:.2f} dB)" if harm else ""
+    return f"{line}, val psnr {psnr['mean']:.2f} dB{warning}"

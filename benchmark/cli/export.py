@@ -1,46 +1,49 @@
 """`export`: a trained network as a file for other programs."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from benchmark.cli.options import plugin_option
 from benchmark.errors import BenchmarkError
 
-if TYPE_CHECKING:  # torch comes in only when the command runs
+if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.model import Restorer
 
-_CHECKED_SIZE = 96, 64
-"""Of the image that a file for any size is checked with, beside the one it was exported with."""
+Dtype = Literal["float32", "float16"]
+
+_CHECK_SIZES = ((256, 256), (96, 64))
+"""Of the images that a file for any size is checked with; it is exported with the first."""
 _TOLERANCE = {"float32": 0.5 / 255, "float16": 4 / 255}
-
-
-@dataclass(frozen=True)
-class _Request:
-    record: Path
-    format: Literal["safetensors", "onnx"]
-    dtype: Literal["float32", "float16"]
-    image: tuple[int, int] | None
-    out: Path
-    replace: bool
-    plugins: tuple[Path, ...]
 
 
 @click.command("export")
 @click.argument("record", type=click.Path(path_type=Path))
 @click.option(
-    "--format", type=click.Choice(["safetensors", "onnx"]), required=True, help="Weights, or the whole network."
+    "--format",
+    "file_format",
+    type=click.Choice(["safetensors", "onnx"]),
+    required=True,
+    help="Weights, or the whole network.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
 @click.option(
     "--image", nargs=2, type=click.IntRange(1), metavar="H W", help="ONNX for this size only.  [default: any]"
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="File to write.")
-@click.option("--replace", is_flag=True, help="Write over a file that is there.")
-@click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")
-def command(**options: Any) -> None:
+@click.option("--replace", is_flag=True, help="Overwrite a file that exists.")
+@plugin_option
+def command(
+    record: Path,
+    file_format: Literal["safetensors", "onnx"],
+    dtype: Dtype,
+    image: tuple[int, int] | None,
+    out: Path,
+    replace: bool,
+    plugins: tuple[Path, ...],
+) -> None:
     """Write the network of a trained row, whose folder is RECORD, as a file.
 
     safetensors holds the weights under this project's names, and in its header the model they belong to. onnx holds
@@ -52,63 +55,45 @@ def command(**options: Any) -> None:
       python -m benchmark export runs/quickstart/base/seed0 --format onnx --image 512 512 --out retouch.onnx
       python -m benchmark export runs/quickstart/base/seed0 --format safetensors --out retouch.safetensors
     """
-    from benchmark.files import write_bytes
-
-    request = _Request(**options)
-    if request.format == "safetensors" and request.image:
-        raise click.UsageError("--image belongs to --format onnx: weights are for images of any size")
-    if request.out.exists() and not request.replace:
-        raise click.UsageError(f"{request.out} is there already; name another with --out, or --replace it")
-    content, details = _weights(request) if request.format == "safetensors" else _onnx(request)
-    write_bytes(request.out, content)
-    click.echo(f"{request.out}: {len(content):,} bytes, {request.dtype}{details}")
-
-
-def _weights(request: _Request) -> tuple[bytes, str]:
     import torch
 
     from benchmark.experiment.weights import MODEL_IN_HEADER
-    from benchmark.files import read_json
+    from benchmark.files import read_json, write_bytes
+    from benchmark.model import load
     from benchmark.model.build import architecture
     from benchmark.model.weight_files import weight_bytes
+    from benchmark.registry import Registry
 
-    restorer = _load(request)
-    model = architecture(read_json(request.record / "record.json")["config"]["model"])
-    dtype = torch.float16 if request.dtype == "float16" else torch.float32
-    return weight_bytes(restorer, dtype, {MODEL_IN_HEADER: json.dumps(model)}), ""
+    if file_format == "safetensors" and image:
+        raise click.UsageError("--image belongs to --format onnx: weights are for images of any size")
+    if out.exists() and not replace:
+        raise click.UsageError(f"{out} exists already; choose another file with --out, or add --replace")
+    restorer = load(record, Registry(plugins))
+    if file_format == "safetensors":
+        model = architecture(read_json(record / "record.json")["config"]["model"])
+        content, details = weight_bytes(restorer, getattr(torch, dtype), {MODEL_IN_HEADER: json.dumps(model)}), ""
+    else:
+        content, details = _onnx(restorer, dtype, image, out)
+    write_bytes(out, content)
+    click.echo(f"{out}: {len(content):,} bytes, {dtype}{details}")
 
 
-def _onnx(request: _Request) -> tuple[bytes, str]:
+def _onnx(restorer: "Restorer", dtype: Dtype, image: tuple[int, int] | None, out: Path) -> tuple[bytes, str]:
+    """Return the ONNX file and what to say of it. Raises BenchmarkError if its image differs from torch's."""
+    from benchmark.errors import missing_packages
     from benchmark.inference.device_setup import prepare_machine
-    from benchmark.inference.onnx import onnx_bytes
+    from benchmark.inference.onnx import largest_difference, onnx_bytes
     from benchmark.model.restorer import fold
 
     prepare_machine("cpu")
-    restorer = _load(request)
-    size = request.image or (256, 256)
-    content = onnx_bytes(fold(restorer), size, dynamic=request.image is None, dtype=request.dtype)
-    for_size = f"images of {size[0]} x {size[1]} pixels" if request.image else "images of any size"
-    return content, f", for {for_size}; {_check(request, content, restorer)}"
-
-
-def _check(request: _Request, content: bytes, restorer: "Restorer") -> str:
-    """Compare the file with torch and return the outcome. Raises BenchmarkError if they differ beyond rounding."""
-    from benchmark.errors import missing_packages
-    from benchmark.inference.onnx import largest_difference
-
+    sizes = [image] if image else _CHECK_SIZES
+    content = onnx_bytes(fold(restorer), sizes[0], dynamic=image is None, dtype=dtype)
+    for_size = f", for images of {image[0]} x {image[1]} pixels" if image else ", for images of any size"
     if missing := missing_packages(["onnxruntime"], "onnx"):
-        return f"not checked: {missing}"
-    sizes = [request.image] if request.image else [(256, 256), _CHECKED_SIZE]
+        return content, f"{for_size}; not checked: {missing}"
     largest = max(largest_difference(content, restorer, size) for size in sizes)
-    if largest > _TOLERANCE[request.dtype]:
+    if largest > _TOLERANCE[dtype]:
         raise BenchmarkError(
-            f"{request.out}: not written: ONNX Runtime's image differs from torch's by up to {largest:.3g} of [0, 1]"
+            f"{out}: not written: ONNX Runtime's image differs from torch's by up to {largest:.3g} of [0, 1]"
         )
-    return f"differs from torch by at most {largest:.1e} of [0, 1]"
-
-
-def _load(request: _Request) -> "Restorer":
-    from benchmark.model import load
-    from benchmark.registry import Registry
-
-    return load(request.record, Registry(request.plugins))
+    return content, f"{for_size}; differs from torch by at most {largest:.1e} of [0, 1]"

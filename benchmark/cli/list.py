@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from benchmark.cli.options import plugin_option
-from benchmark.cli.table_output import new_table, show_table
+from benchmark.cli.terminal import new_table, show_table
 from benchmark.errors import ComponentError, suggestion
 
 if TYPE_CHECKING:  # imported only when the command runs

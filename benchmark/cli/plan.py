@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli.options import Selection, selection_options
+from benchmark.cli.terminal import duration
 
 _LONG_SECONDS = 86_400
 
@@ -32,7 +33,6 @@ def command(**options: Any) -> None:
 
 def show_plan(prepared: "Prepared", *, replace: bool) -> None:
     """Print what `run` would do."""
-    from benchmark.cli.display import duration
     from benchmark.runner.local_executor import worker_devices
     from benchmark.runner.preflight import estimate_seconds, preflight
 
@@ -78,7 +78,7 @@ def advice(plan: "Plan", seconds: float) -> list[str]:
 
 
 def _show_rows(plan: "Plan", context: "Context", todo: set[str]) -> None:
-    from benchmark.cli.table_output import new_table, show_table
+    from benchmark.cli.terminal import new_table, show_table
 
     table = new_table("row", "seed", "stages: name steps key", "state")
     first_rows: dict[str, str] = {}

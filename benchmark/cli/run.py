@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli.options import Selection, selection_options
+from benchmark.cli.terminal import duration
 from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
@@ -101,15 +102,11 @@ def _read_data(plan: "Plan", context: "Context", display: "Display") -> "Context
 
 
 def _tuning_headline(plan: "Plan", candidates: int, estimates: Mapping[str, float]) -> str:
-    from benchmark.cli.display import duration
-
     duration_text = f", about {duration(sum(estimates.values()))}" if plan.rows else ""
     return f"{plan.experiment.name}: tuning: {len(plan.rows)} of {candidates} candidates to train{duration_text}"
 
 
 def _headline(plan: "Plan", todo: int, estimates: Mapping[str, float]) -> str:
-    from benchmark.cli.display import duration
-
     rows = len(plan.rows) + len(plan.baselines)
     if not todo:
         return f"{plan.experiment.name}: all {rows} rows are finished; 0 steps to train"
@@ -122,8 +119,6 @@ def _headline(plan: "Plan", todo: int, estimates: Mapping[str, float]) -> str:
 
 
 def _outcome(plan: "Plan", records: "Sequence[Record]", seconds: float) -> str:
-    from benchmark.cli.display import duration
-
     trained = sum(stage.steps for record in records for stage in record.stages if not stage.reused)
     summary = f"{plan.experiment.name}: {len(records)} rows run, {trained} steps trained, {duration(seconds)} in all"
     return "\n".join([summary, *_failures(records)])

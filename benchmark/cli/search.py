@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli.options import Selection, experiment_options
+from benchmark.cli.terminal import duration, new_table, show_table
 from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.cli.display import Display
     from benchmark.experiment.search_space import Search
-    from benchmark.search.search import Outcome, SearchEvent, SearchStarted, Setup, TrialFinished
-    from benchmark.search.study import TrialResult
+    from benchmark.search.search import Outcome, SearchEvent, Setup, TrialFinished
 
 _SHOWN = 5
 
@@ -57,7 +56,8 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
         from benchmark.runner.run import run_rows
         from benchmark.search.search import open_trials
 
-        setup, started = _setup(Selection(rows=(), seeds=(), **options), trials, workers, storage), time.perf_counter()
+        started = time.perf_counter()
+        setup = _setup(Selection(rows=(), seeds=(), **options), trials, workers, storage)
         with (
             Display({}) as display,
             open_trials(setup, partial(_show, display, setup=setup), replace=options["replace"]) as search,
@@ -97,8 +97,13 @@ def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
 
     match event:
         case SearchStarted():
-            for line in _headline(event, setup):
-                display.end("search", line)
+            at_once = "one after the other" if event.workers == 1 else f"{event.workers} at once"
+            headline = (
+                f"{setup.experiment.name}: {event.todo} of {event.total} trials to run, {at_once}, "
+                f"seed {setup.search.seed}, compared by {setup.search.metric} on val; "
+                f"at most about {duration(event.at_most_seconds)}"
+            )
+            display.end("search", "\n".join([headline, *(f"gate {line}" for line in event.gates)]))
         case TrialFinished():
             display.end(event.folder, _trial_line(event, setup.search))
         case DataReady() | StageProgress():
@@ -107,21 +112,7 @@ def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
             pass
 
 
-def _headline(event: "SearchStarted", setup: "Setup") -> list[str]:
-    from benchmark.cli.display import duration
-
-    search = setup.search
-    at_once = "one after the other" if event.workers == 1 else f"{event.workers} at once"
-    return [
-        f"{setup.experiment.name}: {event.todo} of {event.total} trials to run, {at_once}, "
-        f"seed {search.seed}, compared by {search.metric} on val; at most about {duration(event.at_most_seconds)}",
-        *(f"gate {line}" for line in event.gates),
-    ]
-
-
 def _trial_line(event: "TrialFinished", search: "Search") -> str:
-    from benchmark.cli.display import duration
-
     result, best = event.result, event.best
     chosen = ", ".join(f"{path.removeprefix('protocol.')} {_short(value)}" for path, value in result.values.items())
     came_to = f"val {search.metric} {result.value:.4f}" if result.value is not None else result.status.upper()
@@ -140,13 +131,18 @@ def _short(value: Any) -> str:
 
 
 def _show_outcome(setup: "Setup", outcome: "Outcome", seconds: float) -> None:
-    from benchmark.cli.display import duration
     from benchmark.search.search import base_result, ranked
 
-    best = ranked(outcome.trials, setup.search.metric)
-    base = base_result(best, setup.search)
+    search, name = setup.search, setup.experiment.name
+    best = ranked(outcome.trials, search.metric)
+    base = base_result(best, search)
     if best:
-        _show_best(setup, best[:_SHOWN] + ([base] if base and base in best[_SHOWN:] else []), base)
+        table = new_table("trial", f"val {search.metric}", *(parameter.path for parameter in search.parameters))
+        for result in best[:_SHOWN] + ([base] if base and base in best[_SHOWN:] else []):
+            trial = f"trial.{result.number}{' (base row)' if result is base else ''}"
+            values = [_short(result.values[parameter.path]) for parameter in search.parameters]
+            table.add_row(trial, f"{result.value:.4f}", *values)
+        show_table(table)
     if outcome.importances:
         shares = ", ".join(f"{path} {share:.0%}" for path, share in outcome.importances.items())
         click.echo(f"what the metric varies with (PED-ANOVA): {shares}")
@@ -155,24 +151,10 @@ def _show_outcome(setup: "Setup", outcome: "Outcome", seconds: float) -> None:
     trained = sum(result.steps_trained for result in outcome.trials)
     reused = sum(result.steps_reused for result in outcome.trials)
     click.echo(
-        f"{setup.experiment.name}: {len(outcome.trials)} trials, {trained} steps trained, {reused} "
+        f"{name}: {len(outcome.trials)} trials, {trained} steps trained, {reused} "
         f"({reused / max(trained + reused, 1):.0%}) from the store, {duration(seconds)} in all",
         err=True,
     )
     if best:
         file = setup.context.output / "best.yaml"
         click.echo(f"best: {file}  (confirm it on test, over all seeds: python -m benchmark run {file})")
-
-
-def _show_best(setup: "Setup", best: "Sequence[TrialResult]", base: "TrialResult | None") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    search = setup.search
-    table = Table("trial", f"val {search.metric}", *(p.path for p in search.parameters), box=None, pad_edge=False)
-    for result in best:
-        name = f"trial.{result.number}{' (base row)' if result is base else ''}"
-        values = [_short(result.values[parameter.path]) for parameter in search.parameters]
-        table.add_row(name, f"{result.value:.4f}", *values)
-    console = Console(highlight=False, markup=False)
-    (console if console.is_terminal else Console(highlight=False, markup=False, width=200)).print(table)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli.terminal import duration
 from benchmark.errors import RecordError
 
 if TYPE_CHECKING:
@@ -97,8 +98,6 @@ def _removed(folder: Path, stage: "StoredStage") -> str:
 
 
 def _line(stage: "StoredStage") -> str:
-    from benchmark.cli.display import duration
-
     training = f"{stage.steps} steps in {duration(stage.seconds)}" if stage.state == "finished" else "-"
     whose = ", ".join(stage.experiments) or "no run here"
     return (
@@ -108,7 +107,5 @@ def _line(stage: "StoredStage") -> str:
 
 
 def _total(stages: "list[StoredStage]") -> str:
-    from benchmark.cli.display import duration
-
     seconds, size = sum(stage.seconds for stage in stages), sum(stage.size_bytes for stage in stages)
     return f"{len(stages)} stages, {size / 1e6:.2f} MB, {duration(seconds)} of training"

@@ -65,7 +65,7 @@ def test_a_check_fails_where_a_result_is_another(
 def test_an_experiment_without_claims_says_so(claiming: Claiming) -> None:
     """Nothing claimed is nothing wrong."""
     done = call(claiming(), "--check")
-    assert (done.return_value, "the experiment claims nothing" in done.output) == (0, True)
+    assert (done.return_value, "the experiment makes no claims" in done.output) == (0, True)
 
 
 def test_text_of_a_run_cannot_steer_the_terminal(claiming: Claiming) -> None:

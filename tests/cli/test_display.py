@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from benchmark.cli.display import Display, TimeLeft, duration
+from benchmark.cli.display import Display, TimeLeft
+from benchmark.cli.terminal import duration
 from benchmark.runner.events import GatesChecked, RowFinished, RowStarted, StageProgress
 from benchmark.training.loop import Progress
 from reports.schema import Record

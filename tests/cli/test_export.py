@@ -88,7 +88,7 @@ def test_a_file_that_differs_is_not_written(row: Path, monkeypatch: pytest.Monke
     ("arguments", "error", "message"),
     [
         (["row", "--format", "safetensors", "--image", "8", "8", "--out", "x"], UsageError, "--image belongs to"),
-        (["row", "--format", "safetensors", "--out", "row/record.json"], UsageError, "is there already"),
+        (["row", "--format", "safetensors", "--out", "row/record.json"], UsageError, "exists already"),
         (["nowhere", "--format", "safetensors", "--out", "x"], RecordError, "no record of a trained row"),
     ],
 )

@@ -94,7 +94,7 @@ def test_nothing_is_overwritten_unless_asked(published_nafnet: Path, tmp_path: P
     file = tmp_path / "there.safetensors"
     file.write_text("precious")
     result = imported(published_nafnet, *OPTIONS, "--out", file)
-    assert isinstance(result.exception, UsageError) and "is there already" in str(result.exception)
+    assert isinstance(result.exception, UsageError) and "exists already" in str(result.exception)
     assert file.read_text() == "precious"
     assert imported(published_nafnet, *OPTIONS, "--out", file, "--replace").exception is None
     assert len(read_weights(file)) == 100

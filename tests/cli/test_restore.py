@@ -89,8 +89,8 @@ def test_bad_images_do_not_stop_the_others(call: Call, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["row", "images", "images/out"], "images/out: lies in the folder of images"),
-        (["row", "images", "images"], "images: lies in the folder of images"),
+        (["row", "images", "images/out"], "images/out: is inside the folder of images"),
+        (["row", "images", "images"], "images: is inside the folder of images"),
         (["row", "nowhere", "out"], "nowhere: no such folder"),
         (["images", "images", "out"], "images: no record of a trained row"),
         (["row", "images", "out", "--tile", "32"], "--overlap 32: it must be below --tile 32"),

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from benchmark.cli.report import command
+from benchmark.cli.reports import report
 from reports import write
 from reports.errors import ReportError
 from reports.pages import files
@@ -101,9 +101,9 @@ def test_a_failed_row_is_not_awaited(make_run, edit):
 def test_the_command_watches_a_finished_run_once_and_refuses_what_is_no_run(make_run, tmp_path):
     """A line with the page and the counts; a search or a file cannot be watched."""
     run = make_run(rows={"base": None}, seeds=(0,))
-    done = CliRunner().invoke(command, [str(run), "--watch"])
+    done = CliRunner().invoke(report, [str(run), "--watch"])
     assert done.exit_code == 0 and "2 of 2 records" in done.output
-    refused = CliRunner().invoke(command, [str(tmp_path), "--watch"])
+    refused = CliRunner().invoke(report, [str(tmp_path), "--watch"])
     assert refused.exit_code != 0 and "--watch needs a run" in str(refused.exception)
     with pytest.raises(ReportError, match=r"no plan\.json"):
         next(watch(tmp_path / "nowhere", 1))

@@ -1,7 +1,7 @@
 """`data check`: what would spoil a comparison, and what the degradation consists of."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli.progress import show_progress
+from benchmark.cli.options import plugin_option
+from benchmark.cli.terminal import show_progress
 from benchmark.errors import DataError
+from benchmark.processes import usable_cores
 
 if TYPE_CHECKING:  # numpy, scipy and pydantic come in only when the command runs
     from benchmark.audit import Finding
     from benchmark.audit.measurements import Folders, MeasuredPair
-    from benchmark.data.pairing import PairedFiles
 
 _RECORD = "audit.json"
 _SHOWN_CASES = 8
@@ -40,7 +41,7 @@ class _Audit:
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes that read images.  [default: one a core]")
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override any setting of the experiment.")
-@click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")
+@plugin_option
 def command(
     paths: tuple[Path, ...], output: Path | None, workers: int | None, sets: tuple[str, ...], plugins: tuple[Path, ...]
 ) -> int:
@@ -57,6 +58,7 @@ def command(
       python -m benchmark data check experiments/quickstart.yaml
     """
     from benchmark.audit.checks import find_all
+    from benchmark.data.image_io import parallel_map
 
     if len(paths) == 2 and not sets:
         audit = _of_folders(*paths)
@@ -68,7 +70,8 @@ def command(
     if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not (output / _RECORD).is_file())):
         raise DataError(f"{output}: not an empty folder, and not written by `data check`; choose another --output")
     started = time.perf_counter()
-    pairs = _measure(audit, workers, plugins)
+    measuring = parallel_map(audit.measure, audit.count, workers or usable_cores(), plugins)
+    pairs = show_progress(measuring, audit.count, "pair")
     seconds = time.perf_counter() - started
     findings = find_all(pairs, audit.folders, audit.shared)
     _show(findings)
@@ -106,21 +109,6 @@ def _of_experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...])
     return _Audit(experiment.name, (str(file),), count, partial(measure_sources, sources), shared=shared)
 
 
-def _measure(audit: _Audit, workers: int | None, plugins: Sequence[Path]) -> "list[MeasuredPair]":
-    from benchmark.data.image_io import parallel_map
-    from benchmark.processes import usable_cores
-
-    pairs: list[MeasuredPair] = []
-
-    def measuring() -> Iterator[int]:
-        for pair in parallel_map(audit.measure, audit.count, workers or usable_cores(), plugins):
-            pairs.append(pair)
-            yield len(pairs)
-
-    show_progress(measuring(), audit.count, "pair")
-    return pairs
-
-
 def _show(findings: "Sequence[Finding]") -> None:
     headings = {"error": "errors, which spoil a comparison", "warning": "warnings, which may be intended"}
     for severity, heading in headings.items():
@@ -140,6 +128,7 @@ def _safe(text: str) -> str:
 
 
 def _write(audit: _Audit, pairs: "Sequence[MeasuredPair]", findings: "Sequence[Finding]", output: Path) -> Path:
+    """Write the record, of two folders a starter experiment, and the page."""
     from benchmark.audit.checks import as_data
     from benchmark.files import write_json
     from reports.errors import ReportError
@@ -147,7 +136,7 @@ def _write(audit: _Audit, pairs: "Sequence[MeasuredPair]", findings: "Sequence[F
 
     # The record first: it marks the folder as this command's own.
     write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, ""))
-    text = _write_starter(audit.name, audit.folders.pairs, pairs, findings, output) if audit.folders else ""
+    text = _write_starter(audit, pairs, findings, output)
     write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, text))
     try:
         return write(output)
@@ -155,18 +144,14 @@ def _write(audit: _Audit, pairs: "Sequence[MeasuredPair]", findings: "Sequence[F
         raise DataError(str(error)) from None
 
 
-def _write_starter(
-    name: str,
-    files: "Sequence[PairedFiles]",
-    pairs: "Sequence[MeasuredPair]",
-    findings: "Sequence[Finding]",
-    output: Path,
-) -> str:
-    """Write the starter experiment and its folders of links, and return its text; empty if there are too few pairs."""
+def _write_starter(audit: _Audit, pairs: "Sequence[MeasuredPair]", findings: "Sequence[Finding]", output: Path) -> str:
+    """Write the starter experiment and its folders of links, and return its text; empty if there is none."""
     from benchmark.audit import starter_experiment
     from benchmark.audit.measurements import PairMeasurements
     from benchmark.files import write_text
 
+    if audit.folders is None:
+        return ""
     excluded = {case.pair for finding in findings if finding.severity == "error" for case in finding.cases}
     usable = [pair for pair in pairs if isinstance(pair, PairMeasurements) and pair.name not in excluded]
     splits = starter_experiment.split_pairs(usable)
@@ -175,9 +160,9 @@ def _write_starter(
         file.unlink(missing_ok=True)
         click.echo("no experiment written: it needs three different pictures without errors")
         return ""
-    starter_experiment.link_pairs(splits, files, output)
+    starter_experiment.link_pairs(splits, audit.folders.pairs, output)
     smallest = min(side for pair in usable for side in (pair.height, pair.width))
-    text = starter_experiment.experiment_text(name, splits, smallest)
+    text = starter_experiment.experiment_text(audit.name, splits, smallest)
     write_text(file, text)
     click.echo(f"ready to run: python -m benchmark run {file}")
     return text

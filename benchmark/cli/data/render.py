@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.progress import show_progress
+from benchmark.cli.terminal import show_progress
 from benchmark.errors import DataError
+from benchmark.processes import usable_cores
 
 if TYPE_CHECKING:  # numpy, scipy and pydantic come in only when the command runs
     from benchmark.data import Source
@@ -43,15 +44,21 @@ def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
       python -m benchmark data render --preset severe --count 20 --size 256 --out faces --maps
       python -m benchmark data render --clean portraits --split train --count 200 --out faces/train
     """
+    from benchmark.data.image_io import write_pairs
+
     settings = _settings(**options)
     source = _opened(settings, options["count"])
     count = options["count"] or len(source)
+    again = "fix that, then add --force to start again"
     started = time.perf_counter()
     try:
         _prepare(out, {"pairs": count, **settings}, force=force)
-        _write(source, count, out, with_maps=maps)
+        try:
+            show_progress(write_pairs(source, count, out, usable_cores(), with_maps=maps), count, "pair")
+        except DataError as error:
+            raise DataError(f"{error}; {out} is not complete: {again}") from None
     except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error}); fix that, then add --force to start again") from None
+        raise DataError(f"{out}: cannot be written ({error}); {again}") from None
     except KeyboardInterrupt:
         click.echo(f"interrupted; {out} is not complete; add --force to start again", err=True)
         return 130
@@ -61,27 +68,16 @@ def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
     return 0
 
 
-def _write(source: "Source", count: int, out: Path, *, with_maps: bool) -> None:
-    from benchmark.data.image_io import write_pairs
-    from benchmark.processes import usable_cores
-
-    try:
-        show_progress(write_pairs(source, count, out, usable_cores(), with_maps=with_maps), count, "pair")
-    except DataError as error:
-        raise DataError(f"{error}; {out} is not complete: fix that, then add --force to start again") from None
-
-
 def _settings(preset: str, count: int | None, size: int | None, seed: int, **clean: Any) -> dict[str, Any]:
     """Return the source to render, as an experiment would name it."""
     if clean["clean"] is None:
         if clean["split"] or clean["masks"]:
             raise click.UsageError("--split and --masks belong to --clean FOLDER")
-        size = _DRAWN_SIZE_PX if size is None else size
         return {
             "source": "synthetic_faces",
             "preset": preset,
             "count": count or _DRAWN_COUNT,
-            "size": size,
+            "size": _DRAWN_SIZE_PX if size is None else size,
             "seed": seed,
         }
     return {
@@ -102,18 +98,16 @@ def _opened(settings: dict[str, Any], count: int | None) -> "Source":
     from benchmark.registry import Registry
 
     source = open_source(settings, Registry())
-    if count is None or count <= len(source):
-        return source
-    return open_source({**settings, "versions": -(-count // len(source))}, Registry())
+    versions = -(-(count or 0) // len(source))
+    return source if versions <= 1 else open_source({**settings, "versions": versions}, Registry())
 
 
 def _prepare(out: Path, settings: dict[str, Any], *, force: bool) -> None:
     """Make an empty folder and write the settings into it; raise DataError if it holds anything else."""
     from benchmark.files import write_json
 
-    written_here = (out / _SETTINGS_FILE).is_file()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not written_here:
+        if not (out / _SETTINGS_FILE).is_file():
             raise DataError(f"{out}: not an empty folder, and not written by `data render`; choose another --out")
         if not force:
             raise DataError(f"{out}: has pairs already; choose another --out, or --force to delete them")

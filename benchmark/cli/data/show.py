@@ -1,39 +1,23 @@
 """`data show`: draw pairs, before and after augmentation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.data import Augmentation, Pair, Source
+from benchmark.cli.options import plugin_option
+from benchmark.data import Pair, Source
 from benchmark.errors import ExperimentError, suggestion
 
-if TYPE_CHECKING:  # pydantic and Pillow come in only when the command runs
+if TYPE_CHECKING:  # pydantic and Pillow are imported only when the command runs
     from benchmark.registry import Registry
     from reports.figures.pictures import Image
 
 _TILE_PX = 256
 _AMPLIFIED = 4
 _ROWS = ("degraded", "target", f"difference x {_AMPLIFIED}", "spots")
-
-
-@dataclass(frozen=True)
-class _Request:
-    """The arguments of the command."""
-
-    file: Path | None
-    source: str | None
-    split: str
-    augment: tuple[str, ...]
-    count: int
-    patch: int | None
-    seed: int
-    out: Path
-    statistics: bool
-    sets: tuple[str, ...]
-    plugins: tuple[Path, ...]
 
 
 @click.command("show")
@@ -49,8 +33,20 @@ class _Request:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("pairs.png"), show_default=True)
 @click.option("--statistics", is_flag=True, help="Print how strongly the whole images are damaged, too.")
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override any setting of the experiment.")
-@click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A component of yours.")
-def command(**options: Any) -> None:
+@plugin_option
+def command(
+    file: Path | None,
+    source: str | None,
+    split: str,
+    augment: tuple[str, ...],
+    count: int,
+    patch: int | None,
+    seed: int,
+    out: Path,
+    statistics: bool,
+    sets: tuple[str, ...],
+    plugins: tuple[Path, ...],
+) -> None:
     r"""Draw patches of the first pairs of the experiment in FILE, or of a source, on one PNG.
 
     From top to bottom: degraded, target, the largest difference of a channel, the spots as the metrics count them; with
@@ -64,42 +60,46 @@ def command(**options: Any) -> None:
       python -m benchmark data show --source 'synthetic_faces: {preset: heavy}' --augment flip --augment jpeg
       python -m benchmark data show --source 'synthetic_faces: {size: 1024}' --count 12 --statistics
     """
+    from benchmark.audit.degradation import statistics as statistics_of
+    from benchmark.audit.degradation import summary
     from benchmark.data.augmentations import make_augmentations
+    from benchmark.data.sampling import Sampler
+    from benchmark.data.sources import open_source
+    from benchmark.experiment.load import load
     from benchmark.files import write_bytes
     from benchmark.registry import Registry
-    from reports.figures.pictures import png
+    from reports.figures.pictures import contact_sheet, png
 
-    request = _Request(**options)
-    registry = Registry(request.plugins)
-    augmentations = make_augmentations(_components("augmentation", "--augment", request.augment, registry), registry)
-    first = _FirstPairs.of(_open(request, registry), request.count)
-    side = request.patch or min(_TILE_PX, first.shortest_side)
-    before = _patches(first, [], side, request.seed)
-    after = _patches(first, augmentations, side, request.seed) if augmentations else []
-    write_bytes(request.out, png(_sheet(before, after)))
-    click.echo(f"{request.out}: patches of {side} pixels, from left to right {', '.join(pair.name for pair in before)}")
-    if request.statistics:
-        _print_statistics(first.pairs)
-
-
-def _print_statistics(pairs: Sequence[Pair]) -> None:
-    from benchmark.audit.degradation import statistics, summary
-
-    for line in summary([statistics(pair) for pair in pairs]):
-        click.echo(line)
+    registry = Registry(plugins)
+    augmentations = make_augmentations(_components("augmentation", "--augment", augment, registry), registry)
+    if source is not None and file is None and not sets:
+        ((name, options),) = _components("source", "--source", [source], registry).items()
+        opened = open_source({"source": name, **options}, registry)
+    elif file is not None and source is None:
+        opened = open_source(load(file, registry, sets).rows[0].config["data"][split], registry)
+    else:
+        raise click.UsageError("name either the FILE of an experiment (--set changes it) or a --source")
+    first = _FirstPairs(tuple(opened.read(index) for index in range(min(count, len(opened)))))
+    side = patch or min(_TILE_PX, *(side for pair in first.pairs for side in pair.degraded.shape[:2]))
+    samplers = [
+        Sampler(first, seed, "show", side, chosen) for chosen in ([[], augmentations] if augmentations else [[]])
+    ]
+    patches = [[sampler.patch_at(position) for position in range(len(first))] for sampler in samplers]
+    labels = [_label(f"{row}{suffix}") for suffix in ("", "\nafter")[: len(patches)] for row in _ROWS]
+    columns = [[tile for pair in column for tile in _tiles(pair)] for column in zip(*patches, strict=True)]
+    write_bytes(out, png(contact_sheet([labels, *columns], _TILE_PX)))
+    names = ", ".join(pair.name for pair in patches[0])
+    click.echo(f"{out}: patches of {side} pixels, from left to right {names}")
+    if statistics:
+        click.echo("\n".join(summary([statistics_of(pair) for pair in first.pairs])))
 
 
 @dataclass(frozen=True)
 class _FirstPairs(Source):
-    """The first pairs of a source, stored in memory because each is shown twice."""
+    """The first pairs of a source, kept in memory because each is drawn up to twice."""
 
     pairs: tuple[Pair, ...]
-    whole: Source
     origin = "another source"
-
-    @classmethod
-    def of(cls, source: Source, count: int) -> "_FirstPairs":
-        return cls(tuple(source.read(index) for index in range(min(count, len(source)))), source)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -109,24 +109,7 @@ class _FirstPairs(Source):
 
     @property
     def fingerprint(self) -> str:
-        return f"{self.whole.fingerprint} {len(self)}"
-
-    @property
-    def shortest_side(self) -> int:
-        return min(side for pair in self.pairs for side in pair.degraded.shape[:2])
-
-
-def _open(request: _Request, registry: "Registry") -> Source:
-    from benchmark.data.sources import open_source
-    from benchmark.experiment.load import load
-
-    if request.file is None and request.source is not None and not request.sets:
-        ((name, options),) = _components("source", "--source", [request.source], registry).items()
-        return open_source({"source": name, **options}, registry)
-    if request.file is None or request.source is not None:
-        raise click.UsageError("name either the FILE of an experiment (--set changes it) or a --source")
-    base = load(request.file, registry, request.sets).rows[0]
-    return open_source(base.config["data"][request.split], registry)
+        return " ".join(pair.name for pair in self.pairs)
 
 
 def _components(kind: str, option: str, texts: Iterable[str], registry: "Registry") -> dict[str, dict[str, Any]]:
@@ -161,22 +144,6 @@ def _check_options(kind: str, option: str, name: str, options: dict[str, Any], r
         unknown = f"no such option; {suggestion(key, model.model_fields)}"
         reason = unknown if first["type"] == "extra_forbidden" else first["msg"]
         raise ExperimentError(f"{option} {name}: {key}: {reason}") from None
-
-
-def _patches(source: Source, augmentations: Sequence[Augmentation], side: int, seed: int) -> list[Pair]:
-    """Return a patch of each pair, at the places that training would draw under the stage name `show`."""
-    from benchmark.data.sampling import Sampler
-
-    sampler = Sampler(source, seed, "show", side, augmentations)
-    return [sampler.patch_at(position) for position in range(len(source))]
-
-
-def _sheet(before: Sequence[Pair], after: Sequence[Pair]) -> "Image":
-    from reports.figures.pictures import contact_sheet
-
-    labels = [_label(row) for row in _ROWS] + [_label(f"{row}\nafter") for row in _ROWS if after]
-    pairs = [[pair, *changed] for pair, *changed in zip(before, *([after] if after else []), strict=True)]
-    return contact_sheet([labels, *([tile for pair in column for tile in _tiles(pair)] for column in pairs)], _TILE_PX)
 
 
 def _tiles(pair: Pair) -> list["Image"]:

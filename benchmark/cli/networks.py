@@ -1,6 +1,6 @@
-"""Networks that a command is to look at: described by options, of a trained row, or all of an experiment."""
+"""Networks that a command works on: described by options, of a trained row, or all of an experiment."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ _GATES: TypeAdapter[dict[str, AnyGate]] = TypeAdapter(dict[str, AnyGate])
 
 @dataclass(frozen=True)
 class Network:
-    """A network to be measured. `rows`: names of the rows that have it, or another name for it."""
+    """A network. `rows`: names of the rows that have it, or its description; `make`: builds it."""
 
     rows: tuple[str, ...]
     model: ResolvedModel
@@ -33,31 +33,24 @@ class Network:
 
     @property
     def label(self) -> str:
-        """Name of the network in tables."""
         return ", ".join(self.rows)
 
 
-def gates_of(file: Path, registry: Registry) -> Mapping[str, AnyGate]:
-    """Return the gates of an experiment's base row. Raises ExperimentError."""
-    return load_experiment(file, registry).rows[0].recipe.gates
-
-
 def described(
-    backbone: tuple[str, str | None, Sequence[str]], head: tuple[str, Sequence[str]], registry: Registry
+    backbone: str, size: str | None, options: Sequence[str], head: str, head_options: Sequence[str], registry: Registry
 ) -> Network:
-    """Return the network of a backbone (name, size, KEY=VALUE options) and a head. Raises ExperimentError."""
-    name, size, options = backbone
+    """Return the network of a backbone and a head, whose options are KEY=VALUE. Raises ExperimentError."""
     places: dict[KeyPath, str] = {(): "--backbone"}
-    backbone_data = {"name": name, **({"size": size} if size else {})}
+    backbone_data = {"name": backbone, **({"size": size} if size else {})}
     backbone_data |= _options("--option", ("model", "backbone"), options, places)
-    head_data = {"name": head[0], **_options("--head-option", ("model", "head"), head[1], places)}
+    head_data = {"name": head, **_options("--head-option", ("model", "head"), head_options, places)}
     model = resolve_model(Document({"model": {"backbone": backbone_data, "head": head_data}}, places), registry)
-    label = " ".join([name, *([size] if size else []), *options])
+    label = " ".join([backbone, *([size] if size else []), *options])
     return Network((label,), model, {}, partial(build, model, 0, registry))
 
 
 def _options(option: str, above: KeyPath, items: Sequence[str], places: dict[KeyPath, str]) -> dict[str, Any]:
-    """Options given as KEY=VALUE, the value in YAML; adds where each stands, for messages."""
+    """Return options given as KEY=VALUE, the value in YAML; add where each stands to `places`, for messages."""
     settings: dict[str, Any] = {}
     for item in items:
         key, equals, text = item.partition("=")
@@ -76,14 +69,14 @@ def recorded(folder: Path, registry: Registry) -> Network:
     return Network((str(folder),), ResolvedModel.model_validate(config["model"]), gates, lambda: restorer)
 
 
-def of_experiment(file: Path, sets: Sequence[str], patterns: tuple[str, ...], registry: Registry) -> Iterator[Network]:
-    """Every different network of the rows that match, with its gates, once. Raises ExperimentError."""
+def of_experiment(file: Path, sets: Sequence[str], patterns: tuple[str, ...], registry: Registry) -> list[Network]:
+    """Return each different network of the rows that match, with its gates. Raises ExperimentError."""
     rows = load_experiment(file, registry, sets).rows
-    chosen = set(matching_rows(patterns, [row.name for row in rows]))
+    chosen = matching_rows(patterns, [row.name for row in rows])
     networks: dict[str, Network] = {}
     for row in (row for row in rows if row.name in chosen):
         model, gates = row.recipe.model, row.recipe.gates
-        same = networks.get(network_id(model, gates))
-        names = (*(same.rows if same else ()), row.name)
-        networks[network_id(model, gates)] = Network(names, model, gates, partial(build, model, 0, registry))
-    yield from networks.values()
+        key = network_id(model, gates)
+        names = (*(networks[key].rows if key in networks else ()), row.name)
+        networks[key] = Network(names, model, gates, partial(build, model, 0, registry))
+    return list(networks.values())

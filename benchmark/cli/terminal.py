@@ -1,18 +1,23 @@
-"""Print tables: in a terminal or a file, and the tables of reports also as Markdown or CSV."""
+"""Print tables, durations and progress: in a terminal or a file; the tables of reports also as Markdown or CSV."""
 
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, Literal
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-if TYPE_CHECKING:  # rich and reports are imported only when a table is printed
+if TYPE_CHECKING:  # rich and reports are imported only when something is printed
     from rich.console import RenderableType
     from rich.table import Table
 
     from reports.grid import Grid
 
+Result = TypeVar("Result")
 TableFormat = Literal["table", "markdown", "csv"]
 
+PLAIN_SECONDS = 5.0
+"""Least time between two plain lines of progress, outside a terminal."""
 _WIDTH_OF_A_FILE = 200
 """Characters. A file or a pipe has no width of its own; this many keep each row on one line."""
 
@@ -37,8 +42,8 @@ def show_table(table: "RenderableType") -> None:
     """Print a table on standard output."""
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
-    (console if console.is_terminal else Console(highlight=False, markup=False, width=_WIDTH_OF_A_FILE)).print(table)
+    width = None if Console().is_terminal else _WIDTH_OF_A_FILE
+    Console(highlight=False, markup=False, width=width).print(table)
 
 
 def select_columns(grid: "Grid", keys: Collection[str]) -> "Grid":
@@ -75,6 +80,32 @@ def _show_grid_as_table(grid: "Grid") -> None:
         table.add_row(*(Text(cell.text, "bold" if cell.best else "") for cell in line), end_section=is_last)
     click.echo(grid.caption)
     show_table(table)
-    for note in grid.notes:
-        click.echo(note)
-    click.echo("")
+    click.echo("".join(f"{note}\n" for note in grid.notes))
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words: `8 s`, `3 min 20 s`, `5 h 12 min`, `12 days 4 h`."""
+    whole = max(0, round(seconds))
+    for name, size, below, below_size in (("days", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            return f"{whole // size} {name} {whole % size // below_size} {below}"
+    return f"{whole} s"
+
+
+def show_progress(results: Iterable[Result], total: int, what: str) -> list[Result]:
+    """Return all results, and show on stderr how many of `total` are ready: a bar in a terminal, lines elsewhere."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        bar = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*bar, console=Console(stderr=True), transient=True) as progress:
+            return list(progress.track(results, total=total, description=what))
+    ready: list[Result] = []
+    last = time.perf_counter()
+    for result in results:
+        ready.append(result)
+        if time.perf_counter() - last > PLAIN_SECONDS:
+            last = time.perf_counter()
+            click.echo(f"{what} {len(ready)}/{total}", err=True)
+    return ready
