@@ -50,6 +50,7 @@ class Cell:
 
     @property
     def label(self) -> str:
+        """The runtime and the size of the image."""
         return f"{self.conditions.runtime}, {self.conditions.image[0]} x {self.conditions.image[1]}"
 
 

@@ -33,6 +33,7 @@ class Network:
 
     @property
     def label(self) -> str:
+        """The names, in one line."""
         return ", ".join(self.rows)
 
 
