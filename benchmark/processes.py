@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, TypeVar
@@ -160,11 +161,8 @@ def run_in_fresh_process(function: Callable[..., Result], *arguments: Any) -> Re
         ProcessError: The process died.
         Exception: What the function raised.
     """
-    worker = Worker(_call_once, function, arguments)
-    try:
-        return _result(worker.receive())
-    finally:
-        end_workers([worker], grace_seconds=1.0)
+    (result,) = map_in_processes(partial(_call, function, arguments), count=1, workers=1)
+    return result
 
 
 def map_in_processes(
@@ -259,8 +257,8 @@ def _run_worker(connection: Connection, target: Callable[..., None], arguments: 
         sys.exit(EXIT_RESUME)
 
 
-def _call_once(channel: Channel, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
-    channel.send(_outcome(function, *arguments))
+def _call(function: Callable[..., Result], arguments: Sequence[Any], _index: int) -> Result:
+    return function(*arguments)
 
 
 def _map_indices(channel: Channel, setup: Callable[[], None] | None, pickled: bytes) -> None:
@@ -277,9 +275,9 @@ def _send_next(worker: Worker, indices: Iterator[int]) -> None:
         worker.send(index)
 
 
-def _outcome(function: Callable[..., Any], *arguments: Any) -> Any:
+def _outcome(function: Callable[[int], Any], index: int) -> Any:
     try:
-        return function(*arguments)
+        return function(index)
     except Exception as error:
         try:
             pickle.loads(pickle.dumps(error))

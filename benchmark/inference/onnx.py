@@ -161,11 +161,11 @@ def openvino(restorer: Restorer, size: tuple[int, int], device: torch.device, _d
 def _prepared_on_cpu(
     size: tuple[int, int], network: Callable[[NDArray[np.float32]], NDArray[np.float32]]
 ) -> PreparedNetwork:
-    @torch.inference_mode()
-    def to_input(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return input_tensor(image, size, torch.device("cpu")).numpy()
-
-    return PreparedNetwork(to_input, network, lambda output: output_image(torch.from_numpy(output)))
+    return PreparedNetwork(
+        lambda image: input_tensor(image, size, torch.device("cpu")).numpy(),
+        network,
+        lambda output: output_image(torch.from_numpy(output)),
+    )
 
 
 def tensorrt(restorer: Restorer, size: tuple[int, int], device: torch.device, dtype: Dtype) -> PreparedNetwork:
@@ -183,10 +183,6 @@ def tensorrt(restorer: Restorer, size: tuple[int, int], device: torch.device, dt
         raise RuntimeUnavailable("runtime tensorrt: ONNX Runtime cannot load TensorRT; pip install tensorrt")
     restored = torch.empty(1, 3, *size, device=device)
 
-    @torch.inference_mode()
-    def to_input(image: NDArray[np.uint8]) -> Tensor:
-        return input_tensor(image, size, device)
-
     def network(image: Tensor) -> Tensor:
         binding = session.io_binding()
         binding.bind_input(INPUT, "cuda", index, np.float32, tuple(image.shape), image.data_ptr())
@@ -196,17 +192,12 @@ def tensorrt(restorer: Restorer, size: tuple[int, int], device: torch.device, dt
         binding.synchronize_outputs()
         return restored
 
-    return PreparedNetwork(to_input, network, output_image)
+    return PreparedNetwork(lambda image: input_tensor(image, size, device), network, output_image)
 
 
 def missing_onnxruntime(_device: torch.device) -> str | None:
     """Return which packages are missing for ONNX Runtime, and what installs them; None if none is."""
     return missing_packages(("onnxruntime", *WRITER_PACKAGES), "onnx")
-
-
-def missing_openvino(_device: torch.device) -> str | None:
-    """Return which packages are missing for OpenVINO, and what installs them; None if none is."""
-    return missing_packages(("openvino", *WRITER_PACKAGES), "openvino")
 
 
 def missing_tensorrt(device: torch.device) -> str | None:

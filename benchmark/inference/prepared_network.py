@@ -51,6 +51,7 @@ class PreparedNetwork:
         return self.to_image(self.network(self.to_input(image)))
 
 
+@torch.inference_mode()
 def input_tensor(image: NDArray[np.uint8], size: tuple[int, int], device: torch.device) -> Tensor:
     """Return an image as `1 3 H W` float32 in [0, 1].
 
@@ -63,7 +64,7 @@ def input_tensor(image: NDArray[np.uint8], size: tuple[int, int], device: torch.
     return to_tensor(image if image.flags.writeable else image.copy(), device)
 
 
+@torch.inference_mode()
 def output_image(restored: Tensor) -> NDArray[np.uint8]:
     """Return a restored image `1 3 H W` as `H W 3` uint8 on the host."""
-    with torch.inference_mode():
-        return to_image(Restoration(restored, {}))
+    return to_image(Restoration(restored, {}))

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.errors import RuntimeUnavailable, root_cause, suggestion
+from benchmark.errors import RuntimeUnavailable, missing_packages, root_cause, suggestion
 from benchmark.inference import onnx
 from benchmark.inference.prepared_network import ImageNetwork, PreparedNetwork, input_tensor, output_image
 from benchmark.model import Restorer
@@ -142,7 +142,12 @@ _RUNTIMES: Mapping[str, _Runtime] = {
     "compiled": _Runtime(compiled, missing=missing_compiler),
     "cuda_graph": _Runtime(cuda_graph, devices=("cuda",)),
     "onnxruntime": _Runtime(onnx.onnxruntime, ("cpu",), ("float32",), missing=onnx.missing_onnxruntime),
-    "openvino": _Runtime(onnx.openvino, ("cpu",), ("float32",), missing=onnx.missing_openvino),
+    "openvino": _Runtime(
+        onnx.openvino,
+        ("cpu",),
+        ("float32",),
+        missing=lambda _: missing_packages(("openvino", *onnx.WRITER_PACKAGES), "openvino"),
+    ),
     "tensorrt": _Runtime(onnx.tensorrt, ("cuda",), missing=onnx.missing_tensorrt),
 }
 
