@@ -29,7 +29,7 @@ from benchmark.gates.cost import (
     restoring_gpu_bytes,
     restoring_ram_bytes,
 )
-from benchmark.gates.latency import Conditions, Latency, Tiling, latency_record
+from benchmark.gates.latency import Conditions, Latency, latency_record
 from benchmark.gates.latency_full import Budget, MeasuringError, TimedModel, WorkerJob, full_latency
 from benchmark.gates.latency_quick import quick_latency
 from benchmark.inference.device_setup import Machine
@@ -121,8 +121,7 @@ def _check_latency(
     facts: dict[str, Any] = {"device": gate.device or machine.device_name, "image": list(gate.image)}
     if reason := _missing_device(gate.device, machine):
         return _not_measured(name, gate, gate.limit_ms, "ms", reason, facts)
-    tiling = Tiling(gate.tile, gate.overlap) if gate.tile else None
-    conditions = Conditions(gate.image, gate.runtime, gate.dtype, gate.threads, tiling)
+    conditions = Conditions(gate.image, gate.runtime, gate.dtype, gate.threads, gate.tile, gate.overlap)
     more: dict[str, Any] = {}
     try:
         if gate.runtime == "best":

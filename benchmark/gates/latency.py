@@ -20,24 +20,26 @@ LAUNCH_BOUND = 0.9
 
 
 @dataclass(frozen=True)
-class Tiling:
-    """Side of the square tiles an image is restored in, and their overlap, in pixels."""
-
-    tile: int
-    overlap: int
-
-
-@dataclass(frozen=True)
 class Conditions:
-    """The conditions of a latency. `image`: height and width in pixels; `tiling`: None for the image as a whole."""
+    """The conditions of a latency.
+
+    Attributes:
+        image: Height and width in pixels.
+        runtime: How the network runs.
+        dtype: Of weights and features.
+        threads: CPU threads; None: as many as the process has.
+        tile: Side in pixels of the square tiles that the image is restored in; None: the image as a whole.
+        overlap: Pixels that neighbouring tiles share.
+        folded: Whether norms are folded into convolutions.
+    """
 
     image: tuple[int, int]
     runtime: str = "eager"
     dtype: Dtype = "float32"
     threads: int | None = None
-    tiling: Tiling | None = None
+    tile: int | None = None
+    overlap: int = 0
     folded: bool = True
-    """Whether norms are folded into convolutions."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def spread(calls: Sequence[Call]) -> float:
 
 def latency_record(latency: Latency, machine: Machine) -> dict[str, Any]:
     """Return a latency as plain values for a record: conditions, `median_ms`, `net_median_interval_ms` and so on."""
-    conditions, tiling = latency.conditions, latency.conditions.tiling
+    conditions = latency.conditions
     record: dict[str, Any] = {
         "name": latency.protocol,
         "device": machine.device_name,
@@ -183,9 +185,9 @@ def latency_record(latency: Latency, machine: Machine) -> dict[str, Any]:
         "folded": conditions.folded,
         "image": list(conditions.image),
     }
-    if tiling is not None:
-        tiles = len(tile_boxes(conditions.image, tiling.tile, tiling.overlap))
-        record |= {"tile": tiling.tile, "overlap": tiling.overlap, "tiles": tiles}
+    if tile := conditions.tile:
+        tiles = len(tile_boxes(conditions.image, tile, conditions.overlap))
+        record |= {"tile": tile, "overlap": conditions.overlap, "tiles": tiles}
     if machine.device.type == "cuda":
         record["launch_bound"] = latency.launch_share > LAUNCH_BOUND
     for prefix, estimates in (("", latency.image_ms), ("net_", latency.network_ms)):

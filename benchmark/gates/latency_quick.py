@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-from benchmark.gates.latency import Call, Conditions, Latency, ModelSamples, Tiling, WarmUp, summarise
+from benchmark.gates.latency import Call, Conditions, Latency, ModelSamples, WarmUp, summarise
 from benchmark.gates.latency_stability import load_doubts, load_since, read_counters
 from benchmark.inference.device_setup import torch_threads
 from benchmark.inference.prepared_network import PreparedNetwork
@@ -92,20 +92,17 @@ def prepare_timer(restorer: Restorer, conditions: Conditions, device: torch.devi
         RuntimeUnavailable: The runtime is missing or cannot run this network.
     """
     network = fold(restorer) if conditions.folded else restorer
-    size = (conditions.tiling.tile, conditions.tiling.tile) if conditions.tiling else conditions.image
+    size = (conditions.tile, conditions.tile) if conditions.tile else conditions.image
     start = time.perf_counter()
     prepared = prepare(conditions.runtime, network, size, device, conditions.dtype)
     preparation_seconds = time.perf_counter() - start
-    rng = np.random.default_rng(0)
-    images = [rng.integers(0, 256, (*conditions.image, 3), np.uint8) for _ in range(_IMAGES)]
-    call = _timed(prepared, images, device, conditions.tiling)
+    call = _timed(prepared, conditions, device)
     return ModelTimer(call, call().image_ms, preparation_seconds)
 
 
-def _timed(
-    prepared: PreparedNetwork, images: Sequence[NDArray[np.uint8]], device: torch.device, tiling: Tiling | None
-) -> Callable[[], Call]:
-    next_image = cycle(images)
+def _timed(prepared: PreparedNetwork, conditions: Conditions, device: torch.device) -> Callable[[], Call]:
+    rng = np.random.default_rng(0)
+    next_image = cycle([rng.integers(0, 256, (*conditions.image, 3), np.uint8) for _ in range(_IMAGES)])
     stopwatch = _restore_on_gpu if device.type == "cuda" else _restore_on_cpu
 
     def call() -> Call:
@@ -117,8 +114,8 @@ def _timed(
             return restored
 
         start = time.perf_counter()
-        if tiling:
-            restore_in_tiles(restore, image, tiling.tile, tiling.overlap)
+        if conditions.tile:
+            restore_in_tiles(restore, image, conditions.tile, conditions.overlap)
         else:
             restore(image)
         image_ms = _ms_since(start)
