@@ -65,11 +65,10 @@ class Death:
     def __str__(self) -> str:
         if self.exit_code >= 0:
             return f"exit code {self.exit_code}"
-        with suppress(ValueError):
-            name = signal.Signals(-self.exit_code).name
-            hint = ", perhaps for lack of memory" if name == "SIGKILL" else ""
-            return f"exit code {self.exit_code}; killed by {name}{hint}"
-        return f"exit code {self.exit_code}; killed by signal {-self.exit_code}"
+        names = {each.value: each.name for each in signal.Signals}
+        killer = names.get(-self.exit_code, f"signal {-self.exit_code}")
+        hint = ", perhaps for lack of memory" if killer == "SIGKILL" else ""
+        return f"exit code {self.exit_code}; killed by {killer}{hint}"
 
 
 class Worker:

@@ -43,12 +43,15 @@ def requirements() -> list[Finding]:
 
         project = distribution(PROJECT)
         needed = project.metadata["Requires-Python"]
-        findings = [Finding("python", "ok", place)]
-        if python not in SpecifierSet(needed):
-            mend = "install a newer Python and make the environment with it: make quickstart PYTHON=python3.X"
-            findings = [Finding("python", "fail", f"{place}; {needed} is needed", mend)]
+        mend = "install a newer Python and make the environment with it: make quickstart PYTHON=python3.X"
+        is_new = python in SpecifierSet(needed)
+        found = (
+            Finding("python", "ok", place)
+            if is_new
+            else Finding("python", "fail", f"{place}; {needed} is needed", mend)
+        )
         wrong = [finding for line in project.requires or [] if (finding := requirement(line))]
-        return findings + (wrong or [Finding("packages", "ok", f"all as {PROJECT} {project.version} needs them")])
+        return [found, *(wrong or [Finding("packages", "ok", f"all as {PROJECT} {project.version} needs them")])]
     except PackageNotFoundError:
         text = f"{place}; {PROJECT} is not installed in it, so no version was compared"
         return [Finding("python", "warn", text, INSTALL)]
@@ -72,10 +75,9 @@ def requirement(line: str) -> Finding | None:
     except PackageNotFoundError:
         text = f"not installed; {needed.specifier} is needed"
         return None if optional else Finding(needed.name, "fail", text, mend)
-    if needed.specifier.contains(installed, prereleases=True):
-        return None
     text = f"{installed} is installed; {needed.specifier} is needed"
-    return Finding(needed.name, "warn" if optional else "fail", text, mend)
+    fits = needed.specifier.contains(installed, prereleases=True)
+    return None if fits else Finding(needed.name, "warn" if optional else "fail", text, mend)
 
 
 def torch(probed: Probed) -> Finding:

@@ -123,10 +123,9 @@ def _floor_division(dividend: Any, divisor: Any) -> Any:
 def _without_origins(model: Any) -> Any:
     """Remove the notes on where operations come from: half of the file, and paths of the exporting machine."""
     model.doc_string = _DESCRIPTION
-    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+    graph = model.graph
+    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")
-    for tensor in model.graph.initializer:
-        tensor.ClearField("metadata_props")
     return model
 
 

@@ -11,6 +11,7 @@ import shutil
 import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
@@ -63,22 +64,6 @@ def compiled(restorer: Restorer, size: tuple[int, int], device: torch.device, dt
     return _prepared(torch.compiler.set_stance("fail_on_recompile")(call), size, device, layout)
 
 
-@dataclass(frozen=True)
-class _CapturedGraph:
-    """A CUDA graph that reads `input` and writes `output`; keeps the network alive, whose weights the graph reads."""
-
-    network: ImageNetwork
-    graph: torch.cuda.CUDAGraph
-    input: Tensor
-    output: Tensor
-
-    def __call__(self, image: Tensor) -> Tensor:
-        """Run the graph; the next call overwrites the output."""
-        self.input.copy_(image)
-        self.graph.replay()
-        return self.output
-
-
 def cuda_graph(restorer: Restorer, size: tuple[int, int], device: torch.device, dtype: Dtype) -> PreparedNetwork:
     """Launch all kernels of the network at once: for small networks, whose launches take longer than the kernels.
 
@@ -96,7 +81,16 @@ def cuda_graph(restorer: Restorer, size: tuple[int, int], device: torch.device, 
         torch.cuda.current_stream(device).wait_stream(side_stream)
         with torch.cuda.graph(graph):
             restored = network(image)
-    return _prepared(_CapturedGraph(network, graph, image, restored), size, device, torch.contiguous_format)
+    return _prepared(partial(_replay, network, graph, image, restored), size, device, torch.contiguous_format)
+
+
+def _replay(
+    _network: ImageNetwork, graph: torch.cuda.CUDAGraph, graph_input: Tensor, graph_output: Tensor, image: Tensor
+) -> Tensor:
+    """Run a CUDA graph; the next call overwrites the output. The network stays alive, whose weights the graph reads."""
+    graph_input.copy_(image)
+    graph.replay()
+    return graph_output
 
 
 def missing_compiler(device: torch.device) -> str | None:
