@@ -112,11 +112,8 @@ def _assigned(body: Iterable[ast.stmt], constants: _Constants) -> Iterator[tuple
             case _:
                 pairs = []
         for target, expression in pairs:
-            try:
-                value = constants.value(expression)
-            except Exception:  # the expression needs more than constants
-                continue
-            yield ast.unparse(target), value
+            with suppress(Exception):  # the expression needs more than constants
+                yield ast.unparse(target), constants.value(expression)
 
 
 def _options(component: ast.ClassDef, constants: _Constants) -> Iterator[tuple[str, Option]]:
@@ -206,8 +203,7 @@ def _files(file: Path, names: Iterable[str], level: int, packages: tuple[str, ..
 
 
 def _module_file(name: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:  # `package.Class` looks like a module of a module
-        return None
-    return Path(spec.origin) if spec and spec.origin else None
+    with suppress(ModuleNotFoundError):  # `package.Class` looks like a module of a module
+        if (spec := importlib.util.find_spec(name)) and spec.origin:
+            return Path(spec.origin)
+    return None

@@ -187,9 +187,8 @@ def _host() -> str:
 
 def _start_time(pid: int) -> int | None:
     """Return when a process started, in clock ticks since the host did; None if it ended, or without /proc."""
-    try:
+    with suppress(OSError):
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    state, *fields = text.rpartition(")")[2].split()  # the name before, in brackets, may hold anything
-    return None if state in "ZX" else int(fields[18])  # Z: it was killed, and its parent has not asked for it yet
+        state, *fields = text.rpartition(")")[2].split()  # the name before, in brackets, may hold anything
+        return None if state in "ZX" else int(fields[18])  # Z: it was killed, and its parent has not asked for it yet
+    return None

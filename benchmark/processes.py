@@ -37,11 +37,9 @@ class Channel:
 
     def tasks(self) -> Iterator[Any]:
         """Yield the objects that the parent sends, until it closes the worker or is gone."""
-        while True:
-            try:
+        with suppress(EOFError, OSError):
+            while True:
                 yield self._connection.recv()
-            except (EOFError, OSError):
-                return
 
     def send(self, event: Any) -> None:
         """Send an object to the parent.

@@ -44,12 +44,11 @@ class Load:
 
 def read_counters() -> LoadCounters | None:
     """Return the counters of this moment; None where the system has none (anything but Linux)."""
-    try:
+    with suppress(OSError, ValueError):
         counts = [(thread / "schedstat").read_text(encoding="ascii").split() for thread in _THREADS.iterdir()]
         running, waiting = (sum(int(of_thread[index]) for of_thread in counts) for index in (0, 1))
-    except (OSError, ValueError):
-        return None
-    return LoadCounters(running, waiting, _throttle_count())
+        return LoadCounters(running, waiting, _throttle_count())
+    return None
 
 
 def _throttle_count() -> int:
@@ -73,13 +72,12 @@ def load_since(before: LoadCounters | None, device: torch.device) -> Load:
 def _gpu_throttled(device: torch.device) -> str | None:
     """Return what slows the GPU down right now, by nvidia-smi; None if nothing does, or if it does not say."""
     query = ["nvidia-smi", f"--id={device.index or 0}", "--query-gpu=clocks_throttle_reasons.active"]
-    try:
+    with suppress(OSError, subprocess.SubprocessError):
         reasons = subprocess.run(
             [*query, "--format=csv,noheader"], capture_output=True, text=True, timeout=10, check=True
         ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return None if reasons in _HARMLESS_REASONS or not reasons.startswith("0x") else f"GPU throttled ({reasons})"
+        return None if reasons in _HARMLESS_REASONS or not reasons.startswith("0x") else f"GPU throttled ({reasons})"
+    return None
 
 
 def load_doubts(loads: Sequence[Load]) -> Iterator[str]:
