@@ -61,9 +61,8 @@ def command(
     """
     from benchmark.data.image_io import images_in
     from benchmark.inference.device_setup import prepare_machine
-    from benchmark.inference.restore_folder import restore_folder
+    from benchmark.inference.restore_images import restore_folder, restore_in_tiles
     from benchmark.inference.runtimes import prepare
-    from benchmark.inference.tiles import restore_in_tiles
     from benchmark.model import load
     from benchmark.model.restorer import fold
     from benchmark.registry import Registry

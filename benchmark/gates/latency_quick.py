@@ -20,8 +20,8 @@ from benchmark.gates.latency import Call, Conditions, Latency, ModelSamples, War
 from benchmark.gates.latency_stability import load_doubts, load_since, read_counters
 from benchmark.inference.device_setup import torch_threads
 from benchmark.inference.prepared_network import PreparedNetwork
+from benchmark.inference.restore_images import restore_in_tiles
 from benchmark.inference.runtimes import prepare
-from benchmark.inference.tiles import restore_in_tiles
 from benchmark.model import Restorer
 from benchmark.model.restorer import fold
 

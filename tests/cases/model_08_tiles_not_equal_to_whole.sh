@@ -7,7 +7,7 @@ export OMP_NUM_THREADS=1
 python -W ignore - <<'PY'
 import sys
 import numpy as np, torch
-from benchmark.inference.tiles import restore_in_tiles
+from benchmark.inference.restore_images import restore_in_tiles
 from benchmark.model import build, restore_image
 torch.manual_seed(0)
 r = build({"backbone": {"name": "dncnn", "width": 16, "depth": 5, "norm": "none"}, "head": {"name": "residual", "padding": "zeros"}}).eval()

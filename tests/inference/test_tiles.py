@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from benchmark.inference.tiles import restore_in_tiles, tile_boxes
+from benchmark.inference.restore_images import restore_in_tiles, tile_boxes
 
 Image = NDArray[np.uint8]
 
