@@ -47,7 +47,7 @@ def describe(file: Path, root: Path, facts: Collection[str], given: Collection[s
         facts: Names of the class attributes that a component of this kind must have.
         given: Arguments of the constructor that are no options.
     """
-    try:
+    with suppress(SyntaxError, NameError):  # NameError: a default is computed with something that is not a constant
         constants = _Constants(file, root)
         for node in constants.tree.body:
             if isinstance(node, ast.ClassDef):
@@ -55,8 +55,6 @@ def describe(file: Path, root: Path, facts: Collection[str], given: Collection[s
                 if set(facts) <= set(attributes):
                     options = {name: option for name, option in _options(node, constants) if name not in given}
                     return Description({fact: attributes[fact] for fact in facts}, options, attributes.get("sizes", {}))
-    except (SyntaxError, NameError):  # NameError: a default is computed with something that is not a constant
-        pass
     return None
 
 

@@ -38,7 +38,7 @@ class LeaseLost(BenchmarkError):  # noqa: N818  # no mistake: the process was pa
 
 @dataclass
 class Lease:
-    """A lease that this process owns. A thread writes its heartbeat until it is released or lost."""
+    """A lease that this process owns. From now on a thread writes its heartbeat, until it is released or lost."""
 
     folder: Path
     name: str
@@ -46,6 +46,11 @@ class Lease:
     """The fencing number."""
     beat_seconds: float
     _ended: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def __post_init__(self) -> None:
+        """Write the first heartbeat, and start the thread that writes the next ones."""
+        self._write("0")
+        threading.Thread(target=self._beat, name=f"heartbeat of {self.name}", daemon=True).start()
 
     def is_current(self) -> bool:
         """Return whether no other process has taken the lease over."""
@@ -60,11 +65,6 @@ class Lease:
         """Give the lease back, so that others need not wait until it is stale."""
         self._ended.set()
         self._write(_RELEASED)
-
-    def start_heartbeat(self) -> None:
-        """Write the first heartbeat, and start the thread that writes the next ones."""
-        self._write("0")
-        threading.Thread(target=self._beat, name=f"heartbeat of {self.name}", daemon=True).start()
 
     def _beat(self) -> None:
         for count in itertools.count(1):
@@ -111,9 +111,7 @@ class LeaseFolder:
                 json.dump(_this_process(), file)
         except FileExistsError:
             return None
-        lease = Lease(self.root, name, last + 1, self.beat_seconds)
-        lease.start_heartbeat()
-        return lease
+        return Lease(self.root, name, last + 1, self.beat_seconds)
 
     def acquire_patiently(self, name: str, poll_seconds: float = 0.2) -> Lease | None:
         """Return the lease of a name, or None once its owner is known to be alive.

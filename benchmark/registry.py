@@ -149,10 +149,9 @@ class Registry:
         """
         facts = KINDS[kind].facts
         file = None if self._plugin_file(kind, name) else _files(KINDS[kind].package).get(name)
-        if file:
-            root = file.parents[len(KINDS[kind].package.split("."))]
-            if description := describe(file, root, facts, KINDS[kind].given):
-                return description
+        depth = len(KINDS[kind].package.split("."))
+        if file and (description := describe(file, file.parents[depth], facts, KINDS[kind].given)):
+            return description
         component = self.find(kind, name)
         options = self.options_model(kind, name).model_fields
         return Description(

@@ -94,10 +94,11 @@ def _check(
 def _check_size(name: str, gate: SizeGate, restorer: Restorer) -> GateResult:
     protocol: dict[str, Any] = {"file": gate.file, "dtype": gate.dtype}
     try:
-        if gate.file == "onnx":
-            exported = onnx_bytes(restorer, REFERENCE_IMAGE, dtype=gate.dtype)
-        else:
-            exported = weight_bytes(restorer, getattr(torch, gate.dtype))
+        exported = (
+            onnx_bytes(restorer, REFERENCE_IMAGE, dtype=gate.dtype)
+            if gate.file == "onnx"
+            else weight_bytes(restorer, getattr(torch, gate.dtype))
+        )
     except BenchmarkError as error:  # the packages that write the file are not installed
         return _not_measured(name, gate, gate.limit_bytes, "bytes", str(error), protocol)
     protocol["sha256"] = hashlib.sha256(exported).hexdigest()

@@ -140,7 +140,8 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 def restoring_ram_bytes(network: nn.Module, image: tuple[int, int], device: torch.device) -> int:
     """Return the peak resident memory of this process, Python and torch included, restoring one image (H, W)."""
-    _release_freed_memory()
+    if platform.libc_ver()[0] == "glibc":  # it keeps memory of earlier networks, which must not count for this one
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     reset_peak_memory(torch.device("cpu"))
     _restore_one(network, image, device)
     return _peak_resident_bytes()
@@ -171,9 +172,3 @@ def _peak_resident_bytes() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if platform.system() == "Darwin" else peak * 1024  # macOS counts bytes, others kilobytes
-
-
-def _release_freed_memory() -> None:
-    """Return to the system what glibc keeps of earlier networks, so that it is not counted for this one."""
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL("libc.so.6").malloc_trim(0)

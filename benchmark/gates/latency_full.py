@@ -109,6 +109,7 @@ def summarise_job(job: WorkerJob, processes: Sequence[WorkerSamples]) -> list[La
     reference_ms = [
         statistics.median(call.image_ms for call in process.samples[REFERENCE].calls) for process in processes
     ]
+    reference = statistics.median(reference_ms)
     shared_doubts = [*load_doubts([process.load for process in processes]), *reference_doubts(reference_ms)]
     waited = [process.load.waited_share for process in processes if process.load.waited_share is not None]
     latencies: list[Latency] = []
@@ -119,7 +120,6 @@ def summarise_job(job: WorkerJob, processes: Sequence[WorkerSamples]) -> list[La
             *spread_doubts([spread(process.calls) for process in samples]),
             *warm_up_doubts([process.warm_up for process in samples]),
         ]
-        reference = statistics.median(reference_ms)
         latencies.append(summarise("full", model.conditions, samples, doubts, max(waited, default=None), reference))
     return latencies
 
