@@ -53,8 +53,14 @@ def requirements() -> list[Finding]:
         wrong = [finding for line in project.requires or [] if (finding := requirement(line))]
         return [found, *(wrong or [Finding("packages", "ok", f"all as {PROJECT} {project.version} needs them")])]
     except PackageNotFoundError:
-        text = f"{place}; {PROJECT} is not installed in it, so no version was compared"
-        return [Finding("python", "warn", text, INSTALL)]
+        return [
+            Finding(
+                "python",
+                "warn",
+                f"{place}; {PROJECT} is not installed in it, so no version was compared",
+                INSTALL,
+            )
+        ]
     except ImportError as error:
         return [Finding("python", "ok", place), Finding("packages", "fail", f"cannot be checked: {error}", INSTALL)]
 
@@ -94,16 +100,18 @@ def timm(torch: Mapping[str, Any], probed: Mapping[str, Probed]) -> Finding:
     """Return whether timm can be imported: it needs torchvision, whose compiled part must fit the build of torch."""
     torchvision, timm = probed["torchvision"], probed["timm"]
     if not (torchvision.error or timm.error):
-        text = f"timm {timm.result['version']} can be imported with torchvision {torchvision.result['version']}"
-        return Finding(TIMM, "ok", text)
+        return Finding(
+            TIMM,
+            "ok",
+            f"timm {timm.result['version']} can be imported with torchvision {torchvision.result['version']}",
+        )
     text = f"import timm: {timm.error or torchvision.error}; only components that use timm cannot be imported"
     if not torchvision.error:
         return Finding(TIMM, "fail", text, f"{REINSTALL} --no-deps timm")
     if find_spec("torchvision"):
         text = f"torchvision {torchvision_version()} does not fit torch {torch['version']}: {text}"
-    has_gpu_build = torch["cuda"] or torch["hip"]
     cpu_build = f"{INSTALL_BUILD}cpu    (or both with CUDA: {REINSTALL_TORCH})"
-    return Finding(TIMM, "fail", text, REINSTALL_TORCH if has_gpu_build else cpu_build)
+    return Finding(TIMM, "fail", text, REINSTALL_TORCH if torch["cuda"] or torch["hip"] else cpu_build)
 
 
 def torchvision_version() -> str:
@@ -138,10 +146,18 @@ def checkout() -> Finding:
     if done.returncode == 0:
         return Finding("git", "ok", f"commit {done.stdout.strip()} in {root}")
     if "dubious ownership" in done.stderr:
-        text = f"{root} belongs to another user; records will not name the commit"
-        return Finding("git", "warn", text, f"git config --global --add safe.directory {root}")
-    text = f"{root} is no git checkout; records will not name the commit"
-    return Finding("git", "absent", text, "clone the project with git instead of copying its files")
+        return Finding(
+            "git",
+            "warn",
+            f"{root} belongs to another user; records will not name the commit",
+            f"git config --global --add safe.directory {root}",
+        )
+    return Finding(
+        "git",
+        "absent",
+        f"{root} is no git checkout; records will not name the commit",
+        "clone the project with git instead of copying its files",
+    )
 
 
 def driver() -> str:
@@ -171,11 +187,19 @@ def gpu(torch: Probed, probed: Probed, driver: str, visible: str | None) -> Find
     if torch.error:
         return Finding("gpu", "warn", f"{driver}; not tried: torch cannot be imported", "mend torch first")
     if not torch.result["cuda"]:
-        text = f"{driver}; but torch {torch.result['version']} is built without CUDA: runs use the CPU"
-        return Finding("gpu", "warn", text, REINSTALL_TORCH)
+        return Finding(
+            "gpu",
+            "warn",
+            f"{driver}; but torch {torch.result['version']} is built without CUDA: runs use the CPU",
+            REINSTALL_TORCH,
+        )
     if visible is not None:
-        text = f"{driver}; hidden by CUDA_VISIBLE_DEVICES={visible!r}: runs use the CPU"
-        return Finding("gpu", "warn", text, "unset CUDA_VISIBLE_DEVICES")
+        return Finding(
+            "gpu",
+            "warn",
+            f"{driver}; hidden by CUDA_VISIBLE_DEVICES={visible!r}: runs use the CPU",
+            "unset CUDA_VISIBLE_DEVICES",
+        )
     error = probed.error or "it sees none"
     mend = next(mend for words, mend in _CUDA_MENDS.items() if words in error)
     return Finding("gpu", "fail", f"{driver}; torch cannot use it: {error}", mend)
