@@ -45,13 +45,16 @@ def requirements() -> list[Finding]:
         needed = project.metadata["Requires-Python"]
         mend = "install a newer Python and make the environment with it: make quickstart PYTHON=python3.X"
         is_new = python in SpecifierSet(needed)
-        found = (
+        version_finding = (
             Finding("python", "ok", place)
             if is_new
             else Finding("python", "fail", f"{place}; {needed} is needed", mend)
         )
         wrong = [finding for line in project.requires or [] if (finding := requirement(line))]
-        return [found, *(wrong or [Finding("packages", "ok", f"all as {PROJECT} {project.version} needs them")])]
+        return [
+            version_finding,
+            *(wrong or [Finding("packages", "ok", f"all as {PROJECT} {project.version} needs them")]),
+        ]
     except PackageNotFoundError:
         return [
             Finding(
