@@ -150,5 +150,4 @@ def metric(name: str) -> Metric:
 def ordered(names: set[str], first: str) -> list[str]:
     """Return metric names for columns: `first`, then the built-in ones in their order, then the others by name."""
     builtin = [name for name in METRICS if name in names and name != first]
-    others = sorted(names - set(builtin) - {first})
-    return ([first] if first in names else []) + builtin + others
+    return ([first] if first in names else []) + builtin + sorted(names - set(builtin) - {first})

@@ -349,7 +349,6 @@ class TuningFile(VersionedFile):
     rows: tuple[TunedRow, ...]
 
 
-AnyFile = TypeVar("AnyFile", bound=VersionedFile)
 AnyModel = TypeVar("AnyModel", bound=FileModel)
 
 
@@ -370,7 +369,7 @@ def from_json(model: type[AnyModel], data: Json) -> AnyModel:
         raise FileFormatError(_explain(error)) from None
 
 
-def read(model: type[AnyFile], file: Path) -> AnyFile:
+def read(model: type[AnyModel], file: Path) -> AnyModel:
     """Return the content of a file.
 
     Raises:
@@ -383,7 +382,7 @@ def read(model: type[AnyFile], file: Path) -> AnyFile:
     return parse(model, data)
 
 
-def parse(model: type[AnyFile], data: Any) -> AnyFile:
+def parse(model: type[AnyModel], data: Any) -> AnyModel:
     """Return parsed JSON as the content of a file, after a look at its schema version. Raises as `read` does."""
     if not isinstance(data, dict):
         raise FileFormatError(f"holds a JSON {type(data).__name__}, not an object")
@@ -401,14 +400,11 @@ def _explain(error: ValidationError) -> str:
     """Return the first two mistakes in one line, each with its field."""
     mistakes = error.errors()
     lines = [_explain_one(".".join(map(str, item["loc"])), item) for item in mistakes[:2]]
-    more = [f"{len(mistakes) - 2} more"] if len(mistakes) > 2 else []
-    return " ".join("; ".join([*lines, *more]).split())
+    return " ".join("; ".join([*lines, *([f"{len(mistakes) - 2} more"] if len(mistakes) > 2 else [])]).split())
 
 
 def _explain_one(field: str, mistake: Any) -> str:
-    if mistake["type"] == "missing":
-        return f"has no {field!r}"
-    if mistake["type"] == "extra_forbidden":
-        return f"{field!r} is no field of it"
     message = mistake["msg"].removeprefix("Value error, ")
-    return f"{field} is {str(mistake['input'])[:60]!r}: {message}" if field else message
+    by_type = {"missing": f"has no {field!r}", "extra_forbidden": f"{field!r} is no field of it"}
+    default = f"{field} is {str(mistake['input'])[:60]!r}: {message}" if field else message
+    return by_type.get(mistake["type"], default)

@@ -75,6 +75,11 @@ def printable(name: str) -> str:
     )
 
 
+def row_and_seed(row: str, seed: int | None) -> str:
+    """Return `base, seed 0`; the row alone for a baseline."""
+    return row if seed is None else f"{row}, seed {seed}"
+
+
 def seed_name(seed: int | None) -> str:
     """Return `seed 0`; baselines have no seed."""
     return ABSENT if seed is None else f"seed {seed}"

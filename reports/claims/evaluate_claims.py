@@ -86,8 +86,9 @@ class Pair:
 
 def comparisons(plan: PlanFile) -> int:
     """Return the number of different statistical comparisons among claims: so many intervals must hold at once."""
-    pairs = {(frozenset((pair.row, pair.rival)), pair.metric) for claim in plan.claims for pair in _pairs(claim, plan)}
-    return len(pairs)
+    return len(
+        {(frozenset((pair.row, pair.rival)), pair.metric) for claim in plan.claims for pair in _pairs(claim, plan)}
+    )
 
 
 def evaluate(results: Results, rows: Mapping[str, Summary]) -> tuple[EvaluatedClaim, ...]:
@@ -116,8 +117,12 @@ def claims_table(entries: Sequence[EvaluatedClaim]) -> Grid | None:
     """Return the table of all claims with their outcomes; None where there are none."""
     if not entries:
         return None
-    caption = "What the experiment claims, and what the records say of it."
-    return Grid("claims", caption, _COLUMNS, tuple(_line(entry) for entry in entries))
+    return Grid(
+        "claims",
+        "What the experiment claims, and what the records say of it.",
+        _COLUMNS,
+        tuple(_line(entry) for entry in entries),
+    )
 
 
 def _line(entry: EvaluatedClaim) -> tuple[Cell, ...]:
@@ -126,7 +131,7 @@ def _line(entry: EvaluatedClaim) -> tuple[Cell, ...]:
         plain(entry.claim.id),
         Cell(
             entry.claim.text,
-            text.printable(_with_reading(entry.claim)),
+            text.printable(entry.claim.text + (f" Read as: {entry.claim.reading}" if entry.claim.reading else "")),
             hint=text.printable(f"evaluated as: {entry.form}"),
         ),
         plain(entry.claim.reading),
@@ -137,17 +142,16 @@ def _line(entry: EvaluatedClaim) -> tuple[Cell, ...]:
     )
 
 
-def _with_reading(claim: AnyClaim) -> str:
-    """Return a claim in its words, with its reading where it has one."""
-    return f"{claim.text} Read as: {claim.reading}" if claim.reading else claim.text
-
-
 def _evaluated(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> EvaluatedClaim:
     parts = _parts(claim, plan, rows, gains)
     result = combined(parts)
-    numbers = "; ".join(part.numbers for part in parts)
-    resolves = _resolves(parts) if result == "not resolved" else ""
-    return EvaluatedClaim(claim, as_formula(claim, plan), result, numbers, resolves)
+    return EvaluatedClaim(
+        claim,
+        as_formula(claim, plan),
+        result,
+        "; ".join(part.numbers for part in parts),
+        _resolves(parts) if result == "not resolved" else "",
+    )
 
 
 def _resolves(parts: Sequence[PartOutcome]) -> str:
@@ -232,15 +236,12 @@ def _decided(pair: Pair, subject: str, gain: Gain | Unknown, above: float | None
     if gain.doubt:
         return PartOutcome(subject, "not resolved", f"{numbers} ({gain.doubt})", gain.resolves)
     result = outcome_of(gain.low, gain.high, above, at_most)
-    harm = " (may even harm)" if _may_harm(gain, above, at_most) else ""
+    # A change that is claimed to gain at most `at_most` may also lose more than that.
+    may_harm = above is None and at_most is not None and 0 < at_most < -gain.low
+    harm = " (may even harm)" if may_harm else ""
     return PartOutcome(
         subject, result, numbers + harm, _what_narrows(gain, above, at_most) if result == "not resolved" else ""
     )
-
-
-def _may_harm(gain: Gain, above: float | None, at_most: float | None) -> bool:
-    """Return whether a change that is claimed to gain at most `at_most` may also lose more than that."""
-    return above is None and at_most is not None and at_most > 0 and gain.low < -at_most
 
 
 def _equivalence(pair: Pair, gains: Gains, margin: float) -> PartOutcome:
@@ -254,9 +255,8 @@ def _equivalence(pair: Pair, gains: Gains, margin: float) -> PartOutcome:
 def _numbers(pair: Pair, gain: Gain, metric: Metric) -> str:
     mean, low, high = (text.signed(value, metric.difference_decimals) for value in (gain.mean, gain.low, gain.high))
     better = f"{text.with_unit(mean, metric.unit)} {metric.label}"
-    if metric.direction != "higher":
-        better = f"better by {better}"
-    return f"{pair.row} against {pair.rival}: {better} [{low}, {high}], {text.count(gain.seeds, 'seed')}"
+    by = "" if metric.direction == "higher" else "better by "
+    return f"{pair.row} against {pair.rival}: {by}{better} [{low}, {high}], {text.count(gain.seeds, 'seed')}"
 
 
 def _what_narrows(gain: Gain, above: float | None, at_most: float | None) -> str:

@@ -92,8 +92,13 @@ def _part(experiment: str, results: Results, seeds: Collection[int] | None) -> R
         return seeds is None or seed is None or seed in seeds
 
     def plan_row(row: PlanRow) -> PlanRow:
-        kept = tuple(seed for seed in row.seeds if is_kept(seed))
-        return row.model_copy(update={"row": row_name(experiment, row.row), "table": None, "seeds": kept})
+        return row.model_copy(
+            update={
+                "row": row_name(experiment, row.row),
+                "table": None,
+                "seeds": tuple(seed for seed in row.seeds if is_kept(seed)),
+            }
+        )
 
     rows = {row.row for row in results.plan.rows}
     return replace(
@@ -264,10 +269,9 @@ def section(experiment_yaml: str, *path: str) -> dict[str, str]:
 
 def unequal(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
     """Return `name value against value` for each setting in which the two differ, in the order of the first."""
-    names = dict.fromkeys([*first, *second])
     return [
         f"{name} {first.get(name, 'not set')} against {second.get(name, 'not set')}"
-        for name in names
+        for name in dict.fromkeys([*first, *second])
         if first.get(name) != second.get(name)
     ]
 

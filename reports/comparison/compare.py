@@ -183,8 +183,7 @@ def _version_diff(results: Results, other: Results) -> str:
     names = dict.fromkeys(name for side in (results, other) for record in side.finished for name in _packages(record))
     different: list[str] = []
     for name in (name for name in names if name != "torch"):
-        versions = [_version(side, name) for side in (results, other)]
-        different += [_changed(name, *versions)] if versions[0] != versions[1] else []
+        different += filter(None, [_changed(name, *(_version(side, name) for side in (results, other)))])
     return f"versions: {_shortened(different)}" if different else ""
 
 

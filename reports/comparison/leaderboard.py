@@ -115,8 +115,9 @@ def exclusions(results: Results, metric: Metric, *, keeping_gates: bool) -> list
     rows = summaries(results)
     excluded: list[Exclusion] = []
     for row in rows.values():
-        problems = [problem for problem in results.problems if problem.row == row.row]
-        what, reason = _obstacle(row, problems, metric, keeping_gates)
+        what, reason = _obstacle(
+            row, [problem for problem in results.problems if problem.row == row.row], metric, keeping_gates
+        )
         if what:
             excluded.append(Exclusion(row.row, what, reason, str(results.folder / row.row)))
     unplanned_records = [problem for problem in results.problems if problem.row not in rows]

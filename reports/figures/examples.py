@@ -192,13 +192,17 @@ def _example(
     """Read all versions of an image."""
     target = pictures.read(_inside(folder, "pairs/target", image))
     degraded = pictures.read(_inside(folder, "pairs/degraded", image))
-    untouched = by_image(scores, IDENTITY, None).get(image)
-    versions = [_Version("degraded", _value(untouched, primary), degraded, {})]
+    versions = [_Version("degraded", _value(by_image(scores, IDENTITY, None).get(image), primary), degraded, {})]
     for row in rows:
         seed, folder_of_row = row.seeds[0], _first_seed_folder(row)
-        pixels = pictures.read(_inside(folder, f"{folder_of_row}/images", image))
-        value = _value(by_image(scores, row.row, seed).get(image), primary)
-        versions.append(_Version(row.row, value, pixels, _maps(folder, f"{folder_of_row}/maps", image)))
+        versions.append(
+            _Version(
+                row.row,
+                _value(by_image(scores, row.row, seed).get(image), primary),
+                pictures.read(_inside(folder, f"{folder_of_row}/images", image)),
+                _maps(folder, f"{folder_of_row}/maps", image),
+            )
+        )
     return _assembled(name, image, why, versions, _Version("target", "", target, _maps(folder, "pairs/maps", image)))
 
 
@@ -239,8 +243,9 @@ def _assembled(name: str, image: str, why: str, versions: Sequence[_Version], tr
         )
         for version, parts in zip(everything, pixels, strict=True)
     )
-    sheet = pictures.png(pictures.contact_sheet(pixels, _SHEET_SIDE))
-    return Example(name, image, why, why not in _FIRST, highest, columns, sheet)
+    return Example(
+        name, image, why, why not in _FIRST, highest, columns, pictures.png(pictures.contact_sheet(pixels, _SHEET_SIDE))
+    )
 
 
 def _shrunk_uri(picture: pictures.Image, most: int) -> str:

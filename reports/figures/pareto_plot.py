@@ -270,9 +270,11 @@ def _markers(
     markers: list[Marker] = []
     for point, (px, py, radius) in zip(shown, places, strict=True):
         row = text.printable(point.row.row)
-        size = f"{text.megabytes(point.weight_bytes)} MB" if point.weight_bytes else ""
-        quality = text.with_unit(text.number(point.quality, primary.decimals), primary.unit)
-        facts = [f"{quality} {primary.label}", f"{text.significant(point.latency_ms)} ms", size]
+        facts = [
+            f"{text.with_unit(text.number(point.quality, primary.decimals), primary.unit)} {primary.label}",
+            f"{text.significant(point.latency_ms)} ms",
+            f"{text.megabytes(point.weight_bytes)} MB" if point.weight_bytes else "",
+        ]
         facts += ["fails a gate"] if point.row.failed_gates else []
         markers.append(
             Marker(
@@ -303,9 +305,10 @@ def _label(x: float, y: float, radius: float, name: str, taken: list[Box]) -> La
     for px, py, anchor, gap in _label_places(x, y, radius):
         left = px - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * width
         box = (left, py - _LINE + 3, left + width, py + 3)
-        visible = _overlap(box, (_LEFT, 0, WIDTH, _BOTTOM))
         # Half a label outside the plot is worse than two labels that touch.
-        cost = sum(_overlap(box, other) for other in taken) + 3 * (width * _LINE - visible)
+        cost = sum(_overlap(box, other) for other in taken) + 3 * (
+            width * _LINE - _overlap(box, (_LEFT, 0, WIDTH, _BOTTOM))
+        )
         if best is None or cost < best[0] - 1e-6:
             best = cost, Label(name, round(px, 1), round(py, 1), anchor, gap >= _FAR_LABEL), box
         if cost < 1e-6:

@@ -88,8 +88,11 @@ def coloured(error_map: ErrorMap, highest: float) -> Image:
     """Return an error map in colour: black is 0, light yellow is `highest` levels or more."""
     place = np.clip(error_map / highest, 0, 1)
     stops = np.linspace(0, 1, len(_ERROR_COLOURS))
-    channels = [np.interp(place, stops, _ERROR_COLOURS[:, channel]) for channel in range(3)]
-    return np.stack(channels, axis=-1).round().astype(np.uint8)
+    return (
+        np.stack([np.interp(place, stops, _ERROR_COLOURS[:, channel]) for channel in range(3)], axis=-1)
+        .round()
+        .astype(np.uint8)
+    )
 
 
 def data_uri(image: Image, exact: bool) -> str:

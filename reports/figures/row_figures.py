@@ -34,7 +34,7 @@ from reports.figures.figure_output import (
 )
 from reports.metrics import Metric
 from reports.results import Results
-from reports.results.summary import BASE, IDENTITY, Difference, Summary, by_image, image_scores, seed_pairs
+from reports.results.summary import BASE, IDENTITY, Difference, Summary, image_gains, image_scores, seed_pairs
 from reports.results.trials import Trial
 from reports.statistics.verdicts import Comparison
 from reports.text import printable
@@ -56,8 +56,12 @@ def stage_gains(rows: Sequence[Summary], primary: Metric) -> Figure | None:
     for line, trace in enumerate(traces.values()):
         axes.plot(list(trace.values()), [line] * len(trace), color=TRACE, linewidth=1.6, zorder=2)
     for index, name in enumerate(names):
-        spots = [(trace[name], line) for line, trace in enumerate(traces.values()) if name in trace]
-        dots(axes, spots, index, f"after {name}")
+        dots(
+            axes,
+            [(trace[name], line) for line, trace in enumerate(traces.values()) if name in trace],
+            index,
+            f"after {name}",
+        )
     row_axis(axes, list(traces))
     axes.set_xlabel(f"validation {axis_label(primary)}")
     figure.legend(loc="outside upper left", ncols=min(len(names), 4))
@@ -248,14 +252,10 @@ def image_differences(
 
 def mean_gains(row: Summary, reference: Summary, results: Results, primary: Metric) -> dict[str, float]:
     """Return image -> how much better `row` is than `reference`, mean over the seeds both have."""
-    scores = image_scores(results, primary.name)
     pairs = seed_pairs(row.by_seed(primary.name), reference.by_seed(primary.name))
     gains: dict[str, list[float]] = {}
-    for seed, reference_seed in pairs.values():
-        before = by_image(scores, reference.row, reference_seed)
-        for image, value in by_image(scores, row.row, seed).items():
-            if image in before:
-                gains.setdefault(image, []).append(primary.gain(value, before[image]))
+    for image, gain in image_gains(row, reference, primary, image_scores(results, primary.name)):
+        gains.setdefault(image, []).append(gain)
     return {image: fmean(values) for image, values in gains.items() if len(values) == len(pairs)}
 
 
@@ -270,8 +270,12 @@ def _image_figure(
     axes = figure.add_subplot()
     # One outline for each colour stays small for thousands of images; bars would not.
     for sign, colour in ((1, COLOURS[0]), (-1, COLOURS[1])):
-        heights = [gains[image] if sign * gains[image] > 0 else 0.0 for image in order]
-        axes.stairs(heights, range(len(order) + 1), fill=True, color=colour)
+        axes.stairs(
+            [gains[image] if sign * gains[image] > 0 else 0.0 for image in order],
+            range(len(order) + 1),
+            fill=True,
+            color=colour,
+        )
     axes.axhline(0, color=QUIET, linewidth=1)
     axes.set_xlim(0, len(order))
     axes.set_xticks([])

@@ -116,8 +116,11 @@ def _spreads(pairs: Sequence[AuditedPair]) -> Figure:
     figure = canvas(8.2, 2.9)
     psnr = [pair.psnr_db for pair in pairs if pair.psnr_db is not None]
     energy = [pair.percent_severe_energy for pair in pairs if pair.percent_severe_energy is not None]
-    severe = [100 * pair.severe_share for pair in pairs]
-    panels = ((psnr, "PSNR of degraded, dB"), (severe, "pixels over 30 levels, %"), (energy, "their squared error, %"))
+    panels = (
+        (psnr, "PSNR of degraded, dB"),
+        ([100 * pair.severe_share for pair in pairs], "pixels over 30 levels, %"),
+        (energy, "their squared error, %"),
+    )
     for place, (values, label) in enumerate(panels):
         _pair_histogram(figure.add_subplot(1, 3, place + 1), values, label)
     figure.axes[0].set_ylabel("pairs")
@@ -234,7 +237,6 @@ def build(audit: Audit) -> Page:
     )
     first = f"{text.count(errors, 'case')} would spoil a comparison" if errors else "Nothing spoils a comparison"
     second = text.count(warnings, "warning") if warnings else "no warnings"
-    nothing = None if errors else "Nothing that would spoil a comparison was found."
     how = "Ready to run, as experiment.yaml beside this page. It uses the pairs without errors, and keeps copies "
     how += "of one picture in one split."
     return Page(
@@ -250,7 +252,7 @@ def build(audit: Audit) -> Page:
                 "findings",
                 "Findings",
                 _findings(audit.findings, "error", "Errors, which would spoil a comparison, and how to fix them.")
-                or nothing,
+                or (None if errors else "Nothing that would spoil a comparison was found."),
                 _findings(audit.findings, "warning", "Warnings, which may be intended."),
             ),
             section("degradation", "Degradation", _summary(pairs) if pairs else "There is no usable pair.", *figures),
@@ -292,8 +294,13 @@ def _findings(findings: Sequence[Finding], severity: str, caption: str) -> Grid 
     names = ("what", "pair", "detail", "what to do")
     columns = tuple(Column(name.replace(" ", "_"), name, numeric=False, is_row_header=name == "what") for name in names)
     left = len(lines) - _MOST_LINES
-    notes = (f"{left:,} more are in audit.json.",) if left > 0 else ()
-    return Grid(f"findings_{severity}", caption, columns, tuple(lines[:_MOST_LINES]), notes=notes)
+    return Grid(
+        f"findings_{severity}",
+        caption,
+        columns,
+        tuple(lines[:_MOST_LINES]),
+        notes=(f"{left:,} more are in audit.json.",) if left > 0 else (),
+    )
 
 
 _Quantity = tuple[str, str, int, Callable[[AuditedPair], float | None]]
@@ -354,5 +361,11 @@ def _pairs(pairs: Sequence[AuditedPair]) -> Grid:
         for pair in ordered[:_MOST_LINES]
     )
     left = len(pairs) - _MOST_LINES
-    notes = (f"{left:,} less damaged pairs are in audit.json.",) if left > 0 else ()
-    return Grid("pairs", "Pairs, the most damaged first.", columns, lines, notes=notes, sortable=True)
+    return Grid(
+        "pairs",
+        "Pairs, the most damaged first.",
+        columns,
+        lines,
+        notes=(f"{left:,} less damaged pairs are in audit.json.",) if left > 0 else (),
+        sortable=True,
+    )

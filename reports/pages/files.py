@@ -127,8 +127,7 @@ def as_markdown(page: Page, names: Mapping[str, str]) -> str:
 
 def fenced(text: str, language: str = "") -> Markdown:
     """Return text in a code block whose fence is longer than any run of backticks in it."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
+    fence = "`" * max(3, max((len(run) for run in re.findall(r"`+", text)), default=0) + 1)
     return Markdown(f"{fence}{language}\n{text.rstrip()}\n{fence}")
 
 

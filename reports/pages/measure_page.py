@@ -141,18 +141,16 @@ def _headline(timings: Timings, networks: int) -> str:
         f"{text.printable(name)} with {timing.runtime} at {timing.size} px ({text.significant(timing.median_ms)} ms)"
         for name, timing in _fastest(timings)
     ]
-    if not fastest:
-        return f"{text.count(networks, 'network')}; no latencies to compare."
-    return f"Fastest: {text.listing(fastest)}."
+    nothing = f"{text.count(networks, 'network')}; no latencies to compare."
+    return f"Fastest: {text.listing(fastest)}." if fastest else nothing
 
 
 def _fastest(timings: Timings) -> list[tuple[str, Timing]]:
     """Return the timing with the lowest median of each image size that has several."""
-    by_size: dict[str, list[tuple[float, tuple[str, Timing]]]] = {}
-    for name, timing in timings:
-        if timing.median_ms is not None:
-            by_size.setdefault(timing.size, []).append((timing.median_ms, (name, timing)))
-    return [min(of_size, key=lambda pair: pair[0])[1] for of_size in by_size.values() if len(of_size) > 1]
+    timed = [(name, timing) for name, timing in timings if timing.median_ms is not None]
+    sizes = dict.fromkeys(timing.size for _, timing in timed)
+    by_size = ([pair for pair in timed if pair[1].size == size] for size in sizes)
+    return [min(of_size, key=lambda pair: pair[1].median_ms or 0.0) for of_size in by_size if len(of_size) > 1]
 
 
 def _cost_table(networks: Sequence[Network]) -> Grid:
@@ -210,7 +208,6 @@ def _latency_table(timings: Timings) -> Grid:
 
 
 def _figures(timings: Timings) -> tuple[RenderedFigure, ...]:
-    sizes = dict.fromkeys(timing.size for _, timing in timings if timing.median_ms is not None)
     with style():
         return tuple(
             render(
@@ -221,5 +218,5 @@ def _figures(timings: Timings) -> tuple[RenderedFigure, ...]:
                 f"Median time of one image of {size} px; a dot is a runtime.",
                 f"Dot plot of the medians at {size} px; the numbers are in the table of latencies.",
             )
-            for size in sizes
+            for size in dict.fromkeys(timing.size for _, timing in timings if timing.median_ms is not None)
         )

@@ -31,6 +31,7 @@ from reports.results.published import (
     table_bytes,
 )
 from reports.schema import PlanFile, PlannedStage, PlanRow, Record, to_json
+from reports.text import row_and_seed
 
 _COPIED = ("experiment.yaml", "tuning.json")
 _FIGURE = re.compile(r"\((figures/[^)\s]+)\)")
@@ -63,7 +64,11 @@ def publish(run: Path, study: Path, *, append: bool = False) -> Path:
     plan = _joined_plans(before.plan, results.plan, study) if before else results.plan
     kept = {_key(record): record for record in before.records} if before else {}
     added = {_key(record): record for record in results.records if _is_new(record, kept, study)}
-    report = {name: data for name, data in _report_files(run).items() if not before or kept.keys() <= _keys(results)}
+    report = {
+        name: data
+        for name, data in _report_files(run).items()
+        if not before or kept.keys() <= set(map(_key, results.records))
+    }
     for folder in [] if append else [study / SCORES, study / CURVES]:
         for file in batches(folder):
             file.unlink()
@@ -85,17 +90,13 @@ def _key(record: Record) -> Key:
     return record.row, record.seed
 
 
-def _keys(results: Results) -> set[Key]:
-    return {_key(record) for record in results.records}
-
-
 def _is_new(record: Record, kept: dict[Key, Record], study: Path) -> bool:
     """Return whether a study lacks a record. Raises ReportError if it has one of another configuration."""
     published = kept.get(_key(record))
     if published is not None and published.config_hash != record.config_hash:
-        label = record.row if record.seed is None else f"{record.row}, seed {record.seed}"
         raise ReportError(
-            f"{study}: holds {label} of another configuration than the run; publish the run whole, without --append"
+            f"{study}: holds {row_and_seed(*_key(record))} of another configuration than the run; publish the run "
+            "whole, without --append"
         )
     return published is None
 
@@ -109,10 +110,8 @@ def _joined_plans(before: PlanFile, plan: PlanFile, study: Path) -> PlanFile:
         )
     later = {row.row: row for row in plan.rows}
     rows = [_joined_rows(row, later.pop(row.row)) if row.row in later else row for row in before.rows]
-    trained = [row for row in (*rows, *later.values()) if row.kind == "trained"]
-    baselines = [row for row in (*rows, *later.values()) if row.kind == "baseline"]
-    seeds = tuple(sorted({*before.seeds, *plan.seeds}))
-    return plan.model_copy(update={"rows": (*trained, *baselines), "seeds": seeds})
+    ordered = sorted((*rows, *later.values()), key=lambda row: row.kind == "baseline")
+    return plan.model_copy(update={"rows": tuple(ordered), "seeds": tuple(sorted({*before.seeds, *plan.seeds}))})
 
 
 def _joined_rows(before: PlanRow, row: PlanRow) -> PlanRow:

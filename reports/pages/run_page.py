@@ -26,7 +26,7 @@ from reports.pages import (
 from reports.pages.headline import headline, next_steps
 from reports.results import Results
 from reports.results.load import tuning_of
-from reports.results.summary import BASE, Summary, complete, curves_of, image_count, ranked, still_to_come, summaries
+from reports.results.summary import BASE, Summary, complete, image_count, ranked, still_to_come, summaries
 from reports.tables import differences, gates, provenance, score_tables, test_images, training
 from reports.tables.differences import DifferenceTable
 
@@ -139,11 +139,13 @@ def _differences(
     compared: Sequence[DifferenceTable], results: Results, rows: dict[str, Summary], primary: Metric
 ) -> tuple[Block, ...]:
     if not compared:
-        if not any(row.tables for row in rows.values()):
-            return ("The experiment has no tables.",)
-        if BASE not in rows or not rows[BASE].finished:
-            return ("The base row has no finished seed, so there is nothing to compare with.",)
-        return ("No row of a table shares a finished seed with the base row.",)
+        reasons = {
+            "The experiment has no tables.": not any(row.tables for row in rows.values()),
+            "The base row has no finished seed, so there is nothing to compare with.": BASE not in rows
+            or not rows[BASE].finished,
+            "No row of a table shares a finished seed with the base row.": True,
+        }
+        return (next(reason for reason, holds in reasons.items() if holds),)
     margin = results.plan.equivalence_margin
     band = " The shaded band holds differences too small to matter in this experiment." if margin else ""
     blocks: list[Block] = [*differences.how_to_read(len(results.plan.seeds), primary, margin)]
@@ -166,9 +168,10 @@ def _image_by_image(
     peers = complete(trained)
     leader = next((row for row in peers if not row.failed_gates), peers[0] if peers else None)
     severity = test_images.severity_table(list(rows.values()), results, primary)
-    figures = image_differences(leader, rows, results, primary)
     return present(
-        *(block for pair in figures for block in pair), Heading("By severity") if severity else None, severity
+        *(block for pair in image_differences(leader, rows, results, primary) for block in pair),
+        Heading("By severity") if severity else None,
+        severity,
     )
 
 
@@ -202,9 +205,12 @@ def _row_training(row: Summary, results: Results, is_open: bool) -> Details:
         f"{text.count(cost.reused_steps, 'step')} reused" if cost.reused_steps else "",
     ]
     without_stages = "not trained: its weights are from a file" if row.finished else "no stage finished"
-    note = ", ".join(filter(None, parts)) or without_stages
-    curves = _loss_figure(row, results) or "No loss was logged."
-    return Details(row.row, present(training.stage_table(row), curves), note, is_open)
+    return Details(
+        row.row,
+        present(training.stage_table(row), _loss_figure(row, results) or "No loss was logged."),
+        ", ".join(filter(None, parts)) or without_stages,
+        is_open,
+    )
 
 
 def _loss_figure(row: Summary, results: Results) -> RenderedFigure | None:
@@ -212,7 +218,7 @@ def _loss_figure(row: Summary, results: Results) -> RenderedFigure | None:
     for stage in (stage for record in row.attempts for stage in record.stages):
         reused[stage.name] = reused.get(stage.name, True) and stage.reused
     headings = [(name, f"{name} (reused)" if is_reused else name) for name, is_reused in reused.items()]
-    figure = row_figures.loss_curves(curves_of(results, row.row), headings)
+    figure = row_figures.loss_curves(results.curves.loc[results.curves["row"] == row.row], headings)
     name = text.printable(row.row)
     return render(
         figure,
@@ -244,5 +250,4 @@ def _cost(rows: Sequence[Summary], by_plan: Sequence[Summary]) -> tuple[Block, .
     if not by_plan:
         return ("Nothing was trained yet.",)
     costs = training.costs_of(rows)
-    sentences = training.sharing_sentences(training.sharing(list(costs.values())))
-    return (" ".join(sentences), training.cost_table(costs))
+    return (" ".join(training.sharing_sentences(training.sharing(list(costs.values())))), training.cost_table(costs))

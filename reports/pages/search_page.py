@@ -115,10 +115,15 @@ def _trial_table(trials: Trials, finished: Sequence[Trial], metric: Metric) -> G
         Column("message", "remark", numeric=False),
     )
     unfinished = [trial for trial in trials.trials if trial.value is None]
-    lines = tuple(_line(rank, trial, trials, metric) for rank, trial in enumerate(finished, 1))
-    below = tuple(_line(None, trial, trials, metric) for trial in unfinished)
     caption = f"Trials by {metric.label} on val" + (", those without a result below." if unfinished else ".")
-    return Grid("trials", caption, columns, lines, below, sortable=True)
+    return Grid(
+        "trials",
+        caption,
+        columns,
+        tuple(_line(rank, trial, trials, metric) for rank, trial in enumerate(finished, 1)),
+        tuple(_line(None, trial, trials, metric) for trial in unfinished),
+        sortable=True,
+    )
 
 
 def _parameter_column(name: str, trials: Trials) -> Column:

@@ -128,11 +128,10 @@ def latex_table(grid: Grid) -> str:
 
 def escape_latex(text: str) -> str:
     """Return text as LaTeX that sets it letter by letter, on one line."""
-    letters = " ".join(text.split())
     return "".join(
         _LATEX_SPECIAL.get(letter)
         or (letter if " " <= letter <= "~" or letter in _T1_LETTERS else f"{{[}}U+{ord(letter):04X}{{]}}")
-        for letter in letters
+        for letter in " ".join(text.split())
     )
 
 

@@ -83,9 +83,6 @@ def state(run: Path) -> State:
 
 def _written(run: Path, reload_seconds: int, new: tuple[str, ...], latex: bool) -> Update:
     results = load.load(run)
-    all_records = results.planned
-    there = all_records - len(results.missing)
-    page = run_page.build(results)
-    if there < all_records:
-        page = replace(page, reload_seconds=reload_seconds)
-    return Update(files.save(page, run / "report", latex=latex), there, all_records, new)
+    page = replace(run_page.build(results), reload_seconds=reload_seconds if results.missing else 0)
+    there = results.planned - len(results.missing)
+    return Update(files.save(page, run / "report", latex=latex), there, results.planned, new)

@@ -6,7 +6,8 @@
 import csv
 import io
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ from reports.errors import FileFormatError, ReportError
 from reports.results import MISSING, Problem, Results
 from reports.results.published import Study, read_study
 from reports.schema import PlanFile, PlanRow, Record, TuningFile, read
+from reports.text import row_and_seed
 
 _SCORE_COLUMNS = ("split", "image", "metric", "value")
 _CURVE_COLUMNS = ("stage", "step", "name", "value")
@@ -35,10 +37,6 @@ class _Place:
     folder: Path
     config_hash: str
 
-    @property
-    def label(self) -> str:
-        return self.row if self.seed is None else f"{self.row}, seed {self.seed}"
-
 
 def load(folder: Path) -> Results:
     """Return the results in a run folder or in a published study.
@@ -48,24 +46,24 @@ def load(folder: Path) -> Results:
     """
     plan = _plan(folder)
     study = read_study(folder)
-    places = [place for row in plan.rows for place in _places(folder, row)]
-    entries = [_entry(place, study) for place in places]
+    entries = {place: _entry(place, study) for row in plan.rows for place in _places(folder, row)}
     if plan.chosen is not None:
-        kept = [index for index, entry in enumerate(entries) if _is_awaited(places[index], entry, folder, plan.chosen)]
-        places, entries = [places[index] for index in kept], [entries[index] for index in kept]
-        plan = _restricted(plan, {(place.row, place.seed) for place in places})
-    records = tuple(entry for entry in entries if isinstance(entry, Record))
-    finished = [place for place, entry in zip(places, entries, strict=True) if _is_done(entry)]
-    trained = [place for place in finished if place.seed is not None]
-    score_lines = study.scores if study else None
-    curve_lines = study.curves if study else None
-    scores, score_notes = _frame(finished, "scores.csv", _SCORE_COLUMNS, score_lines)
-    curves, curve_notes = _frame(trained, "curve.csv", _CURVE_COLUMNS, curve_lines)
+        entries = {place: entry for place, entry in entries.items() if _is_awaited(place, entry, folder, plan.chosen)}
+        plan = _restricted(plan, {(place.row, place.seed) for place in entries})
+    records = tuple(entry for entry in entries.values() if isinstance(entry, Record))
+    finished = [place for place, entry in entries.items() if isinstance(entry, Record) and entry.status == "done"]
+    scores, score_notes = _frame(finished, "scores.csv", _SCORE_COLUMNS, study.scores if study else None)
+    curves, curve_notes = _frame(
+        [place for place in finished if place.seed is not None],
+        "curve.csv",
+        _CURVE_COLUMNS,
+        study.curves if study else None,
+    )
     return Results(
         folder=folder,
         plan=plan,
         records=records,
-        problems=(*chain.from_iterable(map(_problems, entries)), *_unplanned(folder, places, study)),
+        problems=(*chain.from_iterable(map(_problems, entries.values())), *_unplanned(folder, entries, study)),
         notes=(*(study.notes if study else ()), *score_notes, *curve_notes, *_disagreements(records, scores)),
         scores=scores,
         curves=curves.loc[curves["name"] == _LOSS].reset_index(drop=True),
@@ -131,8 +129,9 @@ def _restricted(plan: PlanFile, kept: Collection[tuple[str, int | None]]) -> Pla
         row.model_copy(update={"seeds": tuple(seed for seed in row.seeds if (row.row, seed) in kept)})
         for row in plan.rows
     )
-    seeds = tuple(seed for seed in plan.seeds if any(seed in row.seeds for row in rows))
-    return plan.model_copy(update={"rows": rows, "seeds": seeds})
+    return plan.model_copy(
+        update={"rows": rows, "seeds": tuple(seed for seed in plan.seeds if any(seed in row.seeds for row in rows))}
+    )
 
 
 def _places(run: Path, row: PlanRow) -> list[_Place]:
@@ -168,10 +167,6 @@ def _entry(place: _Place, study: Study | None) -> Record | Problem:
     return record
 
 
-def _is_done(entry: Record | Problem) -> bool:
-    return isinstance(entry, Record) and entry.status == "done"
-
-
 def _problems(entry: Record | Problem) -> list[Problem]:
     if isinstance(entry, Problem):
         return [entry]
@@ -180,17 +175,20 @@ def _problems(entry: Record | Problem) -> list[Problem]:
     return [Problem(entry.row, entry.seed, entry.status, entry.reason or "the record gives no reason")]
 
 
-def _unplanned(folder: Path, places: Sequence[_Place], study: Study | None) -> list[Problem]:
+def _unplanned(folder: Path, places: Iterable[_Place], study: Study | None) -> list[Problem]:
     """Return a problem for each record that the plan does not name."""
     if study:
         expected = {(place.row, place.seed) for place in places}
         labels = [row if seed is None else f"{row}/seed{seed}" for row, seed in study.records.keys() - expected]
     else:
         files = {place.folder / "record.json" for place in places}
-        present = {*folder.glob("*/record.json"), *folder.glob("*/seed*/record.json")} - files
-        labels = [path.parent.relative_to(folder).as_posix() for path in present]
-    reason = "plan.json names no such row and seed"
-    return [Problem(label, None, "not of this plan", reason) for label in sorted(labels)]
+        labels = [
+            path.parent.relative_to(folder).as_posix()
+            for path in ({*folder.glob("*/record.json"), *folder.glob("*/seed*/record.json")} - files)
+        ]
+    return [
+        Problem(label, None, "not of this plan", "plan.json names no such row and seed") for label in sorted(labels)
+    ]
 
 
 def _frame(
@@ -209,23 +207,25 @@ def _frame(
     for place in places:
         try:
             if published is None:
-                table: Iterable[Sequence[str]] = _csv_lines(place.folder / name, columns)
+                table = _csv_lines(place.folder / name, columns)
             elif not (table := published.get((place.row, place.seed), [])):
                 raise FileFormatError("is missing")
-            complete, dropped = _complete(table, columns)
+            complete = _complete(table, columns)
         except FileFormatError as error:
-            notes.append(f"{place.label}: {name} {error}.")
+            notes.append(f"{row_and_seed(place.row, place.seed)}: {name} {error}.")
             continue
-        if dropped:
-            notes.append(f"{place.label}: {name} has incomplete or non-finite lines; {dropped} left out.")
+        if dropped := len(table) - len(complete):
+            label = row_and_seed(place.row, place.seed)
+            notes.append(f"{label}: {name} has incomplete or non-finite lines; {dropped} left out.")
         lines += [(place.row, place.seed, *line) for line in complete]
-    frame = pd.DataFrame(lines, columns=["row", "seed", *columns], dtype=object)
     kinds = {column: "float64" if column in _NUMBERS else "str" for column in columns}
-    return frame.astype({"row": "str", "seed": "Int64", **kinds}), notes
+    return pd.DataFrame(lines, columns=["row", "seed", *columns], dtype=object).astype(
+        {"row": "str", "seed": "Int64", **kinds}
+    ), notes
 
 
-def _csv_lines(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the cells of these columns, line by line. Raises FileFormatError if the file is no such table."""
+def _csv_lines(path: Path, columns: Sequence[str]) -> list[list[str]]:
+    """Return the cells of these columns, line by line. Raises FileFormatError if the file is no such table."""
     if not path.is_file():
         raise FileFormatError("is missing")
     try:
@@ -234,25 +234,19 @@ def _csv_lines(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
     except (OSError, ValueError, csv.Error) as error:
         reason = " ".join(str(error).split())
         raise FileFormatError(f"is no table with the columns {', '.join(columns)} ({reason})") from error
-    return ([line[i] if i < len(line) else "" for i in at] for line in lines if line)
+    return [[line[i] if i < len(line) else "" for i in at] for line in lines if line]
 
 
-def _complete(lines: Iterable[Sequence[str]], columns: Sequence[str]) -> tuple[list[tuple[str | float, ...]], int]:
-    """Return the lines whose numbers are all finite, as numbers, and how many others there are."""
+def _complete(lines: Iterable[Sequence[str]], columns: Sequence[str]) -> list[tuple[str | float, ...]]:
+    """Return the lines whose numbers are all finite, as numbers."""
     complete: list[tuple[str | float, ...]] = []
-    dropped = 0
     is_number = [column in _NUMBERS for column in columns]
     for line in lines:
-        try:
+        with suppress(ValueError):
             cells = tuple(float(cell) if number else cell for cell, number in zip(line, is_number, strict=True))
-        except ValueError:
-            dropped += 1
-            continue
-        if all(math.isfinite(cell) for cell in cells if isinstance(cell, float)):
-            complete.append(cells)
-        else:
-            dropped += 1
-    return complete, dropped
+            if all(math.isfinite(cell) for cell in cells if isinstance(cell, float)):
+                complete.append(cells)
+    return complete
 
 
 def _disagreements(records: tuple[Record, ...], scores: pd.DataFrame) -> list[str]:
@@ -267,15 +261,16 @@ def _disagreements(records: tuple[Record, ...], scores: pd.DataFrame) -> list[st
             if not np.isclose(means.get((record.row, record.seed, split, metric), score.mean), score.mean, rtol=1e-4)
         ]
         if wrong:
-            place = record.row if record.seed is None else f"{record.row}, seed {record.seed}"
-            notes.append(f"{place}: scores.csv does not average to record.json in {', '.join(sorted(set(wrong)))}.")
+            listed = ", ".join(sorted(set(wrong)))
+            notes.append(
+                f"{row_and_seed(record.row, record.seed)}: scores.csv does not average to record.json in {listed}."
+            )
     return notes
 
 
 def _means(scores: pd.DataFrame) -> dict[tuple[str, int | None, str, str], float]:
     """Return (row, seed, split, metric) -> mean over the images."""
-    keys = ["row", "seed", "split", "metric"]
-    of_images: Any = scores.groupby(keys, dropna=False, as_index=False)["value"].mean()
+    of_images: Any = scores.groupby(["row", "seed", "split", "metric"], dropna=False, as_index=False)["value"].mean()
     seeds = [None if pd.isna(seed) else int(seed) for seed in of_images["seed"]]
     names = zip(of_images["row"], seeds, of_images["split"], of_images["metric"], strict=True)
     return dict(zip(names, of_images["value"], strict=True))

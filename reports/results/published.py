@@ -92,8 +92,7 @@ def _tables(
     """Yield row and seed, the other two named columns, and the further columns by name, of every line."""
     for file in batches(folder):
         try:
-            text = gzip.decompress(file.read_bytes()).decode()
-            header, *lines = csv.reader(io.StringIO(text, newline=""))
+            header, *lines = csv.reader(io.StringIO(gzip.decompress(file.read_bytes()).decode(), newline=""))
             if tuple(header[:4]) != tuple(columns):
                 raise ValueError(f"its columns are not {', '.join(columns)}, ...")
             for row, seed, first, second, *values in lines:

@@ -7,7 +7,7 @@ seeds, so what a seed does to both rows (same initial weights, same patches) can
 # pandas comes without types.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -104,13 +104,12 @@ def summaries(results: Results) -> dict[str, Summary]:
 
 def ranked(rows: Sequence[Summary], metric: Metric) -> list[Summary]:
     """Return the rows that finished, best first; those without the metric at the end."""
-    finished = [row for row in rows if row.finished]
 
     def place(row: Summary) -> tuple[bool, float, str]:
         mean = row.mean(metric.name)
         return mean is None, 0.0 if mean is None else metric.sort_key(mean), row.row
 
-    return sorted(finished, key=place)
+    return sorted([row for row in rows if row.finished], key=place)
 
 
 def complete(rows: Sequence[Summary]) -> list[Summary]:
@@ -140,7 +139,7 @@ def difference(row: Summary, reference: Summary, metric: Metric, scores: pd.Data
     pairs = seed_pairs(of_row, of_reference)
     if not pairs:
         return None
-    gains = [] if scores is None else _gains(row, reference, metric, scores, list(pairs.values()))
+    gains = [] if scores is None else [gain for _, gain in image_gains(row, reference, metric, scores)]
     return Difference(
         row=row.row,
         reference=reference.row,
@@ -149,11 +148,6 @@ def difference(row: Summary, reference: Summary, metric: Metric, scores: pd.Data
         improved_share=fmean(gain > 0 for gain in gains) if gains else None,
         pairs=len(gains),
     )
-
-
-def curves_of(results: Results, row: str) -> pd.DataFrame:
-    """Return the loss curves of one row: seed, stage, step, value."""
-    return results.curves.loc[results.curves["row"] == row, ["seed", "stage", "step", "value"]]
 
 
 def by_image(scores: pd.DataFrame, row: str, seed: int | None) -> dict[str, float]:
@@ -174,18 +168,6 @@ def latency(row: Summary) -> GateResult | None:
     return next((gate for gate in measured if gate.name == "latency_here"), measured[0] if measured else None)
 
 
-def environments(rows: Sequence[Summary]) -> list[str]:
-    """Return the environments (device, precision, torch version) that the records of trained rows come from."""
-    return sorted(
-        {
-            str(record.provenance.get("environment") or "unknown")
-            for row in rows
-            if not row.is_baseline
-            for record in row.finished
-        }
-    )
-
-
 def image_count(results: Results) -> int:
     """Return the number of test images that were scored in any row."""
     return int(results.scores.loc[results.scores["split"] == SPLIT, "image"].nunique())
@@ -193,10 +175,16 @@ def image_count(results: Results) -> int:
 
 def _summary(row: PlanRow, results: Results) -> Summary:
     attempts = tuple(record for record in results.records if record.row == row.row)
-    named = [row.table] if row.table is not None else []
     return Summary(
         row=row.row,
-        tables=tuple(dict.fromkeys([*named, *(table for record in attempts for table in record.tables)])),
+        tables=tuple(
+            dict.fromkeys(
+                [
+                    *([row.table] if row.table is not None else []),
+                    *(table for record in attempts for table in record.tables),
+                ]
+            )
+        ),
         is_baseline=row.kind == "baseline",
         planned=len(row.seeds),
         finished=tuple(record for record in attempts if record.status == "done"),
@@ -231,20 +219,13 @@ def seed_pairs(
     return {seed: (seed, seed) for seed in row if seed in reference}
 
 
-def _gains(
-    row: Summary,
-    reference: Summary,
-    metric: Metric,
-    scores: pd.DataFrame,
-    seeds: Sequence[tuple[int | None, int | None]],
-) -> list[float]:
-    """Return the gain of every image that both have, for every pair of seeds (of the row, of the reference)."""
-    gains: list[float] = []
-    for own, other in seeds:
+def image_gains(row: Summary, reference: Summary, metric: Metric, scores: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    """Yield image and gain of every image that both have, for every pair of seeds (of the row, of the reference)."""
+    for own, other in seed_pairs(row.by_seed(metric.name), reference.by_seed(metric.name)).values():
         before = by_image(scores, reference.row, other)
-        after = by_image(scores, row.row, own)
-        gains += [metric.gain(value, before[image]) for image, value in after.items() if image in before]
-    return gains
+        for image, value in by_image(scores, row.row, own).items():
+            if image in before:
+                yield image, metric.gain(value, before[image])
 
 
 def still_to_come(results: Results) -> str:
@@ -253,8 +234,7 @@ def still_to_come(results: Results) -> str:
         return ""
     by_row: dict[str, list[str]] = {}
     for problem in results.missing:
-        seeds = by_row.setdefault(problem.row, [])
-        seeds += [] if problem.seed is None else [str(problem.seed)]
+        by_row.setdefault(problem.row, []).extend([] if problem.seed is None else [str(problem.seed)])
     rows = [
         text.printable(row) + (f" ({'seed' if len(seeds) == 1 else 'seeds'} {', '.join(seeds)})" if seeds else "")
         for row, seeds in by_row.items()

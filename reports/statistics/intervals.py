@@ -190,8 +190,10 @@ class Differences:
     @property
     def variance(self) -> Floats:
         """Variance of the mean, never below either part."""
-        total = self.seed_variance + self.image_variance - self.remainder
-        return np.maximum(total, np.maximum(self.seed_variance, self.image_variance))
+        return np.maximum(
+            self.seed_variance + self.image_variance - self.remainder,
+            np.maximum(self.seed_variance, self.image_variance),
+        )
 
     @property
     def degrees_of_freedom(self) -> Floats:
@@ -234,8 +236,9 @@ def compare(
     number = max(comparisons or len(rows), 1)
     estimates: dict[str, Estimate] = {}
     for group in dict.fromkeys(noise_groups[row] for row in rows):
-        members = [row for row in rows if noise_groups[row] == group]
-        estimates |= _compare_group(scores, base, members, equivalence_margin, number)
+        estimates |= _compare_group(
+            scores, base, [row for row in rows if noise_groups[row] == group], equivalence_margin, number
+        )
     return {row: estimates[row] for row in rows}
 
 

@@ -64,9 +64,8 @@ def compare_with_base(
     names = [*members, *(row.row for row in rows.values() if row.is_baseline)]
     if metric.name == results.plan.primary:
         return _compare(results, rows, names, BASE, metric, len(members))
-    no_verdict = "verdicts are for the primary metric"
     return {
-        row: replace(comparison, verdict=None, reason=comparison.reason or no_verdict)
+        row: replace(comparison, verdict=None, reason=comparison.reason or "verdicts are for the primary metric")
         for row, comparison in _compare(results, rows, names, BASE, metric, 1).items()
     }
 

@@ -48,8 +48,18 @@ def tables_against_base(rows: Mapping[str, Summary], results: Results, primary: 
         others = [metric(other) for other in metric_names(shown, primary) if other in MAIN_METRICS]
         metrics = [primary, *(other for other in others if other.name != primary.name)]
         comparisons = {measure.name: compare_with_base(results, rows, name, measure) for measure in metrics}
-        notes = [*_noise_notes(shown, primary), *environment_notes(shown)]
-        tables.append(_table(f"differences_{name}", name, base, members, baselines, metrics, comparisons, notes))
+        tables.append(
+            _table(
+                f"differences_{name}",
+                name,
+                base,
+                members,
+                baselines,
+                metrics,
+                comparisons,
+                [*_noise_notes(shown, primary), *environment_notes(shown)],
+            )
+        )
     return tuple(tables)
 
 
@@ -71,8 +81,16 @@ def table_against(
         row.row: compare_pair(results, rows, row.row, reference.row, primary, comparisons=len(trained))
         for row, _ in trained
     }
-    baselines = [(row, difference) for row, difference in differences if row.is_baseline]
-    return _table("differences", "", reference, trained, baselines, [primary], {primary.name: comparisons}, [])
+    return _table(
+        "differences",
+        "",
+        reference,
+        trained,
+        [(row, difference) for row, difference in differences if row.is_baseline],
+        [primary],
+        {primary.name: comparisons},
+        [],
+    )
 
 
 def how_to_read(seeds: int, primary: Metric, equivalence_margin: float) -> tuple[str | tuple[str, ...], ...]:
@@ -162,7 +180,6 @@ def _line(
 ) -> Line:
     primary, *others = metrics
     decimals = primary.difference_decimals
-    by_seed = [difference.by_seed.get(seed) for seed in seeds]
     share = None if difference.improved_share is None else 100 * difference.improved_share
     return (
         plain(row.row),
@@ -173,7 +190,7 @@ def _line(
             text.number(share, 0),
             hint=f"of {text.count(difference.pairs, 'pair')} (seed, image)",
         ),
-        *(Cell(value, text.signed(value, decimals)) for value in by_seed),
+        *(Cell(value, text.signed(value, decimals)) for value in map(difference.by_seed.get, seeds)),
         Cell(difference.spread, text.number(difference.spread, decimals)),
         *(
             cell
@@ -192,14 +209,20 @@ def _verdict_cells(comparison: Comparison | None, decimals: int) -> Line:
     if estimate is None:
         return (_ABSENT, _ABSENT, verdict_cell, _ABSENT, _ABSENT)
     low, high = (text.signed(end, decimals) for end in (estimate.low, estimate.high))
-    resolution = Cell(estimate.resolution, text.number(estimate.resolution, decimals))
     needed, seeds_needed = estimate.seeds_needed, _ABSENT
     if verdict in ("inconclusive", "no gain"):  # without a verdict, the reason says what is missing
         seeds_needed = Cell(needed, "enough" if needed == estimate.seeds else str(needed))
         if needed is None:
-            hint = "With these images, no number of seeds (up to 100) resolves it."
-            seeds_needed = Cell("more images", "more images", hint=hint)
-    return (Cell(estimate.low, f"[{low}, {high}]"), Cell(estimate.high, high), verdict_cell, resolution, seeds_needed)
+            seeds_needed = Cell(
+                "more images", "more images", hint="With these images, no number of seeds (up to 100) resolves it."
+            )
+    return (
+        Cell(estimate.low, f"[{low}, {high}]"),
+        Cell(estimate.high, high),
+        verdict_cell,
+        Cell(estimate.resolution, text.number(estimate.resolution, decimals)),
+        seeds_needed,
+    )
 
 
 def _other_cells(row: Summary, reference: Summary, measure: Metric, comparison: Comparison | None) -> Line:
@@ -239,5 +262,7 @@ def _noise_notes(rows: Sequence[Summary], primary: Metric) -> list[str]:
     ]
     if not unlike:
         return []
-    names = text.listing(unlike)
-    return [f"Spread over seeds more than three times the median of the table, or less than a third: {names}."]
+    return [
+        "Spread over seeds more than three times the median of the table, or less than a third: "
+        f"{text.listing(unlike)}."
+    ]

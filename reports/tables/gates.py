@@ -44,10 +44,8 @@ def doubts(gate: GateResult) -> tuple[str, ...]:
     return (text.with_unit(f"95 % interval {low} to {high}", gate.unit), *words)
 
 
-def bound(limit: float | None, unit: str) -> str:
+def bound(limit: float, unit: str) -> str:
     """Return a limit as it was set, with its unit; bytes as MB of 10^6 bytes."""
-    if limit is None:
-        return text.ABSENT
     return f"{limit / 1e6:g} MB" if unit == "bytes" else text.with_unit(f"{limit:g}", unit)
 
 
@@ -55,9 +53,7 @@ def quantity(value: float | None, unit: str) -> str:
     """Return a measured value with its unit; bytes as MB of 10^6 bytes."""
     if value is None:
         return text.ABSENT
-    if unit == "bytes":
-        return f"{text.megabytes(value)} MB"
-    return text.with_unit(text.significant(value), unit)
+    return f"{text.megabytes(value)} MB" if unit == "bytes" else text.with_unit(text.significant(value), unit)
 
 
 def conditions(gate: GateResult) -> str:

@@ -72,9 +72,13 @@ def provenance_table(provenances: Sequence[Json], seeds: Sequence[int] = ()) -> 
     started = sorted(str(provenance["started"]) for provenance in provenances if provenance.get("started"))
     values["seeds"] = ", ".join(map(str, seeds))
     values["started"] = " to ".join(dict.fromkeys([started[0], started[-1]])) if started else ""
-    lines = tuple((plain(name), plain(value)) for name, value in values.items() if value)
     columns = (Column("fact", "fact", numeric=False, is_row_header=True), Column("value", "value", numeric=False))
-    return Grid("provenance", "Provenance of the records.", columns, lines)
+    return Grid(
+        "provenance",
+        "Provenance of the records.",
+        columns,
+        tuple((plain(name), plain(value)) for name, value in values.items() if value),
+    )
 
 
 def problem_table(results: Results) -> Grid | None:
@@ -109,8 +113,13 @@ def coverage_table(path: Path = COVERAGE) -> Grid | None:
     study = json.loads(path.read_text(encoding="utf-8"))
     cases = [CoverageCase(**case) for case in study["cases"]]
     caption = f"How reliable are the intervals? {cases[0].tables:,} simulated tables a line, where all rows are equal."
-    lines = tuple(_coverage_line(case) for case in cases)
-    return Grid("coverage", caption, _COVERAGE_COLUMNS, lines, notes=tuple(study["notes"]))
+    return Grid(
+        "coverage",
+        caption,
+        _COVERAGE_COLUMNS,
+        tuple(_coverage_line(case) for case in cases),
+        notes=tuple(study["notes"]),
+    )
 
 
 def _coverage_line(case: CoverageCase) -> Line:
@@ -130,10 +139,8 @@ def _coverage_line(case: CoverageCase) -> Line:
 
 
 def _field(provenance: Json, name: str) -> str:
-    value = provenance.get(name)
-    shown = "" if value is None else str(value)
-    dirty = name == "commit" and shown and provenance.get("dirty")
-    return f"{shown} with uncommitted changes" if dirty else shown
+    shown = "" if provenance.get(name) is None else str(provenance[name])
+    return f"{shown} with uncommitted changes" if name == "commit" and shown and provenance.get("dirty") else shown
 
 
 def _versions(provenance: Json) -> str:

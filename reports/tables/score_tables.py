@@ -1,12 +1,12 @@
 """Tables of scores: the ranking, and all metrics of all rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric, ordered
-from reports.results.summary import SPLIT, Summary, complete, environments, latency, ranked
+from reports.results.summary import SPLIT, Summary, complete, latency, ranked
 from reports.tables import gates, training
 
 MAIN_METRICS = ("psnr", "psnr_spots", "harm", "score", "texture")
@@ -50,11 +50,11 @@ def all_metrics(rows: Sequence[Summary], primary: Metric) -> Grid:
 
 
 def environment_notes(rows: Sequence[Summary]) -> list[str]:
-    """Return a warning where rows come from different environments."""
-    mixed = environments(rows)
-    if len(mixed) < 2:
-        return []
-    return [f"This table mixes environments: {text.listing(mixed)}. They may cause part of a difference."]
+    """Return a warning where trained rows come from different environments (device, precision, torch version)."""
+    records = [record for row in rows if not row.is_baseline for record in row.finished]
+    mixed = sorted({str(record.provenance.get("environment") or "unknown") for record in records})
+    warning = f"This table mixes environments: {text.listing(mixed)}. They may cause part of a difference."
+    return [warning] if len(mixed) > 1 else []
 
 
 def metric_names(rows: Sequence[Summary], primary: Metric) -> list[str]:
@@ -68,12 +68,8 @@ def _ranked(rows: Sequence[Summary], primary: Metric) -> list[list[Summary]]:
     return [ranked([row for row in rows if row.is_baseline is is_baseline], primary) for is_baseline in (False, True)]
 
 
-@dataclass(frozen=True)
-class _Top:
-    """The best and the second best value of a metric; None where no other value differs."""
-
-    best: float
-    second: float | None
+_Top = tuple[float, float | None]
+"""The best and the second best value of a metric; None where no other value differs."""
 
 
 def _best(trained: Sequence[Summary], shown: Sequence[Metric]) -> dict[str, _Top]:
@@ -84,7 +80,7 @@ def _best(trained: Sequence[Summary], shown: Sequence[Metric]) -> dict[str, _Top
         values = {value for value in (row.mean(measure.name) for row in peers) if value is not None}
         if len(values) > 1:
             best, second, *_ = sorted(values, key=measure.sort_key)
-            tops[measure.name] = _Top(best, second if len(peers) > 2 else None)
+            tops[measure.name] = best, second if len(peers) > 2 else None
     return tops
 
 
@@ -115,8 +111,13 @@ def _metric_column(measure: Metric) -> Column:
 
 
 def _spread_column(measure: Metric, csv_only: bool) -> Column:
-    hint = f"Highest minus lowest seed of {measure.label}."
-    return Column(f"{measure.name}_spread", "spread over seeds", measure.unit, hint=hint, csv_only=csv_only)
+    return Column(
+        f"{measure.name}_spread",
+        "spread over seeds",
+        measure.unit,
+        hint=f"Highest minus lowest seed of {measure.label}.",
+        csv_only=csv_only,
+    )
 
 
 def _ranking_line(
@@ -144,7 +145,7 @@ def _metric_cell(row: Summary, measure: Metric, best: dict[str, _Top]) -> Cell:
     mean = row.mean(measure.name)
     top = None if row.is_baseline or mean is None else best.get(measure.name)
     shown = Cell(mean, text.number(mean, measure.decimals))
-    return replace(shown, best=mean == top.best, second=mean == top.second) if top else shown
+    return replace(shown, best=mean == top[0], second=mean == top[1]) if top else shown
 
 
 def _spread_cell(row: Summary, measure: Metric) -> Cell:
@@ -158,11 +159,14 @@ def _budget_cells(row: Summary) -> Line:
     size = row.model.weight_bytes.get("float32") if row.model else None
     measured = gate.measured if gate else None
     marks = tuple(gates.mark(gate) for gate in row.gates)
-    results = "; ".join(f"{gate.name} {gate.result}" for gate in row.gates)
     return (
         Cell(size, text.megabytes(size)),
         Cell(measured, text.significant(measured), hint=gates.conditions(gate) if gate else ""),
-        Cell(results, " ".join(f"{mark.sign} {mark.name}" for mark in marks) or text.ABSENT, marks=marks),
+        Cell(
+            "; ".join(f"{gate.name} {gate.result}" for gate in row.gates),
+            " ".join(f"{mark.sign} {mark.name}" for mark in marks) or text.ABSENT,
+            marks=marks,
+        ),
     )
 
 

@@ -99,12 +99,20 @@ def severity_table(rows: Sequence[Summary], results: Results, primary: Metric) -
     for name, part in zip(_SEVERITIES, parts, strict=True):
         ends = [text.number(end(untouched[image] for image in part), _PSNR.decimals) for end in (min, max)]
         between = text.with_unit(f"{ends[0]} to {ends[1]}", _PSNR.unit)
-        hint = f"{text.count(len(part), 'image')}; untouched {between} {_PSNR.label}"
-        columns.append(Column(f"{primary.name}_{name}", name, primary.unit, hint=hint))
+        columns.append(
+            Column(
+                f"{primary.name}_{name}",
+                name,
+                primary.unit,
+                hint=f"{text.count(len(part), 'image')}; untouched {between} {_PSNR.label}",
+            )
+        )
 
     def lines(is_baseline: bool) -> tuple[Line, ...]:
-        shown = ranked([row for row in rows if row.is_baseline is is_baseline], primary)
-        return tuple((plain(row.row), *(mean_cell(row, part) for part in parts)) for row in shown)
+        return tuple(
+            (plain(row.row), *(mean_cell(row, part) for part in parts))
+            for row in ranked([row for row in rows if row.is_baseline is is_baseline], primary)
+        )
 
     def mean_cell(row: Summary, part: Sequence[str]) -> Cell:
         seeds = [by_image(scores, row.row, seed) for seed in row.seeds]

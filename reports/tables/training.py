@@ -66,14 +66,15 @@ def cost_of(row: Summary, trained_elsewhere: frozenset[str] = frozenset()) -> Tr
     trained, reused = ([stage for stage in stages if stage.reused is is_reused] for is_reused in (False, True))
     totals = [record.provenance.get("seconds") for record in row.attempts]
     seconds = [float(total) for total in totals if isinstance(total, int | float)]
-    peaks = [stage.peak_memory_bytes for stage in trained if stage.peak_memory_bytes is not None]
     return TrainingCost(
         trained_steps=sum(stage.steps for stage in trained),
         reused_steps=sum(stage.steps for stage in reused),
         shared_steps=sum(stage.steps for stage in reused if stage.key in trained_elsewhere),
         trained_seconds=sum(stage.seconds or 0.0 for stage in trained),
         total_seconds=sum(seconds) if any(seconds) else None,
-        peak_memory_bytes=max(peaks, default=None),
+        peak_memory_bytes=max(
+            [stage.peak_memory_bytes for stage in trained if stage.peak_memory_bytes is not None], default=None
+        ),
     )
 
 
@@ -178,8 +179,12 @@ def all_stages_table(rows: Sequence[Summary]) -> Grid:
         )
         for row in rows for record in row.attempts for stage in record.stages
     )  # fmt: skip
-    lines = tuple(tuple(Cell(value, "") for value in line) for line in values)
-    return Grid("stages", "Stages of all rows, seed by seed.", columns, lines)
+    return Grid(
+        "stages",
+        "Stages of all rows, seed by seed.",
+        columns,
+        tuple(tuple(Cell(value, "") for value in line) for line in values),
+    )
 
 
 def last_stage(row: Summary) -> LastStage:
@@ -282,8 +287,9 @@ _STAGE_COLUMNS = (
 
 
 def _val_metrics(rows: Sequence[Summary]) -> list[str]:
-    stages = (stage for row in rows for record in row.attempts for stage in record.stages)
-    return ordered({name for stage in stages for name in stage.val}, "")
+    return ordered(
+        {name for row in rows for record in row.attempts for stage in record.stages for name in stage.val}, ""
+    )
 
 
 def _stage_line(name: str, stages: Sequence[StageRecord], metrics: Sequence[Metric]) -> Line:
@@ -291,7 +297,6 @@ def _stage_line(name: str, stages: Sequence[StageRecord], metrics: Sequence[Metr
     seconds = _mean([stage.seconds for stage in stages])
     speed = _mean([stage.images_per_second for stage in stages])
     memory = _mean([stage.peak_memory_bytes for stage in stages])
-    values = [_mean([stage.val.get(measure.name) for stage in stages]) for measure in metrics]
     weights = "trained" if not reused else "reused" if reused == len(stages) else f"reused in {reused} of {len(stages)}"
     return (
         plain(name),
@@ -300,7 +305,11 @@ def _stage_line(name: str, stages: Sequence[StageRecord], metrics: Sequence[Metr
         Cell(seconds, text.duration(seconds)),
         Cell(speed, text.significant(speed)),
         Cell(memory, text.megabytes(memory)),
-        *(Cell(value, text.number(value, measure.decimals)) for value, measure in zip(values, metrics, strict=True)),
+        *(
+            Cell(value, text.number(value, measure.decimals))
+            for measure in metrics
+            for value in [_mean([stage.val.get(measure.name) for stage in stages])]
+        ),
     )
 
 
