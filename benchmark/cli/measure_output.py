@@ -14,7 +14,7 @@ from benchmark.cli.terminal import new_table, show_table
 from benchmark.files import write_json
 from benchmark.gates.latency import Conditions, Estimate, latency_record
 from benchmark.inference.device_setup import Machine
-from benchmark.runner.provenance import provenance
+from benchmark.runner.record_writer import provenance
 from benchmark.runner.row import describe_gate
 from reports.schema import to_json
 

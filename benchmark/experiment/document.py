@@ -9,7 +9,7 @@ replaced as a whole.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,16 @@ class Document:
         """Return the folder of the file that a value came from; the current folder for the command line."""
         source, _, line = self.place(path).rpartition(":")
         return Path(source).parent.absolute() if line.isdigit() else Path.cwd()
+
+
+def value_at(data: Any, path: Sequence[str | int]) -> Any:
+    """Return the value at a path in plain data; None if there is none."""
+    for part in path:
+        try:
+            data = data[part]
+        except (LookupError, TypeError):
+            return None
+    return data
 
 
 class _Loader(yaml.SafeLoader):
@@ -129,8 +139,7 @@ def read_with_parents(file: Path, chain: tuple[Path, ...] = ()) -> Document:
 def merge(below: Document, above: Document) -> Document:
     """Return `above` merged over `below`; the arguments stay unchanged."""
     places = dict(below.places)
-    data = _merge_value(below.data, above.data, (), places, above.places)
-    return Document(data, places)
+    return Document(_merge_value(below.data, above.data, (), places, above.places), places)
 
 
 def override(document: Document, dotted: str, value: Document) -> Document:
@@ -141,10 +150,12 @@ def override(document: Document, dotted: str, value: Document) -> Document:
     above: Any = value.data
     for part in reversed(parts):
         above = {part: above}
-    places = {tuple(parts[:length]): place for length in range(len(parts) + 1)}
+    places: dict[KeyPath, str] = {tuple(parts[:length]): place for length in range(len(parts) + 1)}
     places |= {(*parts, *path): where for path, where in value.places.items()}
-    merged = merge(Document(document.data, document.places), Document(above, {**places}))
-    return Document(merged.data, {**merged.places, **_above_kept(document, parts)})
+    merged = merge(document, Document(above, places))
+    paths: list[KeyPath] = [tuple(parts[:length]) for length in range(len(parts))]
+    kept = {path: document.places[path] for path in paths if path in document.places}  # those above stay of the file
+    return Document(merged.data, {**merged.places, **kept})
 
 
 def override_all(document: Document, path: KeyPath, overrides: Mapping[str, Any]) -> Document:
@@ -199,12 +210,6 @@ def _build_mapping(
     return data
 
 
-def _above_kept(document: Document, parts: list[str]) -> dict[KeyPath, str]:
-    """Return the places of the settings above an override, which stay those of the file."""
-    paths: list[KeyPath] = [tuple(parts[:length]) for length in range(len(parts))]
-    return {path: document.places[path] for path in paths if path in document.places}
-
-
 def _check_path(document: Document, parts: list[str], place: str) -> None:
     node = document.data
     for depth, part in enumerate(parts):
@@ -225,25 +230,20 @@ def _merge_value(
         merged = dict(below)
         for key, value in above.items():
             if value is None and key in merged:
-                _delete(merged, key, (*path, key), places)
+                del merged[key]
+                _drop_places(places, (*path, key))
             else:
                 merged[key] = _merge_value(merged.get(key), value, (*path, key), places, above_places)
-        _take_places(path, places, above_places, deep=False)
+        if path in above_places:
+            places[path] = above_places[path]
         return merged
-    for old in [p for p in places if p[: len(path)] == path]:
-        del places[old]
-    _take_places(path, places, above_places, deep=True)
+    _drop_places(places, path)
+    places.update({p: place for p, place in above_places.items() if p[: len(path)] == path})
     return above
 
 
-def _take_places(path: KeyPath, places: dict[KeyPath, str], above: Mapping[KeyPath, str], *, deep: bool) -> None:
-    for p, place in above.items():
-        if p == path or (deep and p[: len(path)] == path):
-            places[p] = place
-
-
-def _delete(merged: dict[str, Any], key: str, path: KeyPath, places: dict[KeyPath, str]) -> None:
-    del merged[key]
+def _drop_places(places: dict[KeyPath, str], path: KeyPath) -> None:
+    """Remove the places of a path and of all below it."""
     for old in [p for p in places if p[: len(path)] == path]:
         del places[old]
 

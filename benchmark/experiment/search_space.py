@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, NoReturn
 
 from benchmark.errors import ExperimentError
-from benchmark.experiment.document import Document, KeyPath, override, override_all
+from benchmark.experiment.document import Document, KeyPath, override, override_all, value_at
 from benchmark.experiment.resolve import Recipe, resolve
 from benchmark.experiment.schema import ExperimentFile, SearchParameter
 from benchmark.registry import Registry
@@ -47,13 +47,10 @@ class Parameter:
     @property
     def extremes(self) -> tuple[Any, ...]:
         """Both ends of a range, or all choices."""
-        match self.domain:
-            case Choices(values=values):
-                return values
-            case Range(is_whole=True, low=low, high=high):
-                return int(low), int(high)
-            case Range(low=low, high=high):
-                return low, high
+        if isinstance(self.domain, Choices):
+            return self.domain.values
+        number = int if self.domain.is_whole else float
+        return number(self.domain.low), number(self.domain.high)
 
 
 @dataclass(frozen=True)
@@ -160,7 +157,7 @@ class _Reader:
 
     def _base_value(self, parts: Sequence[str]) -> Any:
         """Return the value in the base row: as written, with defaults filled in."""
-        written, resolved = _at(self.document.data, parts), _at(self.base.config, parts)
+        written, resolved = value_at(self.document.data, parts), value_at(self.base.config, parts)
         if isinstance(written, dict | list) or resolved is None:
             return written
         if isinstance(resolved, dict) and written is not None:  # a number that stands for the weight of a loss
@@ -190,13 +187,6 @@ class _Reader:
     def fail(self, path: str, message: str) -> NoReturn:
         place = self.document.place((*_SECTION, path))
         raise ExperimentError(f"{place}: search.parameters: {path}: {message}")
-
-
-def _at(data: Any, parts: Sequence[str]) -> Any:
-    """Return the value at a path; None if there is none."""
-    for part in parts:
-        data = data.get(part) if isinstance(data, dict) else None
-    return data
 
 
 def _is_multiple(distance: float, step: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from benchmark.errors import CheckpointError
-from benchmark.experiment.document import Document, KeyPath
+from benchmark.experiment.document import Document, value_at
 from benchmark.experiment.schema import ResolvedModel, WeightsFile
 from benchmark.files import digest_of, read_json
 
@@ -27,8 +27,8 @@ def with_absolute_weights(document: Document) -> Document:
     """
     data = copy.deepcopy(document.data)
     for path in document.places:
-        parent = _at(data, path[:-1])
-        if re.fullmatch(_SETTINGS, ".".join(map(str, path))) and isinstance(_at(parent, path[-1:]), str):
+        parent = value_at(data, path[:-1])
+        if re.fullmatch(_SETTINGS, ".".join(map(str, path))) and isinstance(value_at(parent, path[-1:]), str):
             parent[path[-1]] = str((document.folder(path) / parent[path[-1]]).resolve())
     return Document(data, document.places)
 
@@ -57,7 +57,7 @@ def _model_of(file: Path) -> Any:
     """Return the model that weights belong to, from the record beside them or from their header; None if unknown."""
     record = read_json(file.with_name("record.json")) if file.name == _FILE else None
     if record is not None or file.suffix != ".safetensors":
-        return _at(record, ("config", "model"))
+        return value_at(record, ("config", "model"))
     try:
         with safe_open(file, "numpy") as handle:
             return json.loads((handle.metadata() or {}).get(MODEL_IN_HEADER, "null"))
@@ -68,19 +68,9 @@ def _model_of(file: Path) -> Any:
 def _check_same(file: Path, recorded: Any, model: ResolvedModel) -> None:
     for kind, component in (("backbone", model.backbone), ("head", model.head)):
         options = component.model_dump(mode="json")
-        for option, value in (_at(recorded, (kind,)) or {}).items():
+        for option, value in (value_at(recorded, (kind,)) or {}).items():
             if options.get(option) != value:
                 raise CheckpointError(
                     f"{file}: belongs to a model with {option} {json.dumps(value)} in its {kind}, model.{kind} has "
                     f"{json.dumps(options.get(option))}; describe it as it is"
                 )
-
-
-def _at(data: Any, path: KeyPath) -> Any:
-    """Return the value at a path; None if there is none."""
-    for part in path:
-        try:
-            data = data[part]
-        except (LookupError, TypeError):
-            return None
-    return data

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -10,10 +10,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmark.data import Source
 from benchmark.data.augmentations import make_augmentations
 from benchmark.errors import DataError
-from benchmark.evaluation.evaluate import load_metrics
+from benchmark.evaluation.evaluate import load_metrics, pairs
 from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, PlannedStage, hash_of, source_id
 from benchmark.experiment.schema import ResolvedModel
 from benchmark.experiment.stage import Stage
@@ -47,10 +46,9 @@ def preflight(plan: Plan, context: Context, *, replace: bool) -> list[PlannedRow
     load_metrics(context.registry)
     for row in {row.row: row for row in plan.rows}.values():  # one seed of each
         check_supervision(row, context)
-    models = {hash_of(row.recipe.model.identity()): row.recipe.model for row in plan.rows}
+    models = {hash_of(row.recipe.model.identity()): row.recipe.model for row in plan.rows if row.recipe.model.weights}
     for model in models.values():
-        if model.weights:
-            build(model, 0, context.registry)
+        build(model, 0, context.registry)
     return [
         row
         for row in (*plan.baselines, *plan.rows)
@@ -70,10 +68,10 @@ def check_patches(plan: Plan, context: Context) -> None:
         for stage in row.stages:
             largest[source] = max(largest.get(source, (0, "")), (stage.settings.patch, stage.name))
     for source, (patch, stage) in largest.items():
-        for name, side in _sides(context.sources[source]):
-            if side < patch:
+        for pair in pairs(context.sources[source]):
+            if (side := min(pair.degraded.shape[:2])) < patch:
                 raise DataError(
-                    f"train image {name!r} is {side} pixels at its shorter side, "
+                    f"train image {pair.name!r} is {side} pixels at its shorter side, "
                     f"protocol.{stage}.patch is {patch}; lower patch or leave the image out"
                 )
 
@@ -91,8 +89,8 @@ def machine_bytes(machine: Machine) -> int:
     """Return the memory of the GPU, or the main memory of this machine or container: all of it, used or not."""
     if machine.device.type == "cuda":
         return torch.cuda.get_device_properties(machine.device).total_memory
-    limits = [int(text) for file in _CGROUP_LIMITS if (text := _read(file)).isdigit()]
-    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *limits])
+    limits = [file.read_text().strip() for file in _CGROUP_LIMITS if os.access(file, os.R_OK)]
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *map(int, filter(str.isdigit, limits))])
 
 
 def memory_shortfall(row: PlannedRow, context: Context) -> str | None:
@@ -169,17 +167,3 @@ def _cached_training_bytes(model: str, batch: int, patch: int, precision: str, r
         return training_bytes(build(ResolvedModel.model_validate_json(model), 0, registry), batch, patch, precision)
     except Exception:  # an error in a user's network fails its own rows only
         return 0
-
-
-def _sides(source: Source) -> Iterator[tuple[str, int]]:
-    """Yield the name and the shorter side, in pixels, of each image of a source."""
-    for index in range(len(source)):
-        pair = source.read(index)
-        yield pair.name, min(pair.degraded.shape[:2])
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text().strip()
-    except OSError:
-        return ""

@@ -1,9 +1,13 @@
-"""The files of a run: plan, records, scores per image, curves, restored images."""
+"""The files of a run: plan, provenance of records, scores per image, curves, restored images."""
 
 import csv
 import dataclasses
+import platform
+import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -15,8 +19,11 @@ from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import ImageScores, pairs
 from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow
 from benchmark.files import read_json, write_csv, write_json, write_text
+from benchmark.inference.device_setup import Machine
 from benchmark.runner.stage_store import StageStore
-from reports.schema import SCHEMA, PlanFile, PlannedStage, PlanRow, Record, to_json
+from reports.schema import SCHEMA, PlanFile, PlannedStage, PlanRow, to_json
+
+_PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm", "onnxruntime", "openvino")
 
 
 def write_plan(whole: Plan, chosen: Plan, folder: Path, command: str) -> None:
@@ -76,11 +83,6 @@ def _plan_row(seeds: Sequence[PlannedRow]) -> PlanRow:
     )
 
 
-def write_record(folder: Path, record: Record) -> None:
-    """Write record.json, last of all files of a row: what it describes is then there."""
-    write_json(folder / "record.json", to_json(record))
-
-
 def is_finished(folder: Path, planned: PlannedRow | PlannedBaseline, *, replace: bool) -> bool:
     """Whether the record in a folder is the planned one, finished.
 
@@ -132,3 +134,41 @@ def write_pairs(folder: Path, source: Source) -> None:
     for pair in pairs(source):
         write_images(folder / "degraded", {pair.name: np.ascontiguousarray(pair.degraded)})
         write_images(folder / "target", {pair.name: np.ascontiguousarray(pair.target)})
+
+
+def provenance(machine: Machine, command: str) -> dict[str, Any]:
+    """Return the part of a record that says how it was made; the caller adds the times."""
+    return {
+        "command": command,
+        **_commit(),
+        "device": machine.device.type,
+        "device_name": machine.device_name,
+        "threads": machine.threads,
+        "allocator": machine.allocator,
+        "environment": f"{machine.device.type}, {machine.device_name}, torch {version('torch')}",
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "versions": {name: installed for name in _PACKAGES if (installed := _version(name))},
+        "platform": f"{platform.system()}-{platform.machine()}",
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> dict[str, Any]:
+    """Return the commit of the project's checkout and whether it has local changes; both None outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parents[2]), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}

@@ -27,17 +27,16 @@ from benchmark.evaluation.evaluate import (
     summarise,
 )
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow
-from benchmark.files import write_text
+from benchmark.files import write_json, write_text
 from benchmark.model import restore_with_maps
 from benchmark.model.weight_files import write_weights
 from benchmark.runner.context import Context
 from benchmark.runner.events import ImageScored, MeasuredModel, OnAnyEvent, RowFinished, StageReused
 from benchmark.runner.maps import supervised_maps
-from benchmark.runner.provenance import provenance
-from benchmark.runner.record_writer import write_curves, write_images, write_record, write_scores
+from benchmark.runner.record_writer import provenance, write_curves, write_images, write_scores
 from benchmark.runner.stage import load_network, on_val_of, score_on_val
 from benchmark.runner.stage_store import StageResult
-from reports.schema import Failure, GateResult, Record, Score, StageRecord
+from reports.schema import Failure, GateResult, Record, Score, StageRecord, to_json
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,8 @@ def describe_gate(gate: GateResult) -> str:
 
 
 def _finish(record: Record, row: PlannedRow | PlannedBaseline, context: Context, on_event: OnAnyEvent) -> None:
-    write_record(context.output / row.folder, record)
+    # Last of all files of a row: what the record describes is there.
+    write_json(context.output / row.folder / "record.json", to_json(record))
     test = record.scores.get("test", {})
     scores = [f"{name} {test[name].mean:.2f}" for name in ("psnr", "psnr_spots", "harm") if name in test]
     on_event(RowFinished(row.folder, record, record.reason or ", ".join(scores)))

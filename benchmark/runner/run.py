@@ -124,31 +124,29 @@ class _Run:
         if id is None:
             return None
         job = self._jobs[id]
-        match job:
-            case TestRow(row=row):
-                self._start(row)
-                return dataclasses.replace(job, so_far=self._so_far[row.folder])
-            case TrainStage(stage=stage):
-                # The row that the stage was added for may have ended: the first unfinished one trains it.
-                rows = [row for row in self.unfinished.values() if isinstance(row, PlannedRow)]
-                row = next(row for row in rows if id in [stage.key for stage in row.stages])
-                self._jobs[id] = job = TrainStage(row, stage)
-                self._start(job.row)
-                return job
-            case _:
-                return job
+        if isinstance(job, TestRow):
+            self._start(job.row)
+            return dataclasses.replace(job, so_far=self._so_far[job.row.folder])
+        if isinstance(job, TrainStage):
+            # The row that the stage was added for may have ended: the first unfinished one trains it.
+            rows = [row for row in self.unfinished.values() if isinstance(row, PlannedRow)]
+            row = next(row for row in rows if id in [stage.key for stage in row.stages])
+            self._jobs[id] = job = TrainStage(row, job.stage)
+            self._start(row)
+        return job
 
     def handle(self, event: Event | JobEvent) -> None:
         """Update the state of the run after an event, and report it."""
         match event:
             case JobFinished(job=id):
                 self.scheduler.finish(id)
-                if isinstance(job := self._jobs[id], TrainStage):
+                job = self._jobs[id]
+                if isinstance(job, TrainStage):
                     so_far = self._so_far[job.row.folder]
                     seconds = so_far.seconds + event.seconds
                     self._so_far[job.row.folder] = dataclasses.replace(so_far, seconds=seconds)
-                if event.measured:
-                    self._note_measured(id, event.measured)
+                if isinstance(job, MeasureNetwork) and event.measured:
+                    self._note_measured(job.row, event.measured)
                 self.unfinished.pop(id, None)
             case JobFailed(job=id, failure=failure, traceback=traceback):
                 self._fail(id, failure, traceback)
@@ -196,15 +194,13 @@ class _Run:
             if so_far.measured:
                 self._on_event(GatesChecked(row.folder, tuple(map(describe_gate, so_far.measured.gates))))
 
-    def _note_measured(self, job: str, measured: MeasuredModel) -> None:
+    def _note_measured(self, measured_row: PlannedRow, measured: MeasuredModel) -> None:
         """Keep what was measured, and end the rows that it rejects."""
-        measuring = self._jobs[job]
-        assert isinstance(measuring, MeasureNetwork)
-        network = self._network(measuring.row)
+        network = self._network(measured_row)
         self._measured[network] = measured
         networks = [job for job in self._jobs.values() if isinstance(job, MeasureNetwork)]
-        done = sum(self.scheduler.has_finished(job.id) for job in networks)
-        self._on_event(NetworkMeasured(measuring.row.folder, done, len(networks)))
+        done = sum(self._network(job.row) in self._measured for job in networks)
+        self._on_event(NetworkMeasured(measured_row.folder, done, len(networks)))
         for test, row in list(self.unfinished.items()):
             if isinstance(row, PlannedRow) and self._network(row) == network:
                 self._judge(test, row)

@@ -8,6 +8,7 @@ It starts no process and reads no file: it is told what happened and answers wha
 4. the job with the longest remaining path, in estimated seconds, so that no worker is left with a long one at the end.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 RETRIES = 2
@@ -33,29 +34,25 @@ class Scheduler:
 
     def __init__(self) -> None:
         """Begin without jobs."""
-        self._jobs: dict[str, ScheduledJob] = {}
-        self._positions: dict[str, int] = {}  # in the order of adding: a job stands behind its needs
+        self._jobs: dict[str, ScheduledJob] = {}  # in the order of adding: a job stands behind its needs
         self._waiting: set[str] = set()
         self._running: set[str] = set()
         self._finished: set[str] = set()
         self._failed: dict[str, str] = {}
-        self._deaths: dict[str, int] = {}
+        self._deaths = Counter[str]()
 
     def add(self, job: ScheduledJob) -> None:
         """Add a job. Its needs must have been added before; a job that is known is not added again.
 
         A job with a failed need has failed, too.
         """
-        unknown = [need for need in job.needs if not self.knows(need)]
-        if unknown:
+        if unknown := [need for need in job.needs if not self.knows(need)]:
             raise ValueError(f"job {job.id} needs {unknown[0]}, which was never added")
         if job.id in self._jobs:
             return
         self._jobs[job.id] = job
-        self._positions[job.id] = len(self._positions)
-        causes = [self._failed[need] for need in job.needs if need in self._failed]
-        if causes:
-            self._failed[job.id] = causes[0]
+        if failed := [need for need in job.needs if need in self._failed]:
+            self._failed[job.id] = self._failed[failed[0]]
         else:
             self._waiting.add(job.id)
 
@@ -63,7 +60,7 @@ class Scheduler:
         """Return the id of the job to start now, which counts as running from then on; None: nothing may start."""
         if any(self._jobs[job].is_exclusive for job in self._running):
             return None
-        ready = [job for job in self._waiting if all(need in self._finished for need in self._jobs[job].needs)]
+        ready = [job for job in self._in_order() if self._finished.issuperset(self._jobs[job].needs)]
         first = min(ready, key=self._priorities().__getitem__, default=None)
         if first is None or (self._jobs[first].is_exclusive and self._running):
             return None
@@ -96,7 +93,7 @@ class Scheduler:
 
     def die(self, job: str) -> bool:
         """Note that the process of a running job died; return whether the job will be tried again."""
-        self._deaths[job] = self._deaths.get(job, 0) + 1
+        self._deaths[job] += 1
         if self._deaths[job] > RETRIES:
             return False
         self._running.remove(job)
@@ -117,10 +114,6 @@ class Scheduler:
         """Return whether a job was added, and not dropped since."""
         return job in self._jobs
 
-    def has_finished(self, job: str) -> bool:
-        """Return whether a job has finished."""
-        return job in self._finished
-
     @property
     def is_idle(self) -> bool:
         """Whether no job runs."""
@@ -132,13 +125,13 @@ class Scheduler:
                 self.drop(need)
 
     def _in_order(self) -> list[str]:
-        return sorted(self._waiting, key=self._positions.__getitem__)
+        return [job for job in self._jobs if job in self._waiting]
 
-    def _priorities(self) -> dict[str, tuple[bool, tuple[int, ...], bool, float, int]]:
-        """Return a sort key for every waiting job: the lowest is to start first."""
+    def _priorities(self) -> dict[str, tuple[bool, tuple[int, ...], bool, float]]:
+        """Return a sort key for every waiting job: the lowest is to start first, of equal ones the first added."""
         orders: dict[str, list[tuple[int, ...]]] = {job: [] for job in self._waiting}
         paths = dict.fromkeys(self._waiting, 0.0)
-        priorities: dict[str, tuple[bool, tuple[int, ...], bool, float, int]] = {}
+        priorities: dict[str, tuple[bool, tuple[int, ...], bool, float]] = {}
         for id in reversed(self._in_order()):  # dependants before what they need
             job = self._jobs[id]
             order, path = min(orders[id], default=job.order), job.seconds + paths[id]
@@ -146,5 +139,5 @@ class Scheduler:
                 if need in paths:
                     orders[need].append(order)
                     paths[need] = max(paths[need], path)
-            priorities[id] = (not job.is_exclusive, order, bool(orders[id]), -path, self._positions[id])
+            priorities[id] = (not job.is_exclusive, order, bool(orders[id]), -path)
         return priorities

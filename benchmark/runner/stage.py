@@ -25,7 +25,6 @@ from benchmark.training.objective import make_objective
 from benchmark.training.train_state import (
     Best,
     Checkpoint,
-    CurveRow,
     TrainState,
     load_checkpoint,
     make_train_state,
@@ -63,7 +62,8 @@ def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: C
 
     def on_progress(progress: Progress) -> None:
         nonlocal checkpoint, saved_at
-        curve = [*checkpoint.curve, *_curve_rows(progress)]
+        values = [(progress.step, name, value) for name, value in scalars(progress).items() if isfinite(value)]
+        curve = [*checkpoint.curve, *values]
         seconds, skipped = time.perf_counter() - started, progress.skipped_steps
         checkpoint = replace(checkpoint, step=progress.step, seconds=seconds, curve=curve, skipped_steps=skipped)
         if progress.step in validations:
@@ -170,10 +170,6 @@ def _late_gain(planned: PlannedStage, checkpoint: Checkpoint, final_psnr: float)
     psnrs = {step: value for step, name, value in checkpoint.curve if name == _VAL_CURVE}
     late = late_validation_step(planned.settings)
     return None if late is None else psnrs.get(planned.steps, final_psnr) - psnrs[late]
-
-
-def _curve_rows(progress: Progress) -> list[CurveRow]:
-    return [(progress.step, name, value) for name, value in scalars(progress).items() if isfinite(value)]
 
 
 def scalars(progress: Progress) -> dict[str, float]:

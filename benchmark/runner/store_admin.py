@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,7 +49,8 @@ class Choice:
 
 def inventory(root: Path) -> list[StoredStage]:
     """Return all stages in a store, oldest first. Raises RecordError if the folder is no store."""
-    if not root.is_dir() or not _is_store(root):
+    # A folder that holds anything but stages is none: deleting there would delete results.
+    if not root.is_dir() or not all(entry.name == ".leases" or _KEY.fullmatch(entry.name) for entry in root.iterdir()):
         raise RecordError(f"{root}: no stage store here; `run` makes one beside its run folders (runs/.stages)")
     store, named = StageStore(root), _experiments_by_key(root.parent)
     stages = [_stored(store, folder.name, named) for folder in root.iterdir() if _KEY.fullmatch(folder.name)]
@@ -76,13 +78,8 @@ def chosen(stages: Sequence[StoredStage], choice: Choice) -> list[StoredStage]:
     if choice.down_to_bytes is None:
         return taken
     excess = sum(stage.size_bytes for stage in stages) - choice.down_to_bytes
-    enough: list[StoredStage] = []
-    for stage in taken:
-        if excess <= 0:
-            break
-        enough.append(stage)
-        excess -= stage.size_bytes
-    return enough
+    removed_before = accumulate((stage.size_bytes for stage in taken), initial=0)
+    return [stage for stage, size in zip(taken, removed_before, strict=False) if size < excess]
 
 
 def remove(root: Path, stage: StoredStage) -> bool:
@@ -93,11 +90,6 @@ def remove(root: Path, stage: StoredStage) -> bool:
             (store.folder(stage.key) / "meta.json").unlink(missing_ok=True)  # from here on nobody takes it for finished
             shutil.rmtree(store.folder(stage.key))
         return lease is not None
-
-
-def _is_store(root: Path) -> bool:
-    """Whether a folder holds nothing but stages: deleting in any other would delete results."""
-    return all(entry.name == ".leases" or _KEY.fullmatch(entry.name) for entry in root.iterdir())
 
 
 def _stored(store: StageStore, key: str, named: Mapping[str, tuple[str, ...]]) -> StoredStage:

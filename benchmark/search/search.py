@@ -31,7 +31,6 @@ from benchmark.search.study import (
     ask,
     count_finished,
     failures,
-    importances,
     open_study,
     results,
     resume,
@@ -43,7 +42,6 @@ from reports.schema import Record
 
 TABLE = "trial"
 _TRIALS_PER_WORKER = 5
-"""Trials that run at once learn nothing from each other, so short searches get few workers."""
 _LEAST_FOR_IMPORTANCES = 10
 
 
@@ -100,7 +98,8 @@ class Outcome:
     failed: list[TrialResult]
     """Those that the next search tries again."""
     importances: dict[str, float]
-    """Share of each parameter in the variance of the metric; empty after too few trials."""
+    """Share of each parameter in the variance of the metric (PED-ANOVA, Watanabe et al. 2023); empty after too few
+    trials."""
 
 
 SearchEvent = Event | SearchStarted | TrialFinished
@@ -157,7 +156,7 @@ class Trials:
         self._write()
         trials = results(self._study, self._setup.search)
         is_enough = len(ranked(trials, self._setup.search.metric)) >= _LEAST_FOR_IMPORTANCES
-        shares = importances(self._study) if is_enough else {}
+        shares = optuna.importance.get_param_importances(self._study) if is_enough else {}
         return Outcome(trials, failures(self._study, self._setup.search), shares)
 
     def start(self, base: Plan, times: dict[str, float]) -> None:
@@ -171,7 +170,10 @@ class Trials:
         setup = self._setup
         self.context = with_cached_sources(base.experiment, setup.context, self._on_event, ("train", "val"))
         check_patches(base, self.context)
-        self.devices = _devices(setup, base)
+        # Trials that run at once learn nothing from each other, so short searches get few workers.
+        useful = max(1, setup.search.trials // _TRIALS_PER_WORKER)
+        chosen = (str(setup.context.machine.device),) * (setup.workers or 0)
+        self.devices = chosen or worker_devices(base, setup.context, independent=useful)
         seconds = estimate_seconds(base, self.context, workers=1)
         at_most = sum(seconds[key] * min(self._todo, times[key]) for key in seconds)
         gates = self._measure_base(base.rows[0])
@@ -324,12 +326,3 @@ def _times_trained(setup: Setup) -> dict[str, float]:
             if any(key not in plan.stages for plan in plans):
                 times[key] *= len(plans) if isinstance(parameter.domain, Choices) else math.inf
     return times
-
-
-def _devices(setup: Setup, base: Plan) -> tuple[str, ...]:
-    """Return the devices of the workers: not so many that trials learn nothing from each other."""
-    device = str(setup.context.machine.device)
-    if setup.workers:
-        return (device,) * setup.workers
-    most = max(1, setup.search.trials // _TRIALS_PER_WORKER)
-    return worker_devices(base, setup.context, independent=most)

@@ -1,6 +1,7 @@
 """The Optuna study behind a search: a journal on disk, from which an interrupted search resumes."""
 
 import json
+import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,11 +139,6 @@ def count_finished(study: optuna.Study) -> int:
     return len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
-def importances(study: optuna.Study) -> dict[str, float]:
-    """Return the share of each parameter in the variance of the metric (PED-ANOVA, Watanabe et al. 2023)."""
-    return optuna.importance.get_param_importances(study)
-
-
 def _failed(study: optuna.Study) -> list[FrozenTrial]:
     retried = {trial.user_attrs.get(_RETRY_OF) for trial in study.trials}
     return [trial for trial in study.get_trials(states=(TrialState.FAIL,)) if trial.number not in retried]
@@ -192,11 +188,7 @@ def _check_is_journal(journal: Path) -> None:
 def _drop_torn_line(journal: Path) -> None:
     """Remove the incomplete last line that a kill or a full disk has left; the next line would be appended to it."""
     journal.touch()
-    text = journal.read_bytes()
-    complete = text.rfind(b"\n") + 1
-    if complete < len(text):
-        with journal.open("rb+") as handle:
-            handle.truncate(complete)
+    os.truncate(journal, journal.read_bytes().rfind(b"\n") + 1)
 
 
 def _sampler(search: Search, trials: int) -> BaseSampler:
