@@ -83,7 +83,7 @@ def test_the_page_shows_maps_predicted_and_true(output: Path) -> None:
         assert all(
             f"{image}, {column}, map {name}" in page for column in ("base", "target") for name in ("gain", "spots")
         )
-    assert "in the others grey is 0" in page
+    assert "In the other maps, grey is 0" in page
 
 
 def test_a_picture_is_the_map_that_the_stored_weights_predict(output: Path) -> None:
