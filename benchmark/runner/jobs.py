@@ -100,10 +100,11 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
                     ):
                         if lease is not None:
                             train_stage(row, stage, lease, context, on_event)
-            case TestRow(row=PlannedRow() as row, so_far=so_far):
-                test_row(row, so_far, context, on_event)
-            case TestRow(row=PlannedBaseline() as row, so_far=so_far):
-                test_baseline(row, so_far, context, on_event)
+            case TestRow(row=row, so_far=so_far):
+                if isinstance(row, PlannedRow):
+                    test_row(row, so_far, context, on_event)
+                else:
+                    test_baseline(row, so_far, context, on_event)
     except Exception as error:  # a job that fails, for whatever reason, must not take others with it
         on_event(JobFailed(job.id, _failure(error), traceback.format_exc()))
     else:
