@@ -1,4 +1,4 @@
-"""The command line: one file a command; `reports.py` has five. No torch before a command needs it.
+"""The command line: mostly one file a command. No torch before a command needs it.
 
 Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 85 `run` or `search` was interrupted
 (Ctrl-C, SIGTERM or SIGHUP) and resumes when it is started again, 130 another command was interrupted.
@@ -34,7 +34,12 @@ COMMANDS: Mapping[str, str] = {
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "doctor": "Tell whether this installation is sound, and what mends it.",
 }
-_IN_REPORTS = ("report", "claims", "publish", "compare", "leaderboard")
+_SHARED_FILES = {
+    "plan": "run",
+    "schema": "list",
+    **dict.fromkeys(("report", "claims", "publish", "compare", "leaderboard"), "reports"),
+}
+"""Files of commands that are functions with their own names, beside another command."""
 _PROGRAM = "python -m benchmark"
 
 
@@ -42,7 +47,7 @@ class LazyGroup(click.Group):
     """A group of commands that are imported when they are called, so that `--help` is instant.
 
     The command `x` is the function `command` in `x.py` of a package; in `x_.py` if `x` is `import`, which Python
-    reserves. The commands in `reports.py` are functions with their own names.
+    reserves; for some see `_SHARED_FILES`.
     """
 
     def __init__(self, *args: Any, package: str, table: Mapping[str, str], **options: Any) -> None:
@@ -58,8 +63,8 @@ class LazyGroup(click.Group):
         """Import and return a command. Raises click.UsageError, with the nearest name, if there is none."""
         if cmd_name not in self._table:
             raise click.UsageError(f"No such command {cmd_name!r}; {suggestion(cmd_name, self._table)}", ctx)
-        if cmd_name in _IN_REPORTS:
-            return getattr(importlib.import_module(f"{self._package}.reports"), cmd_name)
+        if cmd_name in _SHARED_FILES:
+            return getattr(importlib.import_module(f"{self._package}.{_SHARED_FILES[cmd_name]}"), cmd_name)
         file = "import_" if cmd_name == "import" else cmd_name
         return importlib.import_module(f"{self._package}.{file}").command
 

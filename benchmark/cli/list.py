@@ -1,6 +1,9 @@
-"""`list`: what an experiment may name."""
+"""`list`: what an experiment may name; `schema`: the JSON Schema of its file."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -41,33 +44,56 @@ def command(kind: str | None, names: tuple[str, ...], costs: bool, plugins: tupl
     from benchmark.registry import KINDS, Registry
 
     registry = Registry(plugins)
-    components = {{"loss": "losses"}.get(kind, f"{kind}s"): kind for kind in KINDS if kind != "metric"}
-    kinds = [*components, *_OTHER_KINDS]
+    plurals = {{"loss": "losses"}.get(kind, f"{kind}s"): kind for kind in KINDS if kind != "metric"}
+    kinds = {**{plural: partial(_components, kind=kind) for plural, kind in plurals.items()}, **_OTHER_KINDS}
     if kind is None:
-        for plural in kinds:
-            click.echo(f"{plural}: {', '.join(_names(plural, components, registry))}")
+        for plural, entries_of in kinds.items():
+            click.echo(f"{plural}: {', '.join(entries_of(registry))}")
         return
     if kind not in kinds:
         raise ComponentError(f"list {kind}: no such kind; {suggestion(kind, kinds)}")
     if costs and kind != "backbones":
         raise ComponentError(f"list {kind} --costs: only backbones have costs; leave --costs out")
-    all_names = _names(kind, components, registry)
+    entries = kinds[kind](registry)
     for name in names:
-        if name not in all_names:
-            raise ComponentError(f"list {kind} {name}: no such name; {suggestion(name, all_names)}")
-    entries = None if kind in components else _OTHER_KINDS[kind](registry)
-    for name in names or all_names:
+        if name not in entries:
+            raise ComponentError(f"list {kind} {name}: no such name; {suggestion(name, entries)}")
+    for name in dict.fromkeys(names or entries):
         try:
-            lines = entries[name] if entries else _component_lines(registry, components[kind], name)
-            click.echo("\n  ".join([name, *lines]))
+            click.echo("\n  ".join([name, *entries[name]]))
             if costs:
                 show_costs(registry, name)
         except ComponentError as error:  # a broken component must not hide the others
             click.echo(f"{name}: {error}")
 
 
-def _names(plural: str, components: Mapping[str, str], registry: "Registry") -> list[str]:
-    return registry.names(components[plural]) if plural in components else list(_OTHER_KINDS[plural](registry))
+@click.command("schema")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it here instead of printing it.")
+@plugin_option
+def schema(out: Path | None, plugins: tuple[Path, ...]) -> None:
+    """Print the JSON Schema of experiment files: editors complete settings and mark mistakes with it.
+
+    An experiment file names it in its first line: # yaml-language-server: $schema=schema.json
+
+    \b
+    Examples:
+      python -m benchmark schema --out experiments/schema.json
+      python -m benchmark schema --plugin my_net.py --out schema.json
+    """
+    from benchmark.experiment.json_schema import experiment_schema
+    from benchmark.files import write_json
+    from benchmark.registry import Registry
+
+    content = experiment_schema(Registry(plugins))
+    if out:
+        write_json(out, content)
+    else:
+        click.echo(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def _components(registry: "Registry", kind: str) -> dict[str, Iterable[str]]:
+    """Return the components of a kind, with lines about each that are made when they are read."""
+    return {name: _component_lines(registry, kind, name) for name in registry.names(kind)}
 
 
 def _component_lines(registry: "Registry", kind: str, name: str) -> Iterator[str]:
@@ -120,7 +146,7 @@ def show_costs(registry: "Registry", backbone: str) -> None:
         click.echo(line)
 
 
-def _metrics(registry: "Registry") -> dict[str, list[str]]:
+def _metrics(registry: "Registry") -> dict[str, Iterable[str]]:
     """Return the built-in metrics, of images and of maps, and those of plugins; only the latter are imported."""
     from reports.metrics import METRICS
 
@@ -132,9 +158,7 @@ def _metrics(registry: "Registry") -> dict[str, list[str]]:
     }
 
 
-def _presets(_registry: "Registry") -> dict[str, list[str]]:
-    from dataclasses import asdict
-
+def _presets(_registry: "Registry") -> dict[str, Iterable[str]]:
     from benchmark.synthetic_faces import PRESETS
 
     return {
@@ -143,11 +167,11 @@ def _presets(_registry: "Registry") -> dict[str, list[str]]:
     }
 
 
-def _gates(_registry: "Registry") -> dict[str, list[str]]:
+def _gates(_registry: "Registry") -> dict[str, Iterable[str]]:
     from benchmark.component_source import option_of
     from benchmark.experiment.schema import AnyGate
 
-    entries: dict[str, list[str]] = {}
+    entries: dict[str, Iterable[str]] = {}
     for gate in get_args(get_args(AnyGate)[0]):
         settings = {name: option_of(field) for name, field in gate.model_fields.items()}
         quantity = settings.pop("quantity").default
@@ -155,11 +179,16 @@ def _gates(_registry: "Registry") -> dict[str, list[str]]:
     return entries
 
 
-def _baselines(_registry: "Registry") -> dict[str, list[str]]:
+def _baselines(_registry: "Registry") -> dict[str, Iterable[str]]:
     from benchmark.evaluation.baselines import BASELINE_FITS
 
     return {name: [(baseline.__doc__ or "").partition("\n")[0]] for name, baseline in BASELINE_FITS.items()}
 
 
-_OTHER_KINDS = {"metrics": _metrics, "presets": _presets, "gates": _gates, "baselines": _baselines}
-"""Kinds that are described otherwise: for each a function from the registry to names and lines about them."""
+_OTHER_KINDS: dict[str, Callable[["Registry"], dict[str, Iterable[str]]]] = {
+    "metrics": _metrics,
+    "presets": _presets,
+    "gates": _gates,
+    "baselines": _baselines,
+}
+"""Kinds that are no components: for each a function from the registry to names and lines about them."""

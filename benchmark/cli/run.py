@@ -1,4 +1,4 @@
-"""`run`: measure, train and test the rows of an experiment, then write the report."""
+"""`run`: measure, train and test the rows of an experiment, then write the report; `plan`: show what it would do."""
 
 import dataclasses
 import time
@@ -12,9 +12,7 @@ from benchmark.cli.terminal import duration
 from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
-    from benchmark.cli.display import Display
     from benchmark.experiment.plan import Plan
-    from benchmark.runner.context import Context
     from reports.schema import Record
 
 
@@ -38,8 +36,7 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
     selection = Selection(**options)
     with resumable_interrupts():
         from benchmark.cli.display import Display
-        from benchmark.cli.plan import advice, show_plan
-        from benchmark.cli.setup import prepare, with_tuned_rows
+        from benchmark.cli.setup import advice, prepare, read_data, show_plan, with_tuned_rows
         from benchmark.runner.local_executor import worker_devices
         from benchmark.runner.maps import write_map_images
         from benchmark.runner.preflight import estimate_seconds, preflight
@@ -61,10 +58,12 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
             preflight(plan, context, replace=replace)
             devices = worker_devices(prepared.candidates, context)
             estimates = estimate_seconds(plan, context, len(devices)) if todo else {}
-            click.echo(_tuning_headline(plan, len(candidates), estimates), err=True)
+            estimate = f", about {duration(sum(estimates.values()))}" if todo else ""
+            headline = f"tuning: {len(todo)} of {len(candidates)} candidates to train{estimate}"
+            click.echo(f"{plan.experiment.name}: {headline}", err=True)
             if todo:
                 with Display(estimates) as display:
-                    context = _read_data(prepared.candidates, context, display)
+                    context = read_data(prepared.candidates, context, display)
                     records = run_rows(todo, context, devices, display.show, estimates=estimates, is_trial=True)
                 click.echo("".join(f"{line}\n" for line in _failures(records)), err=True, nl=False)
             write_tuning(prepared.candidates, context)
@@ -79,31 +78,32 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
         write_plan(prepared.whole, plan, context.output, context.command)
         with Display(estimates, scalars_folder=context.output / "tensorboard" if tensorboard else None) as display:
             display.skip([row.folder for row in (*plan.baselines, *plan.rows) if row not in todo])
-            context = _read_data(plan, context, display) if todo else context
+            context = read_data(plan, context, display) if todo else context
             records = run_rows(todo, context, devices, display.show, estimates=estimates)
 
         write_map_images(prepared.whole, first_examples(context.output), context)
         page = write(context.output)
-        click.echo(_outcome(plan, records, time.perf_counter() - started), err=True)
+        trained = sum(stage.steps for record in records for stage in record.stages if not stage.reused)
+        summary = f"{len(records)} rows run, {trained} steps trained, {duration(time.perf_counter() - started)} in all"
+        click.echo("\n".join([f"{plan.experiment.name}: {summary}", *_failures(records)]), err=True)
         click.echo(f"report: {page}")
         return 1 if any(record.status == "failed" for record in records) else 0
 
 
-def _read_data(plan: "Plan", context: "Context", display: "Display") -> "Context":
-    """Decode or render all images of a plan, and write the test pairs for the report."""
-    from benchmark.runner.context import with_cached_sources
-    from benchmark.runner.preflight import check_patches
-    from benchmark.runner.record_writer import write_pairs
+@click.command("plan")
+@selection_options
+def plan(**options: Any) -> None:
+    """Show rows, stages with their keys, what is shared and what is done, gates and time, without running.
 
-    context = with_cached_sources(plan.experiment, context, display.show)
-    check_patches(plan, context)
-    write_pairs(context.output / "pairs", context.source(plan.baselines[0].data["test"]))
-    return context
+    \b
+    Examples:
+      python -m benchmark plan experiments/quickstart.yaml
+      python -m benchmark plan my.yaml --set protocol.coarse.steps=1000
+    """
+    from benchmark.cli.setup import prepare, show_plan
 
-
-def _tuning_headline(plan: "Plan", candidates: int, estimates: Mapping[str, float]) -> str:
-    duration_text = f", about {duration(sum(estimates.values()))}" if plan.rows else ""
-    return f"{plan.experiment.name}: tuning: {len(plan.rows)} of {candidates} candidates to train{duration_text}"
+    selection = Selection(**options)
+    show_plan(prepare(selection), replace=selection.replace)
 
 
 def _headline(plan: "Plan", todo: int, estimates: Mapping[str, float]) -> str:
@@ -116,12 +116,6 @@ def _headline(plan: "Plan", todo: int, estimates: Mapping[str, float]) -> str:
         f"{sum(plan.stages[key].steps for key in estimates)} steps to train ({shared} saved by shared stages), "
         f"about {duration(sum(estimates.values()))} of training"
     )
-
-
-def _outcome(plan: "Plan", records: "Sequence[Record]", seconds: float) -> str:
-    trained = sum(stage.steps for record in records for stage in record.stages if not stage.reused)
-    summary = f"{plan.experiment.name}: {len(records)} rows run, {trained} steps trained, {duration(seconds)} in all"
-    return "\n".join([summary, *_failures(records)])
 
 
 def _failures(records: "Sequence[Record]") -> list[str]:

@@ -11,6 +11,7 @@ import click
 
 from benchmark.cli.options import Selection, experiment_options
 from benchmark.cli.terminal import duration, new_table, show_table
+from benchmark.errors import ExperimentError
 from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
@@ -53,14 +54,22 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
     """
     with resumable_interrupts():
         from benchmark.cli.display import Display
+        from benchmark.cli.setup import prepare
         from benchmark.runner.run import run_rows
-        from benchmark.search.search import open_trials
+        from benchmark.search.search import Setup, open_trials
 
         started = time.perf_counter()
-        setup = _setup(Selection(rows=(), seeds=(), **options), trials, workers, storage)
+        selection = Selection(rows=(), seeds=(), **options)
+        prepared = prepare(selection)
+        experiment, context = prepared.plan.experiment, prepared.context
+        if experiment.search is None:
+            raise ExperimentError(f"{selection.file}: has no section `search`; see experiments/quick_search.yaml")
+        search_settings = dataclasses.replace(experiment.search, trials=trials or experiment.search.trials)
+        base_only = dataclasses.replace(experiment, rows=experiment.rows[:1])
+        setup = Setup(base_only, search_settings, context, storage or context.output / "study.journal", workers)
         with (
             Display({}) as display,
-            open_trials(setup, partial(_show, display, setup=setup), replace=options["replace"]) as search,
+            open_trials(setup, partial(_show, display, setup=setup), replace=selection.replace) as search,
         ):
             run_rows(
                 [],
@@ -73,21 +82,7 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
             )
             outcome = search.outcome()
         _show_outcome(setup, outcome, time.perf_counter() - started)
-        return 1 if outcome.failed or not (setup.context.output / "best.yaml").exists() else 0
-
-
-def _setup(selection: Selection, trials: int | None, workers: int | None, storage: Path | None) -> "Setup":
-    from benchmark.cli.setup import prepare
-    from benchmark.errors import ExperimentError
-    from benchmark.search.search import Setup
-
-    prepared = prepare(selection)
-    experiment, context = prepared.plan.experiment, prepared.context
-    if experiment.search is None:
-        raise ExperimentError(f"{selection.file}: has no section `search`; see experiments/quick_search.yaml for one")
-    search = dataclasses.replace(experiment.search, trials=trials or experiment.search.trials)
-    journal = storage or context.output / "study.journal"
-    return Setup(dataclasses.replace(experiment, rows=experiment.rows[:1]), search, context, journal, workers)
+        return 1 if outcome.failed or not (context.output / "best.yaml").exists() else 0
 
 
 def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:

@@ -1,4 +1,4 @@
-"""From the options of a command to a plan: what `run`, `plan` and `search` have in common."""
+"""From the options of a command to a plan, for `run`, `plan` and `search`; and how a plan is shown."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,14 +7,23 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli.display import Display
 from benchmark.cli.options import Selection, command_line, matching_rows
+from benchmark.cli.terminal import duration, new_table, show_table
 from benchmark.experiment.load import Experiment, load
-from benchmark.experiment.plan import Plan, select
+from benchmark.experiment.plan import Plan, PlannedRow, network_id, select
 from benchmark.inference.device_setup import prepare_machine
 from benchmark.registry import Registry
-from benchmark.runner.context import Context, open_sources, plan_of
+from benchmark.runner.context import Context, open_sources, plan_of, with_cached_sources
+from benchmark.runner.jobs import counted_gates
+from benchmark.runner.local_executor import worker_devices
+from benchmark.runner.preflight import check_patches, estimate_seconds, memory_shortfall, preflight
+from benchmark.runner.record_writer import write_pairs
+from benchmark.runner.row import describe_gate
 from benchmark.runner.stage_store import StageStore
-from benchmark.search.tuning import candidates_plan, tuned
+from benchmark.search.tuning import candidates_of, candidates_plan, tuned, unfinished
+
+_LONG_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -64,3 +73,84 @@ def with_tuned_rows(
     """Return the plan of an experiment, its rows tuned as far as their candidates have results."""
     whole = plan_of(tuned(experiment, candidates, context) if candidates else experiment, context)
     return Prepared(select(whole, rows, seeds), whole, context, experiment, candidates)
+
+
+def read_data(plan: Plan, context: Context, display: Display) -> Context:
+    """Decode or render all images of a plan, and write the test pairs for the report."""
+    context = with_cached_sources(plan.experiment, context, display.show)
+    check_patches(plan, context)
+    write_pairs(context.output / "pairs", context.source(plan.baselines[0].data["test"]))
+    return context
+
+
+def show_plan(prepared: Prepared, *, replace: bool) -> None:
+    """Print what `run` would do."""
+    plan, context = prepared.plan, prepared.context
+    todo = preflight(plan, context, replace=replace)
+    estimates = estimate_seconds(plan, context, len(worker_devices(plan, context)))
+    _show_rows(plan, context, {row.folder for row in todo})
+    _show_gates(plan, context)
+    shared = plan.steps_without_sharing - plan.steps_trained
+    share = shared / max(plan.steps_without_sharing, 1)
+    to_train = sum(plan.stages[key].steps for key in estimates)
+    click.echo(f"steps: {plan.steps_without_sharing} in all rows, {shared} ({share:.0%}) saved by shared stages")
+    click.echo(f"to train now: {len(estimates)} stages, {to_train} steps, about {duration(sum(estimates.values()))}")
+    click.echo(f"(from 2 measured steps of each network on {context.machine.device_name}; without evaluation)")
+    for line in [*_tuning_lines(prepared), *advice(plan, sum(estimates.values()))]:
+        click.echo(line)
+
+
+def _tuning_lines(prepared: Prepared) -> list[str]:
+    if prepared.candidates is None:
+        return []
+    candidates = candidates_of(prepared.rows, prepared.candidates)
+    todo = unfinished(candidates, prepared.context, replace=True)
+    steps = sum({stage.key: stage.steps for row in todo for stage in row.stages}.values())
+    return [
+        f"before it tuning: {len(todo)} of {len(candidates)} candidates to train, {steps} steps; "
+        "rows whose candidates are to be trained are shown here as they are written"
+    ]
+
+
+def advice(plan: Plan, seconds: float) -> list[str]:
+    """Return what to do instead where a plan would take more than a day."""
+    if seconds < _LONG_SECONDS:
+        return []
+    lines = ["that is long: stop it whenever you like, the same command goes on; --rows and --seeds take a part of it"]
+    if plan.environment.device == "cpu":
+        lines.append("it trains without a GPU: on a machine with one the same command uses it")
+    if plan.experiment.short_form:
+        lines.append(f"the same questions at small scale: {plan.experiment.short_form}")
+    return lines
+
+
+def _show_rows(plan: Plan, context: Context, todo: set[str]) -> None:
+    table = new_table("row", "seed", "stages: name steps key", "state")
+    first_rows: dict[str, str] = {}
+    for row in plan.rows:
+        stages: list[str] = []
+        for stage in row.stages:
+            first = first_rows.setdefault(stage.key, row.row)
+            shared = "" if first == row.row else f" shared with {first}"
+            note = " stored" if context.store.finished(stage.key) else shared
+            stages.append(f"{stage.name} {stage.steps} {stage.key[:8]}{note}")
+        state = "to run" if row.folder in todo else "finished"
+        table.add_row(row.row, str(row.seed), ", ".join(stages or ["no training"]), state)
+    for baseline in plan.baselines:
+        table.add_row(baseline.row, "-", "no training", "to run" if baseline.folder in todo else "finished")
+    show_table(table)
+
+
+def _show_gates(plan: Plan, context: Context) -> None:
+    """Print the counted gates of each network, and name those that `run` will measure."""
+    networks: dict[str, list[PlannedRow]] = {}
+    for row in plan.rows:
+        networks.setdefault(network_id(row.recipe.model, row.recipe.gates), []).append(row)
+    for rows in networks.values():
+        counted = {gate.name: describe_gate(gate) for gate in counted_gates(rows[0], context)}
+        gates = [counted.get(name, f"{name}: measured by run") for name in rows[0].recipe.gates]
+        click.echo(f"gates of {', '.join(dict.fromkeys(row.row for row in rows))}: {'; '.join(gates) or 'none'}")
+    for row in plan.rows:
+        shortfall = memory_shortfall(row, context)
+        if shortfall and row.seed == plan.rows[0].seed:
+            click.echo(f"too large for this machine: {row.row}: {shortfall}")

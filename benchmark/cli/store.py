@@ -75,7 +75,7 @@ def prune(folder: Path, down_to_mb: float | None, *, delete: bool, **choice: Any
       python -m benchmark store prune --older-than 30 --down-to 2000 --delete
       python -m benchmark store prune --experiment my_first_try --delete
     """
-    from benchmark.runner.store_admin import Choice, chosen, inventory
+    from benchmark.runner.store_admin import Choice, chosen, inventory, remove
 
     if down_to_mb is None and not any(value not in (None, False) for value in choice.values()):
         raise click.UsageError("say what to take: --older-than, --unused, --experiment or --down-to")
@@ -87,14 +87,9 @@ def prune(folder: Path, down_to_mb: float | None, *, delete: bool, **choice: Any
         )
     taken = chosen(stages, Choice(**choice, down_to_bytes=None if down_to_mb is None else int(down_to_mb * 1e6)))
     for stage in taken:
-        click.echo(f"{_removed(folder, stage) if delete else 'would delete'}: {_line(stage)}")
+        done = "deleted" if delete and remove(folder, stage) else "left alone, it is being trained"
+        click.echo(f"{done if delete else 'would delete'}: {_line(stage)}")
     click.echo(_total(taken) + ("" if delete or not taken else "; nothing is deleted without --delete"))
-
-
-def _removed(folder: Path, stage: "StoredStage") -> str:
-    from benchmark.runner.store_admin import remove
-
-    return "deleted" if remove(folder, stage) else "left alone, it is being trained"
 
 
 def _line(stage: "StoredStage") -> str:

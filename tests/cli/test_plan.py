@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from benchmark.cli.options import Selection
-from benchmark.cli.plan import advice
-from benchmark.cli.setup import prepare
+from benchmark.cli.setup import advice, prepare
 
 
 def test_a_plan_of_days_names_the_ways_out(experiment_file: Path) -> None:

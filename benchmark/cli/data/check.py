@@ -131,17 +131,13 @@ def _write(audit: _Audit, pairs: "Sequence[MeasuredPair]", findings: "Sequence[F
     """Write the record, of two folders a starter experiment, and the page."""
     from benchmark.audit.checks import as_data
     from benchmark.files import write_json
-    from reports.errors import ReportError
     from reports.pages.audit_page import write
 
     # The record first: it marks the folder as this command's own.
     write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, ""))
     text = _write_starter(audit, pairs, findings, output)
     write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, text))
-    try:
-        return write(output)
-    except ReportError as error:
-        raise DataError(str(error)) from None
+    return write(output)
 
 
 def _write_starter(audit: _Audit, pairs: "Sequence[MeasuredPair]", findings: "Sequence[Finding]", output: Path) -> str:

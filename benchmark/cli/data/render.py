@@ -4,16 +4,13 @@ import json
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from benchmark.cli.terminal import show_progress
 from benchmark.errors import DataError
 from benchmark.processes import usable_cores
-
-if TYPE_CHECKING:  # numpy, scipy and pydantic come in only when the command runs
-    from benchmark.data import Source
 
 _SETTINGS_FILE = "rendered.json"
 """Holds the settings with which a folder was written; only a folder with this file may be overwritten."""
@@ -45,10 +42,14 @@ def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
       python -m benchmark data render --clean portraits --split train --count 200 --out faces/train
     """
     from benchmark.data.image_io import write_pairs
+    from benchmark.data.sources import open_source
+    from benchmark.registry import Registry
 
     settings = _settings(**options)
-    source = _opened(settings, options["count"])
+    source = open_source(settings, Registry())
     count = options["count"] or len(source)
+    if count > len(source):  # more pairs than faces: several versions of each face
+        source = open_source({**settings, "versions": -(-count // len(source))}, Registry())
     again = "fix that, then add --force to start again"
     started = time.perf_counter()
     try:
@@ -90,16 +91,6 @@ def _settings(preset: str, count: int | None, size: int | None, seed: int, **cle
         "seed": seed,
         "mask_folder": str(clean["masks"]) if clean["masks"] else None,
     }
-
-
-def _opened(settings: dict[str, Any], count: int | None) -> "Source":
-    """Return the source, with as many versions of each face as `count` pairs need."""
-    from benchmark.data.sources import open_source
-    from benchmark.registry import Registry
-
-    source = open_source(settings, Registry())
-    versions = -(-(count or 0) // len(source))
-    return source if versions <= 1 else open_source({**settings, "versions": versions}, Registry())
 
 
 def _prepare(out: Path, settings: dict[str, Any], *, force: bool) -> None:
