@@ -4,8 +4,9 @@ A claim about a metric says between which ends a gain lies. It holds if the whol
 them, is refuted if the whole interval lies outside, and is not resolved otherwise: the estimate alone decides nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from reports import metrics, text
 from reports.claims.evidence import Gain, Gains, Unknown, compare_costs, find_gate, gains_of, how_to_measure
@@ -75,8 +76,7 @@ class EvaluatedClaim:
         return self.claim.expected in (None, self.result)
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """One statistical comparison."""
 
     row: str
@@ -103,14 +103,6 @@ def outcome_of(low: float, high: float, above: float | None, at_most: float | No
     if above < low and high <= at_most:
         return "holds"
     return "refuted" if high <= above or low > at_most else "not resolved"
-
-
-def combined(parts: Iterable[PartOutcome]) -> ClaimOutcome:
-    """Return the outcome of a claim of several parts: refuted if any is, holds if all do."""
-    results = {part.result for part in parts}
-    if "refuted" in results:
-        return "refuted"
-    return "holds" if results == {"holds"} else "not resolved"
 
 
 def claims_table(entries: Sequence[EvaluatedClaim]) -> Grid | None:
@@ -143,8 +135,10 @@ def _line(entry: EvaluatedClaim) -> tuple[Cell, ...]:
 
 
 def _evaluated(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> EvaluatedClaim:
+    """Return the outcome of a claim: refuted if any of its parts is, holds if all do."""
     parts = _parts(claim, plan, rows, gains)
-    result = combined(parts)
+    results = {part.result for part in parts}
+    result = "refuted" if "refuted" in results else "holds" if results == {"holds"} else "not resolved"
     return EvaluatedClaim(
         claim,
         as_formula(claim, plan),
@@ -216,17 +210,13 @@ def _parts(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: 
     pairs = _pairs(claim, plan)
     match claim:
         case BetterClaim():
-            return tuple(_difference(pair, pair.rival, gains, claim.above, claim.at_most) for pair in pairs)
+            return tuple(_decided(pair, pair.rival, gains(*pair), claim.above, claim.at_most) for pair in pairs)
         case EquivalentClaim():
             return tuple(_equivalence(pair, gains, _margin(claim, plan)) for pair in pairs)
         case WithinClaim(within=within):
             return (_gate(rows[within.row], within.gate),)
         case FrontClaim(front=front):
             return tuple(_front_rival(pair, front.cost, rows, gains) for pair in pairs)
-
-
-def _difference(pair: Pair, subject: str, gains: Gains, above: float | None, at_most: float | None) -> PartOutcome:
-    return _decided(pair, subject, gains(pair.row, pair.rival, pair.metric), above, at_most)
 
 
 def _decided(pair: Pair, subject: str, gain: Gain | Unknown, above: float | None, at_most: float | None) -> PartOutcome:
@@ -246,7 +236,7 @@ def _decided(pair: Pair, subject: str, gain: Gain | Unknown, above: float | None
 
 def _equivalence(pair: Pair, gains: Gains, margin: float) -> PartOutcome:
     """Evaluate that two rows differ by at most a margin, in either direction."""
-    gain = gains(pair.row, pair.rival, pair.metric)
+    gain = gains(*pair)
     if isinstance(gain, Gain) and pair.metric.direction == "near 1":
         gain = replace(gain, low=gain.difference[0], high=gain.difference[1], mean=sum(gain.difference) / 2)
     return _decided(pair, pair.rival, gain, -margin, margin)
@@ -286,7 +276,7 @@ def _front_rival(pair: Pair, cost: str, rows: Mapping[str, Summary], gains: Gain
     shown = f"costs {costs.shown}"
     if costs.order == "dearer":
         return PartOutcome(pair.row, "holds", f"{pair.row} {shown}, dearer")
-    quality = _difference(pair, pair.row, gains, None, 0.0)
+    quality = _decided(pair, pair.row, gains(*pair), None, 0.0)
     numbers = f"{quality.numbers}, {shown}"
     if quality.result == "refuted" and costs.order == "open":  # surely better, perhaps not as cheap
         return PartOutcome(pair.row, "not resolved", numbers, costs.resolves)

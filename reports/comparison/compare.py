@@ -98,17 +98,20 @@ def common_seeds(experiments: Sequence[Results]) -> tuple[int, ...]:
 
 def experiment_diff(name: str, results: Results, other_name: str, other: Results) -> tuple[str, ...]:
     """Return a line for each difference besides the rows: data, model, protocol, margin, machine, versions, gates."""
-    lines: list[str] = []
-    for label, path in _SECTIONS.items():
-        different = unequal(section(results.experiment_yaml, *path), section(other.experiment_yaml, *path))
-        lines.append(f"{label}: {_shortened(different)}" if different else "")
-    lines.append(_changed("equivalence margin", *(f"{side.plan.equivalence_margin:g}" for side in (results, other))))
-    for field in _MACHINE:
-        lines.append(_changed(field.replace("_", " "), *(_machine_fact(side, field) for side in (results, other))))
-    lines.append(_version_diff(results, other))
-    limits, other_limits = _gate_limits(results), _gate_limits(other)
-    for gate in dict.fromkeys([*limits, *other_limits]):
-        lines.append(_changed(f"gate {gate}", limits.get(gate, "not set"), other_limits.get(gate, "not set")))
+    sides, limits, other_limits = (results, other), _gate_limits(results), _gate_limits(other)
+    sections = {
+        label: unequal(*(section(side.experiment_yaml, *path) for side in sides)) for label, path in _SECTIONS.items()
+    }
+    lines = [
+        *(f"{label}: {_shortened(different)}" for label, different in sections.items() if different),
+        _changed("equivalence margin", *(f"{side.plan.equivalence_margin:g}" for side in sides)),
+        *(_changed(field.replace("_", " "), *(_machine_fact(side, field) for side in sides)) for field in _MACHINE),
+        _version_diff(results, other),
+        *(
+            _changed(f"gate {gate}", limits.get(gate, "not set"), other_limits.get(gate, "not set"))
+            for gate in dict.fromkeys([*limits, *other_limits])
+        ),
+    ]
     return tuple(f"{name} against {other_name}: {line}." for line in lines if line)
 
 

@@ -246,8 +246,11 @@ def image_differences(
     if leader is None:
         return []
     references = [rows[name] for name in (BASE, IDENTITY) if name in rows and name != leader.row]
-    gains = [(reference, mean_gains(leader, reference, results, primary)) for reference in references]
-    return [_image_figure(leader, reference, by_image, primary) for reference, by_image in gains if by_image]
+    return [
+        _image_figure(leader, reference, gains, primary)
+        for reference in references
+        if (gains := mean_gains(leader, reference, results, primary))
+    ]
 
 
 def mean_gains(row: Summary, reference: Summary, results: Results, primary: Metric) -> dict[str, float]:

@@ -127,8 +127,7 @@ def _trial_table(trials: Trials, finished: Sequence[Trial], metric: Metric) -> G
 
 
 def _parameter_column(name: str, trials: Trials) -> Column:
-    values = [trial.values[name] for trial in trials.trials if name in trial.values]
-    is_numeric = all(isinstance(value, int | float) for value in values)
+    is_numeric = all(isinstance(trial.values.get(name, 0), int | float) for trial in trials.trials)
     return Column(name, text.printable(name.removeprefix("protocol.")), numeric=is_numeric)
 
 

@@ -35,7 +35,7 @@ def degradation_table(results: Results) -> Grid | None:
     for measure in map(metric, ordered(names, results.plan.primary)):
         values = list(by_image(image_scores(results, measure.name), IDENTITY, None).values())
         quantiles = np.quantile(values, list(_QUANTILES.values())).tolist()
-        cells = (Cell(value, text.number(value, measure.decimals)) for value in quantiles)
+        cells = [Cell(value, text.number(value, measure.decimals)) for value in quantiles]
         lines.append((plain(measure.label), plain(measure.unit), *cells, Cell(len(values), str(len(values)))))
     shares = damaged_shares(results)
     if shares:
