@@ -150,10 +150,10 @@ def _evaluated(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gai
 
 def _resolves(parts: Sequence[PartOutcome]) -> str:
     """Return what would settle the open parts, each with its rival where there are several."""
-    parts = {
+    remedies = {
         part.resolves if len(parts) == 1 else f"{part.subject}: {part.resolves}" for part in parts if part.resolves
     }
-    return "; ".join(sorted(parts))
+    return "; ".join(sorted(remedies))
 
 
 def as_formula(claim: AnyClaim, plan: PlanFile) -> str:
