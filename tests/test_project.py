@@ -41,7 +41,7 @@ def test_shipped_experiments_load(file: Path) -> None:
     """Every experiment file of the project is valid, with all its rows."""
     experiment = load(file, Registry())
     assert experiment.name == file.stem
-    assert len(experiment.rows) == 1 + sum(len(rows) for rows in experiment.settings.get("tables", {}).values())
+    assert len(experiment.rows) == 1 + sum(len(rows) for rows in experiment.document.data.get("tables", {}).values())
 
 
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "reports/published/README.md")]

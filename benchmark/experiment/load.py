@@ -11,7 +11,7 @@ from benchmark.errors import ExperimentError, suggestion
 from benchmark.experiment.claims import check_claims
 from benchmark.experiment.document import Document, KeyPath, override_all, override_from_text, read_with_parents
 from benchmark.experiment.resolve import Recipe, resolve, validate
-from benchmark.experiment.schema import ExperimentFile
+from benchmark.experiment.schema import ExperimentFile, Report
 from benchmark.experiment.search_space import Search, Tuning, read_search, read_tuning
 from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry
@@ -42,8 +42,7 @@ class Experiment:
     name: str
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
-    primary: str
-    equivalence_margin: float
+    report: Report
     short_form: str | None
     claims: tuple[AnyClaim, ...]
     search: Search | None
@@ -52,11 +51,6 @@ class Experiment:
     tuning: Tuning | None = None
     notices: tuple[str, ...] = ()
     """One line for each `--set` that changes nothing."""
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The document as plain data."""
-        return self.document.data
 
 
 def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Sequence[str] = ()) -> Experiment:
@@ -98,8 +92,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
         name=checked.name,
         rows=rows,
         seeds=tuple(checked.seeds),
-        primary=checked.report.primary,
-        equivalence_margin=checked.report.equivalence_margin,
+        report=checked.report,
         short_form=checked.short_form,
         claims=tuple(claim for claim in checked.claims if not unresolved & set(rows_of(claim))),
         search=read_search(document, checked, base.recipe, registry),

@@ -201,9 +201,8 @@ def _explain(error: Any, document: Document) -> str:
     settings = set(fields_at(path[:-1]))
     if error["type"] == "model_type":
         message = f"expected settings `key: value`, got {error['input']!r}"
-        return f"{place}: {dotted}: {message}" + (
-            "" if path[-1] in settings else f"; {suggestion(str(path[-1]), settings)}"
-        )
+        hint = "" if path[-1] in settings else f"; {suggestion(str(path[-1]), settings)}"
+        return f"{place}: {dotted}: {message}{hint}"
     if error["type"] == "extra_forbidden":
         # Another kind of gate may have a setting of this name.
         return f"{place}: {dotted}: no such setting; {suggestion(str(path[-1]), settings - {path[-1]})}"
@@ -213,8 +212,7 @@ def _explain(error: Any, document: Document) -> str:
 def _reason(error: Any) -> str:
     if error["type"] == "missing":
         return "is needed but not given"
-    message = error["msg"].removeprefix("Value error, ")
-    got = error["input"]
+    message, got = error["msg"].removeprefix("Value error, "), error["input"]
     return message if isinstance(got, dict | BaseModel) else f"{message} (got {got!r})"
 
 

@@ -36,7 +36,7 @@ def write_plan(whole: Plan, chosen: Plan, folder: Path, command: str) -> None:
         command: the command line.
     """
     base = whole.experiment.rows[0].config
-    settings = {**whole.experiment.settings, "data": base["data"], "seeds": list(whole.experiment.seeds)}
+    settings = {**whole.experiment.document.data, "data": base["data"], "seeds": list(whole.experiment.seeds)}
     write_text(folder / "experiment.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     earlier = read_json(folder / "plan.json")
     folders = {row.folder for row in chosen.rows}
@@ -55,8 +55,8 @@ def plan_file(plan: Plan, command: str, chosen: Collection[str] | None = None) -
     folders = tuple(row.folder for row in plan.rows if chosen is None or row.folder in chosen)
     return PlanFile(
         experiment=experiment.name,
-        primary=experiment.primary,
-        equivalence_margin=experiment.equivalence_margin,
+        primary=experiment.report.primary,
+        equivalence_margin=experiment.report.equivalence_margin,
         seeds=tuple(sorted({row.seed for row in plan.rows})),
         environment=dataclasses.asdict(plan.environment),
         rows=(*map(_plan_row, seeds_of.values()), *baselines),

@@ -282,17 +282,15 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
     It needs no other file (folders of data are absolute), and has the seeds of the experiment: a choice that was made
     on val with one seed has to be confirmed.
     """
-    base = {parameter.path: parameter.base for parameter in search.parameters}
-    default = {
-        path: override_to(value, best.values[path]) for path, value in base.items() if value != best.values[path]
-    }
+    changed = [parameter for parameter in search.parameters if parameter.base != best.values[parameter.path]]
+    default = {parameter.path: override_to(parameter.base, best.values[parameter.path]) for parameter in changed}
     settings = with_values(experiment.document, search, best.values).data
     content = {
         "name": f"{experiment.name}_best",
         **{name: settings[name] for name in RowSettings.model_fields if name in settings},
         "data": experiment.rows[0].config["data"],
         "seeds": list(experiment.seeds),
-        "report": {"primary": experiment.primary, "equivalence_margin": experiment.equivalence_margin},
+        "report": experiment.report.model_dump(),
         **({"tables": {"search": {"default": default}}} if default else {}),
     }
     comment = (

@@ -74,7 +74,7 @@ def write_tuning(candidates: Plan, context: Context) -> None:
 def best_candidate(values: Mapping[str, float | None], metric: str) -> str | None:
     """Return the candidate with the best value of a metric, of equal ones the first; None where none has a value."""
     sort_keys = {name: metric_facts(metric).sort_key(value) for name, value in values.items() if value is not None}
-    return min(sort_keys, key=lambda name: sort_keys[name], default=None)
+    return min(sort_keys, key=sort_keys.__getitem__, default=None)
 
 
 def _results(candidates: Plan, context: Context) -> TuningFile:
