@@ -44,8 +44,8 @@ def test_shipped_experiments_load(file: Path) -> None:
     assert len(experiment.rows) == 1 + sum(len(rows) for rows in experiment.document.data.get("tables", {}).values())
 
 
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "reports/published/README.md")]
-DOCUMENTS += sorted(ROOT.glob("docs/*.md"))
+_PAGES = ("README.md", "CONTRIBUTING.md", "reports/published/README.md")
+DOCUMENTS = [*(ROOT / name for name in _PAGES), *sorted(ROOT.glob("docs/*.md"))]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.relative_to(ROOT).as_posix())

@@ -37,20 +37,16 @@ def experiment_schema(registry: Registry) -> Schema:
     properties = {"extends": _EXTENDS, **_lenient(whole)["properties"]}
     properties["gates"] = _gates(properties["gates"], definitions)
     properties["tables"] = _tables(properties, definitions)
+    references = json.dumps([properties, definitions])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Experiment of restoration-benchmark",
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
-        "$defs": _referred_to(properties, definitions),
+        # Without the definitions that those of the components replace.
+        "$defs": {name: node for name, node in definitions.items() if f'"#/$defs/{name}"' in references},
     }
-
-
-def _referred_to(properties: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """Without the definitions that those of the components replace."""
-    text = json.dumps([properties, definitions])
-    return {name: definition for name, definition in definitions.items() if f'"#/$defs/{name}"' in text}
 
 
 def _lenient(node: Schema) -> Schema:
