@@ -40,7 +40,7 @@ cases: .venv/installed-test
 bench bench-save: .venv/installed-test
 	@mkdir -p .benchmarks
 	$(PYTEST) tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/latest.json -m '$(BENCH)'
-	$(BIN)/python tools/compare_bench.py .benchmarks/latest.json tests/benchmarks/baseline.json $(if $(filter bench-save,$@),--save)
+	$(BIN)/python tests/benchmarks/compare_bench.py .benchmarks/latest.json tests/benchmarks/baseline.json $(if $(filter bench-save,$@),--save)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 QUICKSTART = ROOT / "experiments/quickstart.yaml"
 SHORT = [f"data.{split}.count=2" for split in ("train", "val", "test")] + ["protocol.order=[coarse]"]
-STAGE = ["steps=1", "batch=1", "loss={stack_probe: 1.0}"]
+STAGE = ["steps=1", "batch=1", "loss={call_stack_probe: 1.0}"]
 
 
 def print_stack(*options: str) -> None:
@@ -23,7 +23,7 @@ def print_stack(*options: str) -> None:
         sets = [f"--set={item}" for item in (*SHORT, *(f"protocol.coarse.{setting}" for setting in STAGE))]
         command = ["-m", "benchmark", "run", str(QUICKSTART), *sets, f"--output={folder}/run", *options]
         environment = {**os.environ, "STACK_FILE": str(stack_file), "BENCHMARK_CACHE": f"{folder}/cache"}
-        plugin = f"--plugin={ROOT / 'tools/stack_probe.py'}"
+        plugin = f"--plugin={ROOT / 'tests/runner/call_stack_probe.py'}"
         subprocess.run([sys.executable, *command, plugin], cwd=ROOT, env=environment, check=True, capture_output=True)
         print(stack_file.read_text(encoding="utf-8"), end="")
 

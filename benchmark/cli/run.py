@@ -36,7 +36,7 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
     selection = Selection(**options)
     with resumable_interrupts():
         from benchmark.cli.display import Display
-        from benchmark.cli.setup import advice, prepare, read_data, show_plan, with_tuned_rows
+        from benchmark.cli.experiment_setup import advice, prepare, read_data, show_plan, with_tuned_rows
         from benchmark.runner.local_executor import worker_devices
         from benchmark.runner.maps import write_map_images
         from benchmark.runner.preflight import estimate_seconds, preflight
@@ -100,7 +100,7 @@ def plan(**options: Any) -> None:
       python -m benchmark plan experiments/quickstart.yaml
       python -m benchmark plan my.yaml --set protocol.coarse.steps=1000
     """
-    from benchmark.cli.setup import prepare, show_plan
+    from benchmark.cli.experiment_setup import prepare, show_plan
 
     selection = Selection(**options)
     show_plan(prepare(selection), replace=selection.replace)

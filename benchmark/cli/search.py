@@ -54,7 +54,7 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
     """
     with resumable_interrupts():
         from benchmark.cli.display import Display
-        from benchmark.cli.setup import prepare
+        from benchmark.cli.experiment_setup import prepare
         from benchmark.runner.run import run_rows
         from benchmark.search.search import Setup, open_trials
 

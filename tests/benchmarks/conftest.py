@@ -1,7 +1,7 @@
 """A reference kernel beside every benchmark: a plain 3x3 convolution, timed just before and after it in the same run.
 
-Machines are shared and drift. The ratio to the reference says more than seconds: `tools/compare_bench.py` compares it
-with a saved baseline.
+Machines are shared and drift. The ratio to the reference says more than seconds: `compare_bench.py` beside this file
+compares it with a saved baseline.
 """
 
 import statistics

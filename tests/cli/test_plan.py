@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from benchmark.cli.experiment_setup import advice, prepare
 from benchmark.cli.options import Selection
-from benchmark.cli.setup import advice, prepare
 
 
 def test_a_plan_of_days_names_the_ways_out(experiment_file: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmark.cli.experiment_setup import Prepared, prepare
 from benchmark.cli.options import Selection
-from benchmark.cli.setup import Prepared, prepare
 from benchmark.errors import CheckpointError
 from benchmark.files import digest_of, read_json
 from benchmark.model import build, load

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmark.cli.experiment_setup import Prepared, prepare
 from benchmark.cli.options import Selection
-from benchmark.cli.setup import Prepared, prepare
 from benchmark.runner import local_executor
 from benchmark.runner.local_executor import worker_devices
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark.cli.experiment_setup import prepare
 from benchmark.cli.options import Selection
-from benchmark.cli.setup import prepare
 from benchmark.files import read_json
 from benchmark.model import load, restore_with_maps
 from benchmark.runner.context import with_cached_sources

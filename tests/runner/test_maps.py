@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.cli.experiment_setup import prepare
 from benchmark.cli.options import Selection
-from benchmark.cli.setup import prepare
 from benchmark.errors import ExperimentError
 from benchmark.runner.preflight import preflight
 

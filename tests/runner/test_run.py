@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmark.cli.experiment_setup import Prepared, prepare
 from benchmark.cli.options import Selection
-from benchmark.cli.setup import Prepared, prepare
 from benchmark.errors import DataError, ExperimentError, RecordError
 from benchmark.evaluation.evaluate import score_image
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow

@@ -21,8 +21,8 @@ def test_seven_frames_lead_to_the_training_step(
     monkeypatch.setenv("STACK_FILE", str(stack_file))
     monkeypatch.setenv("OMP_NUM_THREADS", str(workers))
     arguments = ["run", str(experiment_file), "--output", str(experiment_file.parent / "runs/small")]
-    arguments += ["--set", "protocol.order=[coarse]", "--set", "protocol.coarse.loss={stack_probe: 1.0}"]
-    arguments += ["--set", "tables.stages=null", "--plugin", str(root / "tools/stack_probe.py")]
+    arguments += ["--set", "protocol.order=[coarse]", "--set", "protocol.coarse.loss={call_stack_probe: 1.0}"]
+    arguments += ["--set", "tables.stages=null", "--plugin", str(root / "tests/runner/call_stack_probe.py")]
     done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     for stack in stack_file.read_text().split("process ")[1:]:

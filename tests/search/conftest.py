@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.cli.experiment_setup import prepare
 from benchmark.cli.options import Selection
-from benchmark.cli.setup import prepare
 from benchmark.search.search import Setup
 
 SEARCH = """\

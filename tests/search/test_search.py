@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from benchmark.cli.experiment_setup import prepare
 from benchmark.cli.options import Selection
-from benchmark.cli.setup import prepare
 from benchmark.errors import BenchmarkError, ExperimentError
 from benchmark.experiment.document import Document, merge
 from benchmark.files import read_json

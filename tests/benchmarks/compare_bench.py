@@ -1,7 +1,7 @@
 """Compare a run of the benchmarks with a saved baseline, by ratios to the reference kernel of the same run.
 
     make bench                                                        runs the benchmarks and this comparison
-    python tools/compare_bench.py RESULT.json BASELINE.json [--save]  --save makes RESULT the new baseline
+    python tests/benchmarks/compare_bench.py RESULT.json BASELINE.json [--save]  --save makes RESULT the new baseline
 
 A ratio is the benchmark's median time divided by the time of a plain 3x3 convolution that ran beside it. Rows marked
 `slower` exceed the baseline by more than the scatter that shared machines show.
