@@ -84,7 +84,7 @@ def _candidates(
     Raises:
         BenchmarkError: The backbone refuses the options.
     """
-    from benchmark.cli.networks import described
+    from benchmark.cli.measure_networks import described
 
     name, given_size, options = backbone
     named = list(registry.find("backbone", name).sizes)

@@ -96,9 +96,15 @@ def command(
       python -m benchmark measure experiments/quickstart.yaml --rows 'backbones.*' --json costs.json
       python -m benchmark measure runs/quickstart/base/seed0
     """
-    from benchmark.cli.measure_networks import conditions_asked, count, measure_latencies
+    from benchmark.cli.measure_networks import (
+        conditions_asked,
+        count,
+        described,
+        measure_latencies,
+        of_experiment,
+        recorded,
+    )
     from benchmark.cli.measure_output import show_costs, show_gates, show_latencies, write_measurements
-    from benchmark.cli.networks import described, of_experiment, recorded
     from benchmark.experiment.load import load
     from benchmark.inference.device_setup import prepare_machine
     from benchmark.registry import Registry

@@ -1,25 +1,99 @@
-"""Count costs of networks, check their gates, and measure their latencies under every condition by a protocol."""
+"""Networks that `measure` and `import` name: their costs, gates and latencies under every condition."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
+from pydantic import TypeAdapter
 
-from benchmark.cli.networks import Network
+from benchmark.cli.options import matching_rows
 from benchmark.errors import BenchmarkError, suggestion
+from benchmark.experiment.document import Document, KeyPath, parse
+from benchmark.experiment.load import load as load_experiment
+from benchmark.experiment.plan import network_id
+from benchmark.experiment.resolve import resolve_model
+from benchmark.experiment.schema import AnyGate, ResolvedModel
+from benchmark.files import read_json
 from benchmark.gates.cost import macs
 from benchmark.gates.latency import Conditions, Latency
 from benchmark.gates.latency_full import Budget, TimedModel, WorkerJob, WorkerSamples, measure, summarise_job
 from benchmark.gates.latency_quick import TooSlowError, quick_latency
 from benchmark.inference.device_setup import Machine
 from benchmark.inference.runtimes import runtime_names, unavailable
+from benchmark.model import Restorer, build, load
 from benchmark.model.weight_files import write_weights
 from benchmark.registry import Registry
 from benchmark.runner.events import MeasuredModel
 from benchmark.runner.jobs import measure_restorer
 from reports.schema import Dtype
+
+_GATES: TypeAdapter[dict[str, AnyGate]] = TypeAdapter(dict[str, AnyGate])
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network. `rows`: names of the rows that have it, or its description; `make`: builds it."""
+
+    rows: tuple[str, ...]
+    model: ResolvedModel
+    gates: Mapping[str, AnyGate]
+    make: Callable[[], Restorer]
+
+    @property
+    def label(self) -> str:
+        """The names, in one line."""
+        return ", ".join(self.rows)
+
+
+def described(
+    backbone: str, size: str | None, options: Sequence[str], head: str, head_options: Sequence[str], registry: Registry
+) -> Network:
+    """Return the network of a backbone and a head, whose options are KEY=VALUE. Raises ExperimentError."""
+    places: dict[KeyPath, str] = {(): "--backbone"}
+    backbone_data = {"name": backbone, **({"size": size} if size else {})}
+    backbone_data |= _options("--option", ("model", "backbone"), options, places)
+    head_data = {"name": head, **_options("--head-option", ("model", "head"), head_options, places)}
+    model = resolve_model(Document({"model": {"backbone": backbone_data, "head": head_data}}, places), registry)
+    label = " ".join([backbone, *([size] if size else []), *options])
+    return Network((label,), model, {}, partial(build, model, 0, registry))
+
+
+def _options(option: str, above: KeyPath, items: Sequence[str], places: dict[KeyPath, str]) -> dict[str, Any]:
+    """Return options given as KEY=VALUE, the value in YAML; add where each stands to `places`, for messages."""
+    settings: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not (key and equals):
+            raise click.UsageError(f"{option} {item}: write KEY=VALUE, e.g. {option} width=16")
+        places[(*above, key)] = f"{option} {item}"
+        settings[key] = parse(text, f"{option} {item}").data
+    return settings
+
+
+def recorded(folder: Path, registry: Registry) -> Network:
+    """Return the trained network of a record folder, with the gates of its record. Raises RecordError."""
+    restorer = load(folder, registry)
+    config = read_json(folder / "record.json")["config"]
+    gates = _GATES.validate_python(config["gates"])
+    return Network((str(folder),), ResolvedModel.model_validate(config["model"]), gates, lambda: restorer)
+
+
+def of_experiment(file: Path, sets: Sequence[str], patterns: tuple[str, ...], registry: Registry) -> list[Network]:
+    """Return each different network of the rows that match, with its gates. Raises ExperimentError."""
+    rows = load_experiment(file, registry, sets).rows
+    chosen = matching_rows(patterns, [row.name for row in rows])
+    networks: dict[str, Network] = {}
+    for row in (row for row in rows if row.name in chosen):
+        model, gates = row.recipe.model, row.recipe.gates
+        key = network_id(model, gates)
+        names = (*(networks[key].rows if key in networks else ()), row.name)
+        networks[key] = Network(names, model, gates, partial(build, model, 0, registry))
+    return list(networks.values())
+
 
 ImageSize = tuple[int, int]
 """Height and width in pixels."""

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.measure_networks import Cell, Counted, ImageSize
-from benchmark.cli.networks import Network
+from benchmark.cli.measure_networks import Cell, Counted, ImageSize, Network
 from benchmark.cli.options import command_line
 from benchmark.cli.terminal import new_table, show_table
 from benchmark.files import write_json

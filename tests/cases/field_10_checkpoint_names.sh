@@ -4,7 +4,7 @@
 
 python - "$T" <<'E'
 import sys, torch, os
-from benchmark.cli.networks import described
+from benchmark.cli.measure_networks import described
 from benchmark.errors import CheckpointError
 from benchmark.model.weight_files import read_checkpoint
 from safetensors.torch import load_file
