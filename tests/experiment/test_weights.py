@@ -80,7 +80,7 @@ def test_written_settings_mean_the_same_elsewhere(
     """The merged settings, which a run keeps, name the file by its absolute path, in rows of tables, too."""
     file, name = with_row(published_nafnet.name), published_nafnet.name
     file.write_text(file.read_text().replace(f"model.weights: {name}", spelling % name))
-    assert f'"{published_nafnet}"' in json.dumps(load(file, Registry()).settings["tables"])
+    assert f'"{published_nafnet}"' in json.dumps(load(file, Registry()).document.data["tables"])
 
 
 def test_the_content_is_what_counts(with_row: Callable[[object], Path], published_nafnet: Path, tmp_path: Path) -> None:
