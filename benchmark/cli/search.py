@@ -95,7 +95,7 @@ def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
             at_once = "one after the other" if event.workers == 1 else f"{event.workers} at once"
             headline = (
                 f"{setup.experiment.name}: {event.todo} of {event.total} trials to run, {at_once}, "
-                f"seed {setup.search.seed}, compared by {setup.search.metric} on val; "
+                f"seed {setup.search.seed}, compared by {setup.search.metric.name} on val; "
                 f"at most about {duration(event.at_most_seconds)}"
             )
             display.end("search", "\n".join([headline, *(f"gate {line}" for line in event.gates)]))
@@ -110,7 +110,7 @@ def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
 def _trial_line(event: "TrialFinished", search: "Search") -> str:
     result, best = event.result, event.best
     chosen = ", ".join(f"{path.removeprefix('protocol.')} {_short(value)}" for path, value in result.values.items())
-    came_to = f"val {search.metric} {result.value:.4f}" if result.value is not None else result.status.upper()
+    came_to = f"val {search.metric.name} {result.value:.4f}" if result.value is not None else result.status.upper()
     parts = [
         f"trial.{result.number} with {chosen}: {came_to}",
         *([result.message] if result.message else []),
@@ -132,7 +132,7 @@ def _show_outcome(setup: "Setup", outcome: "Outcome", seconds: float) -> None:
     best = ranked(outcome.trials, search.metric)
     base = base_result(best, search)
     if best:
-        table = new_table("trial", f"val {search.metric}", *(parameter.path for parameter in search.parameters))
+        table = new_table("trial", f"val {search.metric.name}", *(parameter.path for parameter in search.parameters))
         for result in best[:_SHOWN] + ([base] if base and base in best[_SHOWN:] else []):
             trial = f"trial.{result.number}{' (base row)' if result is base else ''}"
             values = [_short(result.values[parameter.path]) for parameter in search.parameters]

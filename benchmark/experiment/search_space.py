@@ -11,6 +11,7 @@ from benchmark.experiment.document import Document, KeyPath, override, override_
 from benchmark.experiment.resolve import Recipe, resolve
 from benchmark.experiment.schema import ExperimentFile, SearchParameter
 from benchmark.registry import Registry
+from reports.metrics import IMAGE_METRICS, Metric
 
 _SECTION: KeyPath = ("search", "parameters")
 SEARCHABLE_SECTIONS = ("model", "protocol")
@@ -57,7 +58,7 @@ class Parameter:
 class Search:
     """What a search varies. All trials train with `seed`."""
 
-    metric: str
+    metric: Metric
     trials: int
     sampler: Literal["tpe", "random"]
     seed: int
@@ -71,7 +72,7 @@ class Tuning:
     The candidates are trained with `seed` and compared by their `metric` on val after the last stage.
     """
 
-    metric: str
+    metric: Metric
     seed: int
     candidates: Mapping[str, Mapping[str, Recipe]]
     """By row, then by the name of the candidate, in the order of the file."""
@@ -92,7 +93,7 @@ def read_search(document: Document, file: ExperimentFile, base: Recipe, registry
             if inner.startswith(f"{outer}."):
                 reader.fail(inner, f"is a part of {outer}, which is searched as a whole; keep one of them")
     return Search(
-        metric=section.metric or file.report.primary,
+        metric=_metric_facts(section.metric or file.report.primary, registry),
         trials=section.trials,
         sampler=section.sampler,
         seed=file.seeds[0] if section.seed is None else section.seed,
@@ -124,7 +125,15 @@ def read_tuning(document: Document, file: ExperimentFile, rows: Sequence[str], r
             for candidate, overrides in section.candidates.items()
         }
     seed = file.seeds[0] if section.seed is None else section.seed
-    return Tuning(section.metric or file.report.primary, seed, candidates)
+    return Tuning(_metric_facts(section.metric or file.report.primary, registry), seed, candidates)
+
+
+def _metric_facts(name: str, registry: Registry) -> Metric:
+    """Return name, unit and direction of a metric, built in or of a plugin."""
+    if name in IMAGE_METRICS:
+        return IMAGE_METRICS[name]
+    plugin = registry.find("metric", name)
+    return Metric(name, name, plugin.unit, 4, 4, plugin.direction, "", plugin.formula)
 
 
 def with_values(document: Document, search: Search, values: Mapping[str, Any]) -> Document:

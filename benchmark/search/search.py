@@ -37,7 +37,7 @@ from benchmark.search.study import (
     tell,
     values_of,
 )
-from reports.metrics import metric as metric_facts
+from reports.metrics import Metric
 from reports.schema import Record
 
 TABLE = "trial"
@@ -143,7 +143,7 @@ class Trials:
             self._on_event(event)
             return
         (trial, values), search = self._running.pop(event.folder), self._setup.search
-        result = trial_result(trial.number, values, search.metric, event.record)
+        result = trial_result(trial.number, values, search.metric.name, event.record)
         tell(self._study, trial, result, search.metric, event.record.gates)
         self._seconds.append(result.seconds)
         left = self._todo + len(self._running)
@@ -217,7 +217,7 @@ def open_trials(
     An interrupted search resumes. Raises BenchmarkError before anything is trained.
     """
     base, times = setup.plan(0, {}), _times_trained(setup)
-    identity = hash_of([repr(setup.search.parameters), setup.search.metric, base.rows[0].config_hash])
+    identity = hash_of([repr(setup.search.parameters), setup.search.metric.name, base.rows[0].config_hash])
     with open_study(setup.journal, setup.experiment.name, setup.search, identity, replace=replace) as study:
         resume(study, setup.search)
         trials = Trials(setup, study, on_event)
@@ -244,9 +244,9 @@ def trial_result(number: int, values: dict[str, Any], metric: str, record: Recor
     )
 
 
-def ranked(trials: Sequence[TrialResult], metric: str) -> list[TrialResult]:
+def ranked(trials: Sequence[TrialResult], metric: Metric) -> list[TrialResult]:
     """Return the trials that were trained to their end, the best first; of equal ones the earlier first."""
-    keys = {trial.number: metric_facts(metric).sort_key(trial.value) for trial in trials if trial.value is not None}
+    keys = {trial.number: metric.sort_key(trial.value) for trial in trials if trial.value is not None}
     return sorted((trial for trial in trials if trial.number in keys), key=lambda t: (keys[t.number], t.number))
 
 
@@ -259,7 +259,7 @@ def base_result(trials: Sequence[TrialResult], search: Search) -> TrialResult | 
 def write_trials(file: Path, trials: Sequence[TrialResult], search: Search) -> None:
     """Write all trials as CSV, with the parameters as they stand in YAML."""
     paths = [parameter.path for parameter in search.parameters]
-    header = ["trial", "status", search.metric, *paths, "steps_trained", "steps_reused", "seconds", "message"]
+    header = ["trial", "status", search.metric.name, *paths, "steps_trained", "steps_reused", "seconds", "message"]
     rows = (
         [
             trial.number,
@@ -295,7 +295,7 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
     }
     comment = (
         f"# Trial {best.number}, the best of {trials} trials of {experiment.name} so far: "
-        f"{search.metric} {best.value:.4f} on val with seed {search.seed}.\n"
+        f"{search.metric.name} {best.value:.4f} on val with seed {search.seed}.\n"
         f"# Test was not read. Compare it over all seeds:  python -m benchmark run {file}\n"
     )
     write_text(file, comment + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

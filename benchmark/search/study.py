@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from benchmark.errors import RecordError
 from benchmark.experiment.search_space import Choices, Parameter, Range, Search
 from benchmark.lease import LeaseFolder
-from reports.metrics import metric as metric_facts
+from reports.metrics import Metric
 from reports.schema import GateResult
 
 Status = Literal["done", "rejected", "diverged", "failed", "interrupted"]
@@ -100,7 +100,7 @@ def ask(study: optuna.Study, search: Search) -> optuna.Trial:
 
 
 def tell(
-    study: optuna.Study, trial: optuna.Trial, result: TrialResult, metric: str, gates: Sequence[GateResult] = ()
+    study: optuna.Study, trial: optuna.Trial, result: TrialResult, metric: Metric, gates: Sequence[GateResult] = ()
 ) -> None:
     """Write a result to the journal; gates are hard constraints, by what share of their limit they are exceeded."""
     for gate in gates:
@@ -113,9 +113,9 @@ def tell(
     study.tell(trial, objective(metric, result.value) if state == TrialState.COMPLETE else None, state)
 
 
-def objective(metric: str, value: float | None) -> float | None:
+def objective(metric: Metric, value: float | None) -> float | None:
     """Return what the sampler optimises: the metric, or the distance from 1 for a metric that is best at 1."""
-    return abs(value - 1) if value is not None and metric_facts(metric).direction == "near 1" else value
+    return abs(value - 1) if value is not None and metric.direction == "near 1" else value
 
 
 def values_of(params: Mapping[str, Any], search: Search) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _study(journal: Path, name: str, search: Search, identity: str, *, replace: 
         ) from None
     if replace and name in [summary.study_name for summary in optuna.get_all_study_summaries(storage)]:
         optuna.delete_study(study_name=name, storage=storage)
-    direction = "maximize" if metric_facts(search.metric).direction == "higher" else "minimize"
+    direction = "maximize" if search.metric.direction == "higher" else "minimize"
     study = optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
     if not study.user_attrs:
         study.set_user_attr(_IDENTITY, identity)

@@ -14,7 +14,7 @@ from benchmark.experiment.plan import Plan, PlannedRow
 from benchmark.files import read_json, write_json
 from benchmark.runner.context import Context, plan_of
 from benchmark.runner.record_writer import is_finished
-from reports.metrics import metric as metric_facts
+from reports.metrics import Metric
 from reports.schema import TunedCandidate, TunedRow, TuningFile, to_json
 
 _FOLDER = "tuning"
@@ -71,9 +71,9 @@ def write_tuning(candidates: Plan, context: Context) -> None:
     write_json(context.output / "tuning.json", to_json(_results(candidates, context)))
 
 
-def best_candidate(values: Mapping[str, float | None], metric: str) -> str | None:
+def best_candidate(values: Mapping[str, float | None], metric: Metric) -> str | None:
     """Return the candidate with the best value of a metric, of equal ones the first; None where none has a value."""
-    sort_keys = {name: metric_facts(metric).sort_key(value) for name, value in values.items() if value is not None}
+    sort_keys = {name: metric.sort_key(value) for name, value in values.items() if value is not None}
     return min(sort_keys, key=sort_keys.__getitem__, default=None)
 
 
@@ -82,10 +82,10 @@ def _results(candidates: Plan, context: Context) -> TuningFile:
     assert tuning is not None  # `candidates_plan` makes no plan without
     planned, rows = {candidate.row: candidate for candidate in candidates.rows}, list[TunedRow]()
     for row, names in tuning.candidates.items():
-        values = {name: _value(planned[_name(row, name)], tuning.metric, context) for name in names}
+        values = {name: _value(planned[_name(row, name)], tuning.metric.name, context) for name in names}
         entries = tuple(TunedCandidate(candidate=name, value=value) for name, value in values.items())
         rows.append(TunedRow(row=row, chosen=best_candidate(values, tuning.metric), candidates=entries))
-    return TuningFile(metric=tuning.metric, seed=tuning.seed, rows=tuple(rows))
+    return TuningFile(metric=tuning.metric.name, seed=tuning.seed, rows=tuple(rows))
 
 
 def _value(candidate: PlannedRow, metric: str, context: Context) -> float | None:

@@ -3,10 +3,11 @@
 OMP_NUM_THREADS=1 python - <<'P'
 import sys
 from benchmark.search.tuning import best_candidate
+from reports.metrics import metric
 whole = {"slow": 32.97, "fast": 33.34}
 failed = {"slow": 32.97, "fast": None}     # None: its process died
-print("undisturbed:", best_candidate(whole, "psnr"), "| one try failed:", best_candidate(failed, "psnr"))
-sys.exit(best_candidate(failed, "psnr") == "slow")
+print("undisturbed:", best_candidate(whole, metric("psnr")), "| one try failed:", best_candidate(failed, metric("psnr")))
+sys.exit(best_candidate(failed, metric("psnr")) == "slow")
 P
 rc=$?
 [ "$CLI" = 1 ] || exit $rc

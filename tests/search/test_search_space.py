@@ -13,6 +13,7 @@ from benchmark.experiment.load import load
 from benchmark.experiment.resolve import resolve
 from benchmark.experiment.search_space import Choices, Parameter, Range, Search, with_values
 from benchmark.registry import Registry
+from reports.metrics import metric as metric_facts
 
 LR = "protocol.psnr.lr: {low: 1e-5, high: 1e-3, log: true}"
 
@@ -37,7 +38,7 @@ def test_an_experiment_without_the_section_has_no_search(experiment_file: Path) 
 def test_defaults_come_from_the_experiment(search_file: Path) -> None:
     """Metric and seed are those of the report and the first of the seeds."""
     search = read(search_file)
-    assert (search.metric, search.seed, search.sampler, search.trials) == ("psnr", 0, "tpe", 4)
+    assert (search.metric.name, search.seed, search.sampler, search.trials) == ("psnr", 0, "tpe", 4)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_a_parameter_of_a_stage_that_does_not_run_is_refused(search_file: Path) 
 
 SMALL = parse("protocol: {a: {lr: 1, loss: {l1: 1.0, psnr: {weight: 1.0}}}}", "small.yaml")
 SPACE = Search(
-    "psnr",
+    metric_facts("psnr"),
     9,
     "tpe",
     0,
@@ -149,3 +150,18 @@ def test_the_values_of_the_base_row_change_nothing(search_file: Path) -> None:
     document: Document = with_values(experiment.document, experiment.search, base)
     assert document == experiment.document
     assert resolve(document, Registry()) == experiment.rows[0].recipe
+
+
+def test_a_metric_of_a_plugin_is_ranked_in_its_own_direction(tmp_path: Path) -> None:
+    """A search by an error of a plugin takes lower values for better; nothing else says so."""
+    plugin = tmp_path / "largest_error.py"
+    plugin.write_text(
+        "from benchmark.evaluation.metrics import Metric\n\n\n"
+        'class LargestError(Metric):\n    unit, direction, formula = "levels", "lower", "max |restored - target|"\n\n'
+        "    def score(self, restored, target, degraded, mask):\n        return 0.0\n"
+    )
+    root = Path(__file__).parents[2]
+    registry, sets = Registry((plugin,)), ["search.metric=largest_error"]
+    search = load(root / "experiments/quick_search.yaml", registry, sets).search
+    assert search is not None and search.metric.direction == "lower"
+    assert search.metric.sort_key(1.0) < search.metric.sort_key(2.0)

@@ -12,9 +12,10 @@ from benchmark.errors import RecordError
 from benchmark.experiment.search_space import Choices, Parameter, Range, Search
 from benchmark.search.search import base_result, ranked, write_trials
 from benchmark.search.study import TrialResult, ask, objective, open_study, results, resume, tell, values_of
+from reports.metrics import metric as metric_facts
 
 SPACE = Search(
-    "psnr",
+    metric_facts("psnr"),
     20,
     "tpe",
     0,
@@ -162,23 +163,23 @@ def result(number: int, value: float | None, lr: float = 1.0) -> TrialResult:
 def test_better_is_what_the_metric_says(metric: str, order: list[int]) -> None:
     """psnr is best high, harm low, texture at 1; trials without a value have no rank."""
     found = [result(0, 1.1), result(1, None), result(2, 2.0), result(3, 0.8)]
-    assert [trial.number for trial in ranked(found, metric)] == order
+    assert [trial.number for trial in ranked(found, metric_facts(metric))] == order
 
 
 def test_the_study_sees_what_it_can_optimise() -> None:
     """A metric that is best at 1 as its distance from it, others as they are."""
-    assert objective("texture", 0.75) == 0.25
-    assert objective("psnr", 30.0) == 30.0
+    assert objective(metric_facts("texture"), 0.75) == 0.25
+    assert objective(metric_facts("psnr"), 30.0) == 30.0
 
 
 def test_a_tie_goes_to_the_earlier_trial() -> None:
     """So that a choice without effect keeps the base row."""
-    assert [trial.number for trial in ranked([result(4, 1.0), result(0, 1.0)], "psnr")] == [0, 4]
+    assert [trial.number for trial in ranked([result(4, 1.0), result(0, 1.0)], metric_facts("psnr"))] == [0, 4]
 
 
 def test_the_base_row_is_known_by_its_values() -> None:
     """Its trial may have another number after an interruption."""
-    space = Search("psnr", 9, "tpe", 0, (Parameter("a.lr", 0.5, Range(0, 1, False, None, False)),))
+    space = Search(metric_facts("psnr"), 9, "tpe", 0, (Parameter("a.lr", 0.5, Range(0, 1, False, None, False)),))
     assert base_result([result(0, None, 0.5), result(1, 3.0, 0.7), result(2, 2.0, 0.5)], space) == result(2, 2.0, 0.5)
 
 
