@@ -43,7 +43,7 @@ def command(
     """
     from benchmark.experiment.weights import MODEL_IN_HEADER
     from benchmark.gates.cost import parameters
-    from benchmark.model.match_config import find_config
+    from benchmark.model.build import find_config
     from benchmark.model.published import flow, published_of
     from benchmark.model.weight_files import read_checkpoint, write_weights
     from benchmark.registry import Registry

@@ -24,8 +24,7 @@ from benchmark.runner.context import Context
 from benchmark.runner.maps import check_supervision
 from benchmark.runner.record_writer import is_finished
 from benchmark.training.objective import make_objective
-from benchmark.training.optimizer import make_optimizer
-from benchmark.training.train_state import make_train_state, set_memory_format
+from benchmark.training.train_state import make_optimizer, make_train_state, set_memory_format
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _TIMED_PIXELS = 8 * 128 * 128

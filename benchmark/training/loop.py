@@ -14,9 +14,8 @@ from benchmark.errors import RowError
 from benchmark.experiment.stage import Stage, validation_steps
 from benchmark.training.batches import HostBatch, host_batches
 from benchmark.training.objective import Objective
-from benchmark.training.optimizer import lr_at
 from benchmark.training.step import train_step
-from benchmark.training.train_state import TrainState, set_memory_format
+from benchmark.training.train_state import TrainState, lr_at, set_memory_format
 
 REPORT_STEPS = 10
 """Steps between two reports. Losses are read from the device only then, so the loop never waits for the device."""

@@ -12,8 +12,7 @@ from benchmark.experiment.stage import Stage
 from benchmark.model import Restorer
 from benchmark.training.batches import HostBatch, to_device
 from benchmark.training.objective import Objective
-from benchmark.training.optimizer import lr_at
-from benchmark.training.train_state import TrainState
+from benchmark.training.train_state import TrainState, lr_at
 from losses import Batch
 
 _AUTOCAST_TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}

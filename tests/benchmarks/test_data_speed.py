@@ -27,7 +27,7 @@ from benchmark.model import build
 from benchmark.registry import Registry
 from benchmark.training.batches import HostBatch, host_batches, to_device
 from benchmark.training.objective import make_objective
-from benchmark.training.optimizer import make_optimizer
+from benchmark.training.train_state import make_optimizer
 
 SIDE_PX, PATCH_PX, PAIRS, STEPS = 1024, 480, 6, 4
 BATCH, FILE_ROUNDS = 8, 5

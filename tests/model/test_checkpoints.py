@@ -16,8 +16,7 @@ from backbones import Backbone, Published
 from benchmark.errors import CheckpointError, ComponentError
 from benchmark.files import digest_of
 from benchmark.model import Restorer, build
-from benchmark.model.build import build_on_meta
-from benchmark.model.match_config import find_config
+from benchmark.model.build import build_on_meta, find_config
 from benchmark.model.published import match_weights
 from benchmark.model.weight_files import WRAPPERS, read_checkpoint, write_weights
 from benchmark.registry import Registry

@@ -23,12 +23,12 @@ from benchmark.registry import Registry
 from benchmark.training.batches import batch_at, host_batches, to_device
 from benchmark.training.loop import REPORT_STEPS, DivergedError, Progress, is_deterministic, train
 from benchmark.training.objective import Objective, make_objective
-from benchmark.training.optimizer import lr_at
 from benchmark.training.train_state import (
     Best,
     Checkpoint,
     TrainState,
     load_checkpoint,
+    lr_at,
     make_train_state,
     save_checkpoint,
 )
