@@ -69,6 +69,8 @@ def load_metrics(registry: Registry) -> Metrics:
     """
     metrics: dict[str, Metric] = {}
     for name in ordered(set(registry.names("metric")), first="psnr"):
+        if name in IMAGE_METRICS and name in {path.stem for path in registry.plugins}:
+            raise ComponentError(f"metric {name!r} is built in; rename the file of your plugin")
         metrics[name] = registry.create("metric", name, {})
         if metrics[name].direction not in get_args(Direction):
             raise ComponentError(

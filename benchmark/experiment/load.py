@@ -184,6 +184,11 @@ def check_claims(
         check = _Check(document, ("claims", index), rows)
         if claim.id in [earlier.id for earlier in claims[:index]]:
             check.fail(("id",), f"two claims have the id {claim.id!r}")
+        metric = None if isinstance(claim, WithinClaim) else claim.metric or report.primary
+        if metric is not None and metric not in IMAGE_METRICS:
+            check.fail(
+                ("metric",), f"a claim needs a built-in metric, not {metric!r}; {suggestion(metric, IMAGE_METRICS)}"
+            )
         match claim:
             case BetterClaim():
                 check.rows({("better",): [claim.better], ("worse",): claim.rivals})

@@ -3,6 +3,7 @@
 # pandas comes without types.
 # pyright: reportMissingTypeStubs=false
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +57,17 @@ class Results:
 
     def metric(self, name: str) -> Metric:
         """Return the facts of a metric: those in a record, which metrics of plugins have, or the built-in ones."""
-        facts = next((record.metrics[name] for record in self.records if name in record.metrics), None)
-        if facts is None:
-            return metric(name)
-        return Metric(name, name, facts.unit, 4, 4, facts.direction, facts.meaning)
+        return find_metric(name, self.records)
 
     @property
     def finished(self) -> tuple[Record, ...]:
         """The records whose status is `done`."""
         return tuple(record for record in self.records if record.status == "done")
+
+
+def find_metric(name: str, records: Iterable[Record]) -> Metric:
+    """Return the facts of a metric: those in a record, which metrics of plugins have, or the built-in ones."""
+    facts = next((record.metrics[name] for record in records if name in record.metrics), None)
+    if facts is None:
+        return metric(name)
+    return Metric(name, name, facts.unit, 4, 4, facts.direction, facts.meaning)

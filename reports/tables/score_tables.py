@@ -1,11 +1,12 @@
 """Tables of scores: the ranking, and all metrics of all rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
-from reports.metrics import Metric, metric, ordered
+from reports.metrics import Metric, ordered
+from reports.results import find_metric
 from reports.results.summary import SPLIT, Summary, complete, latency, ranked
 from reports.tables import gates, training
 
@@ -17,7 +18,7 @@ def ranking(rows: Sequence[Summary], primary: Metric) -> Grid:
     """Return finished rows by the mean of the primary metric over seeds, baselines below."""
     trained, baselines = _ranked(rows, primary)
     names = [name for name in metric_names([*trained, *baselines], primary) if name in (primary.name, *MAIN_METRICS)]
-    shown = [metric(name) for name in names]
+    shown = _facts_of(names, rows)
     best = _best(trained, shown)
     return Grid(
         name="ranking",
@@ -34,7 +35,7 @@ def ranking(rows: Sequence[Summary], primary: Metric) -> Grid:
 def all_metrics(rows: Sequence[Summary], primary: Metric) -> Grid:
     """Return every metric of every finished row, with its spread over the seeds in the CSV file."""
     trained, baselines = _ranked(rows, primary)
-    shown = [metric(name) for name in metric_names([*trained, *baselines], primary)]
+    shown = _facts_of(metric_names([*trained, *baselines], primary), rows)
     best = _best(trained, shown)
     columns = [
         column for measure in shown for column in (_metric_column(measure), _spread_column(measure, csv_only=True))
@@ -55,6 +56,11 @@ def environment_notes(rows: Sequence[Summary]) -> list[str]:
     mixed = sorted({str(record.provenance.get("environment") or "unknown") for record in records})
     warning = f"This table mixes environments: {text.listing(mixed)}. They may cause part of a difference."
     return [warning] if len(mixed) > 1 else []
+
+
+def _facts_of(names: Iterable[str], rows: Sequence[Summary]) -> list[Metric]:
+    records = [record for row in rows for record in row.attempts]
+    return [find_metric(name, records) for name in names]
 
 
 def metric_names(rows: Sequence[Summary], primary: Metric) -> list[str]:

@@ -7,6 +7,7 @@ from statistics import fmean
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric, ordered
+from reports.results import find_metric
 from reports.results.summary import Summary
 from reports.schema import StageRecord, TuningFile
 
@@ -145,7 +146,7 @@ def stage_table(row: Summary) -> Grid | None:
         by_name.setdefault(stage.name, []).append(stage)
     if not by_name:
         return None
-    metrics = [metric(name) for name in _val_metrics([row])]
+    metrics = [find_metric(name, row.attempts) for name in _val_metrics([row])]
     return Grid(
         name="",  # the CSV file has all stages, seed by seed
         caption=f"Stages of {text.printable(row.row)}, mean over its seeds. Metrics are of the validation images.",
