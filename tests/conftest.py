@@ -16,8 +16,11 @@ ROOT = Path(__file__).parents[1]
 settings.register_profile("shared machine", deadline=None)  # how long an example takes says more of the machine
 settings.load_profile("shared machine")
 
-# A shell in the background starts its commands deaf to Ctrl-C, and what these tests start would inherit that.
+# A shell in the background starts its commands deaf to Ctrl-C, nohup those to SIGHUP, and what these tests start would
+# inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -120,5 +120,7 @@ def _headline(plan: "Plan", todo: int, estimates: Mapping[str, float]) -> str:
 
 def _failures(records: "Sequence[Record]") -> list[str]:
     return [
-        f"failed: {record.row} seed {record.seed}: {record.reason}" for record in records if record.status == "failed"
+        f"failed: {record.row}{'' if record.seed is None else f' seed {record.seed}'}: {record.reason}"
+        for record in records
+        if record.status == "failed"
     ]
