@@ -69,9 +69,9 @@ def load_metrics(registry: Registry) -> Metrics:
     """
     metrics: dict[str, Metric] = {}
     for name in ordered(set(registry.names("metric")), first="psnr"):
-        if name in IMAGE_METRICS and name in {path.stem for path in registry.plugins}:
-            raise ComponentError(f"metric {name!r} is built in; rename the file of your plugin")
         metrics[name] = registry.create("metric", name, {})
+        if name in IMAGE_METRICS and type(metrics[name]).__module__ != f"{Metric.__module__}.{name}":
+            raise ComponentError(f"metric {name!r} is built in; rename the file of your plugin")
         if metrics[name].direction not in get_args(Direction):
             raise ComponentError(
                 f"metric {name!r}: direction is {metrics[name].direction!r};"

@@ -144,3 +144,14 @@ def test_a_metric_that_breaks_the_contract_is_an_error(own_metric: Path, old: st
     file.write_text(own_metric.read_text().replace(old, new))
     with pytest.raises(ComponentError, match=message):
         load_metrics(Registry((file,)))
+
+
+def test_a_plugin_does_not_replace_a_built_in_metric(own_metric: Path) -> None:
+    """A metric file called psnr.py is refused; a loss file of the name of a metric is not."""
+    file = own_metric.with_name("psnr.py")
+    file.write_text(own_metric.read_text())
+    with pytest.raises(ComponentError, match="'psnr' is built in"):
+        load_metrics(Registry((file,)))
+    loss = own_metric.with_name("texture.py")
+    loss.write_text((Path(__file__).parents[2] / "losses/l1.py").read_text())
+    assert set(load_metrics(Registry((loss,)))) == set(METRICS)
