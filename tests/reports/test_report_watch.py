@@ -68,9 +68,9 @@ def test_an_interrupt_of_the_first_writing_leaves_a_page_that_does_not_reload(go
     run, _ = going_on
     save = files.save
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         monkeypatch.undo()
-        assert 'content="5"' in save(*arguments).read_text()
+        assert 'content="5"' in save(*arguments, **options).read_text()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(files, "save", interrupted)
