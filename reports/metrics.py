@@ -144,7 +144,12 @@ def metric(name: str) -> Metric:
             return builtin
         if name.startswith(f"{builtin.name}_"):
             return replace(builtin, name=name, label=name, meaning=f"A variant of {builtin.label}.", formula="")
-    return Metric(name, name, "", 4, 4, "higher", "")
+    return plugin_metric(name, "", "higher", "")
+
+
+def plugin_metric(name: str, unit: str, direction: Direction, meaning: str) -> Metric:
+    """Return the facts of a metric that is not built in: shown under its own name, with four decimals."""
+    return Metric(name, name, unit, 4, 4, direction, meaning)
 
 
 def ordered(names: set[str], first: str) -> list[str]:

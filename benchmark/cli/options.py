@@ -43,7 +43,11 @@ def experiment_options(command: Command) -> Command:
     """Add the argument FILE and the options of all commands that read an experiment."""
     decorators = [
         click.argument("file", type=click.Path(path_type=Path)),
-        click.option("--output", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/<name>]"),
+        click.option(
+            "--output",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder of the run.  [default: runs/<name>]",
+        ),
         click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override any setting of the file."),
         click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: cuda if there is one]"),
         plugin_option,

@@ -11,7 +11,7 @@ from benchmark.experiment.document import Document, KeyPath, override, override_
 from benchmark.experiment.resolve import Recipe, resolve
 from benchmark.experiment.schema import ExperimentFile, SearchParameter
 from benchmark.registry import Registry
-from reports.metrics import IMAGE_METRICS, Metric
+from reports.metrics import IMAGE_METRICS, Metric, plugin_metric
 
 _SECTION: KeyPath = ("search", "parameters")
 SEARCHABLE_SECTIONS = ("model", "protocol")
@@ -133,7 +133,7 @@ def _metric_facts(name: str, registry: Registry) -> Metric:
     if name in IMAGE_METRICS:
         return IMAGE_METRICS[name]
     plugin = registry.find("metric", name)
-    return Metric(name, name, plugin.unit, 4, 4, plugin.direction, "", plugin.formula)
+    return plugin_metric(name, plugin.unit, plugin.direction, plugin.formula)
 
 
 def with_values(document: Document, search: Search, values: Mapping[str, Any]) -> Document:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from reports.figures import pictures
-from reports.metrics import Metric, metric
+from reports.metrics import Metric
 from reports.results import Results
 from reports.results.summary import BASE, IDENTITY, Summary, by_image, complete, image_scores, ranked, summaries
 from reports.text import number, printable, with_unit
@@ -144,7 +144,7 @@ def examples(rows: dict[str, Summary], results: Results, primary: Metric, budget
 
 def first_examples(results: Results) -> tuple[str, ...]:
     """Return the names of the images that the report shows unfolded."""
-    primary = metric(results.plan.primary)
+    primary = results.metric(results.plan.primary)
     leader = _leader(ranked([row for row in summaries(results).values() if not row.is_baseline], primary))
     if leader is None:
         return ()

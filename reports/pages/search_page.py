@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reports import metrics, text
+from reports import text
 from reports.figures.figure_output import RenderedFigure, render, style
 from reports.figures.row_figures import parameter_slices, search_course
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
 from reports.pages import Code, Page, section
-from reports.results import load
+from reports.results import find_metric, load
 from reports.results.trials import TRIALS, Trial, Trials, read
 from reports.tables import gates, provenance
 
@@ -30,9 +30,9 @@ def build(folder: Path) -> Page:
         ReportError: The table of trials cannot be read.
     """
     trials = read(folder / TRIALS)
-    metric = metrics.metric(trials.metric)
-    finished = ranked(trials.trials, metric)
     records, notes = load.trial_records(folder, [trial.number for trial in trials.trials])
+    metric = find_metric(trials.metric, records)
+    finished = ranked(trials.trials, metric)
     best = load.read_text(folder / BEST)
     unreadable = f"{TRIALS}: {text.count(trials.unreadable, 'line')} left out that hold no trial."
     return Page(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.metrics import Metric, metric
+from reports.metrics import Metric, metric, plugin_metric
 from reports.schema import PlanFile, Record
 
 MISSING = "missing"
@@ -70,4 +70,4 @@ def find_metric(name: str, records: Iterable[Record]) -> Metric:
     facts = next((record.metrics[name] for record in records if name in record.metrics), None)
     if facts is None:
         return metric(name)
-    return Metric(name, name, facts.unit, 4, 4, facts.direction, facts.meaning)
+    return plugin_metric(name, facts.unit, facts.direction, facts.meaning)
