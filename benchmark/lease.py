@@ -9,7 +9,7 @@ which some network file systems lack.
 
 A process that was paused, not killed, may wake up after it lost its lease. It must call `Lease.check` before it
 publishes its result. It may lose the lease between the check and the writing, so contents must be a function of the
-name: then the result is right, whoever publishes it.
+name: then the result is right, no matter which process publishes it.
 """
 
 import itertools

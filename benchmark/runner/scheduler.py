@@ -1,6 +1,7 @@
 """The scheduler: which jobs are ready, which run, which failed, and which comes next.
 
-It starts no process and reads no file: it is told what happened and answers what may start. Of the ready jobs, it takes
+It starts no process and reads no file. Its callers report what happened and ask what may start. It takes, of the ready
+jobs,
 
 1. exclusive jobs, which run while nothing else runs;
 2. jobs of the base row before jobs of other rows, and one seed after the other (`order`);
