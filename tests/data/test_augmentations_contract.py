@@ -13,6 +13,7 @@ from benchmark.data.augmentations.cutblur import Cutblur
 from benchmark.data.augmentations.jpeg import Jpeg
 from benchmark.data.augmentations.mask_shift import MaskShift
 from benchmark.data.augmentations.mixup import Mixup
+from benchmark.data.augmentations.photometric import Photometric
 from benchmark.data.augmentations.random_resize import RandomResize
 from benchmark.data.augmentations.spot_crop import SpotCrop
 from benchmark.data.sampling import random_crop
@@ -30,6 +31,8 @@ ACTIVE = {
     "cutblur": Cutblur(probability=1),
     "mixup": Mixup(probability=1),
     "jpeg": Jpeg(probability=1),
+    # Factors of at most about 1: larger ones enlarge the noise of the sensor, which no map explains.
+    "photometric": Photometric((0.6, 0.9), (0.6, 1.0), (0.5, 1.0), (0.9, 1.0), hue_degrees=3),
 }
 IDLE = {
     "random_resize": RandomResize(scale_range=(1, 1)),
@@ -39,6 +42,8 @@ IDLE = {
     "cutblur": Cutblur(probability=0),
     "mixup": Mixup(probability=0),
     "jpeg": Jpeg(probability=0),
+    "photometric": Photometric(probability=0),
+    "photometric of factor 1": Photometric((1, 1), (1, 1), (1, 1), (1, 1), hue_degrees=0),
 }
 every = pytest.mark.parametrize("name", ACTIVE)
 seeds = given(seed=st.integers(0, 2**32 - 1))
@@ -167,6 +172,9 @@ def test_an_image_smaller_than_the_patch_is_named(name, faces):
         ("cutblur", {"probability": 2}),
         ("mixup", {"alpha": 0}),
         ("mixup", {"probability": 2}),
+        ("photometric", {"brightness": [1.3, 0.7]}),
+        ("photometric", {"white_balance": [0, 1]}),
+        ("photometric", {"hue_degrees": 181}),
     ],
 )
 def test_options_out_of_range_are_errors(name, options):

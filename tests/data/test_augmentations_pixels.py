@@ -14,6 +14,7 @@ from benchmark.data.augmentations.channel_gain import ChannelGain
 from benchmark.data.augmentations.cutblur import Cutblur
 from benchmark.data.augmentations.jpeg import Jpeg
 from benchmark.data.augmentations.mixup import Mixup
+from benchmark.data.augmentations.photometric import Photometric
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
 seeds = given(seed=st.integers(0, 2**32 - 1))
@@ -60,6 +61,50 @@ def test_channels_have_gains_of_their_own():
     gains = np.array([ChannelGain((0.8, 1.2)).apply(flat(100, 200), rng).target[0, 0] / 200 for _ in range(100)])
     assert 0.8 <= gains.min() < 0.83 and 1.17 < gains.max() <= 1.2
     assert abs(np.corrcoef(gains.T)[0, 1]) < 0.3
+
+
+NEUTRAL = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "white_balance": (1, 1), "hue_degrees": 0}
+
+
+@pytest.mark.parametrize(
+    ("changed", "degraded", "target", "spots"),
+    [
+        # K = 0.1, D = 10 / 255: target 120 of degraded 100. The pivot of the contrast is the target's mean.
+        ({"brightness": (0.5, 0.5)}, 50, 60, 5),
+        ({"contrast": (0.5, 0.5)}, 110, 120, 5 - 0.1 * 60),
+        ({"saturation": (0, 0)}, 100, 120, 10),  # grey stays grey
+        ({"white_balance": (0.5, 0.5)}, 50, 60, 5),
+        ({"hue_degrees": 180}, 100, 120, 10),  # grey lies on the axis
+    ],
+)
+def test_photometric_changes_both_images_alike(changed, degraded, target, spots):
+    """Each option alone on grey images; K stays, D follows its closed form, in 8-bit levels."""
+    augmentation = Photometric(**{**NEUTRAL, **changed})
+    after = augmentation.apply(flat(100, 120, gain=0.1, spots=10 / 255), np.random.default_rng(0))
+    assert (after.degraded == degraded).all() and (after.target == target).all()
+    assert after.gain == pytest.approx(0.1, rel=1e-3)
+    assert 255 * after.spots.astype(float) == pytest.approx(spots, abs=0.05)
+
+
+def test_photometric_takes_colour_and_turns_it():
+    """Saturation 0 leaves the luminance; a third of a turn makes red green, and the luminance may change."""
+    red = Pair("red", *(np.tile(np.uint8([level, 0, 0]), (8, 8, 1)) for level in (200, 100)))
+    grey = Photometric(**{**NEUTRAL, "saturation": (0, 0)}).apply(red, np.random.default_rng(0))
+    assert (grey.target == 30).all() and (grey.degraded == 60).all()  # 0.299 of each
+    turn = Photometric(**{**NEUTRAL, "hue_degrees": 120})
+    turned = [turn.apply(red, np.random.default_rng(seed)).degraded[0, 0].astype(int) for seed in range(40)]
+    assert max(pixel[1] for pixel in turned) > 150 and max(pixel[2] for pixel in turned) > 150
+
+
+def test_what_photometric_cuts_goes_to_the_spots():
+    """Where a value leaves 0 to 255 it is cut, and D makes up for it: the equation still gives the target."""
+    for degraded, target, end in ((225, 245, 255), (4, 2, 0)):
+        pair = flat(120, 130, gain=0.1, spots=-2 / 255)
+        pair.degraded[:4], pair.target[:4], pair.spots[:4] = degraded, target, (target - 1.1 * degraded) / 255
+        after = Photometric(**{**NEUTRAL, "contrast": (3, 3)}).apply(pair, np.random.default_rng(0))
+        restored = (1 + after.gain.astype(float)) * after.degraded + 255 * after.spots.astype(float)
+        assert (after.degraded[:4] == end).all() and (after.target[:4] == end).all()
+        assert restored == pytest.approx(after.target.astype(float), abs=0.9)
 
 
 def test_jpeg_compresses_the_degraded_image_alone(face):
