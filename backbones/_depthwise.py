@@ -75,12 +75,11 @@ class _Filters(torch.autograd.Function):
 
 
 def _weight_gradient(output_gradient: Tensor, padded: Tensor, weight: Tensor) -> Tensor:
-    width = output_gradient.shape[3]
-    strips: list[Tensor] = []
-    for left in range(0, weight.shape[3], STRIP_COLUMNS):
-        strip = weight[..., left : left + STRIP_COLUMNS]
-        columns = padded[..., left : left + width + strip.shape[3] - 1]
-        strips.append(_gradient(output_gradient, columns, strip, "weight"))
+    seen = output_gradient.shape[3] + STRIP_COLUMNS - 1  # columns of the features under one strip of the weights
+    strips = [
+        _gradient(output_gradient, padded[..., left : left + seen], weight[..., left : left + STRIP_COLUMNS], "weight")
+        for left in range(0, weight.shape[3], STRIP_COLUMNS)
+    ]
     return torch.cat(strips, dim=3)
 
 

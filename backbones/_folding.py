@@ -12,11 +12,6 @@ from torch import Tensor, nn
 from backbones._layers import ChannelLayerNorm
 
 
-def has_affine(norm: nn.Module) -> bool:
-    """Tell whether a normalisation has a learned scale and shift that `split_affine` can take out."""
-    return isinstance(norm, nn.BatchNorm2d | ChannelLayerNorm) and norm.affine
-
-
 def split_affine(norm: nn.Module) -> tuple[nn.Module, Tensor, Tensor]:
     """Split a normalisation in eval mode into a module without weights, a scale and a shift.
 

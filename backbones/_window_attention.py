@@ -22,10 +22,6 @@ class WindowAttention(nn.Module):
         shift: by how many pixels the grid of windows is shifted; 0 for none.
     """
 
-    offset_index: Tensor
-    mask_of_last_row: Tensor
-    mask_of_last_column: Tensor
-
     def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
         super().__init__()
         self.heads = heads
@@ -36,11 +32,12 @@ class WindowAttention(nn.Module):
         nn.init.trunc_normal_(self.offset_bias, std=INITIAL_STD)
         row, column = torch.arange(window**2) // window, torch.arange(window**2) % window
         offsets = (_differences(row) + window - 1) * (2 * window - 1) + _differences(column) + window - 1
-        self.register_buffer("offset_index", offsets.flatten(), persistent=False)
+        self.offset_index = nn.Buffer(offsets.flatten(), persistent=False)
         # The masks do not depend on the size of the image.
-        for name, position in (("mask_of_last_row", row), ("mask_of_last_column", column)):
-            is_moved = (position >= window - shift).float()
-            self.register_buffer(name, _MASKED_SCORE * _differences(is_moved).abs(), persistent=False)
+        self.mask_of_last_row, self.mask_of_last_column = (
+            nn.Buffer(_MASKED_SCORE * _differences((position >= window - shift).float()).abs(), persistent=False)
+            for position in (row, column)
+        )
 
     def shifted(self, features: Tensor) -> Tensor:
         """Return the image `B H W C`, rolled up and left by the shift."""

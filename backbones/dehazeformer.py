@@ -231,14 +231,12 @@ class _RescaleNorm(nn.Module):
 class _OffsetBias(nn.Module):
     """Bias on the score of two pixels of a window, computed from their offset: `heads window^2 window^2`."""
 
-    offsets: Tensor
-
     def __init__(self, window: int, heads: int) -> None:
         super().__init__()
         pixel = torch.arange(window**2)
         position = torch.stack((pixel // window, pixel % window), dim=-1)
         offsets = (position[:, None] - position[None, :]).float()
-        self.register_buffer("offsets", offsets.sign() * offsets.abs().log1p(), persistent=False)
+        self.offsets = nn.Buffer(offsets.sign() * offsets.abs().log1p(), persistent=False)
         self.hidden = nn.Linear(2, META_WIDTH)
         self.output = nn.Linear(META_WIDTH, heads)
 
@@ -251,11 +249,9 @@ class _OffsetBias(nn.Module):
 
 
 class _Constant(nn.Module):
-    value: Tensor
-
     def __init__(self, value: Tensor) -> None:
         super().__init__()
-        self.register_buffer("value", copy.deepcopy(value))
+        self.value = nn.Buffer(copy.deepcopy(value))
 
     def forward(self) -> Tensor:
         return self.value

@@ -78,7 +78,12 @@ class DnCNN(Backbone):
         check_positive("dncnn", width=width)
         check_option("dncnn", "depth", depth, depth > 1, "it must be at least 2 (the first convolution and the head's)")
         self.layers = nn.ModuleList([_conv(3, width)])
-        self.layers.extend(_layer(width, norm) for _ in range(depth - 2))
+        self.layers.extend(
+            _conv(width, width)
+            if norm == "none"
+            else ConvNorm(_conv(width, width), nn.BatchNorm2d(width, NORM_EPS, NORM_MOMENTUM))
+            for _ in range(depth - 2)
+        )
         initialise_he(self)
 
         self.out_channels = width
@@ -92,12 +97,6 @@ class DnCNN(Backbone):
             # In place, because memory at full resolution limits the size of an image.
             features = F.relu(layer(features), inplace=True)
         return features
-
-
-def _layer(width: int, norm: str) -> nn.Module:
-    if norm == "none":
-        return _conv(width, width)
-    return ConvNorm(_conv(width, width), nn.BatchNorm2d(width, NORM_EPS, NORM_MOMENTUM))
 
 
 def _conv(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -5,6 +5,7 @@ the channels and smaller images as further inputs, after the description of an "
 """
 
 import copy
+from collections.abc import Callable
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from backbones import Backbone, Published, Sizes
 from backbones._depthwise import DepthwiseConv2d
-from backbones._folding import affine_before, has_affine, split_affine
+from backbones._folding import affine_before, split_affine
 from backbones._layers import (
     ChannelLayerNorm,
     check_depths,
@@ -108,10 +109,14 @@ class GUNet(Backbone):
         check_depths("gunet", depths)
         check_max_width("gunet", max_width, width)
         most_scales = min(3, levels + 1)
-        valid = 1 <= input_scales <= most_scales
-        check_option("gunet", "input_scales", input_scales, valid, f"depths allow 1 to {most_scales}")
-        valid = kernel_size >= 1 and kernel_size % 2 == 1
-        check_option("gunet", "kernel_size", kernel_size, valid, "it must be odd and at least 1")
+        check_option(
+            *("gunet", "input_scales", input_scales, 1 <= input_scales <= most_scales),
+            requirement=f"depths allow 1 to {most_scales}",
+        )
+        check_option(
+            *("gunet", "kernel_size", kernel_size, kernel_size >= 1 and kernel_size % 2 == 1),
+            requirement="it must be odd and at least 1",
+        )
         channels = level_channels(width, levels, max_width)
         gain = (8 * sum(depths)) ** -0.25
 
@@ -126,7 +131,7 @@ class GUNet(Backbone):
         self.skips = nn.ModuleList(nn.Conv2d(size, size, 1) for size in channels[:-1])
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(channels))
         self.ups = nn.ModuleList(pixel_shuffle_up(coarse, fine) for fine, coarse in pairwise(channels))
-        self.fusions = nn.ModuleList(_fusion(fusion, size) for size in channels[:-1])
+        self.fusions = nn.ModuleList(FUSIONS[fusion](size) for size in channels[:-1])
 
         self.out_channels = width
         self.multiple_of = 2**levels
@@ -180,7 +185,7 @@ class _Block(nn.Module):
 
         It is exact at the border: both convolutions see one pixel, and only their output is padded.
         """
-        if not has_affine(self.norm):
+        if not getattr(self.norm, "affine", False):
             return self
         block = copy.deepcopy(self)
         block.norm, scale, shift = split_affine(self.norm)
@@ -208,7 +213,9 @@ class _Sum(nn.Module):
         return features + skipped
 
 
-def _fusion(name: str, channels: int) -> nn.Module:
-    if name == "selective_kernel":
-        return SelectiveKernel(channels)
-    return _Concatenation(channels) if name == "concatenation" else _Sum()
+FUSIONS: dict[str, Callable[[int], nn.Module]] = {
+    "selective_kernel": SelectiveKernel,
+    "concatenation": _Concatenation,
+    "sum": lambda _: _Sum(),
+}
+"""Joins decoder features and skipped features of so many channels."""

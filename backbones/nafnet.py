@@ -170,7 +170,8 @@ def local_mean(features: Tensor, window: int) -> Tensor:
     height, width = features.shape[-2:]
     if _are_numbers(height, width) and window >= max(height, width):
         return features.mean((2, 3), keepdim=True)
-    rows, columns = _at_most(window, height), _at_most(window, width)
+    # min() would branch on a symbol; see `_are_numbers`.
+    rows, columns = (cast(int, torch.sym_min(window, side)) for side in (height, width))
     # One direction at a time: differences of sums over the whole image would lose digits, as would half precision.
     exact = features.to(torch.promote_types(features.dtype, torch.float32))
     sums = _sliding_sum(_sliding_sum(exact, 2, rows), 3, columns)
@@ -195,10 +196,6 @@ def _sliding_sum(features: Tensor, dimension: int, length: int) -> Tensor:
     sums = F.pad(features.cumsum(dimension), (0, 0, 1, 0) if dimension == 2 else (1, 0))
     count = features.shape[dimension] - length + 1
     return sums.narrow(dimension, length, count) - sums.narrow(dimension, 0, count)
-
-
-def _at_most(window: int, side: int) -> int:
-    return cast(int, torch.sym_min(window, side))  # min() would branch on a symbol; see `_are_numbers`
 
 
 def _are_numbers(*sides: int) -> bool:

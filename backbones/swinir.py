@@ -88,8 +88,6 @@ class SwinIR(Backbone):
         recomputed=(r".*\.attn_mask", r".*\.relative_position_index"),
     )
 
-    mean: Tensor
-
     def __init__(
         self,
         width: int = 180,
@@ -107,7 +105,7 @@ class SwinIR(Backbone):
         divisible = all(width % count == 0 for count in heads)
         check_option("swinir", "width", width, divisible, f"it must be divisible by all heads, {list(heads)}")
         check_option("swinir", "window", window, window % 2 == 0, "it must be even, as blocks shift by half of it")
-        self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.mean = nn.Buffer(torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
         self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.first_norm = nn.LayerNorm(width)
         self.groups = nn.Sequential(

@@ -5,9 +5,8 @@ above. Stem and decoder are our choice.
 """
 
 import difflib
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -110,8 +109,7 @@ class TimmUNet(Backbone):
         return features
 
 
-@dataclass(frozen=True)
-class _Level:
+class _Level(NamedTuple):
     """Feature maps of one resolution: how often they are smaller than the image, and their channels."""
 
     reduction: int

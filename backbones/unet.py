@@ -4,6 +4,8 @@ Each level halves the size; skip connections are concatenated. Written from the 
 the features are as large as the image, and normalisation, activation, downsampling and upsampling are options.
 """
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -14,7 +16,11 @@ from backbones import Backbone, Sizes
 from backbones._layers import ConvNorm, check_max_width, check_positive, initialise_he
 from backbones._unet import level_channels, unet_forward
 
-LEAKY_SLOPE = 0.2
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),
+    "leaky_relu": partial(nn.LeakyReLU, 0.2, inplace=True),
+    "gelu": nn.GELU,
+}
 
 
 class UNet(Backbone):
@@ -71,10 +77,12 @@ class UNet(Backbone):
 
         def stage(in_channels: int, out_channels: int) -> nn.Sequential:
             first, second = (_conv(size, out_channels, norm) for size in (in_channels, out_channels))
-            return nn.Sequential(first, _activation(activation), second, _activation(activation))
+            return nn.Sequential(first, ACTIVATIONS[activation](), second, ACTIVATIONS[activation]())
 
         self.encoder = nn.ModuleList(stage(fine, coarse) for fine, coarse in pairwise([3, *channels]))
-        self.downs = nn.ModuleList(_down(down, size) for size in channels[:-1])
+        self.downs = nn.ModuleList(
+            nn.MaxPool2d(2) if down == "max_pool" else nn.Conv2d(size, size, 2, stride=2) for size in channels[:-1]
+        )
         self.ups = nn.ModuleList(_up(up, coarse, fine) for fine, coarse in pairwise(channels))
         self.decoder = nn.ModuleList(stage(2 * size, size) for size in channels[:-1])
         initialise_he(self)
@@ -99,16 +107,6 @@ def _conv(in_channels: int, out_channels: int, norm: str) -> nn.Module:
         return nn.Conv2d(in_channels, out_channels, 3, padding=1)
     conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)  # the normalisation has a bias
     return ConvNorm(conv, nn.BatchNorm2d(out_channels))
-
-
-def _activation(name: str) -> nn.Module:
-    if name == "gelu":
-        return nn.GELU()
-    return nn.ReLU(inplace=True) if name == "relu" else nn.LeakyReLU(LEAKY_SLOPE, inplace=True)
-
-
-def _down(name: str, channels: int) -> nn.Module:
-    return nn.MaxPool2d(2) if name == "max_pool" else nn.Conv2d(channels, channels, 2, stride=2)
 
 
 def _up(name: str, coarse: int, fine: int) -> nn.Module:
