@@ -84,6 +84,6 @@ def _rotation(angle: float) -> NDArray[np.float64]:
     return np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
 
 
-def _clipped(image: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+def _clipped(image: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Return what lies over 255 (above 0) or under 0 (below 0) and is lost, in [0, 1] units."""
     return (image - np.clip(image, 0, 255)) / 255
