@@ -20,8 +20,8 @@ from benchmark.experiment.schema import AnyGate, ResolvedModel
 from benchmark.files import read_json
 from benchmark.gates.cost import macs
 from benchmark.gates.latency import Conditions, Latency
-from benchmark.gates.latency_full import Budget, TimedModel, WorkerJob, WorkerSamples, measure, summarise_job
-from benchmark.gates.latency_quick import TooSlowError, quick_latency
+from benchmark.gates.latency_full import Budget, TimedModel, WorkerJob, WorkerSamples, measure_job, summarise_job
+from benchmark.gates.latency_quick import quick_latency
 from benchmark.inference.device_setup import Machine
 from benchmark.inference.runtimes import runtime_names, unavailable
 from benchmark.model import Restorer, build, load
@@ -181,8 +181,6 @@ def _quick(network: Network, conditions: Conditions, seconds: float, machine: Ma
     try:
         restorer = network.make().to(machine.device)
         return Cell(conditions, quick_latency(restorer, conditions, machine.device, seconds, MOST_MS))
-    except TooSlowError as error:
-        return Cell(conditions, None, f"{error}; over {MOST_MS / 1000:g} s")
     except Exception as error:
         kind = "" if isinstance(error, BenchmarkError) else f"{type(error).__name__}: "
         return Cell(conditions, None, f"{kind}{str(error).splitlines()[0]}")
@@ -201,7 +199,7 @@ def _full(networks: Sequence[Network], conditions: Conditions, machine: Machine,
                 subjects.append(TimedModel(network.label, network.model.as_config(), weights, conditions))
             job = WorkerJob(subjects, machine, registry.plugins, Budget())
             processes: list[WorkerSamples] = []
-            for samples in measure(job):
+            for samples in measure_job(job):
                 processes.append(samples)
                 click.echo(f"{conditions.runtime}: process {len(processes)} of {job.budget.processes} done", err=True)
             return [Cell(conditions, latency) for latency in summarise_job(job, processes)]

@@ -43,27 +43,15 @@ def requirements() -> list[Finding]:
 
         project = distribution(PROJECT)
         needed = project.metadata["Requires-Python"]
-        mend = "install a newer Python and make the environment with it: make quickstart PYTHON=python3.X"
-        is_new = python in SpecifierSet(needed)
-        version_finding = (
-            Finding("python", "ok", place)
-            if is_new
-            else Finding("python", "fail", f"{place}; {needed} is needed", mend)
-        )
         wrong = [finding for line in project.requires or [] if (finding := requirement(line))]
-        return [
-            version_finding,
-            *(wrong or [Finding("packages", "ok", f"all as {PROJECT} {project.version} needs them")]),
-        ]
+        packages = wrong or [Finding("packages", "ok", f"all as {PROJECT} {project.version} needs them")]
+        if python in SpecifierSet(needed):
+            return [Finding("python", "ok", place), *packages]
+        mend = "install a newer Python and make the environment with it: make quickstart PYTHON=python3.X"
+        return [Finding("python", "fail", f"{place}; {needed} is needed", mend), *packages]
     except PackageNotFoundError:
-        return [
-            Finding(
-                "python",
-                "warn",
-                f"{place}; {PROJECT} is not installed in it, so no version was compared",
-                INSTALL,
-            )
-        ]
+        text = f"{place}; {PROJECT} is not installed in it, so no version was compared"
+        return [Finding("python", "warn", text, INSTALL)]
     except ImportError as error:
         return [Finding("python", "ok", place), Finding("packages", "fail", f"cannot be checked: {error}", INSTALL)]
 
@@ -111,20 +99,14 @@ def timm(torch: Mapping[str, Any], probed: Mapping[str, Probed]) -> Finding:
     text = f"import timm: {timm.error or torchvision.error}; only components that use timm cannot be imported"
     if not torchvision.error:
         return Finding(TIMM, "fail", text, f"{REINSTALL} --no-deps timm")
-    if find_spec("torchvision"):
-        text = f"torchvision {torchvision_version()} does not fit torch {torch['version']}: {text}"
+    if (spec := find_spec("torchvision")) and spec.origin:
+        source = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
+        # With its build, e.g. 0.28.0+cu130, which the metadata lack.
+        build = re.search(r"""^__version__ = ['"](.+)['"]""", source, re.MULTILINE)
+        installed = build[1] if build else version("torchvision")
+        text = f"torchvision {installed} does not fit torch {torch['version']}: {text}"
     cpu_build = f"{INSTALL_BUILD}cpu    (or both with CUDA: {REINSTALL_TORCH})"
     return Finding(TIMM, "fail", text, REINSTALL_TORCH if torch["cuda"] or torch["hip"] else cpu_build)
-
-
-def torchvision_version() -> str:
-    """Return the version with its build, e.g. 0.28.0+cu130, which the metadata lack; imports nothing."""
-    spec = find_spec("torchvision")
-    if spec is None or spec.origin is None:
-        return "(not installed)"
-    text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
-    match = re.search(r"""^__version__ = ['"](.+)['"]""", text, re.MULTILINE)
-    return match[1] if match else version("torchvision")
 
 
 def runtime(name: str, probed: Mapping[str, Probed], machine: Mapping[str, Any]) -> Finding:

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,7 +30,7 @@ from benchmark.gates.cost import (
     restoring_ram_bytes,
 )
 from benchmark.gates.latency import Conditions, Latency, latency_record
-from benchmark.gates.latency_full import Budget, MeasuringError, TimedModel, WorkerJob, full_latency
+from benchmark.gates.latency_full import Budget, MeasuringError, TimedModel, WorkerJob, measure_job, summarise_job
 from benchmark.gates.latency_quick import quick_latency
 from benchmark.inference.device_setup import Machine
 from benchmark.inference.onnx import onnx_bytes
@@ -40,26 +40,34 @@ from benchmark.model.weight_files import weight_bytes, write_weights
 from reports.schema import GateOutcome, GateResult
 
 
-@dataclass(frozen=True)
-class GatedNetwork:
-    """A network that gates are checked on."""
-
-    restorer: Restorer
-    model: Mapping[str, Any]
-    """Its resolved configuration, from which a fresh process builds it again."""
-    plugins: tuple[Path, ...] = ()
-
-
-def check_gates(gates: Mapping[str, AnyGate], network: GatedNetwork, machine: Machine) -> list[GateResult]:
+def check_gates(
+    gates: Mapping[str, AnyGate],
+    restorer: Restorer,
+    model: Mapping[str, Any],
+    machine: Machine,
+    plugins: tuple[Path, ...] = (),
+) -> list[GateResult]:
     """Return the result of every gate, in the order of the experiment file.
 
     Args:
         gates: Name -> gate.
-        network: On the device of the machine; it stays as it is.
+        restorer: The network, on the device of the machine; it stays as it is.
+        model: Its resolved configuration, from which a fresh process builds it again.
         machine: Device, threads and allocator of this process.
+        plugins: Files with components of the user.
     """
-    measure = cache(partial(_measure_latency, network, machine))  # what two gates ask for is measured once
-    return [_check(name, gate, network.restorer, machine, measure) for name, gate in gates.items()]
+
+    @cache  # what two gates ask for is measured once
+    def measure(protocol: str, conditions: Conditions) -> Latency:
+        if protocol == "quick":
+            return quick_latency(restorer, conditions, machine.device)
+        with TemporaryDirectory() as folder:
+            weights = Path(folder) / "weights.safetensors"
+            write_weights(restorer, weights)
+            job = WorkerJob([TimedModel("network", model, weights, conditions)], machine, plugins, Budget())
+            return summarise_job(job, list(measure_job(job)))[0]
+
+    return [_check(name, gate, restorer, machine, measure) for name, gate in gates.items()]
 
 
 def _check(
@@ -127,8 +135,9 @@ def _check_latency(
     try:
         if gate.runtime == "best":
             installed = [each for each in runtime_names(machine.device.type) if not unavailable(each, machine.device)]
-            medians = {each: measure("quick", replace(conditions, runtime=each)).median_ms for each in installed}
-            conditions = replace(conditions, runtime=min(installed, key=lambda runtime: medians[runtime]))
+            quick = {each: measure("quick", replace(conditions, runtime=each)) for each in installed}
+            medians = {runtime: latency.image_ms["median"].value for runtime, latency in quick.items()}
+            conditions = replace(conditions, runtime=min(medians, key=medians.__getitem__))
             more["runtimes_median_ms"] = medians
         latency = measure(gate.protocol, conditions)
     except (RuntimeUnavailable, MeasuringError) as error:
@@ -144,16 +153,6 @@ def _check_latency(
         quantile.value,
         None if quantile.low is None or quantile.high is None else (quantile.low, quantile.high),
     )
-
-
-def _measure_latency(network: GatedNetwork, machine: Machine, protocol: str, conditions: Conditions) -> Latency:
-    if protocol == "quick":
-        return quick_latency(network.restorer, conditions, machine.device)
-    with TemporaryDirectory() as folder:
-        weights = Path(folder) / "weights.safetensors"
-        write_weights(network.restorer, weights)
-        timed_model = TimedModel("network", network.model, weights, conditions)
-        return full_latency(WorkerJob([timed_model], machine, network.plugins, Budget()))[0]
 
 
 def decide_latency(latency: Latency, gate: LatencyGate) -> GateOutcome:

@@ -58,7 +58,6 @@ class Call:
 class WarmUp:
     """The calls before measuring, and whether their times have settled."""
 
-    runs: int
     seconds: float
     has_settled: bool
 
@@ -106,11 +105,6 @@ class Latency:
     """Reasons to doubt the numbers; empty if there are none."""
     reference_ms: float | None = None
     """Median of the reference network that was measured beside this one."""
-
-    @property
-    def median_ms(self) -> float:
-        """Median of the milliseconds for one image."""
-        return self.image_ms["median"].value
 
 
 def summarise(

@@ -86,12 +86,7 @@ class WorkerSamples:
     load: Load
 
 
-def full_latency(job: WorkerJob) -> list[Latency]:
-    """Return the latency of every network of a job, in its order; takes minutes. Raises MeasuringError."""
-    return summarise_job(job, list(measure(job)))
-
-
-def measure(job: WorkerJob) -> Iterator[WorkerSamples]:
+def measure_job(job: WorkerJob) -> Iterator[WorkerSamples]:
     """Yield what each process measured, as soon as it is done. Nothing else should run meanwhile.
 
     Raises:
@@ -115,11 +110,8 @@ def summarise_job(job: WorkerJob, processes: Sequence[WorkerSamples]) -> list[La
     latencies: list[Latency] = []
     for model in job.models:
         samples = [process.samples[model.label] for process in processes]
-        doubts = [
-            *shared_doubts,
-            *spread_doubts([spread(process.calls) for process in samples]),
-            *warm_up_doubts([process.warm_up for process in samples]),
-        ]
+        spreads, warm_ups = [spread(process.calls) for process in samples], [process.warm_up for process in samples]
+        doubts = [*shared_doubts, *spread_doubts(spreads), *warm_up_doubts(warm_ups)]
         latencies.append(summarise("full", model.conditions, samples, doubts, max(waited, default=None), reference))
     return latencies
 

@@ -21,18 +21,6 @@ _HARMLESS_REASONS = {"0x0000000000000000", "0x0000000000000001"}
 
 
 @dataclass(frozen=True)
-class LoadCounters:
-    """What the system has counted up to a moment."""
-
-    running_ns: int
-    """Nanoseconds that the threads of this process ran."""
-    waiting_ns: int
-    """Nanoseconds that they were ready to run and waited for a processor."""
-    throttled: int
-    """How often processors were throttled; 0 where the system does not say."""
-
-
-@dataclass(frozen=True)
 class Load:
     """How busy the machine was, and whether it was slowed down."""
 
@@ -42,12 +30,17 @@ class Load:
     """How often processors were slowed down for heat or power, or why the GPU was."""
 
 
+LoadCounters = tuple[int, int, int]
+"""Nanoseconds that the threads of this process ran; nanoseconds that they were ready to run and waited for a processor;
+how often processors were throttled, 0 where the system does not say."""
+
+
 def read_counters() -> LoadCounters | None:
     """Return the counters of this moment; None where the system has none (anything but Linux)."""
     with suppress(OSError, ValueError):
         counts = [(thread / "schedstat").read_text(encoding="ascii").split() for thread in _THREADS.iterdir()]
         running, waiting = (sum(int(of_thread[index]) for of_thread in counts) for index in (0, 1))
-        return LoadCounters(running, waiting, _throttle_count())
+        return running, waiting, _throttle_count()
     return None
 
 
@@ -63,9 +56,9 @@ def load_since(before: LoadCounters | None, device: torch.device) -> Load:
     now, throttled = read_counters(), _gpu_throttled(device) if device.type == "cuda" else None
     if before is None or now is None:
         return Load(None, throttled)
-    running, waiting = now.running_ns - before.running_ns, now.waiting_ns - before.waiting_ns
-    if now.throttled > before.throttled:
-        throttled = f"processors throttled {now.throttled - before.throttled} times"
+    running, waiting, throttlings = (count - earlier for count, earlier in zip(now, before, strict=True))
+    if throttlings > 0:
+        throttled = f"processors throttled {throttlings} times"
     return Load(waiting / max(1, running + waiting), throttled)
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,12 +80,9 @@ def torch_threads(threads: int | None) -> Generator[None]:
 
 
 def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise BenchmarkError(f"--device {name}: no such device; use cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise BenchmarkError(f"--device {name}: not supported; use cpu, cuda or cuda:N")
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
+        raise BenchmarkError(f"--device {name}: no such device; use cpu, cuda or cuda:N")
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise BenchmarkError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; use cpu")
     return device

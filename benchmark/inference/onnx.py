@@ -16,6 +16,7 @@ from reports.schema import Dtype
 
 INPUT, OUTPUT = "degraded", "restored"
 WRITER_PACKAGES = ("onnx", "onnxscript")
+RUNTIME_PACKAGES = ("onnxruntime", *WRITER_PACKAGES)
 _LOG_ERRORS_ONLY = 3
 _DESCRIPTION = (
     "degraded: RGB image 1 3 H W, float32 in [0, 1]; restored: the restored image, likewise, clamped to [0, 1]"
@@ -43,10 +44,27 @@ def onnx_bytes(restorer: Restorer, image: tuple[int, int], *, dynamic: bool = Fa
     if missing := missing_packages(WRITER_PACKAGES, "onnx"):
         raise RuntimeUnavailable(f"ONNX: {missing}")
     size = _size_that_needs_padding(restorer, image) if dynamic else image
+    sides = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     try:
-        return _exported(ImageNetwork(restorer, dtype).cpu(), size, dynamic=dynamic)
+        program = torch.onnx.export(
+            ImageNetwork(restorer, dtype).cpu(),
+            (torch.zeros(1, 3, *size),),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamo=True,
+            verbose=False,
+            dynamic_shapes={INPUT: sides} if dynamic else None,
+            custom_translation_table={operator.floordiv: _floor_division},
+        )
     except Exception as error:  # of torch, onnxscript or a user's network
         raise RuntimeUnavailable(f"ONNX: this network cannot be exported: {root_cause(error)}") from error
+    assert program is not None
+    model = program.model_proto
+    model.doc_string = _DESCRIPTION
+    graph = model.graph
+    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")  # where operations come from: half of the file, and paths of this machine
+    return model.SerializeToString()
 
 
 def largest_difference(content: bytes, restorer: Restorer, image: tuple[int, int]) -> float:
@@ -85,22 +103,6 @@ def open_session(content: bytes, providers: list[Any]) -> Any:
         raise RuntimeUnavailable(f"ONNX Runtime: cannot read this network: {root_cause(error)}") from error
 
 
-def _exported(network: ImageNetwork, size: tuple[int, int], *, dynamic: bool) -> bytes:
-    sides = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
-    program = torch.onnx.export(
-        network,
-        (torch.zeros(1, 3, *size),),
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamo=True,
-        verbose=False,
-        dynamic_shapes={INPUT: sides} if dynamic else None,
-        custom_translation_table={operator.floordiv: _floor_division},
-    )
-    assert program is not None
-    return _without_origins(program.model_proto).SerializeToString()
-
-
 def _size_that_needs_padding(restorer: Restorer, image: tuple[int, int]) -> tuple[int, int]:
     """Return a size near that of the image whose sides differ and need padding.
 
@@ -118,15 +120,6 @@ def _floor_division(dividend: Any, divisor: Any) -> Any:
 
     operations: Any = opset18  # typed for tensors only, and sizes are integers
     return operations.Div(operations.Sub(dividend, operations.Mod(dividend, divisor)), divisor)
-
-
-def _without_origins(model: Any) -> Any:
-    """Remove the notes on where operations come from: half of the file, and paths of the exporting machine."""
-    model.doc_string = _DESCRIPTION
-    graph = model.graph
-    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        part.ClearField("metadata_props")
-    return model
 
 
 def onnxruntime(restorer: Restorer, size: tuple[int, int], device: torch.device, _dtype: Dtype) -> PreparedNetwork:
@@ -194,14 +187,9 @@ def tensorrt(restorer: Restorer, size: tuple[int, int], device: torch.device, dt
     return PreparedNetwork(lambda image: input_tensor(image, size, device), network, output_image)
 
 
-def missing_onnxruntime(_device: torch.device) -> str | None:
-    """Return which packages are missing for ONNX Runtime, and what installs them; None if none is."""
-    return missing_packages(("onnxruntime", *WRITER_PACKAGES), "onnx")
-
-
-def missing_tensorrt(device: torch.device) -> str | None:
+def missing_tensorrt() -> str | None:
     """Return what is missing for TensorRT, and what installs it; None if nothing is."""
-    if missing := missing_onnxruntime(device):
+    if missing := missing_packages(RUNTIME_PACKAGES, "onnx"):
         return missing
     import onnxruntime
 

@@ -11,7 +11,6 @@ import shutil
 import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
@@ -70,27 +69,25 @@ def cuda_graph(restorer: Restorer, size: tuple[int, int], device: torch.device, 
     Not tried on a GPU by the authors.
     """
     network = ImageNetwork(restorer, dtype).to(device)
-    image = _example(size, device, torch.contiguous_format)
+    graph_input = _example(size, device, torch.contiguous_format)
     graph = torch.cuda.CUDAGraph()
     with torch.inference_mode(), torch.cuda.device(device):
         side_stream = torch.cuda.Stream(device)
         side_stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(side_stream):
             for _ in range(_WARM_UP_RUNS):
-                network(image)
+                network(graph_input)
         torch.cuda.current_stream(device).wait_stream(side_stream)
         with torch.cuda.graph(graph):
-            restored = network(image)
-    return _prepared(partial(_replay, network, graph, image, restored), size, device, torch.contiguous_format)
+            restored = network(graph_input)
 
+    def replay(image: Tensor, _weights_stay_alive: ImageNetwork = network) -> Tensor:
+        """Run the graph, which reads the weights of the network; the next call overwrites the output."""
+        graph_input.copy_(image)
+        graph.replay()
+        return restored
 
-def _replay(
-    _network: ImageNetwork, graph: torch.cuda.CUDAGraph, graph_input: Tensor, graph_output: Tensor, image: Tensor
-) -> Tensor:
-    """Run a CUDA graph; the next call overwrites the output. The network stays alive, whose weights the graph reads."""
-    graph_input.copy_(image)
-    graph.replay()
-    return graph_output
+    return _prepared(replay, size, device, torch.contiguous_format)
 
 
 def missing_compiler(device: torch.device) -> str | None:
@@ -135,14 +132,16 @@ _RUNTIMES: Mapping[str, _Runtime] = {
     "channels_last": _Runtime(channels_last),
     "compiled": _Runtime(compiled, missing=missing_compiler),
     "cuda_graph": _Runtime(cuda_graph, devices=("cuda",)),
-    "onnxruntime": _Runtime(onnx.onnxruntime, ("cpu",), ("float32",), missing=onnx.missing_onnxruntime),
+    "onnxruntime": _Runtime(
+        onnx.onnxruntime, ("cpu",), ("float32",), missing=lambda _: missing_packages(onnx.RUNTIME_PACKAGES, "onnx")
+    ),
     "openvino": _Runtime(
         onnx.openvino,
         ("cpu",),
         ("float32",),
         missing=lambda _: missing_packages(("openvino", *onnx.WRITER_PACKAGES), "openvino"),
     ),
-    "tensorrt": _Runtime(onnx.tensorrt, ("cuda",), missing=onnx.missing_tensorrt),
+    "tensorrt": _Runtime(onnx.tensorrt, ("cuda",), missing=lambda _: onnx.missing_tensorrt()),
 }
 
 

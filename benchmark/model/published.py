@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,13 +63,18 @@ def load_weights(restorer: Restorer, model: Mapping[str, Any], weights: Mapping[
     if digest != weights["sha256"]:
         raise CheckpointError(f"{file}: has changed since it was planned; run the command again")
     content = read_checkpoint(file)
+    name, head = model["backbone"]["name"], model["head"]
     if not has_own_names(content):
-        _check_head(file, model, registry)
+        published = published_of(name, file, registry)
+        if _with_defaults(head, registry) != _with_defaults(published.head, registry):
+            raise CheckpointError(
+                f"{file}: published weights of backbone {name!r} end in another head than model.head; "
+                f"write  head: {flow(published.head)}"
+            )
     matched, mismatch = match_weights(content, restorer)
     if mismatch:
         raise CheckpointError(
-            f"{file}: does not fit backbone {model['backbone']['name']!r} with head {model['head']['name']!r} "
-            f"as described: {mismatch}"
+            f"{file}: does not fit backbone {name!r} with head {head['name']!r} as described: {mismatch}"
         )
     restorer.load_state_dict(matched)
 
@@ -117,15 +122,10 @@ def _official_names(weights: Collection[str], published: Published) -> dict[str,
     names: dict[str, str] = {}
     for key in weights:
         if not any(re.fullmatch(pattern, key) for pattern in published.recomputed):
-            name = _renamed(key, renames)
+            matches = ((re.fullmatch(pattern, key), replacement) for pattern, replacement in renames)
+            name = next((match.expand(replacement) for match, replacement in matches if match), key)
             names[key if name in names else name] = key
     return names
-
-
-def _renamed(key: str, renames: Iterable[tuple[str, str]]) -> str:
-    """Return the new name of a key by the first rule, (pattern, replacement), that matches all of it."""
-    matches = ((re.fullmatch(pattern, key), replacement) for pattern, replacement in renames)
-    return next((match.expand(replacement) for match, replacement in matches if match), key)
 
 
 def _in_our_units(name: str, tensor: Tensor, mix: float | tuple[tuple[float, ...], ...]) -> Tensor:
@@ -161,21 +161,11 @@ def published_of(backbone: str, file: Path, registry: Registry) -> Published:
     return published
 
 
-def _check_head(file: Path, model: Mapping[str, Any], registry: Registry) -> None:
-    name = model["backbone"]["name"]
-    published = published_of(name, file, registry)
-    if with_defaults("head", model["head"], registry) != with_defaults("head", published.head, registry):
-        raise CheckpointError(
-            f"{file}: published weights of backbone {name!r} end in another head than model.head; "
-            f"write  head: {flow(published.head)}"
-        )
-
-
-def with_defaults(kind: str, component: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
-    """Return a component's name and all its options, as plain data."""
-    options = {key: value for key, value in component.items() if key != "name"}
-    filled = registry.options_model(kind, component["name"]).model_validate(options).model_dump(mode="json")
-    return {"name": component["name"], **filled}
+def _with_defaults(head: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
+    """Return a head's name and all its options, as plain data."""
+    options = {key: value for key, value in head.items() if key != "name"}
+    filled = registry.options_model("head", head["name"]).model_validate(options).model_dump(mode="json")
+    return {"name": head["name"], **filled}
 
 
 def flow(component: Mapping[str, Any]) -> str:

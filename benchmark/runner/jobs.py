@@ -12,7 +12,7 @@ import torch
 from benchmark.errors import BenchmarkError
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow, PlannedStage, hash_of, network_id
 from benchmark.experiment.schema import AnyGate, CountedGate, ResolvedModel
-from benchmark.gates.check_gates import GatedNetwork, check_gates
+from benchmark.gates.check_gates import check_gates
 from benchmark.gates.cost import cost
 from benchmark.inference.device_setup import Machine
 from benchmark.lease import LeaseLost
@@ -120,17 +120,15 @@ def measure_restorer(
 ) -> MeasuredModel:
     """Return cost and gate results of a network, which is moved to the machine's device."""
     names = {"backbone": model.backbone.name, "head": model.head.name, "citations": (restorer.backbone.citation,)}
-    network = GatedNetwork(restorer.to(machine.device), model.as_config(), plugins)
-    costs = cost(restorer).model_copy(update=names)
-    return MeasuredModel(costs, tuple(check_gates(gates, network, machine)))
+    costs = cost(restorer.to(machine.device)).model_copy(update=names)
+    return MeasuredModel(costs, tuple(check_gates(gates, restorer, model.as_config(), machine, plugins)))
 
 
 def counted_gates(row: PlannedRow, context: Context) -> list[GateResult]:
     """Return the results of a row's gates that are counted, not measured."""
     restorer = build(row.recipe.model, row.seed, context.registry)
     gates = {name: gate for name, gate in row.recipe.gates.items() if isinstance(gate, CountedGate)}
-    network = GatedNetwork(restorer, row.recipe.model.as_config(), context.registry.plugins)
-    return check_gates(gates, network, context.machine)
+    return check_gates(gates, restorer, row.recipe.model.as_config(), context.machine)
 
 
 def _failure(error: Exception) -> Failure:

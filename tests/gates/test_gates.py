@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from backbones import Backbone
 from benchmark.experiment.schema import ActivationsGate, LatencyGate, MacsGate, ParametersGate, SizeGate
-from benchmark.gates.check_gates import GatedNetwork, check_gates
+from benchmark.gates.check_gates import check_gates
 from benchmark.gates.cost import cost, macs, parameters
 from benchmark.inference.device_setup import Machine
 from benchmark.model import Restorer
@@ -67,7 +67,7 @@ def test_counting_leaves_the_network_alone(net: Restorer) -> None:
 def test_a_limit_may_be_reached_but_not_exceeded(net: Restorer, gate: object, at_limit: int) -> None:
     """At the limit a gate passes, one above the measured value fails."""
     assert callable(gate)
-    results = check_gates({"at": gate(at_limit), "below": gate(at_limit - 1)}, GatedNetwork(net, {}), HERE)
+    results = check_gates({"at": gate(at_limit), "below": gate(at_limit - 1)}, net, {}, HERE)
     assert [(v.name, v.result, v.measured) for v in results] == [
         ("at", "passed", at_limit),
         ("below", "failed", at_limit),
@@ -78,7 +78,7 @@ def test_the_size_gate_weighs_the_exported_file(net: Restorer) -> None:
     """The dtype of the export decides; the result names it."""
     limit = cost(net).weight_bytes["float32"] - 1
     gates = {"a": SizeGate(limit_bytes=limit), "b": SizeGate(limit_bytes=limit, dtype="float16")}
-    single, half = check_gates(gates, GatedNetwork(net, {}), HERE)
+    single, half = check_gates(gates, net, {}, HERE)
     assert (single.result, half.result) == ("failed", "passed")
     assert half.protocol["dtype"] == "float16"
 
@@ -87,16 +87,16 @@ def test_a_size_verdict_names_the_very_file(net: Restorer, tmp_path: Path) -> No
     """Its hash is that of the file which an export writes; other weights, another hash."""
     write_weights(net, tmp_path / "net.safetensors")
     gates = {"size": SizeGate(limit_bytes=10**9)}
-    (result,) = check_gates(gates, GatedNetwork(net, {}), HERE)
+    (result,) = check_gates(gates, net, {}, HERE)
     written = (tmp_path / "net.safetensors").read_bytes()
     assert result.protocol["sha256"] == hashlib.sha256(written).hexdigest() and result.measured == len(written)
-    (other,) = check_gates(gates, GatedNetwork(Restorer(OneConvolution(), Rgb(8)), {}), HERE)
+    (other,) = check_gates(gates, Restorer(OneConvolution(), Rgb(8)), {}, HERE)
     assert other.protocol["sha256"] != result.protocol["sha256"]
 
 
 def test_the_onnx_file_is_weighed_where_it_can_be_written(net: Restorer) -> None:
     """It holds the same 443 weights of four bytes and a graph; where its writer is not installed nothing is claimed."""
-    (result,) = check_gates({"onnx": SizeGate(limit_bytes=1, file="onnx")}, GatedNetwork(net, {}), HERE)
+    (result,) = check_gates({"onnx": SizeGate(limit_bytes=1, file="onnx")}, net, {}, HERE)
     if importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxscript"):
         assert result.result == "failed" and result.measured is not None and 4 * 443 < result.measured < 100_000
     else:
@@ -105,18 +105,14 @@ def test_the_onnx_file_is_weighed_where_it_can_be_written(net: Restorer) -> None
 
 def test_activations_are_counted_for_the_image_of_the_gate(net: Restorer) -> None:
     """Eight channels of float32 at 100 x 100 pixels are alive at least, beside the image; more than four times, not."""
-    (result,) = check_gates(
-        {"activations": ActivationsGate(limit_bytes=1, image=(100, 100))}, GatedNetwork(net, {}), HERE
-    )
+    (result,) = check_gates({"activations": ActivationsGate(limit_bytes=1, image=(100, 100))}, net, {}, HERE)
     features = 100 * 100 * 8 * 4
     assert result.result == "failed" and result.measured is not None and features < result.measured < 4 * features
 
 
 def test_an_absent_device_is_not_measured(net: Restorer) -> None:
     """A V100 that is not there gives no number and no pass, and the reason names what is there."""
-    result = check_gates(
-        {"latency": LatencyGate(limit_ms=1e9, device="V100", image=(16, 16))}, GatedNetwork(net, {}), HERE
-    )[0]
+    result = check_gates({"latency": LatencyGate(limit_ms=1e9, device="V100", image=(16, 16))}, net, {}, HERE)[0]
     assert (result.result, result.measured) == ("not_measured", None)
     assert "Some CPU 9000" in result.protocol["reason"]
 
@@ -124,9 +120,7 @@ def test_an_absent_device_is_not_measured(net: Restorer) -> None:
 def test_the_quick_protocol_never_passes(net: Restorer) -> None:
     """Far below the limit it is inconclusive; on the device named, in any case of letters."""
     for device in (None, "cpu 9000"):
-        result = check_gates(
-            {"latency": LatencyGate(limit_ms=1e9, device=device, image=(16, 16))}, GatedNetwork(net, {}), HERE
-        )[0]
+        result = check_gates({"latency": LatencyGate(limit_ms=1e9, device=device, image=(16, 16))}, net, {}, HERE)[0]
         assert result.result == "inconclusive"
         assert result.measured is not None and result.measured > 0
 
@@ -134,6 +128,6 @@ def test_the_quick_protocol_never_passes(net: Restorer) -> None:
 def test_a_slow_network_fails_the_latency_gate() -> None:
     """20 ms of sleep in every call are in the median, in the lower quartile and in the network's own time."""
     net = Restorer(OneConvolution(seconds=0.02), Rgb(8))
-    result = check_gates({"latency": LatencyGate(limit_ms=15, image=(16, 16))}, GatedNetwork(net, {}), HERE)[0]
+    result = check_gates({"latency": LatencyGate(limit_ms=15, image=(16, 16))}, net, {}, HERE)[0]
     assert result.result == ("inconclusive" if result.protocol["unsteady"] else "failed")
     assert min(result.protocol[key] for key in ("median_ms", "net_median_ms", "p25_ms")) >= 20

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from backbones import Backbone
 from benchmark.experiment.schema import GpuMemoryGate, RamGate
-from benchmark.gates.check_gates import GatedNetwork, check_gates
+from benchmark.gates.check_gates import check_gates
 from benchmark.gates.cost import activation_bytes, training_bytes
 from benchmark.inference.device_setup import Machine
 from benchmark.model import Restorer
@@ -103,7 +103,8 @@ def test_the_ram_gate_weighs_the_process(net: Restorer) -> None:
             "low": RamGate(limit_bytes=10_000_000, image=(64, 64)),
             "high": RamGate(limit_bytes=100_000_000_000, image=(64, 64)),
         },
-        GatedNetwork(net.train(), {}),
+        net.train(),
+        {},
         HERE,
     )
     assert (low.result, high.result) == ("failed", "passed")
@@ -115,8 +116,6 @@ def test_the_ram_gate_weighs_the_process(net: Restorer) -> None:
 def test_gpu_memory_is_not_measured_without_a_gpu(net: Restorer) -> None:
     """Whatever the limit, and whether or not a GPU is named: no number, no pass, and a reason."""
     for device in (None, "V100"):
-        result = check_gates(
-            {"gpu_memory": GpuMemoryGate(limit_bytes=10**15, device=device)}, GatedNetwork(net, {}), HERE
-        )[0]
+        result = check_gates({"gpu_memory": GpuMemoryGate(limit_bytes=10**15, device=device)}, net, {}, HERE)[0]
         assert (result.result, result.measured) == ("not_measured", None)
         assert f"no {device or 'GPU'} here" in result.protocol["reason"]
