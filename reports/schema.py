@@ -366,7 +366,7 @@ def from_json(model: type[AnyModel], data: Json) -> AnyModel:
     try:
         return model.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        raise FileFormatError(_explain(error)) from None
+        raise FileFormatError(explain(error)) from None
 
 
 def read(model: type[AnyModel], file: Path) -> AnyModel:
@@ -396,7 +396,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
     """Return the first two mistakes in one line, each with its field."""
     mistakes = error.errors()
     lines = [_explain_one(".".join(map(str, item["loc"])), item) for item in mistakes[:2]]

@@ -58,9 +58,9 @@ def command(
     import torch
 
     from benchmark.experiment.weights import MODEL_IN_HEADER
-    from benchmark.files import read_json, write_bytes
+    from benchmark.files import write_bytes
     from benchmark.model import load
-    from benchmark.model.build import architecture
+    from benchmark.model.build import architecture, recorded_config
     from benchmark.model.weight_files import weight_bytes
     from benchmark.registry import Registry
 
@@ -70,7 +70,7 @@ def command(
         raise click.UsageError(f"{out} exists already; choose another file with --out, or add --replace")
     restorer = load(record, Registry(plugins))
     if file_format == "safetensors":
-        model = architecture(read_json(record / "record.json")["config"]["model"])
+        model = architecture(recorded_config(record)["model"])
         content, details = weight_bytes(restorer, getattr(torch, dtype), {MODEL_IN_HEADER: json.dumps(model)}), ""
     else:
         content, details = _onnx(restorer, dtype, image, out)

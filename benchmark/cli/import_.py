@@ -58,10 +58,12 @@ def command(
     match = find_config(checkpoint, read_checkpoint(checkpoint), models, registry)
     size, model = candidates[match.name]
     restorer = match.restorer.to_empty(device="cpu")
-    restorer.load_state_dict(match.weights)
+    restorer.load_state_dict(match.fit.weights)
     write_weights(restorer, file, {MODEL_IN_HEADER: json.dumps(model)})
     also = f" (and so do {', '.join(match.others)})" if match.others else ""
     click.echo(f"{checkpoint}: {match.name} fits{also}; {parameters(restorer):,} parameters with its head")
+    if match.fit.choice:
+        click.echo(f"{checkpoint}: {match.fit.choice}")
     click.echo(f"written: {file}\nIts row, for the tables of an experiment:\n")
     given = {key: model["backbone"][key] for key in (option.partition("=")[0] for option in options)}
     settings = {

@@ -8,16 +8,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from benchmark.cli.options import matching_rows
-from benchmark.errors import BenchmarkError, suggestion
+from benchmark.errors import BenchmarkError, RecordError, suggestion
 from benchmark.experiment.document import Document, KeyPath, parse
 from benchmark.experiment.load import load as load_experiment
 from benchmark.experiment.plan import network_id
 from benchmark.experiment.resolve import resolve_model
 from benchmark.experiment.schema import AnyGate, ResolvedModel
-from benchmark.files import read_json
 from benchmark.gates.cost import macs
 from benchmark.gates.latency import Conditions, Latency
 from benchmark.gates.latency_full import Budget, TimedModel, WorkerJob, WorkerSamples, measure_job, summarise_job
@@ -25,11 +24,12 @@ from benchmark.gates.latency_quick import quick_latency
 from benchmark.inference.device_setup import Machine
 from benchmark.inference.runtimes import runtime_names, unavailable
 from benchmark.model import Restorer, build, load
+from benchmark.model.build import recorded_config
 from benchmark.model.weight_files import write_weights
 from benchmark.registry import Registry
 from benchmark.runner.events import MeasuredModel
 from benchmark.runner.jobs import measure_restorer
-from reports.schema import Dtype
+from reports.schema import Dtype, explain
 
 _GATES: TypeAdapter[dict[str, AnyGate]] = TypeAdapter(dict[str, AnyGate])
 
@@ -77,8 +77,12 @@ def _options(option: str, above: KeyPath, items: Sequence[str], places: dict[Key
 def recorded(folder: Path, registry: Registry) -> Network:
     """Return the trained network of a record folder, with the gates of its record. Raises RecordError."""
     restorer = load(folder, registry)
-    config = read_json(folder / "record.json")["config"]
-    gates = _GATES.validate_python(config["gates"])
+    config = recorded_config(folder)
+    try:
+        gates = _GATES.validate_python(config["gates"])
+    except (KeyError, ValidationError) as error:
+        cause = explain(error) if isinstance(error, ValidationError) else f"has no {error}"
+        raise RecordError(f"{folder / 'record.json'}: its gates cannot be read: {cause}") from None
     return Network((str(folder),), ResolvedModel.model_validate(config["model"]), gates, lambda: restorer)
 
 

@@ -2,21 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from pydantic import ValidationError
 
 from benchmark.errors import CheckpointError, ComponentError, RecordError
 from benchmark.experiment.schema import ResolvedModel
-from benchmark.model.published import Mismatch, has_own_names, load_weights, match_weights
+from benchmark.model.published import Fit, best_fit, has_own_names, load_weights
 from benchmark.model.restorer import Restorer
-from benchmark.model.weight_files import read_weights
+from benchmark.model.weight_files import WeightSet, read_weights
 from benchmark.registry import Registry
+from reports.schema import explain
+
+_CHANGED = "if the network has changed since it was trained, use its version or plugin of then, or train it again"
 
 
 def build(model: ResolvedModel | Mapping[str, Any], seed: int = 0, registry: Registry | None = None) -> Restorer:
@@ -73,15 +76,32 @@ def load(folder: str | Path, registry: Registry | None = None) -> Restorer:
     Raises:
         RecordError: The folder has no record of a finished row, or no readable weights.
     """
-    folder, model = Path(folder), None
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-        model = record["config"]["model"] if record["status"] == "done" else None
-    if model is None:
-        raise RecordError(f"{folder}: no record of a trained row; expected a folder such as runs/quickstart/base/seed0")
-    restorer = build(architecture(model), 0, registry)
-    restorer.load_state_dict(read_weights(folder / "weights.safetensors"))
+    folder = Path(folder)
+    file, weights = folder / "record.json", folder / "weights.safetensors"
+    try:
+        restorer = build(architecture(recorded_config(folder)["model"]), 0, registry)
+    except ValidationError as error:
+        raise RecordError(f"{file}: its model: {explain(error)}; {_CHANGED}") from None
+    except (ComponentError, KeyError) as error:
+        raise RecordError(f"{file}: its model: {error}; {_CHANGED}") from None
+    fit = best_fit([WeightSet("", read_weights(weights))], restorer)
+    if fit.mismatch:
+        raise RecordError(f"{weights}: does not fit the model in {file.name}: {fit.mismatch}; {_CHANGED}")
+    restorer.load_state_dict(fit.weights)
     return restorer.eval()
+
+
+def recorded_config(folder: Path) -> dict[str, Any]:
+    """Return the configuration of the trained row in a record folder.
+
+    Raises:
+        RecordError: The folder has no record of a finished row.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        if record["status"] == "done" and isinstance(record["config"]["model"], dict):
+            return record["config"]
+    raise RecordError(f"{folder}: no record of a trained row; expected a folder such as runs/quickstart/base/seed0")
 
 
 @dataclass(frozen=True)
@@ -92,23 +112,23 @@ class ConfigMatch:
         name: Name of the configuration.
         others: Names of different configurations that fit as well.
         restorer: Its network, without weights.
-        weights: The weights for this network, under our names.
+        fit: The set of weights in the file that fits it.
     """
 
     name: str
     others: tuple[str, ...]
     restorer: Restorer
-    weights: dict[str, Tensor]
+    fit: Fit
 
 
 def find_config(
-    file: Path, weights: Mapping[str, Tensor], models: Mapping[str, Mapping[str, Any]], registry: Registry
+    file: Path, sets: Sequence[WeightSet], models: Mapping[str, Mapping[str, Any]], registry: Registry
 ) -> ConfigMatch:
     """Return the first of some configurations that has exactly the names and shapes of published weights.
 
     Args:
         file: Where the weights were read from, for messages.
-        weights: The published weights under their authors' names.
+        sets: The sets of weights in it, under their authors' names.
         models: Resolved configurations of a backbone, by name.
         registry: Where components are found.
 
@@ -116,29 +136,27 @@ def find_config(
         CheckpointError: No configuration fits; the message says which is nearest.
         ComponentError: None of the configurations can be built.
     """
-    if has_own_names(weights):
-        raise CheckpointError(f"{file}: has the names of this project already; give it as model.weights as it is")
-    matches: list[ConfigMatch] = []
-    mismatches: dict[str, Mismatch] = {}
+    fits: dict[str, tuple[Restorer, Fit]] = {}
     errors: list[ComponentError] = []
     for name, model in models.items():
         try:
             restorer = build_on_meta(model, registry)
         except ComponentError as error:  # the options are for another size
             errors.append(error)
-            continue
-        renamed, mismatch = match_weights(weights, restorer)
-        if mismatch:
-            mismatches[name] = mismatch
         else:
-            matches.append(ConfigMatch(name, (), restorer, renamed))
-    if not matches and not mismatches:
+            fits[name] = restorer, best_fit(sets, restorer)
+    if not fits:
         raise errors[0]
-    if not matches:
-        nearest = min(mismatches, key=lambda name: len(mismatches[name]))
+    nearest = min(fits, key=lambda name: (len(fits[name][1].mismatch), bool(fits[name][1].mismatch)))
+    restorer, fit = fits[nearest]
+    if has_own_names(fit.source.tensors):
+        raise CheckpointError(f"{file}: has the names of this project already; give it as model.weights as it is")
+    if fit.mismatch.unusable:
+        raise CheckpointError(f"{file}: cannot be used for {nearest}: {fit.mismatch}")
+    if fit.mismatch:
         raise CheckpointError(
-            f"{file}: fits none of {', '.join(mismatches)}; nearest is {nearest}: {mismatches[nearest]}; "
+            f"{file}: fits none of {', '.join(fits)}; nearest is {nearest}: {fit.mismatch}; "
             "if it is of another size, describe it by options, e.g. --option width=16"
         )
-    first, *others = matches
-    return replace(first, others=tuple(other.name for other in others if models[other.name] != models[first.name]))
+    same = [name for name, (_, other) in fits.items() if not other.mismatch and models[name] != models[nearest]]
+    return ConfigMatch(nearest, tuple(same), restorer, fit)

@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +15,83 @@ from backbones import Published
 from benchmark.errors import CheckpointError
 from benchmark.files import digest_of
 from benchmark.model.restorer import Restorer
-from benchmark.model.weight_files import read_checkpoint
+from benchmark.model.weight_files import WeightSet, read_checkpoint, shown
 from benchmark.registry import Registry
 
 _SHOWN_KEYS = 3
 """Keys of each kind that a message lists."""
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+_Mix = float | tuple[tuple[float, ...], ...]
+"""`head_scale` or `head_mix` of published weights, for images in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Where weights and a network disagree; false where they agree. Unexpected keys are as in the file, others ours."""
+    """Where weights and a network disagree; false where they agree. Missing and reshaped keys are ours."""
 
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    reshaped: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    reshaped: tuple[str, ...] = ()
     """Keys that both have in different shapes, with both shapes."""
+    unusable: tuple[str, ...] = ()
+    """Keys whose tensors cannot be weights, with the reason; they are looked at only where names and shapes fit."""
 
     def __len__(self) -> int:
         return len(self.missing) + len(self.unexpected) + len(self.reshaped)
 
+    def __bool__(self) -> bool:
+        return len(self) > 0 or bool(self.unusable)
+
     def __str__(self) -> str:
-        kinds = {"missing": self.missing, "unexpected": self.unexpected, "of another shape": self.reshaped}
+        kinds = {
+            "missing": self.missing,
+            "unexpected": self.unexpected,
+            "of another shape": self.reshaped,
+            "unusable": self.unusable,
+        }
         return "; ".join(
-            f"{len(keys)} {kind}: {', '.join(keys[:_SHOWN_KEYS])}{', ...' if len(keys) > _SHOWN_KEYS else ''}"
+            f"{len(keys)} {kind}: {', '.join(map(shown, keys[:_SHOWN_KEYS]))}{', ...' * (len(keys) > _SHOWN_KEYS)}"
             for kind, keys in kinds.items()
             if keys
         )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a checkpoint fits a network.
+
+    Attributes:
+        source: The set of weights in the file that fits best.
+        weights: These weights under our names, in our shapes and units; empty where they do not fit.
+        mismatch: What does not fit.
+        others: Names of further sets that fit as well.
+    """
+
+    source: WeightSet
+    weights: dict[str, Tensor]
+    mismatch: Mismatch
+    others: tuple[str, ...] = ()
+
+    @property
+    def choice(self) -> str:
+        """Which of several sets was taken, and what was left out, in one sentence; empty where there was no choice."""
+        left_out = [f"those in {other}" for other in self.others]
+        if self.source.others:
+            left_out.append(f"{self.source.others} tensors with other prefixes")
+        return f"took the weights in {self.source.name}, not {' and '.join(left_out)}" if left_out else ""
+
+
+def best_fit(sets: Sequence[WeightSet], restorer: Restorer) -> Fit:
+    """Return the set of weights that fits a network, the first if several do; else the one that fits most nearly."""
+    fits = [Fit(source, *match_weights(source.tensors, restorer)) for source in sets]
+    best = min(fits, key=lambda fit: (len(fit.mismatch), len(fit.mismatch.unusable)))
+    others = [
+        f"{fit.source.name} ({fit.mismatch or 'which fit as well'})"
+        for fit in fits
+        if fit is not best and not len(fit.mismatch)
+    ]
+    return best if best.mismatch else replace(best, others=tuple(others))
 
 
 def load_weights(restorer: Restorer, model: Mapping[str, Any], weights: Mapping[str, Any], registry: Registry) -> None:
@@ -62,21 +113,20 @@ def load_weights(restorer: Restorer, model: Mapping[str, Any], weights: Mapping[
         raise CheckpointError(f"{file}: weights cannot be read: {error.strerror}") from None
     if digest != weights["sha256"]:
         raise CheckpointError(f"{file}: has changed since it was planned; run the command again")
-    content = read_checkpoint(file)
+    fit = best_fit(read_checkpoint(file), restorer)
     name, head = model["backbone"]["name"], model["head"]
-    if not has_own_names(content):
+    if not has_own_names(fit.source.tensors):
         published = published_of(name, file, registry)
         if _with_defaults(head, registry) != _with_defaults(published.head, registry):
             raise CheckpointError(
                 f"{file}: published weights of backbone {name!r} end in another head than model.head; "
                 f"write  head: {flow(published.head)}"
             )
-    matched, mismatch = match_weights(content, restorer)
-    if mismatch:
+    if fit.mismatch:
         raise CheckpointError(
-            f"{file}: does not fit backbone {name!r} with head {head['name']!r} as described: {mismatch}"
+            f"{file}: does not fit backbone {name!r} with head {head['name']!r} as described: {fit.mismatch}"
         )
-    restorer.load_state_dict(matched)
+    restorer.load_state_dict(fit.weights)
 
 
 def has_own_names(weights: Collection[str]) -> bool:
@@ -87,30 +137,51 @@ def has_own_names(weights: Collection[str]) -> bool:
 def match_weights(weights: Mapping[str, Tensor], restorer: Restorer) -> tuple[dict[str, Tensor], Mismatch]:
     """Return the weights of a checkpoint under our names and in our shapes, and where they do not fit the network.
 
-    The network may be on the meta device: only names and shapes of its state are used.
+    The network may be on the meta device: only names, shapes and types of its state are used. Tensors are computed
+    with only where all names and shapes fit, so a file cannot ask for more memory than its network.
     """
-    expected = {name: tensor.shape for name, tensor in restorer.state_dict().items()}
+    expected = restorer.state_dict()
     published = restorer.backbone.published
+    mix: _Mix = 1.0
     if has_own_names(weights) or published is None:
-        renamed, official = dict(weights), {name: name for name in weights}
+        official, zeros = {name: name for name in weights}, list[str]()
     else:
         official = _official_names(weights, published)
         low, high = restorer.backbone.input_range
         mix = published.head_mix or published.head_scale / (high - low)
-        renamed = {name: _in_our_units(name, weights[key], mix) for name, key in official.items()}
-        absent = [name for name in published.zeros if name in expected and name not in renamed]
-        renamed |= {name: torch.zeros(expected[name]) for name in absent}
-    shaped = {name: _reshaped(tensor, expected.get(name)) for name, tensor in renamed.items()}
+        zeros = [name for name in published.zeros if name in expected and name not in official]
+    shapes = {
+        name: _ours(name, torch.empty(weights[key].shape, device="meta"), expected.get(name), mix).shape
+        for name, key in official.items()
+    }
     mismatch = Mismatch(
-        missing=tuple(name for name in expected if name not in shaped),
-        unexpected=tuple(official[name] for name in shaped if name not in expected),
+        missing=tuple(name for name in expected if name not in shapes and name not in zeros),
+        unexpected=tuple(official[name] for name in shapes if name not in expected),
         reshaped=tuple(
-            f"{name} {list(shaped[name].shape)}, expected {list(shape)}"
-            for name, shape in expected.items()
-            if name in shaped and shaped[name].shape != shape
+            f"{name} {list(shapes[name])}, expected {list(tensor.shape)}"
+            for name, tensor in expected.items()
+            if name in shapes and shapes[name] != tensor.shape
         ),
     )
-    return shaped, mismatch
+    if mismatch:
+        return {}, mismatch
+    faults = {key: _fault(weights[key], expected[name]) for name, key in official.items()}
+    if any(faults.values()):
+        return {}, Mismatch(unusable=tuple(f"{shown(key)} {fault}" for key, fault in faults.items() if fault))
+    ours = {name: _ours(name, weights[key], expected[name], mix) for name, key in official.items()}
+    return ours | {name: torch.zeros(expected[name].shape) for name in zeros}, mismatch
+
+
+def _fault(tensor: Tensor, expected: Tensor) -> str:
+    """Return why a tensor cannot be a weight; empty if it can."""
+    if tensor.is_meta:
+        return "has no data (device meta)"
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        return f"is {'quantised' if tensor.is_quantized else 'sparse'}; save it as a plain tensor"
+    if tensor.dtype not in (_FLOATS if expected.is_floating_point() else (*_INTEGERS, *_FLOATS)):
+        return f"is {str(tensor.dtype).removeprefix('torch.')}; expected float16, bfloat16, float32 or float64"
+    is_finite = tensor.isfinite().all() and tensor.to(expected.dtype).isfinite().all()
+    return "" if is_finite else "is not finite (NaN or infinite)"
 
 
 def _official_names(weights: Collection[str], published: Published) -> dict[str, str]:
@@ -128,22 +199,24 @@ def _official_names(weights: Collection[str], published: Published) -> dict[str,
     return names
 
 
-def _in_our_units(name: str, tensor: Tensor, mix: float | tuple[tuple[float, ...], ...]) -> Tensor:
-    """Return a weight for our units: our head's convolution works in [0, 1], the authors' in their input's range."""
-    if not name.startswith("head."):
-        return tensor
-    if isinstance(mix, float):
-        return tensor * mix
-    rows = torch.tensor(mix, dtype=tensor.dtype)
-    # A tensor with another number of channels stays as it is; the mismatch of its shape is reported with its name.
-    return torch.tensordot(rows, tensor, dims=1) if len(tensor) == rows.shape[1] else tensor
+def _ours(name: str, tensor: Tensor, expected: Tensor | None, mix: _Mix) -> Tensor:
+    """Return a weight in our units and our shape.
 
-
-def _reshaped(tensor: Tensor, shape: torch.Size | None) -> Tensor:
-    """Return a tensor in another shape if only sides of 1 differ: some authors keep scales of norms as 1 C 1 1."""
-    if shape is None or [side for side in tensor.shape if side != 1] != [side for side in shape if side != 1]:
+    Our head's convolution works in [0, 1], the authors' in their input's range. Some authors keep scales of norms as
+    1 C 1 1: a tensor is reshaped if only sides of 1 differ. A tensor with another number of channels stays as it is;
+    the mismatch of its shape is reported with its name.
+    """
+    if name.startswith("head.") and isinstance(mix, tuple):
+        rows = torch.tensor(mix, dtype=tensor.dtype, device=tensor.device)
+        if tensor.shape[:1] == rows.shape[1:]:
+            tensor = torch.tensordot(rows, tensor, dims=1)
+    elif name.startswith("head.") and mix != 1.0:
+        tensor = tensor * mix
+    if expected is None or [side for side in tensor.shape if side != 1] != [
+        side for side in expected.shape if side != 1
+    ]:
         return tensor
-    return tensor.reshape(shape)
+    return tensor.reshape(expected.shape)
 
 
 def published_of(backbone: str, file: Path, registry: Registry) -> Published:

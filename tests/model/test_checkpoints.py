@@ -4,9 +4,11 @@ import gzip
 import json
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,8 +19,8 @@ from benchmark.errors import CheckpointError, ComponentError
 from benchmark.files import digest_of
 from benchmark.model import Restorer, build
 from benchmark.model.build import build_on_meta, find_config
-from benchmark.model.published import match_weights
-from benchmark.model.weight_files import WRAPPERS, read_checkpoint, write_weights
+from benchmark.model.published import Fit, best_fit, match_weights
+from benchmark.model.weight_files import WRAPPERS, WeightSet, read_checkpoint, write_weights
 from benchmark.registry import Registry
 from heads.residual import Residual
 
@@ -58,36 +60,142 @@ def sizes_of(backbone: str) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("prefix", ["", "module."])
-@pytest.mark.parametrize("wrapper", [None, *WRAPPERS])
+def fitted(content: Any, file: Path) -> Fit:
+    """What of a checkpoint is taken for the network `SMALL` belongs to."""
+    return best_fit(read_checkpoint(saved(content, file)), Restorer(Small(), Residual(2)))
+
+
+PREFIXES = ["", "module.", "_orig_mod.", "module._orig_mod.", "model.", "net_g.", "generator.", "my.own.wrapper."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("wrapper", [None, *WRAPPERS, "params_ema", "state_dict_ema", "weights of mine"])
 def test_weights_come_out_of_every_wrapper(tmp_path: Path, wrapper: str | None, prefix: str) -> None:
-    """Bare or wrapped, with what else a training program keeps beside them, with `module.` before every key or not."""
-    weights = {f"{prefix}conv.weight": torch.rand(2, 3), f"{prefix}model.bias": torch.rand(2)}
+    """Bare or wrapped, under any prefix, with what else a training program keeps beside them; nothing was chosen."""
+    weights = {f"{prefix}{key}": tensor for key, tensor in SMALL.items()}
     content = {wrapper: weights, "epoch": 7, "optimizer": {"state": {}}} if wrapper else weights
-    found = read_checkpoint(saved(content, tmp_path / "c.pth"))
-    assert list(found) == ["conv.weight", "model.bias"]
-    assert torch.equal(found["conv.weight"], weights[f"{prefix}conv.weight"])
+    fit = fitted(content, tmp_path / "c.pth")
+    assert not fit.mismatch and not fit.choice
+    assert torch.equal(fit.weights["backbone.conv.weight"], SMALL["body.weight"])
 
 
-def test_the_average_is_preferred(tmp_path: Path) -> None:
-    """Of `params` and `params_ema` in one file the average is read, as it was the one evaluated."""
-    content = {"params": {"a": torch.zeros(1)}, "params_ema": {"a": torch.ones(1)}}
-    assert read_checkpoint(saved(content, tmp_path / "c.pth"))["a"] == 1
+@pytest.mark.parametrize(
+    ("content", "name", "others"),
+    [
+        ({"params": "raw", "params_ema": "average"}, "params_ema", ("params (which fit as well)",)),
+        ({"state_dict": "raw", "state_dict_ema": "average"}, "state_dict_ema", ("state_dict (which fit as well)",)),
+        ({"model": "raw", "ema": {"module": "average"}}, "ema.module", ("model (which fit as well)",)),
+        ({"netD": {"a": torch.zeros(1)}, "netG": "average"}, "netG", ()),
+        ({"optimizer": {"exp_avg": "raw"}, "model": "average"}, "model", ()),
+        ({"params_ema": "broken", "params": "average"}, "params", ("params_ema (1 unusable: body.bias is not finite",)),
+    ],
+)
+def test_of_several_sets_the_average_that_fits_is_taken_and_the_choice_is_stated(
+    tmp_path: Path, content: dict[str, Any], name: str, others: tuple[str, ...]
+) -> None:
+    """An average is what the authors evaluated; a discriminator does not fit; moments of Adam are no weights."""
+    zeros = {key: torch.zeros_like(tensor) for key, tensor in SMALL.items()}
+    values = {"raw": zeros, "average": SMALL, "broken": {**SMALL, "body.bias": torch.full((2,), torch.nan)}}
+
+    def filled(part: Any) -> Any:
+        return {key: filled(value) for key, value in part.items()} if isinstance(part, dict) else values.get(part, part)
+
+    fit = fitted(filled(content), tmp_path / "c.pth")
+    assert fit.source.name == name and not fit.mismatch
+    assert torch.equal(fit.weights["backbone.conv.weight"], SMALL["body.weight"])
+    assert len(fit.others) == len(others) and all(map(str.startswith, fit.others, others))
+    assert bool(fit.choice) == bool(others)
 
 
-def test_a_prefix_that_not_all_keys_have_stays(tmp_path: Path) -> None:
-    """`module.` is cut off where it is a wrapper's, not where it is a part of the network."""
-    content = {"module.a": torch.zeros(1), "b": torch.zeros(1)}
-    assert list(read_checkpoint(saved(content, tmp_path / "c.pth"))) == ["module.a", "b"]
+def test_two_networks_under_two_prefixes(tmp_path: Path) -> None:
+    """mmagic keeps generator and its average in one mapping, beside the discriminator and a counter."""
+    weights = {f"generator.{key}": torch.zeros_like(tensor) for key, tensor in SMALL.items()}
+    weights |= {f"generator_ema.{key}": tensor for key, tensor in SMALL.items()}
+    weights |= {"discriminator.a": torch.zeros(1), "step": torch.tensor(3)}
+    fit = fitted({"state_dict": weights}, tmp_path / "c.pth")
+    assert torch.equal(fit.weights["backbone.conv.weight"], SMALL["body.weight"])
+    assert fit.choice == (
+        "took the weights in state_dict: generator_ema.*, not those in state_dict: generator.* (which fit as well) "
+        "and 5 tensors with other prefixes"
+    )
 
 
-def test_safetensors_and_the_old_form_are_read(tmp_path: Path) -> None:
-    """The other two forms in which weights are published."""
-    weights = {"module.a": torch.rand(3)}
-    save_file(weights, tmp_path / "c.safetensors")
-    torch.save({"params": weights}, tmp_path / "c.pth", _use_new_zipfile_serialization=False)
-    for name in ("c.safetensors", "c.pth"):
-        assert torch.equal(read_checkpoint(tmp_path / name)["a"], weights["module.a"])
+@pytest.mark.parametrize("name", ["c.safetensors", "c.pth", "c.bin", "c"])
+@pytest.mark.parametrize("form", ["safetensors", "zip", "old"])
+def test_the_content_tells_the_format_and_not_the_ending(tmp_path: Path, form: str, name: str) -> None:
+    """All three forms in which weights are published are read under any name."""
+    if form == "safetensors":
+        save_file(SMALL, tmp_path / name)
+    else:
+        torch.save({"params": SMALL}, tmp_path / name, _use_new_zipfile_serialization=form == "zip")
+    (weights, *_) = read_checkpoint(tmp_path / name)
+    assert torch.equal(weights.tensors["tail.weight"], SMALL["tail.weight"])
+
+
+def test_numbers_of_numpy_beside_the_weights_are_no_obstacle(tmp_path: Path) -> None:
+    """Training programs keep their best score as a NumPy scalar, and curves as arrays."""
+    content = {
+        "state_dict": SMALL,
+        "best": np.float64(31.5),
+        "step": np.int64(3),
+        "curve": np.zeros((2, 3), np.float32),
+    }
+    assert not fitted(content, tmp_path / "c.pth").mismatch
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (torch.full((2,), torch.nan), "body.bias is not finite"),
+        (torch.tensor([1.0, torch.inf]), "body.bias is not finite"),
+        (torch.tensor([1e300, 1.0], dtype=torch.float64), "body.bias is not finite"),
+        (torch.ones(2, dtype=torch.int8), "body.bias is int8; expected float16, bfloat16, float32 or float64"),
+        (torch.ones(2, dtype=torch.bool), "body.bias is bool"),
+        (torch.ones(2, dtype=torch.complex64), "body.bias is complex64"),
+        (torch.ones(2).to(torch.float8_e4m3fn), "body.bias is float8_e4m3fn"),
+        (torch.ones(2).to_sparse(), "body.bias is sparse"),
+        (torch.ones(2, device="meta"), "body.bias has no data"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_named_with_the_reason(tmp_path: Path, bad: Tensor, reason: str) -> None:
+    """Of the right name and shape, and still nothing to compute with."""
+    fit = fitted({**SMALL, "body.bias": bad}, tmp_path / "c.pth")
+    assert fit.mismatch and not fit.weights and reason in str(fit.mismatch)
+
+
+def test_a_view_of_one_number_takes_no_memory(tmp_path: Path) -> None:
+    """A stride of 0 makes 1.2 TB of four bytes; the shape is refused before anything is computed with it."""
+    fit = fitted({**SMALL, "tail.weight": torch.zeros(1).expand(3, 10**6, 10**5)}, tmp_path / "c.pth")
+    assert "head.conv.weight [3, 1000000, 100000], expected [3, 2, 3, 3]" in str(fit.mismatch)
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    """A megabyte of zeros packed a thousandfold is told with both sizes."""
+    torch.save({"a": torch.zeros(10**6)}, tmp_path / "large.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "large.pth") as source,
+        zipfile.ZipFile(tmp_path / "c.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in source.infolist():
+            packed.writestr(entry.filename, source.read(entry))
+    with pytest.raises(CheckpointError, match=r"c\.pth: its \d+,\d+ bytes would become 4,0\d\d,\d+, so it is not read"):
+        read_checkpoint(tmp_path / "c.pth")
+
+
+def test_what_is_no_file_does_not_hang(tmp_path: Path) -> None:
+    """A pipe without a writer and a device without an end are refused, not read."""
+    os.mkfifo(tmp_path / "pipe.pth")
+    for file in (tmp_path / "pipe.pth", Path("/dev/zero"), tmp_path):
+        with pytest.raises(CheckpointError, match="is no regular file"):
+            read_checkpoint(file)
+
+
+def test_names_that_cannot_be_printed_stay_on_one_line(tmp_path: Path) -> None:
+    """A line feed, half a character or a megabyte in a key of the file neither breaks the message nor the terminal."""
+    for key in ("a\nb", "\ud800", "x" * 10**6):
+        message = str(fitted({**SMALL, key: torch.zeros(1)}, tmp_path / "c.pth").mismatch)
+        assert message.startswith("1 unexpected: ") and message.isprintable() and len(message) < 200
+        message.encode()
 
 
 class Malicious:
@@ -123,9 +231,11 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, plain: bool
         (None, r"c\.pth: cannot be read: No such file"),
         ([1, 2], "holds no weights, but a list"),
         ({}, "holds no weights, but an empty mapping"),
-        ({"params": {}}, "holds no weights, but an empty mapping"),
-        ({"epoch": 3}, "'epoch' is a int, not a tensor; expected weights, bare or in model_state_dict, state_dict,"),
-        ({"params": {"a": torch.zeros(1), "b": {"c": torch.zeros(1)}}}, "'b' is a dict, not a tensor"),
+        ({"params": {}}, "holds no weights, but a dict"),
+        (
+            {"epoch": 3},
+            "holds no weights, but a dict; expected tensors by name, bare or in model_state_dict, state_dict,",
+        ),
     ],
 )
 def test_what_is_no_checkpoint_is_told(tmp_path: Path, content: Any, message: str) -> None:
@@ -265,9 +375,9 @@ def test_a_file_that_changed_since_it_was_planned_is_refused(tmp_path: Path) -> 
 @pytest.mark.parametrize("size", ["t", "s"])
 def test_the_size_is_that_of_the_shapes(size: str) -> None:
     """Published weights of gUNet-T and -S are told apart, and nothing else fits them."""
-    found = find_config(Path("c.pth"), blank(size), sizes_of("gunet"), REGISTRY)
+    found = find_config(Path("c.pth"), [WeightSet("", blank(size))], sizes_of("gunet"), REGISTRY)
     assert (found.name, found.others) == (size, ())
-    assert found.weights.keys() == found.restorer.state_dict().keys()
+    assert found.fit.weights.keys() == found.restorer.state_dict().keys()
 
 
 def test_sizes_of_equal_shapes_are_all_named() -> None:
@@ -276,7 +386,7 @@ def test_sizes_of_equal_shapes_are_all_named() -> None:
     other = {**models["t"], "backbone": {**models["t"]["backbone"], "padding": "zeros"}}
     found = find_config(
         Path("c.pth"),
-        blank("t"),
+        [WeightSet("", blank("t"))],
         {"first": models["t"], "b": models["b"], "alias": models["t"], "second": other},
         REGISTRY,
     )
@@ -288,7 +398,7 @@ def test_the_nearest_size_is_named_where_none_fits() -> None:
     weights = blank("t")
     del weights["outconv.proj.0.bias"]
     with pytest.raises(CheckpointError) as caught:
-        find_config(Path("c.pth"), weights, sizes_of("gunet"), REGISTRY)
+        find_config(Path("c.pth"), [WeightSet("", weights)], sizes_of("gunet"), REGISTRY)
     message = "c.pth: fits none of t, s, b, d, small, retouch, tiny; nearest is t: 1 missing: head.conv.bias; "
     assert str(caught.value).startswith(message) and "--option width=16" in str(caught.value)
 
@@ -297,15 +407,15 @@ def test_options_that_suit_some_sizes_only_are_no_obstacle() -> None:
     """A size that cannot have them is passed over; if none can, the reason is told."""
     models = sizes_of("gunet")
     models["t"] = {**models["t"], "backbone": {**models["t"]["backbone"], "depths": (1, 1)}}
-    assert find_config(Path("c.pth"), blank("s"), models, REGISTRY).name == "s"
+    assert find_config(Path("c.pth"), [WeightSet("", blank("s"))], models, REGISTRY).name == "s"
     with pytest.raises(ComponentError, match="depths is"):
-        find_config(Path("c.pth"), blank("s"), {"t": models["t"]}, REGISTRY)
+        find_config(Path("c.pth"), [WeightSet("", blank("s"))], {"t": models["t"]}, REGISTRY)
 
 
 def test_our_own_names_need_no_import() -> None:
     """Weights of a trained row are told to be usable as they are."""
     with pytest.raises(CheckpointError, match="has the names of this project already"):
-        find_config(Path("c.safetensors"), {"backbone.a": torch.zeros(1)}, sizes_of("gunet"), REGISTRY)
+        find_config(Path("c.pth"), [WeightSet("", {"backbone.a": torch.zeros(1)})], sizes_of("gunet"), REGISTRY)
 
 
 @pytest.mark.parametrize("name", REGISTRY.names("backbone"))

@@ -1,6 +1,7 @@
 """The Restorer pads, maps the range, and crops."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from backbones import Backbone
 from benchmark.errors import ComponentError, RecordError
+from benchmark.files import write_json
 from benchmark.model import Restorer, build, load, restore_image
 from benchmark.model.weight_files import read_weights, weight_bytes, write_weights
 from heads import Head, Restoration
@@ -133,6 +135,36 @@ def test_damaged_weights_are_a_user_error(tmp_path: Path, content: bytes | None)
         file.write_bytes(content)
     with pytest.raises(RecordError, match=r"w\.safetensors"):
         read_weights(file)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"backbone": {"name": "dncnn", "width": 4, "gone": 1}}, r"record\.json: its model: 'gone' is no field of it"),
+        ({"backbone": {"name": "dncnnn"}}, r"record\.json: its model: .*did you mean 'dncnn'"),
+        ({"backbone": {"name": "dncnn", "width": 8}}, r"does not fit the model in record\.json: \d+ of another shape"),
+        ({"backbone": {"width": 4}}, r"record\.json: its model: has no 'backbone.name'"),
+        ({"backbone": None}, r"record\.json: its model: "),
+        (["list"], "no record of a trained row"),
+    ],
+)
+def test_a_record_whose_network_changed_is_told_in_one_line(tmp_path: Path, model: Any, message: str) -> None:
+    """An option or a component that is gone, another size, a record of another form: the cause, and what to do."""
+    whole: dict[str, Any] = {"backbone": {"name": "dncnn", "width": 4}, "head": {"name": "residual"}}
+    write_weights(build(whole), tmp_path / "weights.safetensors")
+    config = {"model": {**whole, **model} if isinstance(model, dict) else model}
+    write_json(tmp_path / "record.json", {"status": "done", "config": config})
+    with pytest.raises(RecordError, match=message) as caught:
+        load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "null", '{"status": "done"}', '{"status": "done", "config": 1}'])
+def test_a_record_of_another_form_is_no_record(tmp_path: Path, text: str) -> None:
+    """JSON that is nested deeply, or that is no record."""
+    (tmp_path / "record.json").write_text(text)
+    with pytest.raises(RecordError, match="no record of a trained row"):
+        load(tmp_path)
 
 
 def test_a_folder_without_a_record_is_a_user_error(tmp_path: Path) -> None:
