@@ -35,7 +35,7 @@ class Degradation(Head):
         padding: how the convolution continues the features beyond the border.
 
     Raises:
-        ValueError: an option is outside its allowed range.
+        ValueError: `kernel_size` is not odd and positive, or `pool` is below 1.
     """
 
     formula = "J = K*I + D + I"
@@ -56,10 +56,6 @@ class Degradation(Head):
         padding: Padding = "reflect",
     ) -> None:
         super().__init__()
-        if gain_channels not in (1, 3):
-            raise ValueError(f"gain_channels must be 1 or 3, not {gain_channels}")
-        if gain_resolution not in ("full", "low"):
-            raise ValueError(f"gain_resolution must be full or low, not {gain_resolution!r}")
         if pool < 1:
             raise ValueError(f"pool must be at least 1, not {pool}")
         self.gain_channels: int = gain_channels

@@ -36,8 +36,7 @@ def predicted_map(restoration: Restoration, name: str, loss: str, remedy: str) -
         ValueError: the head does not predict this map; the message ends in `remedy`.
     """
     predicted = ", ".join(sorted(restoration.maps)) or "no maps"
-    message = f"{loss}: the head gives no map {name!r} (it gives {predicted}); {remedy}"
-    check(name in restoration.maps, message)
+    check(name in restoration.maps, f"{loss}: the head gives no map {name!r} (it gives {predicted}); {remedy}")
     return restoration.maps[name].float()
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from heads import Restoration
 from losses import Batch, Loss
-from losses._shared import check, check_sides
+from losses._shared import check_sides
 
 _WINDOW_SIZE = 21
 _SIGMA_PX = 3.0
@@ -33,9 +33,6 @@ class Color(Loss):
 
     Args:
         mode: "cosine" or "blurred_l2".
-
-    Raises:
-        ValueError: `mode` is neither.
     """
 
     formula = "cosine: mean (1 - cos(restored, target)); blurred_l2: mean (G*restored - G*target)^2"
@@ -48,7 +45,6 @@ class Color(Loss):
 
     def __init__(self, mode: Literal["cosine", "blurred_l2"] = "cosine") -> None:
         super().__init__()
-        check(mode in ("cosine", "blurred_l2"), f"mode must be cosine or blurred_l2, not {mode!r}")
         self.mode = mode
         self.min_side = _WINDOW_SIZE // 2 + 1 if mode == "blurred_l2" else 1
 

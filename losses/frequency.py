@@ -7,7 +7,6 @@ from torch import Tensor
 
 from heads import Restoration
 from losses import Batch, Loss
-from losses._shared import check
 
 
 class Frequency(Loss):
@@ -22,9 +21,6 @@ class Frequency(Loss):
         mode: "complex" for |F(restored) - F(target)|, amplitude and phase; "amplitude" for
             ||F(restored)| - |F(target)||, which is blind to position (a patch shifted with wrap-around costs nothing),
             so combine it with a pixel loss.
-
-    Raises:
-        ValueError: `mode` is neither.
     """
 
     formula = (
@@ -37,7 +33,6 @@ class Frequency(Loss):
 
     def __init__(self, mode: Literal["complex", "amplitude"] = "complex") -> None:
         super().__init__()
-        check(mode in ("complex", "amplitude"), f"mode must be complex or amplitude, not {mode!r}")
         self.mode = mode
 
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:

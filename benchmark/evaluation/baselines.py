@@ -40,7 +40,7 @@ def closing(pairs: Iterable[Pair]) -> Restore:
 
     and 5 is the largest that gains more than twice what it loses.
     """
-    return _close
+    return partial(grey_closing, size=(CLOSING_SIZE_PX, CLOSING_SIZE_PX, 1))
 
 
 def affine(pairs: Iterable[Pair]) -> Restore:
@@ -66,11 +66,6 @@ def fit_lines(pairs: Iterable[Pair]) -> list[tuple[float, float]]:
     if not sums:
         raise DataError("baseline 'affine' has no training pairs to fit on; give data.train at least one pair")
     return [_line(*map(sum, zip(*channel, strict=True))) for channel in zip(*sums, strict=True)]
-
-
-def _close(degraded: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    closed = grey_closing(degraded, size=(CLOSING_SIZE_PX, CLOSING_SIZE_PX, 1))
-    return np.asarray(closed, dtype=np.uint8)
 
 
 def _sums(pair: Pair, channel: int) -> tuple[int, ...]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from benchmark.data import Pair, Source, damage_mask
 from benchmark.errors import ComponentError
-from benchmark.evaluation.metrics import ComparisonMetric, Image, ImageComparison, Metric, check_images, find_spots
-from benchmark.evaluation.metrics.psnr import CAP_DB, psnr_over
+from benchmark.evaluation.metrics import ComparisonMetric, Image, ImageComparison, Metric
+from benchmark.evaluation.metrics.psnr import psnr
 from benchmark.registry import Registry
 from reports.metrics import IMAGE_METRICS, Direction, ordered
 from reports.schema import MetricFacts
@@ -128,8 +128,7 @@ def score_image(restored: Image, degraded: Image, target: Image, metrics: Metric
         DataError: The images are not uint8 `H W 3` of one size.
         ComponentError: A metric fails, or gives something that is not a finite number.
     """
-    check_images(restored, degraded, target)
-    comparison = ImageComparison(restored, target, degraded, find_spots(degraded, target))
+    comparison = ImageComparison(restored, target, degraded)
     scores: dict[str, float] = {}
     for name, metric in (_default_metrics() if metrics is None else metrics).items():
         try:
@@ -150,14 +149,9 @@ def score_image(restored: Image, degraded: Image, target: Image, metrics: Metric
 
 def mean_psnr(restore: Callable[[Image], Image], source: Source) -> float:
     """Return the mean PSNR over a source; for validations during training, which other metrics would make slow."""
-    return statistics.fmean(_psnr(restore(np.array(pair.degraded)), pair) for pair in pairs(source))
-
-
-def _psnr(restored: Image, pair: Pair) -> float:
-    check_images(restored, pair.degraded, pair.target)
-    everywhere = np.ones(pair.target.shape[:2], np.bool_)
-    psnr_db = psnr_over(ImageComparison(restored, pair.target, pair.degraded, everywhere), everywhere)
-    return CAP_DB if psnr_db is None else psnr_db
+    return statistics.fmean(
+        psnr(ImageComparison(restore(np.array(pair.degraded)), pair.target, pair.degraded)) for pair in pairs(source)
+    )
 
 
 def pairs(source: Source) -> Iterator[Pair]:

@@ -23,7 +23,6 @@ from benchmark.runner.stage_store import StageResult
 from benchmark.training.loop import Progress, is_deterministic, train
 from benchmark.training.objective import make_objective
 from benchmark.training.train_state import (
-    Best,
     Checkpoint,
     TrainState,
     load_checkpoint,
@@ -83,8 +82,8 @@ def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: C
 
     if stage.output == "ema":
         state.restorer.load_state_dict(state.averaged_weights())
-    elif stage.output == "best" and checkpoint.best is not None:
-        state.restorer.load_state_dict(checkpoint.best.weights)
+    elif stage.output == "best" and checkpoint.best_weights is not None:
+        state.restorer.load_state_dict(checkpoint.best_weights)
     val, val_source = score_on_val(row, state.restorer, context), context.source(row.recipe.data["val"])
     result = StageResult(
         name=planned.name,
@@ -153,10 +152,10 @@ def _validate(
     source = context.source(row.recipe.data["val"])
     psnr = mean_psnr(lambda image: restore_image(restorer, image, context.machine.device), source)
     checkpoint = replace(checkpoint, curve=[*checkpoint.curve, (checkpoint.step, _VAL_CURVE, psnr)])
-    if output != "best" or (checkpoint.best is not None and checkpoint.best.psnr >= psnr):
+    if output != "best" or checkpoint.best_psnr >= psnr:
         return checkpoint
     copies = {name: value.detach().cpu().clone() for name, value in weights.items()}
-    return replace(checkpoint, best=Best(psnr, copies))
+    return replace(checkpoint, best_psnr=psnr, best_weights=copies)
 
 
 def _with_weights(row: PlannedRow, weights: Mapping[str, Any], context: Context) -> Restorer:

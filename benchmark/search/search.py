@@ -21,7 +21,7 @@ from benchmark.experiment.schema import RowSettings
 from benchmark.experiment.search_space import Choices, Search, with_values
 from benchmark.files import write_csv, write_text
 from benchmark.runner.context import Context, plan_of, with_cached_sources
-from benchmark.runner.events import Event, JobFailed, JobFinished, MeasuredModel, RowFinished
+from benchmark.runner.events import Event, JobFailed, MeasuredModel, RowFinished
 from benchmark.runner.jobs import MeasureNetwork, run_job
 from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.preflight import check_patches, estimate_seconds, preflight
@@ -183,13 +183,10 @@ class Trials:
         """Measure the base row's network; return its gate results, a line each."""
         ends: list[Any] = []
         run_job(MeasureNetwork(base), self.context, ends.append)
-        match ends[-1]:
-            case JobFinished(measured=MeasuredModel() as measured):
-                self.measured[network_id(base.recipe.model, base.recipe.gates)] = measured
-            case JobFailed(failure=failure):
-                raise BenchmarkError(f"base row: its network cannot be measured: {failure.message}")
-            case _:
-                raise AssertionError(ends)
+        if isinstance(ends[-1], JobFailed):
+            raise BenchmarkError(f"base row: its network cannot be measured: {ends[-1].failure.message}")
+        measured: MeasuredModel = ends[-1].measured
+        self.measured[network_id(base.recipe.model, base.recipe.gates)] = measured
         failed = [describe_gate(gate) for gate in measured.gates if gate.result == "failed"]
         if failed and not any(parameter.path.startswith("model") for parameter in self._setup.search.parameters):
             raise BenchmarkError(

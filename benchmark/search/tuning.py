@@ -5,7 +5,7 @@ the row itself does not train them again.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from benchmark.errors import BenchmarkError
@@ -14,7 +14,6 @@ from benchmark.experiment.plan import Plan, PlannedRow
 from benchmark.files import read_json, write_json
 from benchmark.runner.context import Context, plan_of
 from benchmark.runner.record_writer import is_finished
-from reports.metrics import Metric
 from reports.schema import TunedCandidate, TunedRow, TuningFile, to_json
 
 _FOLDER = "tuning"
@@ -71,12 +70,6 @@ def write_tuning(candidates: Plan, context: Context) -> None:
     write_json(context.output / "tuning.json", to_json(_results(candidates, context)))
 
 
-def best_candidate(values: Mapping[str, float | None], metric: Metric) -> str | None:
-    """Return the candidate with the best value of a metric, of equal ones the first; None where none has a value."""
-    sort_keys = {name: metric.sort_key(value) for name, value in values.items() if value is not None}
-    return min(sort_keys, key=sort_keys.__getitem__, default=None)
-
-
 def _results(candidates: Plan, context: Context) -> TuningFile:
     tuning = candidates.experiment.tuning
     assert tuning is not None  # `candidates_plan` makes no plan without
@@ -84,7 +77,9 @@ def _results(candidates: Plan, context: Context) -> TuningFile:
     for row, names in tuning.candidates.items():
         values = {name: _value(planned[_name(row, name)], tuning.metric.name, context) for name in names}
         entries = tuple(TunedCandidate(candidate=name, value=value) for name, value in values.items())
-        rows.append(TunedRow(row=row, chosen=best_candidate(values, tuning.metric), candidates=entries))
+        sort_keys = {name: tuning.metric.sort_key(value) for name, value in values.items() if value is not None}
+        best = min(sort_keys, key=sort_keys.__getitem__, default=None)  # of equal ones the first
+        rows.append(TunedRow(row=row, chosen=best, candidates=entries))
     return TuningFile(metric=tuning.metric.name, seed=tuning.seed, rows=tuple(rows))
 
 

@@ -60,10 +60,12 @@ def host_batches(sampler: Sampler, steps: Iterable[int], size: int) -> Generator
 
 def to_device(batch: HostBatch, device: torch.device, memory_format: torch.memory_format) -> Batch:
     """Return the batch as float32 tensors in [0, 1] on the device, with the damage mask; 8-bit images are copied."""
-    degraded, target = (_image(array, device, memory_format) for array in (batch.degraded, batch.target))
+    images = (_copy(array, device).div_(255) for array in (batch.degraded, batch.target))
+    degraded, target = (image.contiguous(memory_format=memory_format) for image in images)
     # Differences are whole 8-bit levels; half a level above the threshold, float rounding cannot matter.
     mask = ((target - degraded).abs().amax(1, keepdim=True) > (SPOT_THRESHOLD_LEVELS + 0.5) / 255).float()
-    return Batch(degraded, target, mask, _map(batch.gain, device), _map(batch.spots, device))
+    maps = (None if array is None else _copy(array, device).contiguous() for array in (batch.gain, batch.spots))
+    return Batch(degraded, target, mask, *maps)
 
 
 def _stack_maps(maps: Sequence[NDArray[np.float16] | None]) -> NDArray[np.float16] | None:
@@ -72,16 +74,9 @@ def _stack_maps(maps: Sequence[NDArray[np.float16] | None]) -> NDArray[np.float1
     return np.stack(present) if len(present) == len(maps) else None
 
 
-def _image(array: NDArray[np.uint8], device: torch.device, memory_format: torch.memory_format) -> Tensor:
-    return _copy(array, device).permute(0, 3, 1, 2).float().div_(255).contiguous(memory_format=memory_format)
-
-
-def _map(array: NDArray[np.float16] | None, device: torch.device) -> Tensor | None:
-    return None if array is None else _copy(array, device).permute(0, 3, 1, 2).float().contiguous()
-
-
 def _copy(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Return a new float32 tensor `B C H W` on the device, from 8-bit or half-precision values `B H W C`."""
     tensor = torch.from_numpy(array)
     if device.type == "cuda":  # the copy from page-locked memory overlaps with computation
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor
+        tensor = tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.permute(0, 3, 1, 2).float()

@@ -71,13 +71,14 @@ def make_objective(name: str, stage: Stage, registry: Registry) -> Objective:
     Raises:
         ExperimentError: A loss needs larger patches than the stage has.
     """
-    terms: list[Term] = []
-    for loss_name, term in sorted(stage.loss.items()):
-        loss: Loss = registry.create("loss", loss_name, term.model_extra or {})
-        if stage.patch < loss.min_side:
+    terms = tuple(
+        Term(loss_name, term.weight, registry.create("loss", loss_name, term.options))
+        for loss_name, term in sorted(stage.loss.items())
+    )
+    for term in terms:
+        if stage.patch < term.loss.min_side:
             raise ExperimentError(
-                f"protocol.{name}: loss {loss_name!r} needs patches of at least {loss.min_side} pixels, "
+                f"protocol.{name}: loss {term.name!r} needs patches of at least {term.loss.min_side} pixels, "
                 f"patch is {stage.patch}; raise `patch` or change the loss's options"
             )
-        terms.append(Term(loss_name, term.weight, loss))
-    return Objective(tuple(terms), stage.auxiliary_weight)
+    return Objective(terms, stage.auxiliary_weight)

@@ -60,11 +60,8 @@ def train_step(
 
 def microbatches(batch: Batch, count: int) -> list[Batch]:
     """Return the batch split into `count` equal parts of whole images."""
-    if count == 1:
-        return [batch]
-    size = len(batch.degraded) // count
-    parts = [slice(start, start + size) for start in range(0, count * size, size)]
-    return [Batch._make(None if values is None else values[part] for values in batch) for part in parts]
+    parts = ([None] * count if values is None else values.chunk(count) for values in batch)
+    return [Batch._make(part) for part in zip(*parts, strict=True)]
 
 
 def _set_modes(restorer: Restorer, *, is_bn_frozen: bool) -> None:

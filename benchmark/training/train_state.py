@@ -33,22 +33,18 @@ def make_optimizer(weights: list[nn.Parameter], stage: Stage) -> Optimizer:
     try:
         if settings.name == "adamw":
             return AdamW(weights, lr=stage.lr, weight_decay=settings.weight_decay, fused=True, **options)
-        return _make_timm_optimizer(settings.name, weights, stage.lr, settings.weight_decay, options)
+        from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers  # slow to import
+
+        names = [str(name) for name in list_optimizers()]
+        if settings.name not in names:
+            raise ExperimentError(f"optimizer: timm has no {settings.name!r}; {suggestion(settings.name, names)}")
+        if get_optimizer_info(settings.name).second_order:
+            raise ExperimentError(
+                f"optimizer: {settings.name!r} needs second derivatives, which training does not compute"
+            )
+        return create_optimizer_v2(weights, settings.name, stage.lr, settings.weight_decay, **options)
     except (TypeError, ValueError, IndexError) as error:  # an unknown option, or a value out of range
         raise ExperimentError(f"optimizer {settings.name!r} cannot be made with {options}: {error}") from None
-
-
-def _make_timm_optimizer(
-    name: str, weights: list[nn.Parameter], lr: float, weight_decay: float, options: dict[str, Any]
-) -> Optimizer:
-    from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
-
-    names = [str(name) for name in list_optimizers()]
-    if name not in names:
-        raise ExperimentError(f"optimizer: timm has no {name!r}; {suggestion(name, names)}")
-    if get_optimizer_info(name).second_order:
-        raise ExperimentError(f"optimizer: {name!r} needs second derivatives, which training does not compute")
-    return create_optimizer_v2(weights, name, lr, weight_decay, **options)
 
 
 def lr_at(stage: Stage, step: int) -> float:
@@ -156,14 +152,6 @@ def set_memory_format(restorer: Restorer, stage: Stage) -> torch.memory_format:
 
 
 @dataclass(frozen=True)
-class Best:
-    """The weights with the highest PSNR on val so far, on the CPU, with buffers."""
-
-    psnr: float
-    weights: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class Checkpoint:
     """How far an unfinished stage has come; with its train state, all that a resumed stage needs."""
 
@@ -173,21 +161,16 @@ class Checkpoint:
     curve: list[CurveRow] = field(default_factory=list[CurveRow])
     skipped_steps: tuple[int, ...] = ()
     """The steps that were undone because loss or gradient were not finite."""
-    best: Best | None = None
+    best_psnr: float = -math.inf
+    """The highest PSNR on val so far, of a stage whose output are the best weights."""
+    best_weights: dict[str, Any] | None = None
+    """The weights with this PSNR, on the CPU, with buffers."""
 
 
 def save_checkpoint(file: Path, state: TrainState, checkpoint: Checkpoint) -> None:
     """Write checkpoint and train state into one file, whole or not at all."""
-    content = {
-        "train_state": state.state_dict(),
-        "step": checkpoint.step,
-        "seconds": checkpoint.seconds,
-        "curve": [list(row) for row in checkpoint.curve],
-        "skipped_steps": list(checkpoint.skipped_steps),
-        "best": [checkpoint.best.psnr, checkpoint.best.weights] if checkpoint.best else None,
-    }
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save({"train_state": state.state_dict(), "checkpoint": vars(checkpoint)}, buffer)
     write_bytes(file, buffer.getvalue())
 
 
@@ -197,9 +180,7 @@ def load_checkpoint(file: Path, state: TrainState) -> Checkpoint:
         content = torch.load(file, weights_only=True, map_location="cpu")
     except (FileNotFoundError, RuntimeError, UnpicklingError, EOFError):
         return Checkpoint()
-    if "train_state" not in content:  # written by an older version
+    if "checkpoint" not in content:  # written by an older version
         return Checkpoint()
     state.restore(content["train_state"])
-    curve = [(row[0], row[1], row[2]) for row in content["curve"]]
-    best = Best(*content["best"]) if content["best"] else None
-    return Checkpoint(content["step"], content["seconds"], curve, tuple(content["skipped_steps"]), best)
+    return Checkpoint(**content["checkpoint"])

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
+from benchmark.registry import Registry
 from losses.color import Color
 
 
@@ -44,8 +46,8 @@ def test_cosine_color_is_nearly_blind_to_brightness(random_case, value):
 
 def test_color_refuses_unknown_modes():
     """An unknown mode is an error that names the two that exist."""
-    with pytest.raises(ValueError, match="cosine or blurred_l2"):
-        Color("lab")  # pyright: ignore[reportArgumentType]  # the point of the test
+    with pytest.raises(ValidationError, match="'cosine' or 'blurred_l2'"):
+        Registry().create("loss", "color", {"mode": "lab"})
 
 
 def test_cosine_is_the_default(random_case, value):

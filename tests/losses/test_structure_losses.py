@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy.ndimage import correlate, gaussian_filter
 from skimage.metrics import structural_similarity
 
+from benchmark.registry import Registry
 from losses.edge import Edge
 from losses.frequency import Frequency
 from losses.l1 import L1
@@ -161,8 +163,10 @@ def test_edge_names_the_least_side(mode, min_side, random_case, value):
         value(loss, *random_case(min_side + 1, min_side - 1))
 
 
-@pytest.mark.parametrize(("loss", "modes"), [(Edge, "gradient or laplacian"), (Frequency, "complex or amplitude")])
+@pytest.mark.parametrize(
+    ("loss", "modes"), [("edge", "'gradient' or 'laplacian'"), ("frequency", "'complex' or 'amplitude'")]
+)
 def test_unknown_modes_are_refused(loss, modes):
     """An unknown mode is an error that names the two that exist."""
-    with pytest.raises(ValueError, match=modes):
-        loss("sobel")
+    with pytest.raises(ValidationError, match=modes):
+        Registry().create("loss", loss, {"mode": "sobel"})

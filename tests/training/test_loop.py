@@ -5,6 +5,7 @@ import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,6 @@ from benchmark.training.batches import batch_at, host_batches, to_device
 from benchmark.training.loop import REPORT_STEPS, DivergedError, Progress, is_deterministic, train
 from benchmark.training.objective import Objective, make_objective
 from benchmark.training.train_state import (
-    Best,
     Checkpoint,
     TrainState,
     load_checkpoint,
@@ -79,9 +79,7 @@ class KilledError(Exception):
     """Raised in the callback to end training in the middle of a stage."""
 
 
-def run_until_second_report(
-    stage: Stage, sampler: Sampler, restorer: Restorer, file: Path, best: Best | None = None
-) -> Progress:
+def run_until_second_report(stage: Stage, sampler: Sampler, restorer: Restorer, file: Path, **best: Any) -> Progress:
     """Train, write a checkpoint at the first report, and end at the second, so that the steps between are lost."""
     state, reports = make_train_state(restorer, stage, CPU), list[Progress]()
 
@@ -89,9 +87,7 @@ def run_until_second_report(
         if reports:
             raise KilledError
         reports.append(progress)
-        save_checkpoint(
-            file, state, Checkpoint(progress.step, 1.5, [(progress.step, "loss", progress.loss)], best=best)
-        )
+        save_checkpoint(file, state, Checkpoint(progress.step, 1.5, [(progress.step, "loss", progress.loss)], **best))
 
     with pytest.raises(KilledError):
         train(state, make_objective("coarse", stage, Registry()), sampler, stage, CPU, on_progress=save)
@@ -325,10 +321,10 @@ def test_the_average_goes_on_after_a_resume(sampler: Sampler, tmp_path: Path) ->
     """Stored and loaded with the rest of the state, bit for bit, with the best weights seen so far."""
     stage, file = make_stage(ema={"decay": 0.9}, output="ema"), tmp_path / "state.pt"
     straight, _ = run_stage(stage, sampler, build(MODEL))
-    run_until_second_report(stage, sampler, build(MODEL), file, Best(31.5, {"a": torch.ones(2)}))
+    run_until_second_report(stage, sampler, build(MODEL), file, best_psnr=31.5, best_weights={"a": torch.ones(2)})
     resumed, checkpoint = resume(stage, sampler, file)
-    assert checkpoint.best is not None
-    assert (checkpoint.best.psnr, checkpoint.best.weights["a"].tolist()) == (31.5, [1.0, 1.0])
+    assert checkpoint.best_weights is not None
+    assert (checkpoint.best_psnr, checkpoint.best_weights["a"].tolist()) == (31.5, [1.0, 1.0])
     expected, averaged = straight.averaged_weights(), resumed.averaged_weights()
     assert all(torch.equal(expected[name], averaged[name]) for name in expected)
 

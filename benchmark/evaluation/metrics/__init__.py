@@ -68,13 +68,30 @@ def builtin_facts(name: str) -> tuple[str, Direction, str]:
 
 @dataclass(frozen=True, eq=False)
 class ImageComparison:
-    """A restored image beside its pair, with computations that several metrics share, each made once."""
+    """A restored image beside its pair, with computations that several metrics share, each made once.
+
+    Raises:
+        DataError: The images are not uint8 `H W 3` of one size.
+    """
 
     restored: Image
     target: Image
     degraded: Image
-    mask: Mask
     _values: dict[Callable[[Any], Any], Any] = field(default_factory=dict[Callable[[Any], Any], Any])
+
+    def __post_init__(self) -> None:
+        """Check that the images can be compared."""
+        images = (self.restored, self.degraded, self.target)
+        kinds = [f"{image.dtype} {' x '.join(map(str, image.shape))}" for image in images]
+        if len(set(kinds)) > 1 or self.target.dtype != np.uint8 or self.target.ndim != 3 or self.target.shape[2] != 3:
+            raise DataError(
+                f"restored, degraded and target must be uint8 H x W x 3 of one size, not {', '.join(kinds)}"
+            )
+
+    @cached_property
+    def mask(self) -> Mask:
+        """The spots, `H W`; see `find_spots`."""
+        return find_spots(self.degraded, self.target)
 
     @cached_property
     def error(self) -> NDArray[np.int32]:
@@ -98,23 +115,11 @@ class ComparisonMetric(Metric):
 
     def score(self, restored: Image, target: Image, degraded: Image, mask: Mask) -> float | None:
         """Return the metric of a restored image; see `Metric.score`."""
-        return self.compute(ImageComparison(restored, target, degraded, mask))
+        return self.compute(ImageComparison(restored, target, degraded))
 
     @abstractmethod
     def compute(self, comparison: ImageComparison) -> float | None:
         """Return the metric of a comparison; None if it has no pixels that the metric applies to."""
-
-
-def check_images(restored: Image, degraded: Image, target: Image) -> None:
-    """Check that the images can be compared.
-
-    Raises:
-        DataError: The images are not uint8 `H W 3` of one size.
-    """
-    images = (restored, degraded, target)
-    kinds = [f"{image.dtype} {' x '.join(map(str, image.shape))}" for image in images]
-    if len(set(kinds)) > 1 or target.dtype != np.uint8 or target.ndim != 3 or target.shape[2] != 3:
-        raise DataError(f"restored, degraded and target must be uint8 H x W x 3 of one size, not {', '.join(kinds)}")
 
 
 def find_spots(degraded: Image, target: Image) -> Mask:

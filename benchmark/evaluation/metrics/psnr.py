@@ -17,19 +17,21 @@ class Psnr(ComparisonMetric):
     unit, direction, formula = builtin_facts("psnr")
 
     def compute(self, comparison: ImageComparison) -> float | None:
-        """Return the PSNR; None for an image without pixels."""
+        """Return the PSNR."""
         return comparison.shared(psnr)
 
 
-def psnr(comparison: ImageComparison) -> float | None:
+def psnr(comparison: ImageComparison) -> float:
     """Return the PSNR over all pixels, in dB."""
-    return psnr_over(comparison, np.ones_like(comparison.mask))
+    return _decibels(comparison, np.ones(comparison.target.shape[:2], np.bool_))
 
 
 def psnr_over(comparison: ImageComparison, region: Mask) -> float | None:
     """Return the PSNR over a region, in dB; None if the region is empty."""
-    pixels = int(np.count_nonzero(region))
-    if not pixels:
-        return None
+    return _decibels(comparison, region) if region.any() else None
+
+
+def _decibels(comparison: ImageComparison, region: Mask) -> float:
     squared_error = sum_over(comparison.error * comparison.error, region)
-    return min(CAP_DB, 10 * log10(255**2 * 3 * pixels / squared_error)) if squared_error else CAP_DB
+    largest = 255**2 * 3 * np.count_nonzero(region)
+    return min(CAP_DB, 10 * log10(largest / squared_error)) if squared_error else CAP_DB

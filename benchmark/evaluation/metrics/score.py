@@ -13,4 +13,4 @@ class Score(ComparisonMetric):
     def compute(self, comparison: ImageComparison) -> float | None:
         """Return the score; None where the image is too small for MS-SSIM."""
         psnr_db, similarity = comparison.shared(psnr), comparison.shared(multi_scale_ssim)
-        return None if psnr_db is None or similarity is None else (psnr_db / 100 + similarity) / 2
+        return None if similarity is None else (psnr_db / 100 + similarity) / 2
