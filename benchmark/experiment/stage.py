@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 Side = Annotated[int, Field(ge=1, le=100_000)]
 Precision = Literal["float32", "bfloat16", "float16"]
+Threads = Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]
 
 
 class Settings(BaseModel):
@@ -122,6 +123,10 @@ class Stage(Settings):
         default="channels_last", description="layout of weights and feature maps; channels_last is the faster one"
     )
     compile: Literal["auto"] | bool = Field(default="auto", description="torch.compile; auto: on a GPU")
+    threads: Threads = Field(
+        default="auto",
+        description="CPU threads of training and testing; auto: 1 or 2, by the multiply-adds of a step, on any machine",
+    )
     images: PositiveInt | None = Field(default=None, exclude=True, description="in place of steps: steps * batch")
 
     @model_validator(mode="before")

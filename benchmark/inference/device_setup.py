@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -69,10 +70,10 @@ def configure_process(threads: int, *, keep_memory: bool = True) -> str:
 
 
 @contextmanager
-def torch_threads(threads: int | None) -> Generator[None]:
-    """Let torch compute with this many threads inside; None changes nothing."""
+def torch_threads(threads: int | Literal["auto"] | None) -> Generator[None]:
+    """Let torch compute with this many threads inside; None and "auto" change nothing."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
+    torch.set_num_threads(threads if isinstance(threads, int) else before)
     try:
         yield
     finally:

@@ -20,6 +20,7 @@ from benchmark.processes import usable_cores
 from benchmark.registry import Registry
 from benchmark.runner.events import DataReady
 from benchmark.runner.stage_store import StageStore
+from benchmark.runner.threads import with_threads
 from benchmark.training import ENGINE_VERSION
 
 _BFLOAT16_CAPABILITY = 8
@@ -95,8 +96,11 @@ def environment(device: torch.device) -> Environment:
 
 def plan_of(experiment: Experiment, context: Context) -> Plan:
     """Return the plan of an experiment with the data, components and machine of a context."""
+    rows = tuple(replace(row, recipe=with_threads(row.recipe, context.registry)) for row in experiment.rows)
     fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
-    return make_plan(experiment, fingerprints, environment(context.machine.device), context.registry)
+    return make_plan(
+        replace(experiment, rows=rows), fingerprints, environment(context.machine.device), context.registry
+    )
 
 
 def _check_disjoint(row: str, splits: Mapping[str, Source]) -> None:

@@ -14,13 +14,14 @@ from benchmark.experiment.plan import PlannedBaseline, PlannedRow, PlannedStage,
 from benchmark.experiment.schema import AnyGate, CountedGate, ResolvedModel
 from benchmark.gates.check_gates import check_gates
 from benchmark.gates.cost import cost
-from benchmark.inference.device_setup import Machine
+from benchmark.inference.device_setup import Machine, torch_threads
 from benchmark.lease import LeaseLost
 from benchmark.model import Restorer, build
 from benchmark.runner.context import Context
 from benchmark.runner.events import JobFailed, JobFinished, MeasuredModel, OnAnyEvent, StageAwaited
 from benchmark.runner.row import RowSoFar, test_baseline, test_row
 from benchmark.runner.stage import train_stage
+from benchmark.runner.threads import threads_of_test
 from benchmark.training.loop import DivergedError
 from reports.schema import Failure, GateResult
 
@@ -99,10 +100,12 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
                         context.store.claim(stage.key, lambda: on_event(StageAwaited(row.folder, stage.name))) as lease,
                     ):
                         if lease is not None:
-                            train_stage(row, stage, lease, context, on_event)
+                            with torch_threads(stage.settings.threads):
+                                train_stage(row, stage, lease, context, on_event)
             case TestRow(row=row, so_far=so_far):
                 if isinstance(row, PlannedRow):
-                    test_row(row, so_far, context, on_event)
+                    with torch_threads(threads_of_test(row, context.registry)):
+                        test_row(row, so_far, context, on_event)
                 else:
                     test_baseline(row, so_far, context, on_event)
     except Exception as error:  # a job that fails, for whatever reason, must not take others with it

@@ -1,8 +1,7 @@
 """The local executor: runs jobs in processes of this machine, or in this process.
 
-On few cores, two rows with one thread each train half as much again as one row with two (measured with the small
-networks), and suffer less when other programs take a core for a moment. The number of workers follows from the whole
-plan, not from what is left of it: a run that is resumed uses the same threads and computes the same bits.
+Small stages have one thread each, so rows that run side by side fill the cores: two rows with one thread train half as
+much again as one row with two (measured with the small networks), and suffer less when other programs take a core.
 """
 
 import dataclasses
@@ -28,8 +27,8 @@ def worker_devices(
 ) -> tuple[str, ...]:
     """Return the device of each worker that a plan is run with.
 
-    On CPUs one worker for each core, but no more than there are independent rows, or than fit into memory. On GPUs one
-    worker for each device, or the one device that the context names.
+    On CPUs as many workers as the cores can run with the threads of the stages, but no more than there are independent
+    rows, or than fit into memory. On GPUs one worker for each device, or the one device that the context names.
 
     Args:
         plan: The whole plan.
@@ -48,7 +47,9 @@ def worker_devices(
     needs = (needed_bytes(row, row.stages, context.registry)[0] for row in plan.rows if row.stages)
     memory = machine_bytes(context.machine)
     most_demanding = max((needed for needed in needs if needed <= memory), default=0)
-    return ("cpu",) * max(1, min(context.machine.threads, independent, memory // max(1, most_demanding)))
+    threads = [int(stage.settings.threads) for row in plan.rows for stage in row.stages]
+    side_by_side = context.machine.threads // max(threads, default=1)
+    return ("cpu",) * max(1, min(side_by_side, independent, memory // max(1, most_demanding)))
 
 
 class LocalExecutor:

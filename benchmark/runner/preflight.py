@@ -17,7 +17,7 @@ from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, Planned
 from benchmark.experiment.schema import ResolvedModel
 from benchmark.experiment.stage import Stage
 from benchmark.gates.cost import training_bytes
-from benchmark.inference.device_setup import Machine
+from benchmark.inference.device_setup import Machine, torch_threads
 from benchmark.model import Restorer, build
 from benchmark.registry import Registry
 from benchmark.runner.context import Context
@@ -111,24 +111,22 @@ def memory_shortfall(row: PlannedRow, context: Context) -> str | None:
 def estimate_seconds(plan: Plan, context: Context, workers: int) -> dict[str, float]:
     """Return the seconds that each stage to be trained takes of the run, by key.
 
-    A few steps of each network are timed with the threads of one worker, scaled by pixels and steps, and divided by the
+    A few steps of each network are timed with the threads of the stage, scaled by pixels and steps, and divided by the
     number of workers, which run side by side. Losses, reading and evaluation are not included, so it is a little low.
     A network that cannot be trained is left out; its row will report why.
     """
     per_pixel: dict[str, float] = {}
     seconds: dict[str, float] = {}
-    torch.set_num_threads(context.machine.threads // workers)
     for row in plan.rows:
         for stage in row.stages:
             if stage.key not in seconds and context.store.finished(stage.key) is None:
-                with suppress(Exception):
+                with suppress(Exception), torch_threads(stage.settings.threads):
                     seconds[stage.key] = _stage_seconds(row, stage.settings, context, per_pixel) / workers
-    torch.set_num_threads(context.machine.threads)
     return seconds
 
 
 def _stage_seconds(row: PlannedRow, stage: Stage, context: Context, per_pixel: dict[str, float]) -> float:
-    network = hash_of([row.recipe.model.identity(), stage.precision, stage.memory_format])
+    network = hash_of([row.recipe.model.identity(), stage.precision, stage.memory_format, stage.threads])
     if network not in per_pixel:
         restorer = build(row.recipe.model, row.seed, context.registry).to(context.machine.device)
         per_pixel[network] = _seconds_per_pixel(restorer, stage, context.machine.device)

@@ -28,6 +28,7 @@ from benchmark.evaluation.evaluate import (
 )
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.files import write_json, write_text
+from benchmark.inference.device_setup import torch_threads
 from benchmark.model import restore_with_maps
 from benchmark.model.weight_files import write_weights
 from benchmark.runner.context import Context
@@ -63,7 +64,8 @@ def test_row(row: PlannedRow, so_far: RowSoFar, context: Context, on_event: OnAn
             raise RowError(f"stage {stage.name!r} has disappeared from the store; run the same command again")
         if stage.key not in so_far.trained:
             on_event(StageReused(row.folder, result))
-        results.append(on_val_of(row, result, context))
+        with torch_threads(stage.settings.threads):
+            results.append(on_val_of(row, result, context))
     folder, device = context.output / row.folder, context.machine.device
     write_curves(folder, [(stage.name, stage.key) for stage in row.stages], context.store)
     if so_far.is_trial:

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmark.data.augmentations import make_augmentations
 from benchmark.data.sampling import Sampler
@@ -97,6 +98,7 @@ def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: C
         skipped_steps=len(checkpoint.skipped_steps),
         late_gain_psnr=_late_gain(planned, checkpoint, val["psnr"]["mean"]),
         identity_psnr=mean_psnr(np.asarray, val_source),
+        machine=f"{context.machine.device_name}, torch {torch.__version__}, {torch.get_num_threads()} CPU threads",
         repeatable=repeatable,
     )
     store.publish(lease, result, state.restorer, checkpoint.curve)

@@ -46,6 +46,8 @@ class StageResult:
     """dB that the last fifth of the steps added on val; None: not looked at. Much means that more steps would help."""
     identity_psnr: float | None = None
     """Of the degraded val images as they are: weights that stay below it do harm."""
+    machine: str = ""
+    """Device, version of torch and CPU threads that it was trained with."""
     repeatable: bool | None = None
     """Whether a step gave the same bits twice on this GPU; None: trained on the CPU, where it does."""
 
