@@ -336,7 +336,10 @@ class TunedCandidate(FileModel):
 
 
 class TunedRow(FileModel):
-    """The candidates of a row in the order of the experiment file; `chosen`: the best, None where none finished."""
+    """The candidates of a row in the order of the experiment file.
+
+    `chosen`: the best; None as long as one has no result, and where all diverged.
+    """
 
     row: str
     chosen: str | None

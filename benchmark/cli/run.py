@@ -42,7 +42,7 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
         from benchmark.runner.preflight import estimate_seconds, preflight
         from benchmark.runner.record_writer import write_plan
         from benchmark.runner.run import run_rows
-        from benchmark.search.tuning import candidates_of, unfinished, write_tuning
+        from benchmark.search.tuning import candidates_of, finish_tuning, unfinished
         from reports import first_examples, write
 
         started, prepared, replace = time.perf_counter(), prepare(selection), selection.replace
@@ -66,7 +66,7 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
                     context = read_data(prepared.candidates, context, display)
                     records = run_rows(todo, context, devices, display.show, estimates=estimates, is_trial=True)
                 click.echo("".join(f"{line}\n" for line in _failures(records)), err=True, nl=False)
-            write_tuning(prepared.candidates, context)
+            finish_tuning(prepared.candidates, candidates, context)
             seeds = sorted({row.seed for row in prepared.plan.rows})
             prepared = with_tuned_rows(prepared.written, prepared.candidates, prepared.rows, seeds, context)
 

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, RecordError
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, PlannedRow
 from benchmark.files import read_json, write_json
@@ -53,7 +53,7 @@ def unfinished(candidates: Sequence[PlannedRow], context: Context, *, replace: b
 
 
 def tuned(experiment: Experiment, candidates: Plan, context: Context) -> Experiment:
-    """Return the experiment with the best candidate of each row in its place; without a result a row stays as it is."""
+    """Return the experiment with the best candidate of each row in its place; a row without a choice stays as it is."""
     tuning = experiment.tuning
     chosen = {row.row: row.chosen for row in _results(candidates, context).rows}
     rows = [
@@ -65,9 +65,26 @@ def tuned(experiment: Experiment, candidates: Plan, context: Context) -> Experim
     return dataclasses.replace(experiment, rows=tuple(rows))
 
 
-def write_tuning(candidates: Plan, context: Context) -> None:
-    """Write tuning.json: what each candidate scored, and which was chosen."""
-    write_json(context.output / "tuning.json", to_json(_results(candidates, context)))
+def finish_tuning(plan: Plan, candidates: Sequence[PlannedRow], context: Context) -> None:
+    """Write tuning.json: what each candidate scored, and which was chosen.
+
+    Args:
+        plan: All candidates of the experiment.
+        candidates: Those of the rows that this command runs.
+        context: Where the candidates ran.
+
+    Raises:
+        RecordError: One of `candidates` has no result: it failed otherwise than by divergence. A full disk or a killed
+            process must not change what is chosen.
+    """
+    write_json(context.output / "tuning.json", to_json(_results(plan, context)))
+    failed = unfinished(candidates, context, replace=True)
+    if failed:
+        reason = (_record(failed[0], context).get("error") or {}).get("message", "it has no record")
+        raise RecordError(
+            f"{context.output / failed[0].folder}: this candidate of tuning failed: {reason}; no row is run before all "
+            "candidates have a result: mend the cause and run the same command again, what is trained is stored"
+        )
 
 
 def _results(candidates: Plan, context: Context) -> TuningFile:
@@ -77,9 +94,10 @@ def _results(candidates: Plan, context: Context) -> TuningFile:
     for row, names in tuning.candidates.items():
         values = {name: _value(planned[_name(row, name)], tuning.metric.name, context) for name in names}
         entries = tuple(TunedCandidate(candidate=name, value=value) for name, value in values.items())
+        todo = unfinished([planned[_name(row, name)] for name in names], context, replace=True)
         sort_keys = {name: tuning.metric.sort_key(value) for name, value in values.items() if value is not None}
         best = min(sort_keys, key=sort_keys.__getitem__, default=None)  # of equal ones the first
-        rows.append(TunedRow(row=row, chosen=best, candidates=entries))
+        rows.append(TunedRow(row=row, chosen=None if todo else best, candidates=entries))
     return TuningFile(metric=tuning.metric.name, seed=tuning.seed, rows=tuple(rows))
 
 

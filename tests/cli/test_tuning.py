@@ -7,6 +7,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from benchmark.cli import cli
+from benchmark.errors import RecordError
 
 TUNING = """
 tuning:
@@ -50,6 +51,44 @@ def test_each_row_runs_with_its_best_candidate(edited: Callable[[str, str], Path
 
     again = call("run", file, "--output", output)
     assert "0 of 9 candidates to train" in again and "0 steps to train" in again
+
+
+FLAKY = """\
+from pathlib import Path
+from losses.l1 import L1 as Plain
+from losses import Loss
+
+class Flaky(Loss):
+    formula, origin = Plain.formula, Plain.origin
+
+    def forward(self, restoration, batch):
+        if Path({flag!r}).exists():
+            raise OSError(28, "No space left on device")
+        return Plain()(restoration, batch)
+"""
+
+
+def test_a_passing_failure_does_not_change_the_choice(edited: Callable[[str, str], Path], tmp_path: Path) -> None:
+    """The command ends with one line, exit code 2, and no row is run; once the cause is gone, it goes on from there."""
+    flaky, flag = "sane: {protocol.coarse.loss: {l1: null, flaky: 1.0}}", tmp_path / "full"
+    file = edited("\ntables:\n", TUNING.replace("sane: {protocol.coarse.lr: 1e-3}", flaky))
+    plugin, output = tmp_path / "flaky.py", tmp_path / "runs/small"
+    plugin.write_text(FLAKY.format(flag=str(flag)))
+    flag.touch()
+    command = ["run", file, "--output", output, "--plugin", plugin, "--rows", "base"]
+    result = CliRunner().invoke(cli, [*map(str, command)])
+    assert isinstance(result.exception, RecordError)
+    message = str(result.exception)
+    assert "tuning/base=sane/seed0: this candidate of tuning failed: " in message and "No space left" in message
+    tuning = json.loads((output / "tuning.json").read_text())
+    assert [row["chosen"] for row in tuning["rows"]] == [None, None, None]
+    assert not (output / "base").exists()
+
+    flag.unlink()
+    assert "1 of 3 candidates to train" in call(*command)
+    tuning = json.loads((output / "tuning.json").read_text())
+    assert tuning["rows"][0]["chosen"] == "sane"
+    assert json.loads((output / "base/seed0/record.json").read_text())["stages"][0]["reused"]
 
 
 def test_plan_tells_what_tuning_will_do(edited: Callable[[str, str], Path], tmp_path: Path) -> None:
