@@ -21,14 +21,12 @@ DEPTH = 2
 
 def logical_lines(source: str) -> int:
     """Return the number of logical lines of a module, docstrings not counted."""
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    lines = sum(token.type == tokenize.NEWLINE for token in tokens)
-    return lines - sum(_is_string_statement(node) for node in ast.walk(ast.parse(source)))
-
-
-def _is_string_statement(node: ast.AST) -> bool:
-    """Tell whether a node is a docstring, or the string below a field that documents it."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    lines = [
+        token for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type == tokenize.NEWLINE
+    ]
+    statements = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Expr)]
+    # A docstring, or the string below a field that documents it, is an expression that stands alone.
+    return len(lines) - sum(isinstance(node, ast.Constant) and isinstance(node.value, str) for node in statements)
 
 
 def main(folders: Sequence[str]) -> None:

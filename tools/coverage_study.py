@@ -11,9 +11,9 @@ with the base shares their noise; its later stages add noise of their own.
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -134,15 +134,8 @@ def _outcomes(scores: Floats, design: Design) -> tuple[np.ndarray, np.ndarray, n
         indices = [row - 1 for row in members]
         covered[:, indices] = np.abs(group.mean) <= group.half_width(1)
         together[:, indices] = np.abs(group.mean) <= group.half_width(ROWS - 1)
-        with_verdict[:, indices] = is_covered(group.seeds, group.pooled)
+        with_verdict[:, indices] = is_covered(group.seeds, group.seed_noise.pooled)
     return covered, together, with_verdict
-
-
-def all_cases(tables: int, seed: int = 0) -> Iterator[CoverageCase]:
-    """Measure every design with every number of seeds and images, each with random numbers of its own."""
-    settings = [(design, seeds, images) for design in DESIGNS for seeds in SEEDS for images in IMAGES]
-    for index, (design, seeds, images) in enumerate(settings):
-        yield measure(design, seeds, images, tables, np.random.default_rng([seed, index]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -151,7 +144,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", type=int, default=2000, help="simulated tables of each case (default 2000)")
     parser.add_argument("--output", type=Path, default=COVERAGE, help="JSON file to write")
     options = parser.parse_args(arguments)
-    cases = [asdict(case) for case in all_cases(options.tables)]
+    cases = [
+        asdict(measure(design, seeds, images, options.tables, np.random.default_rng([0, index])))
+        for index, (design, seeds, images) in enumerate(product(DESIGNS, SEEDS, IMAGES))
+    ]
     data = {"nominal": 1 - ERROR_RATE, "tables": options.tables, "notes": NOTES, "cases": cases}
     options.output.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     table = coverage_table(options.output)

@@ -19,7 +19,7 @@ METRIC: the metrics to show, in this order; without any, the primary metric, psn
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from statistics import fmean
@@ -72,9 +72,8 @@ def differences_table(results: Results, names: Sequence[str]) -> list[Line]:
     rows, primary = summaries(results), metric(results.plan.primary)
     others = [name for name in names if name != primary.name]
     heads = ["row minus `base`", f"{_heading(primary.name)} [95 %]", "verdict", *(_heading(name) for name in others)]
-    tables = dict.fromkeys(table for row in rows.values() for table in row.tables)
     comparisons: dict[str, Comparison] = {}
-    for table in tables:
+    for table in dict.fromkeys(table for row in rows.values() for table in row.tables):
         compared = compare_with_base(results, rows, table, primary)
         comparisons |= {name: compared[name] for name, row in rows.items() if name in compared and table in row.tables}
     shown = ranked([rows[name] for name in comparisons], primary)
@@ -102,10 +101,9 @@ def differences_table(results: Results, names: Sequence[str]) -> list[Line]:
 
 def claims_table(results: Results, names: Sequence[str]) -> list[Line]:
     """Return the claims of a study with what came of them. `names` is not used: claims name their metrics."""
-    evaluated = evaluate(results, summaries(results))
     lines = [
         [f"`{item.claim.id}`: {_cell(item.claim.text)}", f"{SIGNS[item.result]} {item.result}", _cell(item.numbers)]
-        for item in evaluated
+        for item in evaluate(results, summaries(results))
     ]
     return [["claim", "result", "numbers"], *lines]
 
@@ -139,16 +137,10 @@ def filled(document: str) -> str:
     return _TABLE.sub(lambda match: f"{match[1]}{table(match[2])}{match[4]}", document)
 
 
-def documents() -> Iterable[Path]:
-    """Yield the documents that may hold tables."""
-    for pattern in DOCUMENTS:
-        yield from sorted(ROOT.glob(pattern))
-
-
 def main(arguments: Sequence[str]) -> int:
     """Rewrite the tables of all documents, or say which are not up to date. Returns the exit status."""
     stale: list[str] = []
-    for file in documents():
+    for file in (file for pattern in DOCUMENTS for file in sorted(ROOT.glob(pattern))):
         before = file.read_text(encoding="utf-8")
         after = filled(before)
         if after == before:

@@ -19,7 +19,7 @@ have in the experiment file. `config_hash` and the keys of stages stay those of 
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,13 @@ from reports.schema import PlanFile, Record, TuningFile, VersionedFile, parse
 
 Json = dict[str, Any]
 
-SETTINGS = {"carry": "output", "frozen_norm": "freeze_bn_fraction", "margin": "equivalence_margin"}
+NAMES = {
+    "carry": "output",
+    "frozen_norm": "freeze_bn_fraction",
+    "margin": "equivalence_margin",
+    "steps_left_out": "skipped_steps",
+    "tries": "candidates",
+}
 LOSSES = {"region": "mask_bce_dice", "maps": "map_l1"}
 
 
@@ -45,7 +51,7 @@ def rename_settings(value: Any) -> Any:
     for key, content in value.items():
         parts = str(key).split(".")
         parts = [
-            LOSSES.get(part, part) if before == "loss" else SETTINGS.get(part, part)
+            LOSSES.get(part, part) if before == "loss" else NAMES.get(part, part)
             for before, part in zip(["", *parts], parts, strict=False)
         ]
         if parts[-1] == "loss" and isinstance(content, dict):
@@ -54,21 +60,11 @@ def rename_settings(value: Any) -> Any:
     return renamed
 
 
-def migrate_record(data: Json) -> Json:
-    """Return a record of schema 1 as one of schema 2."""
-    stages = [
-        {("skipped_steps" if name == "steps_left_out" else name): value for name, value in stage.items()}
-        for stage in data.get("stages") or ()
-    ]
-    return {**data, "schema": 2, "config": rename_settings(data["config"]), "stages": stages}
-
-
 def migrate_plan(data: Json) -> Json:
-    """Return a plan of schema 1 as one of schema 2."""
+    """Return what only plans need: baselines instead of floors, claims as in the experiment file."""
     rows = [{**row, "kind": "baseline" if row["kind"] == "floor" else row["kind"]} for row in data["rows"]]
     tables = {row["row"]: row["table"] for row in rows}
-    claims = [migrate_claim(claim, tables) for claim in data.get("claims") or ()]
-    return {**rename_settings(data), "schema": 2, "rows": rows, "claims": claims}
+    return {"rows": rows, "claims": [migrate_claim(claim, tables) for claim in data.get("claims") or ()]}
 
 
 def migrate_claim(claim: Json, tables: Mapping[str, str | None]) -> Json:
@@ -93,17 +89,7 @@ def migrate_claim(claim: Json, tables: Mapping[str, str | None]) -> Json:
             return common | {"front": front, "metric": claim["metric"]}
 
 
-def migrate_tuning(data: Json) -> Json:
-    """Return what tuning found in schema 1 as schema 2."""
-    rows = [{("candidates" if name == "tries" else name): value for name, value in row.items()} for row in data["rows"]]
-    return {**data, "schema": 2, "rows": rows}
-
-
-FILES: Mapping[str, tuple[type[VersionedFile], Callable[[Json], Json]]] = {
-    "record.json": (Record, migrate_record),
-    "plan.json": (PlanFile, migrate_plan),
-    "tuning.json": (TuningFile, migrate_tuning),
-}
+FILES: Mapping[str, type[VersionedFile]] = {"record.json": Record, "plan.json": PlanFile, "tuning.json": TuningFile}
 
 
 def migrate(folder: Path) -> int:
@@ -113,12 +99,12 @@ def migrate(folder: Path) -> int:
         FileFormatError: A file is still none of schema 2 afterwards; it is left as it was.
     """
     count = 0
-    for name, (model, change) in FILES.items():
+    for name, model in FILES.items():
         for file in sorted(folder.rglob(name)):
             data = json.loads(file.read_text(encoding="utf-8"))
             if data.get("schema") != 1:
                 continue
-            migrated = change(data)
+            migrated = {**rename_settings(data), "schema": 2, **(migrate_plan(data) if model is PlanFile else {})}
             try:
                 parse(model, migrated)
             except FileFormatError as error:

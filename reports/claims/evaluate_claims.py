@@ -6,10 +6,11 @@ them, is refuted if the whole interval lies outside, and is not resolved otherwi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 from reports import metrics, text
-from reports.claims.evidence import Gain, Gains, Unknown, compare_costs, find_gate, gains_of, how_to_measure
+from reports.claims.evidence import Gain, Gains, Unknown, compare_costs, find_gate, gain_of, how_to_measure
 from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import Metric
 from reports.results import Results
@@ -93,7 +94,7 @@ def comparisons(plan: PlanFile) -> int:
 
 def evaluate(results: Results, rows: Mapping[str, Summary]) -> tuple[EvaluatedClaim, ...]:
     """Return every claim of the experiment with its outcome; the intervals hold for all of them at once."""
-    gains = gains_of(results, rows, comparisons(results.plan))
+    gains = partial(gain_of, results, rows, comparisons(results.plan))
     return tuple(_evaluated(claim, results.plan, rows, gains) for claim in results.plan.claims)
 
 
@@ -139,21 +140,16 @@ def _evaluated(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gai
     parts = _parts(claim, plan, rows, gains)
     results = {part.result for part in parts}
     result = "refuted" if "refuted" in results else "holds" if results == {"holds"} else "not resolved"
+    remedies = {
+        part.resolves if len(parts) == 1 else f"{part.subject}: {part.resolves}" for part in parts if part.resolves
+    }
     return EvaluatedClaim(
         claim,
         as_formula(claim, plan),
         result,
         "; ".join(part.numbers for part in parts),
-        _resolves(parts) if result == "not resolved" else "",
+        "; ".join(sorted(remedies)) if result == "not resolved" else "",
     )
-
-
-def _resolves(parts: Sequence[PartOutcome]) -> str:
-    """Return what would settle the open parts, each with its rival where there are several."""
-    remedies = {
-        part.resolves if len(parts) == 1 else f"{part.subject}: {part.resolves}" for part in parts if part.resolves
-    }
-    return "; ".join(sorted(remedies))
 
 
 def as_formula(claim: AnyClaim, plan: PlanFile) -> str:
@@ -212,7 +208,12 @@ def _parts(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: 
         case BetterClaim():
             return tuple(_decided(pair, pair.rival, gains(*pair), claim.above, claim.at_most) for pair in pairs)
         case EquivalentClaim():
-            return tuple(_equivalence(pair, gains, _margin(claim, plan)) for pair in pairs)
+            pair, margin = pairs[0], _margin(claim, plan)
+            gain = gains(*pair)
+            if isinstance(gain, Gain) and pair.metric.direction == "near 1":  # within the margin in either direction
+                low, high = gain.difference
+                gain = replace(gain, low=low, high=high, mean=(low + high) / 2)
+            return (_decided(pair, pair.rival, gain, -margin, margin),)
         case WithinClaim(within=within):
             return (_gate(rows[within.row], within.gate),)
         case FrontClaim(front=front):
@@ -232,14 +233,6 @@ def _decided(pair: Pair, subject: str, gain: Gain | Unknown, above: float | None
     return PartOutcome(
         subject, result, numbers + harm, _what_narrows(gain, above, at_most) if result == "not resolved" else ""
     )
-
-
-def _equivalence(pair: Pair, gains: Gains, margin: float) -> PartOutcome:
-    """Evaluate that two rows differ by at most a margin, in either direction."""
-    gain = gains(*pair)
-    if isinstance(gain, Gain) and pair.metric.direction == "near 1":
-        gain = replace(gain, low=gain.difference[0], high=gain.difference[1], mean=sum(gain.difference) / 2)
-    return _decided(pair, pair.rival, gain, -margin, margin)
 
 
 def _numbers(pair: Pair, gain: Gain, metric: Metric) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 from reports import text
@@ -50,14 +49,10 @@ Gains = Callable[[str, str, Metric], Gain | Unknown]
 """(row, rival, metric) -> the gain of the row over the rival."""
 
 
-def gains_of(results: Results, rows: Mapping[str, Summary], comparisons: int) -> Gains:
-    """Return a function for the gain of any row over any other; its intervals hold for so many comparisons at once."""
-    return partial(_gain, results, rows, comparisons)
-
-
-def _gain(
+def gain_of(
     results: Results, rows: Mapping[str, Summary], comparisons: int, row: str, rival: str, metric: Metric
 ) -> Gain | Unknown:
+    """Return the gain of a row over a rival; its interval holds for so many comparisons at once."""
     pair = (rows[row], rows[rival])
     # A baseline is always the row that is compared: it has no seeds of its own.
     first, second = (rival, row) if rows[rival].is_baseline else (row, rival)

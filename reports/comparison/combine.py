@@ -91,19 +91,20 @@ def _part(experiment: str, results: Results, seeds: Collection[int] | None) -> R
     def is_kept(seed: int | None) -> bool:
         return seeds is None or seed is None or seed in seeds
 
-    def plan_row(row: PlanRow) -> PlanRow:
-        return row.model_copy(
+    rows = {row.row for row in results.plan.rows}
+    plan_rows = (
+        row.model_copy(
             update={
                 "row": row_name(experiment, row.row),
                 "table": None,
-                "seeds": tuple(seed for seed in row.seeds if is_kept(seed)),
+                "seeds": tuple(filter(is_kept, row.seeds)),
             }
         )
-
-    rows = {row.row for row in results.plan.rows}
+        for row in results.plan.rows
+    )
     return replace(
         results,
-        plan=_with_rows(results.plan, map(plan_row, results.plan.rows)),
+        plan=_with_rows(results.plan, plan_rows),
         records=tuple(
             record.model_copy(update={"row": row_name(experiment, record.row), "tables": ()})
             for record in results.records
@@ -137,7 +138,7 @@ def _without_repeated_baselines(experiments: Mapping[str, Results]) -> dict[str,
     parts: dict[str, Results] = {}
     for name, results in experiments.items():
         baselines = [record for record in results.finished if record.seed is None]
-        repeated = {record.row for record in baselines if any(_scores_equal(record, other) for other in earlier)}
+        repeated = {record.row for record in baselines for other in earlier if _scores_equal(record, other)}
         rows = (row for row in results.plan.rows if row.row not in repeated)
         parts[name] = replace(results, plan=_with_rows(results.plan, rows))
         earlier += baselines
@@ -190,7 +191,11 @@ def mismatch(first: ScoredImages, second: ScoredImages) -> str:
         if not side.images:
             return f"{side.experiment} has no scores of test images (no row finished, or scores.csv is missing)"
     if first.images != second.images:
-        return _other_names(first, second)
+        return (
+            f"the test images differ: {first.experiment} has {len(first.images)} ({description(first)}), "
+            f"{second.experiment} has {len(second.images)} ({description(second)}), "
+            f"{len(first.images & second.images)} of equal names; run one of them again with the data.test of the other"
+        )
     if _is_proof(first, second):
         return _other_pixels(first, second)
     if first.settings and first.settings == second.settings:
@@ -226,15 +231,6 @@ def _is_proof(first: ScoredImages, second: ScoredImages) -> bool:
     """Return whether both have scores of `identity` for every image, in a metric that both have."""
     covered = frozenset(image for image, name in first.untouched if (image, name) in second.untouched)
     return covered == first.images
-
-
-def _other_names(first: ScoredImages, second: ScoredImages) -> str:
-    shared = len(first.images & second.images)
-    return (
-        f"the test images differ: {first.experiment} has {len(first.images)} ({description(first)}), "
-        f"{second.experiment} has {len(second.images)} ({description(second)}), {shared} of equal names; "
-        "run one of them again with the data.test of the other"
-    )
 
 
 def _other_pixels(first: ScoredImages, second: ScoredImages) -> str:

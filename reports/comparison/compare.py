@@ -61,7 +61,7 @@ def compare(folders: Sequence[Path], reference: str | None = None, metric: str |
     experiments = named([load(folder) for folder in folders])
     (first, base), *others = experiments.items()
     primary = base.metric(metric or base.plan.primary)
-    seeds = common_seeds(list(experiments.values()))
+    seeds = sorted(set.intersection(*map(_finished_seeds, experiments.values())))
     _check_comparable(experiments, primary, seeds)
     results = merged(experiments, seeds)
     results = replace(results, plan=results.plan.model_copy(update={"primary": primary.name}))
@@ -91,22 +91,28 @@ def compare(folders: Sequence[Path], reference: str | None = None, metric: str |
     )
 
 
-def common_seeds(experiments: Sequence[Results]) -> tuple[int, ...]:
-    """Return the seeds that a trained row of every experiment finished."""
-    return tuple(sorted(set.intersection(*(_finished_seeds(results) for results in experiments))))
-
-
 def experiment_diff(name: str, results: Results, other_name: str, other: Results) -> tuple[str, ...]:
     """Return a line for each difference besides the rows: data, model, protocol, margin, machine, versions, gates."""
     sides, limits, other_limits = (results, other), _gate_limits(results), _gate_limits(other)
     sections = {
         label: unequal(*(section(side.experiment_yaml, *path) for side in sides)) for label, path in _SECTIONS.items()
     }
+    packages = dict.fromkeys(name for side in sides for record in side.finished for name in _packages(record))
+    versions = [
+        changed
+        for name in packages
+        if (changed := _changed(name, *(_of_trained(side, name, _packages) for side in sides)))
+    ]
     lines = [
         *(f"{label}: {_shortened(different)}" for label, different in sections.items() if different),
         _changed("equivalence margin", *(f"{side.plan.equivalence_margin:g}" for side in sides)),
-        *(_changed(field.replace("_", " "), *(_machine_fact(side, field) for side in sides)) for field in _MACHINE),
-        _version_diff(results, other),
+        *(
+            _changed(
+                field.replace("_", " "), *(_of_trained(side, field, lambda record: record.provenance) for side in sides)
+            )
+            for field in _MACHINE
+        ),
+        f"versions: {_shortened(versions)}" if versions else "",
         *(
             _changed(f"gate {gate}", limits.get(gate, "not set"), other_limits.get(gate, "not set"))
             for gate in dict.fromkeys([*limits, *other_limits])
@@ -168,31 +174,20 @@ def _changed(label: str, value: str, other: str) -> str:
     return f"{label} {value or 'unknown'} against {other or 'unknown'}" if value != other else ""
 
 
-def _of_trained(results: Results, fact: Callable[[Record], str]) -> str:
+def _of_trained(results: Results, name: str, facts: Callable[[Record], Json]) -> str:
     """Return a fact of the finished trained records, each different value once."""
-    return ", ".join(sorted({fact(record) for record in results.finished if record.seed is not None} - {""}))
+    trained = (record for record in results.finished if record.seed is not None)
+    return ", ".join(sorted({str(facts(record).get(name) or "") for record in trained} - {""}))
 
 
-def _machine_fact(results: Results, field: str) -> str:
-    return _of_trained(results, lambda record: str(record.provenance.get(field) or ""))
-
-
-def _version(results: Results, package: str) -> str:
-    return _of_trained(results, lambda record: _packages(record).get(package, ""))
-
-
-def _version_diff(results: Results, other: Results) -> str:
-    """Return the versions of packages that differ; torch has a line of its own."""
-    names = dict.fromkeys(name for side in (results, other) for record in side.finished for name in _packages(record))
-    different: list[str] = []
-    for name in (name for name in names if name != "torch"):
-        different += filter(None, [_changed(name, *(_version(side, name) for side in (results, other)))])
-    return f"versions: {_shortened(different)}" if different else ""
-
-
-def _packages(record: Record) -> dict[str, str]:
+def _packages(record: Record) -> Json:
+    """Return package -> version; torch has a line of its own."""
     versions = record.provenance.get("versions")
-    return {name: str(value) for name, value in cast(Json, versions).items()} if isinstance(versions, dict) else {}
+    return (
+        {name: version for name, version in cast(Json, versions).items() if name != "torch"}
+        if isinstance(versions, dict)
+        else {}
+    )
 
 
 def _gate_limits(results: Results) -> dict[str, str]:

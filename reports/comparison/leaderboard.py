@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from reports import text
 from reports.comparison.combine import (
@@ -47,8 +48,7 @@ class Leaderboard:
     """Rows and runs that cannot be ranked, and why."""
 
 
-@dataclass(frozen=True)
-class Exclusion:
+class Exclusion(NamedTuple):
     """One row, or a whole run where `row` is empty, that cannot be ranked."""
 
     row: str
@@ -63,7 +63,7 @@ class _Group:
 
     metric: Metric
     data: ScoredImages
-    experiments: Mapping[str, Results]
+    experiments: dict[str, Results]
 
 
 def leaderboard(folder: Path, metric: str | None = None, *, keeping_gates: bool = False) -> Leaderboard:
@@ -94,8 +94,7 @@ def leaderboard(folder: Path, metric: str | None = None, *, keeping_gates: bool 
         present = ", ".join(sorted(measured)) or "none"
         raise ReportError(f"--metric {metric}: no finished row has it on test; these are there: {present}")
     for name, results in experiments.items():
-        own = exclusions(results, results.metric(metric or results.plan.primary), keeping_gates=keeping_gates)
-        excluded += [replace(exclusion, row=row_name(name, exclusion.row)) for exclusion in own]
+        excluded += _exclusions(name, results, results.metric(metric or results.plan.primary), keeping_gates)
     out = {exclusion.row for exclusion in excluded}
     boards = [board for group in _groups(experiments, metric) if (board := _board(group, out))]
     boards.sort(key=lambda board: -len(board.ranking.lines))
@@ -110,20 +109,23 @@ def run_folders(folder: Path) -> Iterator[Path]:
             yield Path(path)
 
 
-def exclusions(results: Results, metric: Metric, *, keeping_gates: bool) -> list[Exclusion]:
+def _exclusions(experiment: str, results: Results, metric: Metric, keeping_gates: bool) -> list[Exclusion]:
     """Return the rows of one experiment that cannot be ranked by `metric`, and records that the plan does not have."""
     rows = summaries(results)
-    excluded: list[Exclusion] = []
-    for row in rows.values():
-        what, reason = _obstacle(
-            row, [problem for problem in results.problems if problem.row == row.row], metric, keeping_gates
+    obstacles = [
+        (
+            row.row,
+            *_obstacle(row, [problem for problem in results.problems if problem.row == row.row], metric, keeping_gates),
         )
-        if what:
-            excluded.append(Exclusion(row.row, what, reason, str(results.folder / row.row)))
-    unplanned_records = [problem for problem in results.problems if problem.row not in rows]
-    return excluded + [
-        Exclusion(problem.row, problem.kind, problem.reason, str(results.folder / problem.row))
-        for problem in unplanned_records
+        for row in rows.values()
+    ]
+    obstacles += [
+        (problem.row, problem.kind, problem.reason) for problem in results.problems if problem.row not in rows
+    ]
+    return [
+        Exclusion(row_name(experiment, row), what, reason, str(results.folder / row))
+        for row, what, reason in obstacles
+        if what
     ]
 
 
@@ -148,10 +150,7 @@ def _exclusion_table(excluded: Sequence[Exclusion]) -> Grid | None:
     if not excluded:
         return None
     columns = (ROW_COLUMN, Column("what", "what", numeric=False), Column("reason", "reason", numeric=False), _FOLDER)
-    lines = tuple(
-        (plain(exclusion.row), plain(exclusion.what), plain(exclusion.reason), plain(exclusion.folder))
-        for exclusion in excluded
-    )
+    lines = tuple(tuple(map(plain, exclusion)) for exclusion in excluded)
     return Grid("exclusions", "Rows and runs that are not ranked, and why.", columns, lines)
 
 
@@ -162,12 +161,11 @@ def _groups(experiments: Mapping[str, Results], metric: str | None) -> list[_Gro
         data, by = scored_images(name, results), results.metric(metric or results.plan.primary)
         if not data.images:
             continue
-        fits = [group.metric == by and not mismatch(group.data, data) for group in groups]
-        if any(fits):
-            group = groups[fits.index(True)]
-            groups[fits.index(True)] = replace(group, experiments={**group.experiments, name: results})
-        else:
-            groups.append(_Group(by, data, {name: results}))
+        fitting = (group for group in groups if group.metric == by and not mismatch(group.data, data))
+        group = next(fitting, _Group(by, data, {}))
+        if not group.experiments:
+            groups.append(group)
+        group.experiments[name] = results
     return groups
 
 

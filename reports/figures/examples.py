@@ -4,9 +4,6 @@ A retouched spot is a few pixels wide and invisible in a thumbnail. So each imag
 and target differ most, at full size, and with the error that is left in that window.
 """
 
-# pandas comes without types.
-# pyright: reportMissingTypeStubs=false
-
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +11,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-import pandas as pd
 
 from reports.figures import pictures
 from reports.metrics import Metric
 from reports.results import Results
-from reports.results.summary import BASE, IDENTITY, Summary, by_image, complete, image_scores, ranked, summaries
+from reports.results.summary import BASE, IDENTITY, ImageScores, Summary, complete, image_scores, ranked, summaries
 from reports.text import number, printable, with_unit
 
 BUDGET_BYTES = 8_000_000
@@ -121,7 +117,7 @@ def examples(rows: dict[str, Summary], results: Results, primary: Metric, budget
     shown: list[Example] = []
     linked: list[LinkedExample] = []
     left = budget_bytes
-    for why, image in choose_images(by_image(scores, leader.row, leader.seeds[0]), primary):
+    for why, image in choose_images(scores.get((leader.row, leader.seeds[0]), {}), primary):
         try:
             example = _example(
                 f"example_{len(shown) + 1}", image, why, [leader, *others], results.folder, scores, primary
@@ -148,7 +144,7 @@ def first_examples(results: Results) -> tuple[str, ...]:
     leader = _leader(ranked([row for row in summaries(results).values() if not row.is_baseline], primary))
     if leader is None:
         return ()
-    values = by_image(image_scores(results, primary.name), leader.row, leader.seeds[0])
+    values = image_scores(results, primary.name).get((leader.row, leader.seeds[0]), {})
     return tuple(image for why, image in choose_images(values, primary) if why in _FIRST)
 
 
@@ -171,7 +167,7 @@ def _first_seed_folder(row: Summary) -> str:
     return row.row if seed is None else f"{row.row}/seed{seed}"
 
 
-def choose_images(values: dict[str, float], primary: Metric) -> list[tuple[str, str]]:
+def choose_images(values: Mapping[str, float], primary: Metric) -> list[tuple[str, str]]:
     """Return (why, image) of at most six images: the two worst, the two in the middle, the two best."""
     order = sorted(values, key=lambda image: (-primary.sort_key(values[image]), image))
     last, middle = len(order) - 1, (len(order) - 1) // 2
@@ -187,18 +183,18 @@ def choose_images(values: dict[str, float], primary: Metric) -> list[tuple[str, 
 
 
 def _example(
-    name: str, image: str, why: str, rows: Sequence[Summary], folder: Path, scores: pd.DataFrame, primary: Metric
+    name: str, image: str, why: str, rows: Sequence[Summary], folder: Path, scores: ImageScores, primary: Metric
 ) -> Example:
     """Read all versions of an image."""
     target = pictures.read(_inside(folder, "pairs/target", image))
     degraded = pictures.read(_inside(folder, "pairs/degraded", image))
-    versions = [_Version("degraded", _value(by_image(scores, IDENTITY, None).get(image), primary), degraded, {})]
+    versions = [_Version("degraded", _value(scores.get((IDENTITY, None), {}).get(image), primary), degraded, {})]
     for row in rows:
         seed, folder_of_row = row.seeds[0], _first_seed_folder(row)
         versions.append(
             _Version(
                 row.row,
-                _value(by_image(scores, row.row, seed).get(image), primary),
+                _value(scores.get((row.row, seed), {}).get(image), primary),
                 pictures.read(_inside(folder, f"{folder_of_row}/images", image)),
                 _maps(folder, f"{folder_of_row}/maps", image),
             )

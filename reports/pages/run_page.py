@@ -40,7 +40,9 @@ def build(results: Results) -> Page:
     by_plan = [row for row in everything if not row.is_baseline and row.attempts]
     answer = headline(rows, results, primary)
     compared = differences.tables_against_base(rows, results, primary)
-    steps = next_steps(compared, primary, margin) + training.learning_sentences(trained, primary, margin)
+    steps = next_steps(compared, primary, margin) + training.learning_sentences(
+        training.last_stages(trained, primary, margin)
+    )
     citations, coverage = provenance.citations(everything), provenance.coverage_table()
     with style():
         return Page(
@@ -189,7 +191,7 @@ def _training(
     ) if figure else None  # fmt: skip
     return present(
         gains,
-        training.learning_table(trained, primary, results.plan.equivalence_margin),
+        training.learning_table(training.last_stages(trained, primary, results.plan.equivalence_margin)),
         training.tuning_table(tuning_of(results.folder)),
         *(_row_training(row, results, is_open=place == 0) for place, row in enumerate(by_plan)),
         CsvOnly(training.all_stages_table(by_plan)),
@@ -250,4 +252,4 @@ def _cost(rows: Sequence[Summary], by_plan: Sequence[Summary]) -> tuple[Block, .
     if not by_plan:
         return ("Nothing was trained yet.",)
     costs = training.costs_of(rows)
-    return (" ".join(training.sharing_sentences(training.sharing(list(costs.values())))), training.cost_table(costs))
+    return training.sharing_summary(costs.values()), training.cost_table(costs)

@@ -26,6 +26,8 @@ _SCORE_COLUMNS = ("split", "image", "metric", "value")
 _CURVE_COLUMNS = ("stage", "step", "name", "value")
 _NUMBERS = ("step", "value")
 _LOSS = "loss"
+_NO_SEED = -1
+"""Stands for the seed of a baseline where pandas groups by seed."""
 
 
 @dataclass(frozen=True)
@@ -251,14 +253,16 @@ def _complete(lines: Iterable[Sequence[str]], columns: Sequence[str]) -> list[tu
 
 def _disagreements(records: tuple[Record, ...], scores: pd.DataFrame) -> list[str]:
     """Name rows whose scores do not average to the mean in the record: one of the two files was changed or cut."""
-    means = _means(scores)
+    by_seed: Any = scores.assign(seed=scores["seed"].fillna(_NO_SEED)).groupby(["row", "seed", "split", "metric"])
+    means = by_seed["value"].mean().to_dict()
     notes: list[str] = []
     for record in records:
+        seed = _NO_SEED if record.seed is None else record.seed
         wrong = [
             metric
             for split, by_metric in record.scores.items()
             for metric, score in by_metric.items()
-            if not np.isclose(means.get((record.row, record.seed, split, metric), score.mean), score.mean, rtol=1e-4)
+            if not np.isclose(means.get((record.row, seed, split, metric), score.mean), score.mean, rtol=1e-4)
         ]
         if wrong:
             listed = ", ".join(sorted(set(wrong)))
@@ -266,11 +270,3 @@ def _disagreements(records: tuple[Record, ...], scores: pd.DataFrame) -> list[st
                 f"{row_and_seed(record.row, record.seed)}: scores.csv does not average to record.json in {listed}."
             )
     return notes
-
-
-def _means(scores: pd.DataFrame) -> dict[tuple[str, int | None, str, str], float]:
-    """Return (row, seed, split, metric) -> mean over the images."""
-    of_images: Any = scores.groupby(["row", "seed", "split", "metric"], dropna=False, as_index=False)["value"].mean()
-    seeds = [None if pd.isna(seed) else int(seed) for seed in of_images["seed"]]
-    names = zip(of_images["row"], seeds, of_images["split"], of_images["metric"], strict=True)
-    return dict(zip(names, of_images["value"], strict=True))

@@ -22,6 +22,9 @@ BASE = "base"
 IDENTITY = "identity"
 SPLIT = "test"
 
+ImageScores = Mapping[tuple[str, int | None], Mapping[str, float]]
+"""(row, seed) -> image -> value."""
+
 _MOST_ROWS = 8
 """Rows that `still_to_come` names; the others are counted."""
 _WORST_FIRST = ("failed", "inconclusive", "not_measured", "passed")
@@ -77,7 +80,6 @@ class Difference:
     """A row against another one in one metric, as the row's value minus the other's."""
 
     row: str
-    reference: str
     by_seed: Mapping[int | None, float]
     gain: float
     """How much better the row is, mean over the seeds, in the metric's unit; negative where it is worse."""
@@ -118,13 +120,17 @@ def complete(rows: Sequence[Summary]) -> list[Summary]:
     return [row for row in rows if len(row.finished) == most and most]
 
 
-def image_scores(results: Results, metric: str) -> pd.DataFrame:
-    """Return the lines of one metric over the test images: row, seed, image, value."""
+def image_scores(results: Results, metric: str) -> ImageScores:
+    """Return the scores of one metric on the test images, by row and seed."""
     chosen = (results.scores["split"] == SPLIT) & (results.scores["metric"] == metric)
-    return results.scores.loc[chosen, ["row", "seed", "image", "value"]]
+    lines = results.scores.loc[chosen].astype({"seed": object})
+    scores: dict[tuple[str, int | None], dict[str, float]] = {}
+    for row, seed, image, value in zip(*(lines[name] for name in ("row", "seed", "image", "value")), strict=True):
+        scores.setdefault((row, None if seed is pd.NA else int(seed)), {})[image] = value
+    return scores
 
 
-def difference(row: Summary, reference: Summary, metric: Metric, scores: pd.DataFrame | None) -> Difference | None:
+def difference(row: Summary, reference: Summary, metric: Metric, scores: ImageScores | None) -> Difference | None:
     """Return `row` minus `reference` over the seeds that both finished; None where there are none.
 
     A baseline has no seeds: its one value is compared with every seed of the other row.
@@ -142,19 +148,11 @@ def difference(row: Summary, reference: Summary, metric: Metric, scores: pd.Data
     gains = [] if scores is None else [gain for _, gain in image_gains(row, reference, metric, scores)]
     return Difference(
         row=row.row,
-        reference=reference.row,
         by_seed={seed: of_row[own] - of_reference[other] for seed, (own, other) in pairs.items()},
         gain=fmean(metric.gain(of_row[own], of_reference[other]) for own, other in pairs.values()),
         improved_share=fmean(gain > 0 for gain in gains) if gains else None,
         pairs=len(gains),
     )
-
-
-def by_image(scores: pd.DataFrame, row: str, seed: int | None) -> dict[str, float]:
-    """Return image -> value of one row and seed, from what `image_scores` returns."""
-    of_seed = scores["seed"].isna() if seed is None else (scores["seed"] == seed).fillna(False)
-    lines = scores.loc[(scores["row"] == row) & of_seed]
-    return dict(zip(lines["image"].tolist(), lines["value"].tolist(), strict=True))
 
 
 def spread(values: Sequence[float]) -> float | None:
@@ -219,11 +217,11 @@ def seed_pairs(
     return {seed: (seed, seed) for seed in row if seed in reference}
 
 
-def image_gains(row: Summary, reference: Summary, metric: Metric, scores: pd.DataFrame) -> Iterator[tuple[str, float]]:
+def image_gains(row: Summary, reference: Summary, metric: Metric, scores: ImageScores) -> Iterator[tuple[str, float]]:
     """Yield image and gain of every image that both have, for every pair of seeds (of the row, of the reference)."""
     for own, other in seed_pairs(row.by_seed(metric.name), reference.by_seed(metric.name)).values():
-        before = by_image(scores, reference.row, other)
-        for image, value in by_image(scores, row.row, own).items():
+        before = scores.get((reference.row, other), {})
+        for image, value in scores.get((row.row, own), {}).items():
             if image in before:
                 yield image, metric.gain(value, before[image])
 

@@ -132,7 +132,7 @@ def _base_is_noisier(squares: Floats, count: NDArray[np.int64], seeds: int) -> N
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """Return the quotient of two variances. Rows without any noise count as equally noisy."""
+    """Return the quotient of two variances. Rows without any noise count as equally group."""
     return above / np.maximum(below, np.maximum(1e-12 * above, np.finfo(np.float64).tiny))
 
 
@@ -157,11 +157,7 @@ class Estimate:
     low: float
     high: float
     """Ends of the interval. It holds together with the other comparisons it was made for."""
-    degrees_of_freedom: float
-    improved_share: float
-    """Share of (seed, image) pairs where the row is higher. A description, not a test."""
     seeds: int
-    images: int
     pooled: int
     """Rows, base included, from which the seed noise is estimated. 2 is the pair alone."""
     seeds_needed: int | None
@@ -178,31 +174,19 @@ class Differences:
     """Means of rows minus base, with their noise. All arrays have the shape (..., rows)."""
 
     mean: Floats
-    seed_variance: Floats
-    seed_degrees: Floats
+    seed_noise: SeedNoise
     image_variance: Floats
     remainder: Floats
     """The variance that both parts contain."""
     seeds: int
     images: int
-    pooled: NDArray[np.int64]
-
-    @property
-    def variance(self) -> Floats:
-        """Variance of the mean, never below either part."""
-        return np.maximum(
-            self.seed_variance + self.image_variance - self.remainder,
-            np.maximum(self.seed_variance, self.image_variance),
-        )
-
-    @property
-    def degrees_of_freedom(self) -> Floats:
-        """Satterthwaite's degrees of freedom, at least 1."""
-        return satterthwaite(self.variance, self.seed_variance, self.seed_degrees, self.image_variance, self.images)
 
     def half_width(self, comparisons: int) -> Floats:
         """Return half-widths of intervals that hold together over this many comparisons (Bonferroni)."""
-        return quantile(comparisons, self.degrees_of_freedom) * np.sqrt(self.variance)
+        noise = self.seed_noise
+        return _half_width(
+            noise.variance, noise.degrees_of_freedom, self.image_variance, self.remainder, self.images, comparisons
+        )
 
 
 def compare(
@@ -211,7 +195,7 @@ def compare(
     *,
     noise_groups: Mapping[str, str],
     equivalence_margin: float,
-    comparisons: int | None = None,
+    comparisons: int,
 ) -> dict[str, Estimate]:
     """Compare every row with the base row.
 
@@ -221,24 +205,31 @@ def compare(
         noise_groups: Row -> name of its seed-noise group. The rows of a group pool their seed noise, so they must share
             no training after they leave the base.
         equivalence_margin: Smallest difference that matters, in the unit of the scores.
-        comparisons: Number of intervals that the error rate holds for. None counts the rows.
+        comparisons: Number of intervals that the error rate holds for, at least 1.
 
     Raises:
         ValueError: Shapes differ, or there are fewer than two seeds or two images.
     """
-    shape = scores[base].shape
-    for row, values in scores.items():
-        if values.shape != shape:
-            raise ValueError(f"{row}: scores have shape {values.shape}, those of {base} {shape}")
-    if len(shape) != 2 or min(shape) < 2:
-        raise ValueError(f"scores have shape {shape}; at least 2 seeds and 2 images are needed")
+    shapes = {row: values.shape for row, values in scores.items()}
+    if len(set(shapes.values())) > 1 or min(shapes[base]) < 2:
+        raise ValueError(f"scores need the same shape in all rows, at least 2 seeds and 2 images; got {shapes}")
     rows = [row for row in scores if row != base]
-    number = max(comparisons or len(rows), 1)
     estimates: dict[str, Estimate] = {}
-    for group in dict.fromkeys(noise_groups[row] for row in rows):
-        estimates |= _compare_group(
-            scores, base, [row for row in rows if noise_groups[row] == group], equivalence_margin, number
-        )
+    for name in dict.fromkeys(noise_groups[row] for row in rows):
+        members = [row for row in rows if noise_groups[row] == name]
+        group = differences(np.stack([scores[base], *(scores[row] for row in members)]))
+        half = group.half_width(comparisons)
+        estimates |= {
+            row: Estimate(
+                difference=float(group.mean[index]),
+                low=float(group.mean[index] - half[index]),
+                high=float(group.mean[index] + half[index]),
+                seeds=group.seeds,
+                pooled=int(group.seed_noise.pooled[index]),
+                seeds_needed=_seeds_needed(group, index, equivalence_margin, comparisons),
+            )
+            for index, row in enumerate(members)
+        }
     return {row: estimates[row] for row in rows}
 
 
@@ -253,16 +244,13 @@ def differences(scores: Floats) -> Differences:
     by_seed, by_image = minus_base.mean(-1), minus_base.mean(-2)
     mean = by_seed.mean(-1)
     residual = minus_base - by_seed[..., :, None] - by_image[..., None, :] + mean[..., None, None]
-    noise = seed_noise(scores.mean(-1))
     return Differences(
         mean=mean,
-        seed_variance=noise.variance,
-        seed_degrees=noise.degrees_of_freedom,
+        seed_noise=seed_noise(scores.mean(-1)),
         image_variance=by_image.var(-1, ddof=1) / images,
         remainder=(residual**2).sum((-2, -1)) / ((seeds - 1) * (images - 1)) / (seeds * images),
         seeds=seeds,
         images=images,
-        pooled=noise.pooled,
     )
 
 
@@ -282,46 +270,27 @@ def is_covered(seeds: int, pooled: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.full(pooled.shape, seeds >= ENOUGH_SEEDS) | ((seeds >= FEWEST_SEEDS) & (pooled >= FEWEST_POOLED))
 
 
-def quantile(comparisons: int, degrees_of_freedom: Floats) -> Floats:
-    """Return two-sided quantiles of Student's t, with the error rate divided among the comparisons."""
-    return cast(Floats, stats.t.ppf(1 - ERROR_RATE / (2 * comparisons), degrees_of_freedom))
+def _half_width(
+    seed: Floats, seed_degrees: Floats, image: Floats, remainder: Floats, images: int, comparisons: int
+) -> Floats:
+    """Return half-widths from the parts of the variance of a mean difference, of which both contain the remainder.
 
-
-def satterthwaite(total: Floats, seed: Floats, seed_degrees: Floats, image: Floats, images: int) -> Floats:
-    """Return the degrees of freedom of a variance that has a seed part and an image part."""
+    The variance is never below either part. The degrees of freedom are Satterthwaite's, at least 1. The error rate is
+    divided among the comparisons (Bonferroni).
+    """
+    variance = np.maximum(seed + image - remainder, np.maximum(seed, image))
     spread = seed**2 / seed_degrees + image**2 / (images - 1)
-    return np.maximum(total**2 / np.maximum(spread, np.finfo(np.float64).tiny), 1.0)
-
-
-def _compare_group(
-    scores: Mapping[str, Floats], base: str, members: Sequence[str], equivalence_margin: float, comparisons: int
-) -> dict[str, Estimate]:
-    """Return the estimates of one seed-noise group."""
-    group = differences(np.stack([scores[base], *(scores[row] for row in members)]))
-    half, degrees = group.half_width(comparisons), group.degrees_of_freedom
-    return {
-        row: Estimate(
-            difference=float(group.mean[index]),
-            low=float(group.mean[index] - half[index]),
-            high=float(group.mean[index] + half[index]),
-            degrees_of_freedom=float(degrees[index]),
-            improved_share=float((scores[row] > scores[base]).mean()),
-            seeds=group.seeds,
-            images=group.images,
-            pooled=int(group.pooled[index]),
-            seeds_needed=_seeds_needed(group, index, equivalence_margin, comparisons),
-        )
-        for index, row in enumerate(members)
-    }
+    degrees_of_freedom = np.maximum(variance**2 / np.maximum(spread, np.finfo(np.float64).tiny), 1.0)
+    return cast(Floats, stats.t.ppf(1 - ERROR_RATE / (2 * comparisons), degrees_of_freedom)) * np.sqrt(variance)
 
 
 def _seeds_needed(group: Differences, index: int, half_width: float, comparisons: int) -> int | None:
     """Return the seeds, at least the present ones, that reach a half-width if the noise stays as it is."""
     seeds = np.arange(group.seeds, _MOST_SEEDS + 1)
-    seed = group.seed_variance[index] * group.seeds / seeds
-    remainder = group.remainder[index]
-    image = max(group.image_variance[index] - remainder, 0.0) + remainder * group.seeds / seeds
-    total = np.maximum(seed + image - remainder * group.seeds / seeds, np.maximum(seed, image))
-    degrees = satterthwaite(total, seed, group.seed_degrees[index] + seeds - group.seeds, image, group.images)
-    enough = seeds[quantile(comparisons, degrees) * np.sqrt(total) <= half_width]
+    noise = group.seed_noise
+    seed, remainder = (variance[index] * group.seeds / seeds for variance in (noise.variance, group.remainder))
+    image = max(group.image_variance[index] - group.remainder[index], 0.0) + remainder
+    degrees = noise.degrees_of_freedom[index] + seeds - group.seeds
+    widths = _half_width(seed, degrees, image, remainder, group.images, comparisons)
+    enough = seeds[widths <= half_width]
     return int(enough[0]) if len(enough) else None

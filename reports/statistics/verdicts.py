@@ -1,8 +1,5 @@
 """Compare rows of a run with a reference row: an interval and a verdict, or the reason why there is no verdict."""
 
-# pandas comes without types.
-# pyright: reportMissingTypeStubs=false
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +7,7 @@ import numpy as np
 
 from reports.metrics import Metric
 from reports.results import Results
-from reports.results.summary import BASE, Summary, image_scores
+from reports.results.summary import BASE, ImageScores, Summary, image_scores
 from reports.statistics.intervals import (
     ENOUGH_SEEDS,
     FEWEST_SEEDS,
@@ -33,9 +30,6 @@ MEANINGS: dict[Verdict, str] = {
     "inconclusive": "this run cannot tell",
 }
 """What each verdict means, for readers."""
-
-Scores = Mapping[tuple[str, int | None], Mapping[str, float]]
-"""(row, seed) -> image -> value."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,7 @@ def compare_with_base(
     members = [row.row for row in rows.values() if table in row.tables and not row.is_baseline and row.row != BASE]
     names = [*members, *(row.row for row in rows.values() if row.is_baseline)]
     if metric.name == results.plan.primary:
-        return _compare(results, rows, names, BASE, metric, len(members))
+        return _compare(results, rows, names, BASE, metric, max(len(members), 1))
     return {
         row: replace(comparison, verdict=None, reason=comparison.reason or "verdicts are for the primary metric")
         for row, comparison in _compare(results, rows, names, BASE, metric, 1).items()
@@ -103,7 +97,7 @@ def _compare(
     swapped: bool = False,
 ) -> dict[str, Comparison]:
     """Compare the rows `names` with `reference`; `swapped` takes them as reference minus row."""
-    scores = _scores_by_image(results, metric)
+    scores = image_scores(results, metric.name)
     planned = {row.row: row for row in results.plan.rows}
     noise_groups = seed_noise_groups([planned[name] for name in names], planned[reference])
     margin = results.plan.equivalence_margin if metric.name == results.plan.primary else 0.0
@@ -136,17 +130,7 @@ def _compare(
     return {name: compared[name] for name in names}
 
 
-def _scores_by_image(results: Results, metric: Metric) -> Scores:
-    """Return the test scores of one metric by row, seed and image."""
-    table = image_scores(results, metric.name)
-    seeds = table["seed"].astype(object).where(table["seed"].notna(), None)
-    scores: dict[tuple[str, int | None], dict[str, float]] = {}
-    for row, seed, image, value in zip(table["row"], seeds, table["image"], table["value"], strict=True):
-        scores.setdefault((row, None if seed is None else int(seed)), {})[image] = value
-    return scores
-
-
-def _obstacle(row: Summary, reference: Summary, scores: Scores) -> str:
+def _obstacle(row: Summary, reference: Summary, scores: ImageScores) -> str:
     """Return why this row cannot have a verdict, whatever its noise; empty where it can."""
     if row.is_baseline:
         return "needs no training, so it has no seeds"
@@ -164,7 +148,7 @@ def _obstacle(row: Summary, reference: Summary, scores: Scores) -> str:
 
 
 def _score_arrays(
-    rows: Mapping[str, Summary], names: Sequence[str], reference: str, scores: Scores
+    rows: Mapping[str, Summary], names: Sequence[str], reference: str, scores: ImageScores
 ) -> dict[str, Floats] | None:
     """Return row -> (seeds, images) over the seeds all finished; None if too few are left or images differ."""
     trained = [rows[name] for name in (reference, *names) if not rows[name].is_baseline]

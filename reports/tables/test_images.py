@@ -14,7 +14,7 @@ from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric, ordered
 from reports.results import Results
-from reports.results.summary import IDENTITY, SPLIT, Summary, by_image, image_scores, ranked
+from reports.results.summary import IDENTITY, SPLIT, Summary, image_scores, ranked
 
 _PSNR = metric("psnr")
 _MEANINGLESS = frozenset({"harm", "fixed_share"})
@@ -33,7 +33,7 @@ def degradation_table(results: Results) -> Grid | None:
         return None
     lines: list[Line] = []
     for measure in map(metric, ordered(names, results.plan.primary)):
-        values = list(by_image(image_scores(results, measure.name), IDENTITY, None).values())
+        values = list(image_scores(results, measure.name)[IDENTITY, None].values())
         quantiles = np.quantile(values, list(_QUANTILES.values())).tolist()
         cells = [Cell(value, text.number(value, measure.decimals)) for value in quantiles]
         lines.append((plain(measure.label), plain(measure.unit), *cells, Cell(len(values), str(len(values)))))
@@ -61,9 +61,8 @@ def damaged_shares(results: Results) -> list[float]:
     The error of an image is the mean of the errors inside and outside the spots, weighted by their areas, so the share
     follows from three PSNR values. Images without spots, or without error, are left out.
     """
-    whole, spots, background = (
-        by_image(image_scores(results, name), IDENTITY, None) for name in ("psnr", "psnr_spots", "psnr_background")
-    )
+    names = ("psnr", "psnr_spots", "psnr_background")
+    whole, spots, background = (image_scores(results, name).get((IDENTITY, None), {}) for name in names)
     shares: list[float] = []
     for image in whole.keys() & spots.keys() & background.keys():
         error, inside, outside = (10 ** (-values[image] / 10) for values in (whole, spots, background))
@@ -91,7 +90,7 @@ def thirds(untouched: Mapping[str, float]) -> tuple[tuple[str, ...], ...]:
 def severity_table(rows: Sequence[Summary], results: Results, primary: Metric) -> Grid | None:
     """Return the primary metric of every finished row on each third of the images; None where there are no thirds."""
     scores = image_scores(results, primary.name)
-    untouched = by_image(image_scores(results, _PSNR.name), IDENTITY, None)
+    untouched = image_scores(results, _PSNR.name).get((IDENTITY, None), {})
     parts = thirds(untouched)
     if not parts:
         return None
@@ -115,7 +114,7 @@ def severity_table(rows: Sequence[Summary], results: Results, primary: Metric) -
         )
 
     def mean_cell(row: Summary, part: Sequence[str]) -> Cell:
-        seeds = [by_image(scores, row.row, seed) for seed in row.seeds]
+        seeds = [scores.get((row.row, seed), {}) for seed in row.seeds]
         values = [of_seed[image] for of_seed in seeds for image in part if image in of_seed]
         mean = fmean(values) if values else None
         return Cell(mean, text.number(mean, primary.decimals))

@@ -1,6 +1,6 @@
 """Tables of training: what it cost, which steps rows shared, the stages, and whether rows were trained long enough."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -31,16 +31,6 @@ class TrainingCost:
 
 
 @dataclass(frozen=True)
-class Sharing:
-    """Training steps of all rows together."""
-
-    trained_steps: int
-    shared_steps: int
-    stored_steps: int
-    """Reused steps that no row of this run trained: they come from an earlier run."""
-
-
-@dataclass(frozen=True)
 class LastStage:
     """PSNR on val after a row's last stage, in dB, means over seeds; None where the records do not have it."""
 
@@ -49,11 +39,8 @@ class LastStage:
     over_identity: float | None
     late_gain: float | None
     """Gain over the last fifth of the steps."""
-
-    def is_still_learning(self, primary: Metric, equivalence_margin: float) -> bool:
-        """Tell whether the last fifth added more than what matters, so that more steps would probably add more."""
-        enough = equivalence_margin if primary.name == _PSNR.name and equivalence_margin else _STILL_LEARNING_DB
-        return self.late_gain is not None and self.late_gain > enough
+    is_still_learning: bool
+    """Whether the last fifth added more than what matters, so that more steps would probably add more."""
 
     @property
     def is_harmful(self) -> bool:
@@ -92,25 +79,18 @@ def costs_of(rows: Sequence[Summary]) -> dict[str, TrainingCost]:
     }
 
 
-def sharing(costs: Sequence[TrainingCost]) -> Sharing:
-    """Return the sums over all rows."""
-    reused = sum(cost.reused_steps for cost in costs)
-    shared = sum(cost.shared_steps for cost in costs)
-    return Sharing(sum(cost.trained_steps for cost in costs), shared, reused - shared)
-
-
-def sharing_sentences(total: Sharing) -> tuple[str, ...]:
-    """Return the summary of sharing in words."""
-    sentences = [f"This run trained {text.count(total.trained_steps, 'step')}."]
-    if total.shared_steps:
-        share = text.number(100 * total.shared_steps / (total.trained_steps + total.shared_steps), 0)
-        sentences.append(
-            f"Sharing saved {text.count(total.shared_steps, 'more step')} ({share} % of what the rows need): another "
-            "row had trained the same stages."
-        )
-    if total.stored_steps:
-        sentences.append(f"{text.count(total.stored_steps, 'step')} came from the stage store, from earlier runs.")
-    return tuple(sentences)
+def sharing_summary(costs: Collection[TrainingCost]) -> str:
+    """Return in words how many steps all rows together trained, shared, and took from earlier runs."""
+    trained, shared = sum(cost.trained_steps for cost in costs), sum(cost.shared_steps for cost in costs)
+    stored = sum(cost.reused_steps for cost in costs) - shared
+    summary = f"This run trained {text.count(trained, 'step')}."
+    if shared:
+        share = text.number(100 * shared / (trained + shared), 0)
+        summary += f" Sharing saved {text.count(shared, 'more step')} ({share} % of what the rows need): another row "
+        summary += "had trained the same stages."
+    if stored:
+        summary += f" {text.count(stored, 'step')} came from the stage store, from earlier runs."
+    return summary
 
 
 def cost_table(costs: dict[str, TrainingCost]) -> Grid:
@@ -188,32 +168,32 @@ def all_stages_table(rows: Sequence[Summary]) -> Grid:
     )
 
 
-def last_stage(row: Summary) -> LastStage:
-    """Return how far a trained row came."""
-    last = [record.stages[-1] for record in row.finished if record.stages]
-    gains = [
-        stage.val["psnr"] - stage.identity_psnr
-        for stage in last
-        if "psnr" in stage.val and stage.identity_psnr is not None
-    ]
-    return LastStage(
-        row.row,
-        psnr=_mean([stage.val.get("psnr") for stage in last]),
-        over_identity=_mean(gains),
-        late_gain=_mean([stage.late_gain_psnr for stage in last]),
-    )
+def last_stages(rows: Sequence[Summary], primary: Metric, equivalence_margin: float) -> list[LastStage]:
+    """Return how far each trained row came."""
+    enough = equivalence_margin if primary.name == _PSNR.name and equivalence_margin else _STILL_LEARNING_DB
+    stages: list[LastStage] = []
+    for row in (row for row in rows if not row.is_baseline):
+        last = [record.stages[-1] for record in row.finished if record.stages]
+        late_gain = _mean([stage.late_gain_psnr for stage in last])
+        gains = [
+            stage.val["psnr"] - stage.identity_psnr
+            for stage in last
+            if "psnr" in stage.val and stage.identity_psnr is not None
+        ]
+        psnr = _mean([stage.val.get("psnr") for stage in last])
+        stages.append(LastStage(row.row, psnr, _mean(gains), late_gain, late_gain is not None and late_gain > enough))
+    return stages
 
 
-def learning_table(rows: Sequence[Summary], primary: Metric, equivalence_margin: float) -> Grid | None:
+def learning_table(stages: Sequence[LastStage]) -> Grid | None:
     """Return how far each trained row learned; None where no record has it."""
-    stages = [last_stage(row) for row in rows if not row.is_baseline]
     stages = [stage for stage in stages if stage.late_gain is not None or stage.over_identity is not None]
     if not stages:
         return None
 
     def line(stage: LastStage) -> Line:
         readings = ["worse than doing nothing"] * stage.is_harmful
-        readings += ["still learning"] * stage.is_still_learning(primary, equivalence_margin)
+        readings += ["still learning"] * stage.is_still_learning
         return (
             plain(stage.row),
             Cell(stage.psnr, text.number(stage.psnr, _PSNR.decimals)),
@@ -266,10 +246,9 @@ def tuning_table(tuned: TuningFile | None) -> Grid | None:
     )
 
 
-def learning_sentences(rows: Sequence[Summary], primary: Metric, equivalence_margin: float) -> tuple[str, ...]:
+def learning_sentences(stages: Sequence[LastStage]) -> tuple[str, ...]:
     """Return a sentence on rows that were still learning, one on rows that do harm; empty where there are none."""
-    stages = [last_stage(row) for row in rows if not row.is_baseline]
-    learning = [text.printable(stage.row) for stage in stages if stage.is_still_learning(primary, equivalence_margin)]
+    learning = [text.printable(stage.row) for stage in stages if stage.is_still_learning]
     harmful = [text.printable(stage.row) for stage in stages if stage.is_harmful]
     sentences = {
         f"Still learning when training ended, so more steps would improve them: {text.listing(learning)}.": learning,

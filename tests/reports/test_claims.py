@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reports.claims.evaluate_claims import EvaluatedClaim, claims_table, comparisons, evaluate, outcome_of
-from reports.claims.evidence import gains_of
+from reports.claims.evidence import gain_of
 from reports.errors import ReportError
 from reports.grid import on_page
 from reports.metrics import metric
@@ -280,8 +280,7 @@ def test_rows_like_these_help_only_where_noise_is_pooled(make_run: Run) -> None:
     results = load(run)
     rows = summaries(results)
     rows = {name: replace(row, tables=(f"{name}_table",)) for name, row in rows.items()}  # no row is like another
-    gain = gains_of(results, rows, comparisons=1)
-    found = [gain("heads.worse", rival, metric("psnr")) for rival in ("base", "heads.equal")]
+    found = [gain_of(results, rows, 1, "heads.worse", rival, metric("psnr")) for rival in ("base", "heads.equal")]
     assert [one.resolves for one in found] == ["more seeds, or more rows like these", "more seeds"]
 
 

@@ -48,10 +48,10 @@ def test_rows_are_read_by_their_last_fifth_and_by_identity(
 ) -> None:
     """A gain beyond what matters is learning that was cut off; less than the degraded images have is harm."""
     rows = list(summaries(load(with_stages(late_gain, over))).values())
-    grid = training.learning_table(rows, PSNR, margin)
+    grid = training.learning_table(training.last_stages(rows, PSNR, margin))
     assert grid is not None
     assert {line[4].text for line in grid.lines} == readings
-    sentences = " ".join(training.learning_sentences(rows, PSNR, margin))
+    sentences = " ".join(training.learning_sentences(training.last_stages(rows, PSNR, margin)))
     assert ("Still learning" in sentences) == any("learning" in reading for reading in readings)
     assert ("worse than doing nothing" in sentences) == any("nothing" in reading for reading in readings)
 
