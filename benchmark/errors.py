@@ -74,6 +74,11 @@ def suggestion(word: str, allowed: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
 
 
+def counted(amount: int, noun: str) -> str:
+    """Return `1 row`, `2 rows`."""
+    return f"{amount} {noun}{'' if amount == 1 else 's'}"
+
+
 def missing_packages(packages: Iterable[str], extra: str) -> str | None:
     """Return which packages are not installed and what installs them; None if all are installed. Imports nothing."""
     missing = [package for package in packages if find_spec(package) is None]

@@ -4,7 +4,7 @@ Disk is the interface: this package reads what a run left behind (`plan.json`, `
 images) or the few files of a published study. It imports nothing of the harness, so any record can be reported on any
 machine, without the networks.
 
-    schema, metrics, errors, atomic_write   what writer and readers share; all of `benchmark` may import these
+    schema, metrics, errors, atomic_write, digests   what writer and readers share; all of `benchmark` may import these
     grid, text   a table as it is shown; numbers and names as people read them
     results      files -> `Results`: what finished, what did not and why; one `Summary` a row
     statistics   scores of seeds x images -> intervals and verdicts
@@ -17,10 +17,23 @@ machine, without the networks.
 The same records give the same bytes: nothing here asks for the time, the host or a random number.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def write(source: Path, *, latex: bool = False) -> Path:
+@dataclass(frozen=True)
+class Report:
+    """A report that was written."""
+
+    page: Path
+    """The path of index.html."""
+    damage: tuple[str, ...] = ()
+    """A line for each damaged file; the report leaves its row out."""
+    unchecked: int = 0
+    """Records of an earlier version, which cannot tell whether the files beside them are damaged."""
+
+
+def write(source: Path, *, latex: bool = False) -> Report:
     """Write the report of a run, a published study, a search or a measurement.
 
     Writes index.html (self-contained), report.md, tables/*.csv and figures/*.svg|png; with `latex`, tables/*.tex too.
@@ -32,9 +45,6 @@ def write(source: Path, *, latex: bool = False) -> Path:
             `python -m benchmark measure --json`: in a folder beside it.
         latex: Write each table as LaTeX, too.
 
-    Returns:
-        The path of index.html.
-
     Raises:
         ReportError: The source is none of these, or the report cannot be written.
     """
@@ -43,11 +53,14 @@ def write(source: Path, *, latex: bool = False) -> Path:
     from reports.results import load, published
 
     if source.is_file():
-        return files.save(measure_page.build(source), source.with_name(f"{source.stem}_report"), latex=latex)
+        return Report(files.save(measure_page.build(source), source.with_name(f"{source.stem}_report"), latex=latex))
     if search_page.is_search(source):
-        return files.save(search_page.build(source), source / "report", latex=latex)
+        page = search_page.build(source)
+        return Report(files.save(page, source / "report", latex=latex), page.damage)
     folder = "report_from_records" if published.is_study(source) else "report"
-    return files.save(run_page.build(load.load(source)), source / folder, latex=latex)
+    results = load.load(source)
+    page = files.save(run_page.build(results), source / folder, latex=latex)
+    return Report(page, results.damage, results.unchecked)
 
 
 def first_examples(run: Path) -> tuple[str, ...]:

@@ -157,6 +157,8 @@ class Record(VersionedFile):
     metrics: dict[str, MetricFacts] = {}
     """Facts of the metrics that are not built in."""
     error: Failure | None = None
+    files: dict[str, str] = {}
+    """File beside the record, as a path relative to its folder -> SHA-256. Records of earlier versions have none."""
 
     @property
     def reason(self) -> str:

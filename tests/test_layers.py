@@ -16,9 +16,9 @@ ALLOWED = {
     "reports": {"reports"},
     "benchmark": {"benchmark", *COMPONENTS},
 }
-# What writer and readers share: all of benchmark may import it. The fourth is the one way to write a file whole, which
-# both promise; reports must not import benchmark.files.
-SHARED = {"reports.schema", "reports.metrics", "reports.errors", "reports.atomic_write"}
+# What writer and readers share: all of benchmark may import it. The last two are the one way to write a file whole and
+# the one way to check it, which both promise; reports must not import benchmark.files.
+SHARED = {"reports.schema", "reports.metrics", "reports.errors", "reports.atomic_write", "reports.digests"}
 USERS_OF_REPORTS = ("benchmark/cli/", "benchmark/search/")
 # Packages and modules of the harness from the ground up; each imports from the levels below its own, and from itself.
 LEVELS = [
@@ -38,7 +38,7 @@ LEVELS = [
 # The same of the reports.
 REPORT_LEVELS = [
     {"text", "errors", "atomic_write", "metrics"},
-    {"schema", "grid"},
+    {"schema", "grid", "digests"},
     {"results"},
     {"statistics"},
     {"tables", "figures"},

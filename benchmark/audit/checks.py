@@ -16,6 +16,7 @@ from benchmark.audit.outliers import (
     unusual_files,
 )
 from benchmark.audit.registration import DETECTABLE_PX
+from benchmark.errors import counted
 
 SCHEMA: Final = 2
 """Version of `audit.json`."""
@@ -129,7 +130,7 @@ def _per_split(pairs: Sequence[PairMeasurements]) -> dict[str, list[Case]]:
         damages = [pair.degradation.damage for pair in members]
         cases["swapped"] += [Case(label(members[place]), "") for place in find_swapped(damages) or ()]
         if brighter_damage(damages):
-            cases["reversed"].append(Case(split or "the whole set", f"{len(members)} pairs"))
+            cases["reversed"].append(Case(split or "the whole set", counted(len(members), "pair")))
         cases["psnr"] += psnr_outliers(members)
         cases["files"] += unusual_files(members)
         cases["jpeg"] += [Case(label(pair), "saved as JPEG") for pair in members if _is_jpeg_file(pair)]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from benchmark.data import Pair, damage_mask
+from benchmark.errors import counted
 
 Channels = tuple[float, float, float]
 _PEAK = 255
@@ -139,7 +140,7 @@ def statistics(pair: Pair) -> Statistics:
 def summary(pairs: Sequence[Statistics]) -> list[str]:
     """Return lines of text: of each number the median and the range from 5 % to 95 % of the pairs that have it."""
     lines = [f"{name:24}{_spread(map(value, pairs), digits, unit)}" for name, unit, digits, value in _ROWS]
-    return [f"{'median [5 % to 95 %]':24}of {len(pairs)} pairs", *lines]
+    return [f"{'median [5 % to 95 %]':24}of {counted(len(pairs), 'pair')}", *lines]
 
 
 def _spread(values: Iterable[float | None], digits: int, unit: str) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from benchmark.cli.terminal import PLAIN_SECONDS, duration
-from benchmark.errors import BenchmarkError, missing_packages
+from benchmark.errors import BenchmarkError, counted, missing_packages
 from benchmark.runner.events import (
     DataReady,
     Event,
@@ -165,7 +165,7 @@ def _describe(event: Event) -> tuple[str, float | None, str]:
 def _line(event: StageReused | StageAwaited | StageFinished | RowStarted | GatesChecked | RowFinished) -> str:
     match event:
         case StageReused(result=result):
-            return f"stage {result.name} from the store ({result.steps} steps not trained again)"
+            return f"stage {result.name} from the store ({counted(result.steps, 'step')} not trained again)"
         case StageAwaited(name=name):
             return f"stage {name} is being trained by another process; waiting for it"
         case StageFinished(result=result):
@@ -182,7 +182,7 @@ def _finished_stage(result: StageResult) -> str:
     """Return steps and time of a stage, and a warning where its weights are worse than doing nothing."""
     psnr, identity = result.val.get("psnr"), result.identity_psnr
     skipped = f" ({result.skipped_steps} skipped: not finite)" if result.skipped_steps else ""
-    line = f"stage {result.name} done, {result.steps} steps{skipped} in {duration(result.seconds)}"
+    line = f"stage {result.name} done, {counted(result.steps, 'step')}{skipped} in {duration(result.seconds)}"
     if psnr is None:
         return line
     harm = identity is not None and psnr["mean"] < identity

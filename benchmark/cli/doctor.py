@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from benchmark.errors import counted
+
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "absent": "bright_black"}
 
 
@@ -30,5 +32,5 @@ def command(output: Path) -> int:
         if finding.mend:
             click.echo(f"{'':<26} -> {finding.mend}")
     failed, warned = verdicts.count("fail"), verdicts.count("warn")
-    click.echo(f"{failed} failed, {warned} warnings" if failed or warned else "sound")
+    click.echo(f"{failed} failed, {counted(warned, 'warning')}" if failed or warned else "sound")
     return 1 if failed else 0

@@ -10,6 +10,7 @@ import click
 from benchmark.cli.display import Display
 from benchmark.cli.options import Selection, command_line, matching_rows
 from benchmark.cli.terminal import duration, new_table, show_table
+from benchmark.errors import counted
 from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.plan import Plan, PlannedRow, network_id, select
 from benchmark.inference.device_setup import prepare_machine
@@ -94,7 +95,8 @@ def show_plan(prepared: Prepared, *, replace: bool) -> None:
     share = shared / max(plan.steps_without_sharing, 1)
     to_train = sum(plan.stages[key].steps for key in estimates)
     click.echo(f"steps: {plan.steps_without_sharing} in all rows, {shared} ({share:.0%}) saved by shared stages")
-    click.echo(f"to train now: {len(estimates)} stages, {to_train} steps, about {duration(sum(estimates.values()))}")
+    work = f"{counted(len(estimates), 'stage')}, {counted(to_train, 'step')}"
+    click.echo(f"to train now: {work}, about {duration(sum(estimates.values()))}")
     click.echo(f"(from 2 measured steps of each network on {context.machine.device_name}; without evaluation)")
     for line in [*_tuning_lines(prepared), *advice(plan, sum(estimates.values()))]:
         click.echo(line)
@@ -107,7 +109,7 @@ def _tuning_lines(prepared: Prepared) -> list[str]:
     todo = unfinished(candidates, prepared.context, replace=True)
     steps = sum({stage.key: stage.steps for row in todo for stage in row.stages}.values())
     return [
-        f"before it tuning: {len(todo)} of {len(candidates)} candidates to train, {steps} steps; "
+        f"before it tuning: {len(todo)} of {counted(len(candidates), 'candidate')} to train, {counted(steps, 'step')}; "
         "rows whose candidates are to be trained are shown here as they are written"
     ]
 

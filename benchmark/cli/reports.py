@@ -1,5 +1,6 @@
 """`report`, `claims`, `publish`, `compare`, `leaderboard`: commands that read records and train nothing."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -47,26 +48,51 @@ def report(source: Path, watch: bool, every_seconds: float, latex: bool) -> None
     from reports import write
 
     if watch:
-        _watch(source, every_seconds, latex)
+        damage = _watch(source, every_seconds, latex)
     else:
-        click.echo(f"report: {write(source, latex=latex)}")
+        written = write(source, latex=latex)
+        click.echo(f"report: {written.page}")
+        show_damage(written.damage, written.unchecked)
+        damage = written.damage
+    if damage:
+        raise BenchmarkError(f"{source}: the report lacks what is damaged, see above; run these rows again")
 
 
-def _watch(run: Path, every_seconds: float, latex: bool) -> None:
+def show_damage(damage: Iterable[str], unchecked: int = 0) -> None:
+    """Print on standard error a line for each damaged file, and how many records cannot tell."""
+    from reports.text import count, printable
+
+    for line in damage:
+        click.echo(f"damaged: {printable(line)}", err=True)
+    if unchecked:
+        click.echo(
+            f"note: {count(unchecked, 'record')} of an earlier version without digests: damage to the files beside "
+            "them goes unnoticed",
+            err=True,
+        )
+
+
+def _watch(run: Path, every_seconds: float, latex: bool) -> tuple[str, ...]:
+    """Keep a report current; return a line for each file that is damaged at the end."""
     from reports.pages.watch import watch
+    from reports.text import count
 
     if not (run / "plan.json").is_file() and run.exists():
         raise BenchmarkError(f"{run}: no plan.json; --watch needs a run; leave it out for anything else")
+    damage: tuple[str, ...] = ()
     updates = watch(run, every_seconds, latex=latex)
     try:
         for update in updates:
+            damage = update.damage
             more = f" and {len(update.new) - _MAX_NAMES} more" if len(update.new) > _MAX_NAMES else ""
             new = f"; new: {', '.join(update.new[:_MAX_NAMES])}{more}" if update.new else ""
-            click.echo(f"report: {update.page}: {update.there} of {update.planned} records{new}")
+            click.echo(f"report: {update.page}: {update.there} of {count(update.planned, 'record')}{new}")
     except KeyboardInterrupt:
         click.echo("stopped watching; the page stays as it is and no longer reloads itself", err=True)
     finally:
         updates.close()
+    show_damage(damage)
+    return damage
 
 
 @click.command("claims")
@@ -85,9 +111,10 @@ def claims(folder: Path, check: bool) -> int:
     from reports.claims.evaluate_claims import SIGNS, evaluate
     from reports.results.load import load
     from reports.results.summary import summaries
-    from reports.text import printable
+    from reports.text import count, printable
 
     results = load(folder)
+    show_damage(results.damage, results.unchecked)
     judged = evaluate(results, summaries(results))
     for claim in judged:
         facts = {
@@ -104,7 +131,7 @@ def claims(folder: Path, check: bool) -> int:
         return 0
     outcomes = [claim.result for claim in judged]
     hold, refuted, unresolved = (outcomes.count(outcome) for outcome in ("holds", "refuted", "not resolved"))
-    click.echo(f"{len(judged)} claims: {hold} hold, {refuted} refuted, {unresolved} not resolved")
+    click.echo(f"{count(len(judged), 'claim')}: {hold} hold, {refuted} refuted, {unresolved} not resolved")
     return 1 if check and not all(claim.is_as_expected for claim in judged) else 0
 
 
@@ -131,12 +158,13 @@ def publish(run: Path, append: bool, study: Path | None) -> None:
       python -m benchmark publish runs/mine --out studies/mine
     """
     from reports.pages.publish import publish
+    from reports.text import count
 
     target = study or Path("reports/published") / run.resolve().name
     publish(run, target, append=append)
     files = [file for file in target.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files if file.suffix != ".png")
-    click.echo(f"published: {target}: {len(files)} files, {size / 1e6:.2f} MB besides figures")
+    click.echo(f"published: {target}: {count(len(files), 'file')}, {size / 1e6:.2f} MB besides figures")
 
 
 @click.command("compare")
@@ -166,6 +194,7 @@ def compare(
     from reports.pages.compare_page import comparison_page, write
 
     compared = compare(folders, reference, metric)
+    show_damage(compared.damage, compared.unchecked)
     page = write(comparison_page(compared), output) if output else None
     primary = compared.metric.name
     if form != "csv":
@@ -203,6 +232,7 @@ def leaderboard(folder: Path, metric: str | None, keeping_gates: bool, form: Tab
     from reports.pages.compare_page import leaderboard_page, write
 
     rankings = leaderboard(folder, metric, keeping_gates=keeping_gates)
+    show_damage(rankings.damage, rankings.unchecked)
     page = write(leaderboard_page(rankings), output) if output else None
     for ranking in rankings.boards:
         columns = {*_COLUMNS, "folder", ranking.metric.name}

@@ -9,7 +9,7 @@ import click
 
 from benchmark.cli.options import plugin_option
 from benchmark.cli.terminal import show_progress
-from benchmark.errors import DataError
+from benchmark.errors import DataError, counted
 
 if TYPE_CHECKING:  # numpy and torch are imported only when the command runs
     import numpy as np
@@ -90,7 +90,7 @@ def command(
             hint = "; --tile 512 needs less" if "memory" in outcome.message and tile is None else ""
             click.echo(f"not restored: {outcome.message}{hint}", err=True)
     counts = Counter(outcome.result for outcome in outcomes)
-    parts = [f"{counts['restored']} images restored in {out}"]
+    parts = [f"{counted(counts['restored'], 'image')} restored in {out}"]
     parts += [f"{counts['skipped']} were there already"] if counts["skipped"] else []
     parts += [f"{counts['failed']} failed"] if counts["failed"] else []
     click.echo(", ".join(parts))

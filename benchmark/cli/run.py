@@ -9,6 +9,7 @@ import click
 
 from benchmark.cli.options import Selection, selection_options
 from benchmark.cli.terminal import duration
+from benchmark.errors import counted
 from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
@@ -59,13 +60,13 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
             devices = worker_devices(prepared.candidates, context)
             estimates = estimate_seconds(plan, context, len(devices)) if todo else {}
             estimate = f", about {duration(sum(estimates.values()))}" if todo else ""
-            headline = f"tuning: {len(todo)} of {len(candidates)} candidates to train{estimate}"
+            headline = f"tuning: {len(todo)} of {counted(len(candidates), 'candidate')} to train{estimate}"
             click.echo(f"{plan.experiment.name}: {headline}", err=True)
             if todo:
                 with Display(estimates) as display:
                     context = read_data(prepared.candidates, context, display)
                     records = run_rows(todo, context, devices, display.show, estimates=estimates, is_trial=True)
-                click.echo("".join(f"{line}\n" for line in _failures(records)), err=True, nl=False)
+                click.echo(_failures(records), err=True, nl=False)
             finish_tuning(prepared.candidates, candidates, context)
             seeds = sorted({row.seed for row in prepared.plan.rows})
             prepared = with_tuned_rows(prepared.written, prepared.candidates, prepared.rows, seeds, context)
@@ -82,11 +83,10 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
             records = run_rows(todo, context, devices, display.show, estimates=estimates)
 
         write_map_images(prepared.whole, first_examples(context.output), context)
-        page = write(context.output)
-        trained = sum(stage.steps for record in records for stage in record.stages if not stage.reused)
-        summary = f"{len(records)} rows run, {trained} steps trained, {duration(time.perf_counter() - started)} in all"
-        click.echo("\n".join([f"{plan.experiment.name}: {summary}", *_failures(records)]), err=True)
-        click.echo(f"report: {page}")
+        report = write(context.output)
+        click.echo(f"{plan.experiment.name}: {_summary(records, time.perf_counter() - started)}", err=True)
+        click.echo(_failures(records, report.damage), err=True, nl=False)
+        click.echo(f"report: {report.page}")
         return 1 if any(record.status == "failed" for record in records) else 0
 
 
@@ -112,15 +112,23 @@ def _headline(plan: "Plan", todo: int, estimates: Mapping[str, float]) -> str:
         return f"{plan.experiment.name}: all {rows} rows are finished; 0 steps to train"
     shared = plan.steps_without_sharing - plan.steps_trained
     return (
-        f"{plan.experiment.name}: {todo} of {rows} rows to run, "
-        f"{sum(plan.stages[key].steps for key in estimates)} steps to train ({shared} saved by shared stages), "
+        f"{plan.experiment.name}: {todo} of {counted(rows, 'row')} to run, "
+        f"{counted(sum(plan.stages[key].steps for key in estimates), 'step')} to train "
+        f"({shared} saved by shared stages), "
         f"about {duration(sum(estimates.values()))} of training"
     )
 
 
-def _failures(records: "Sequence[Record]") -> list[str]:
-    return [
+def _summary(records: "Sequence[Record]", seconds: float) -> str:
+    trained = sum(stage.steps for record in records for stage in record.stages if not stage.reused)
+    return f"{counted(len(records), 'row')} run, {counted(trained, 'step')} trained, {duration(seconds)} in all"
+
+
+def _failures(records: "Sequence[Record]", damage: Sequence[str] = ()) -> str:
+    """Return a line for each failed record and each damaged file."""
+    failed = [
         f"failed: {record.row}{'' if record.seed is None else f' seed {record.seed}'}: {record.reason}"
         for record in records
         if record.status == "failed"
     ]
+    return "".join(f"{line}\n" for line in (*failed, *(f"damaged: {line}" for line in damage)))

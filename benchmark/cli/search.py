@@ -11,7 +11,7 @@ import click
 
 from benchmark.cli.options import Selection, experiment_options
 from benchmark.cli.terminal import duration, new_table, show_table
-from benchmark.errors import ExperimentError
+from benchmark.errors import ExperimentError, counted
 from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
@@ -94,7 +94,7 @@ def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
         case SearchStarted():
             at_once = "one after the other" if event.workers == 1 else f"{event.workers} at once"
             headline = (
-                f"{setup.experiment.name}: {event.todo} of {event.total} trials to run, {at_once}, "
+                f"{setup.experiment.name}: {event.todo} of {counted(event.total, 'trial')} to run, {at_once}, "
                 f"seed {setup.search.seed}, compared by {setup.search.metric.name} on val; "
                 f"at most about {duration(event.at_most_seconds)}"
             )
@@ -146,7 +146,7 @@ def _show_outcome(setup: "Setup", outcome: "Outcome", seconds: float) -> None:
     trained = sum(result.steps_trained for result in outcome.trials)
     reused = sum(result.steps_reused for result in outcome.trials)
     click.echo(
-        f"{name}: {len(outcome.trials)} trials, {trained} steps trained, {reused} "
+        f"{name}: {counted(len(outcome.trials), 'trial')}, {counted(trained, 'step')} trained, {reused} "
         f"({reused / max(trained + reused, 1):.0%}) from the store, {duration(seconds)} in all",
         err=True,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli.terminal import duration
-from benchmark.errors import RecordError
+from benchmark.errors import RecordError, counted
 
 if TYPE_CHECKING:
     from benchmark.runner.store_admin import StoredStage
@@ -93,7 +93,7 @@ def prune(folder: Path, down_to_mb: float | None, *, delete: bool, **choice: Any
 
 
 def _line(stage: "StoredStage") -> str:
-    training = f"{stage.steps} steps in {duration(stage.seconds)}" if stage.state == "finished" else "-"
+    training = f"{counted(stage.steps, 'step')} in {duration(stage.seconds)}" if stage.state == "finished" else "-"
     whose = ", ".join(stage.experiments) or "no run here"
     return (
         f"{stage.key[:8]}  {stage.state:10s}  {stage.name or '-':12s}  {training:28s}  "
@@ -103,4 +103,4 @@ def _line(stage: "StoredStage") -> str:
 
 def _total(stages: "list[StoredStage]") -> str:
     seconds, size = sum(stage.seconds for stage in stages), sum(stage.size_bytes for stage in stages)
-    return f"{len(stages)} stages, {size / 1e6:.2f} MB, {duration(seconds)} of training"
+    return f"{counted(len(stages), 'stage')}, {size / 1e6:.2f} MB, {duration(seconds)} of training"

@@ -23,7 +23,7 @@ from platformdirs import user_cache_path
 
 from benchmark.data import CleanFace, Dataset, Item, Pair, Source
 from benchmark.data.image_io import bit_depth_warning, parallel_map
-from benchmark.errors import DataError
+from benchmark.errors import DataError, counted
 from benchmark.lease import LeaseFolder
 
 BUILD_PREFIX: Final = ".building-"
@@ -218,7 +218,7 @@ def check_disk_quota(items: Iterator[Item], count: int, root: Path) -> Iterator[
 
 
 def _check_space(expected_bytes: int, count: int, root: Path) -> None:
-    size = f"the cache of {count} pairs takes about {_size(expected_bytes)}"
+    size = f"the cache of {counted(count, 'pair')} takes about {_size(expected_bytes)}"
     free_bytes, limit_bytes = shutil.disk_usage(root).free, _limit_bytes()
     if expected_bytes > free_bytes:
         raise DataError(f"{root}: {size}, {_size(free_bytes)} are free; free space or set BENCHMARK_CACHE")

@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from benchmark.component_source import syntax_digest
 from benchmark.data import Source
-from benchmark.errors import DataError, ProcessError
+from benchmark.errors import DataError, ProcessError, counted
 from benchmark.files import write_bytes
 from benchmark.processes import map_in_processes
 from benchmark.registry import load_plugins
@@ -93,7 +93,7 @@ def bit_depth_warning(files: Sequence[Path]) -> str:
     deep = [file for file in files if file_bits(file) > 8]
     if not deep:
         return ""
-    return f"{deep[0]}: {file_bits(deep[0])} bits a channel, the upper 8 are read ({len(deep)} such images)"
+    return f"{deep[0]}: {file_bits(deep[0])} bits a channel, the upper 8 are read ({counted(len(deep), 'such image')})"
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from benchmark.data.image_io import SUFFIXES, images_in
-from benchmark.errors import DataError
+from benchmark.errors import DataError, counted
 
 Fields = tuple[str, ...]
 """The values of a template's fields in one name."""
@@ -100,7 +100,8 @@ def _matched(
     if lonely:
         here, there = (degraded, target) if lonely[0] in degraded_files else (target, degraded)
         raise DataError(
-            f"{here}: {lonely[0]!r} has no partner of that name in {there} ({len(lonely)} images without one)"
+            f"{here}: {lonely[0]!r} has no partner of that name in {there} "
+            f"({counted(len(lonely), 'image')} without one)"
         )
     return [PairedFiles(name, degraded_files[name], target_files[name]) for name in sorted(degraded_files)]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.data.image_io import SUFFIXES, images_in
 from benchmark.data.pairing import image_name, read_table
-from benchmark.errors import DataError, suggestion
+from benchmark.errors import DataError, counted, suggestion
 from benchmark.files import read_json
 
 Splits = Path | dict[str, int | float]
@@ -86,7 +86,9 @@ def read_groups(file: Path | None, names: Iterable[str]) -> dict[str, str]:
             raise DataError(f"{file}: {name!r} is in {groups[name]!r} and in {group!r}; an image belongs to one group")
     missing = [name for name in names if name not in groups]
     if missing:
-        raise DataError(f"{file}: no group for {missing[0]!r} ({len(missing)} images without one); add a line for each")
+        raise DataError(
+            f"{file}: no group for {missing[0]!r} ({counted(len(missing), 'image')} without one); add a line for each"
+        )
     return {name: groups[name] for name in names}
 
 

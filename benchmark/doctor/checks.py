@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.doctor.probe import Finding, Probed
+from benchmark.errors import counted
 
 PROJECT = "restoration-benchmark"
 INSTALL = "pip install -e .    (in the project's folder)"
@@ -192,11 +193,12 @@ def gpu(torch: Probed, probed: Probed, driver: str, visible: str | None) -> Find
 
 def threads(result: Mapping[str, Any], setting: str | None) -> Finding:
     """Return whether torch uses every core once. `setting`: the variable OMP_NUM_THREADS; None if it is not set."""
-    count, cores = int(result["threads"]), int(result["usable_cores"])
-    text = f"{count} threads{f' (OMP_NUM_THREADS={setting})' if setting else ''} on {cores} of {os.cpu_count()} cores"
-    if count > cores:
+    used, cores = int(result["threads"]), int(result["usable_cores"])
+    all_cores, given = counted(os.cpu_count() or 1, "core"), f" (OMP_NUM_THREADS={setting})" if setting else ""
+    text = f"{counted(used, 'thread')}{given} on {cores} of {all_cores}"
+    if used > cores:
         return Finding("threads", "warn", f"{text}: they slow each other down", f"export OMP_NUM_THREADS={cores}")
-    if count < cores:
+    if used < cores:
         return Finding("threads", "warn", f"{text}: cores stay idle", "unset OMP_NUM_THREADS")
     return Finding("threads", "ok", text)
 

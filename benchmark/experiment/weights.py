@@ -49,13 +49,15 @@ def resolve_weights(path: str, model: ResolvedModel) -> WeightsFile:
         raise CheckpointError(
             f"{file}: {error.strerror}; expected a checkpoint, or the folder of a trained row"
         ) from None
-    _check_same(file, _model_of(file), model)
+    record = read_json(file.with_name("record.json")) if file.name == _FILE else None
+    if value_at(record, ("files", _FILE)) not in (None, digest):
+        raise CheckpointError(f"{file}: is damaged: its SHA-256 is not the one in record.json; run that row again")
+    _check_same(file, _model_of(file, record), model)
     return WeightsFile(file=str(file), sha256=digest)
 
 
-def _model_of(file: Path) -> Any:
+def _model_of(file: Path, record: Any) -> Any:
     """Return the model that weights belong to, from the record beside them or from their header; None if unknown."""
-    record = read_json(file.with_name("record.json")) if file.name == _FILE else None
     if record is not None or file.suffix != ".safetensors":
         return value_at(record, ("config", "model"))
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from benchmark.errors import counted
 from benchmark.gates.latency import WarmUp
 
 MOST_WAITED = 0.03
@@ -58,7 +59,7 @@ def load_since(before: LoadCounters | None, device: torch.device) -> Load:
         return Load(None, throttled)
     running, waiting, throttlings = (count - earlier for count, earlier in zip(now, before, strict=True))
     if throttlings > 0:
-        throttled = f"processors throttled {throttlings} times"
+        throttled = f"processors throttled {counted(throttlings, 'time')}"
     return Load(waiting / max(1, running + waiting), throttled)
 
 

@@ -17,6 +17,8 @@ from benchmark.model.published import Fit, best_fit, has_own_names, load_weights
 from benchmark.model.restorer import Restorer
 from benchmark.model.weight_files import WeightSet, read_weights
 from benchmark.registry import Registry
+from reports.digests import check
+from reports.errors import FileFormatError
 from reports.schema import explain
 
 _CHANGED = "if the network has changed since it was trained, use its version or plugin of then, or train it again"
@@ -74,7 +76,7 @@ def load(folder: str | Path, registry: Registry | None = None) -> Restorer:
     """Return the trained Restorer of a record folder (`runs/<experiment>/<row>/seed<k>`), in eval mode.
 
     Raises:
-        RecordError: The folder has no record of a finished row, or no readable weights.
+        RecordError: The folder has no record of a finished row, or no readable weights, or they are damaged.
     """
     folder = Path(folder)
     file, weights = folder / "record.json", folder / "weights.safetensors"
@@ -92,16 +94,24 @@ def load(folder: str | Path, registry: Registry | None = None) -> Restorer:
 
 
 def recorded_config(folder: Path) -> dict[str, Any]:
-    """Return the configuration of the trained row in a record folder.
+    """Return the configuration of the trained row in a record folder, whose weights are those that it was tested with.
 
     Raises:
-        RecordError: The folder has no record of a finished row.
+        RecordError: The folder has no record of a finished row, or its weights are missing or damaged.
     """
+    config, digests = None, dict[str, str]()
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        digests = dict(record.get("files", {}))
         if record["status"] == "done" and isinstance(record["config"]["model"], dict):
-            return record["config"]
-    raise RecordError(f"{folder}: no record of a trained row; expected a folder such as runs/quickstart/base/seed0")
+            config = record["config"]
+    if config is None:
+        raise RecordError(f"{folder}: no record of a trained row; expected a folder such as runs/quickstart/base/seed0")
+    try:
+        check(folder, ["weights.safetensors"], digests, "record.json")
+    except FileFormatError as error:
+        raise RecordError(f"{folder}/{error}; run the row again") from None
+    return config
 
 
 @dataclass(frozen=True)

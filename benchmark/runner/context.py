@@ -10,7 +10,7 @@ from benchmark.data import Source
 from benchmark.data.cache import cache_folder, cached
 from benchmark.data.sources import open_source
 from benchmark.data.split_leakage import check_contents, shared_subjects
-from benchmark.errors import DataError
+from benchmark.errors import DataError, counted
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
 from benchmark.experiment.resolve import SPLITS
@@ -110,7 +110,7 @@ def _check_disjoint(row: str, splits: Mapping[str, Source]) -> None:
             raise DataError(f"row {row}: data.{first} and data.{second} are the same images; give each its own")
     for (first, second), shared in shared_subjects(splits).items():
         raise DataError(
-            f"row {row}: data.{first} and data.{second} share {len(shared)} subjects, e.g. {min(shared)!r}; "
+            f"row {row}: data.{first} and data.{second} share {counted(len(shared), 'subject')}, e.g. {min(shared)!r}; "
             "give them different seeds, splits or folders"
         )
 

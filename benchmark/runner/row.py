@@ -37,6 +37,7 @@ from benchmark.runner.maps import supervised_maps
 from benchmark.runner.record_writer import provenance, write_curves, write_images, write_scores
 from benchmark.runner.stage import load_network, on_val_of, score_on_val
 from benchmark.runner.stage_store import StageResult
+from reports.digests import digests_of
 from reports.schema import Failure, GateResult, Record, Score, StageRecord, to_json
 
 
@@ -160,8 +161,10 @@ def describe_gate(gate: GateResult) -> str:
 
 
 def _finish(record: Record, row: PlannedRow | PlannedBaseline, context: Context, on_event: OnAnyEvent) -> None:
-    # Last of all files of a row: what the record describes is there.
-    write_json(context.output / row.folder / "record.json", to_json(record))
+    # Last of all files of a row: what the record describes is there, and the record has its digests.
+    folder = context.output / row.folder
+    files = digests_of(folder, "record.json") if folder.is_dir() else {}
+    write_json(folder / "record.json", to_json(record.model_copy(update={"files": files})))
     test = record.scores.get("test", {})
     scores = [f"{name} {test[name].mean:.2f}" for name in ("psnr", "psnr_spots", "harm") if name in test]
     on_event(RowFinished(row.folder, record, record.reason or ", ".join(scores)))

@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 import yaml
 
-from benchmark.errors import BenchmarkError, ExperimentError
+from benchmark.errors import BenchmarkError, ExperimentError, counted
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, PlannedRow, hash_of, network_id
 from benchmark.experiment.resolve import resolve
@@ -291,7 +291,7 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
         **({"tables": {"search": {"default": default}}} if default else {}),
     }
     comment = (
-        f"# Trial {best.number}, the best of {trials} trials of {experiment.name} so far: "
+        f"# Trial {best.number}, the best of {counted(trials, 'trial')} of {experiment.name} so far: "
         f"{search.metric.name} {best.value:.4f} on val with seed {search.seed}.\n"
         f"# Test was not read. Compare it over all seeds:  python -m benchmark run {file}\n"
     )

@@ -42,6 +42,10 @@ class ComparedRuns:
     problems: Grid | None
     notes: tuple[str, ...]
     """What was checked, what was left out, and in what the experiments differ."""
+    damage: tuple[str, ...]
+    """A line for each damaged file."""
+    unchecked: int
+    """Records of an earlier version, which cannot tell whether the files beside them are damaged."""
 
 
 def compare(folders: Sequence[Path], reference: str | None = None, metric: str | None = None) -> ComparedRuns:
@@ -88,6 +92,8 @@ def compare(folders: Sequence[Path], reference: str | None = None, metric: str |
         differences=table_against(rows, rows[name], results, primary),
         problems=problem_table(results),
         notes=notes,
+        damage=tuple(line for item in experiments.values() for line in item.damage),
+        unchecked=sum(item.unchecked for item in experiments.values()),
     )
 
 

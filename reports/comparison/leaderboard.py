@@ -46,6 +46,10 @@ class Leaderboard:
     boards: tuple[Board, ...]
     exclusions: Grid | None
     """Rows and runs that cannot be ranked, and why."""
+    damage: tuple[str, ...]
+    """A line for each damaged file."""
+    unchecked: int
+    """Records of an earlier version, which cannot tell whether the files beside them are damaged."""
 
 
 class Exclusion(NamedTuple):
@@ -81,11 +85,13 @@ def leaderboard(folder: Path, metric: str | None = None, *, keeping_gates: bool 
         raise ReportError(f"{folder}: no such folder; a leaderboard is made from a folder with runs in it, e.g. runs")
     loaded: list[Results] = []
     excluded: list[Exclusion] = []
+    damage: list[str] = []
     for run in run_folders(folder):
         try:
             loaded.append(load(run))
         except ReportError as error:
             excluded.append(Exclusion("", "unreadable run", str(error), str(run)))
+            damage.append(str(error))
     if not loaded and not excluded:
         raise ReportError(f"{folder}: no run in it or below it (no plan.json); `python -m benchmark run` makes one")
     experiments = named(loaded)
@@ -98,7 +104,9 @@ def leaderboard(folder: Path, metric: str | None = None, *, keeping_gates: bool 
     out = {exclusion.row for exclusion in excluded}
     boards = [board for group in _groups(experiments, metric) if (board := _board(group, out))]
     boards.sort(key=lambda board: -len(board.ranking.lines))
-    return Leaderboard(tuple(boards), _exclusion_table(excluded))
+    damage += [line for results in loaded for line in results.damage]
+    unchecked = sum(results.unchecked for results in loaded)
+    return Leaderboard(tuple(boards), _exclusion_table(excluded), tuple(damage), unchecked)
 
 
 def run_folders(folder: Path) -> Iterator[Path]:
@@ -178,7 +186,7 @@ def _board(group: _Group, out: set[str]) -> Board | None:
     if all(row.is_baseline for row in rows):
         return None
     data, ranking = description(group.data), score_tables.ranking(rows, group.metric)
-    count = f"{text.count(len(ranking.lines), 'row')} of {text.count(len(group.experiments), 'run')}"
+    count = f"{text.count(len(rows), 'row')} of {text.count(len(group.experiments), 'run')}"
     seeds = {name: ", ".join(map(str, results.plan.seeds)) for name, results in group.experiments.items()}
     notes = list(ranking.notes)
     if len(set(seeds.values())) > 1:

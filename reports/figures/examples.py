@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 import numpy as np
 
+from reports.digests import check
 from reports.figures import pictures
 from reports.metrics import Metric
-from reports.results import Results
+from reports.results import Results, row_folder
 from reports.results.summary import BASE, IDENTITY, ImageScores, Summary, complete, image_scores, ranked, summaries
 from reports.text import number, printable, with_unit
 
@@ -155,16 +156,10 @@ def _leader(order: Sequence[Summary]) -> Summary | None:
 
 def _linked_example(image: str, why: str, rows: Sequence[Summary]) -> LinkedExample:
     """Return links to the files of an example; the page lies in a folder of the run."""
-    restored = [(row.row, f"{_first_seed_folder(row)}/images") for row in rows]
+    restored = [(row.row, f"{row_folder(row.row, row.seeds[0])}/images") for row in rows]
     places = [("degraded", "pairs/degraded"), *restored, ("target", "pairs/target")]
     links = tuple((printable(label), quote(f"../{place}/{image}.png")) for label, place in places)
     return LinkedExample(printable(image), why, links)
-
-
-def _first_seed_folder(row: Summary) -> str:
-    """Return the folder, inside the run, of the first finished seed of a row."""
-    seed = row.seeds[0]
-    return row.row if seed is None else f"{row.row}/seed{seed}"
 
 
 def choose_images(values: Mapping[str, float], primary: Metric) -> list[tuple[str, str]]:
@@ -190,7 +185,9 @@ def _example(
     degraded = pictures.read(_inside(folder, "pairs/degraded", image))
     versions = [_Version("degraded", _value(scores.get((IDENTITY, None), {}).get(image), primary), degraded, {})]
     for row in rows:
-        seed, folder_of_row = row.seeds[0], _first_seed_folder(row)
+        seed = row.seeds[0]
+        folder_of_row = row_folder(row.row, seed)
+        check(folder / folder_of_row, [f"images/{image}.png"], row.finished[0].files, "record.json")
         versions.append(
             _Version(
                 row.row,

@@ -98,6 +98,8 @@ class Page:
     """Name of the leading row, with which the headline starts."""
     status: str = ""
     """What is still missing from an unfinished run."""
+    damage: tuple[str, ...] = ()
+    """A line for each damaged file."""
     reload_seconds: int = 0
     """How often the browser reloads the page while a run goes on; 0 is never."""
     footer: str = (

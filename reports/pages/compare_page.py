@@ -59,7 +59,7 @@ def comparison_page(compared: ComparedRuns) -> Page:
 def leaderboard_page(leaderboard: Leaderboard) -> Page:
     """Return the page of a leaderboard: a section for each metric and set of test images."""
     several = len(leaderboard.boards) > 1
-    rows = text.count(sum(len(board.ranking.lines) for board in leaderboard.boards), "row")
+    rows = text.count(sum(len(board.results.plan.rows) for board in leaderboard.boards), "row")
     parts = ", in parts that cannot be compared with each other" if several else ""
     return Page(
         title="Leaderboard",

@@ -22,17 +22,20 @@ from reports.results.load import load
 from reports.results.published import (
     CURVE_COLUMNS,
     CURVES,
+    MANIFEST,
     RECORDS,
     SCORE_COLUMNS,
     SCORES,
     Key,
     batches,
     is_study,
+    manifest_bytes,
     table_bytes,
 )
 from reports.schema import PlanFile, PlannedStage, PlanRow, Record, to_json
 from reports.text import row_and_seed
 
+_WEIGHTS = "weights.safetensors"
 _COPIED = ("experiment.yaml", "tuning.json")
 _FIGURE = re.compile(r"\((figures/[^)\s]+)\)")
 
@@ -55,9 +58,9 @@ def publish(run: Path, study: Path, *, append: bool = False) -> Path:
     results = load(run)
     if is_study(run):
         raise ReportError(f"{run}: is a published study already; publish the folder of a run")
-    unreadable = [problem for problem in results.problems if problem.kind in ("unreadable", "not of this plan")]
-    if unreadable:
-        raise ReportError(f"{run}: {unreadable[0].row}: {unreadable[0].reason}; remove or repair it before publishing")
+    foreign = [f"{run}: {item.row}: {item.reason}" for item in results.problems if item.kind == "not of this plan"]
+    if odd := (*results.damage, *foreign):
+        raise ReportError(f"{odd[0]}; remove or repair it before publishing")
     before = load(study) if append else None
     if before and not is_study(study):
         raise ReportError(f"{study}: is no published study, so nothing can be appended; leave --append out")
@@ -69,6 +72,7 @@ def publish(run: Path, study: Path, *, append: bool = False) -> Path:
         for name, data in _report_files(run).items()
         if not before or kept.keys() <= set(map(_key, results.records))
     }
+    (study / MANIFEST).unlink(missing_ok=True)  # until all files are those of the new study
     for folder in [] if append else [study / SCORES, study / CURVES]:
         for file in batches(folder):
             file.unlink()
@@ -79,11 +83,19 @@ def publish(run: Path, study: Path, *, append: bool = False) -> Path:
             write_bytes(study / name, (run / name).read_bytes())
     records = kept | added
     ordered = [records[row.row, seed] for row in plan.rows for seed in row.seeds if (row.row, seed) in records]
-    lines = [json.dumps(to_json(record), separators=(",", ":"), ensure_ascii=False) for record in ordered]
+    lines = [
+        json.dumps(to_json(_without_pictures(record)), separators=(",", ":"), ensure_ascii=False) for record in ordered
+    ]
     write_bytes(study / "plan.json", (json.dumps(to_json(plan), indent=1, ensure_ascii=False) + "\n").encode())
     write_bytes(study / RECORDS, "".join(f"{line}\n" for line in lines).encode())
     _write_report(study, report)
+    write_bytes(study / MANIFEST, manifest_bytes(study))
     return study
+
+
+def _without_pictures(record: Record) -> Record:
+    """Return a record with the digest of its weights alone: it says what was measured. A study lacks other files."""
+    return record.model_copy(update={"files": {name: sha for name, sha in record.files.items() if name == _WEIGHTS}})
 
 
 def _key(record: Record) -> Key:

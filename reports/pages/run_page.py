@@ -25,7 +25,6 @@ from reports.pages import (
 )
 from reports.pages.headline import headline, next_steps
 from reports.results import Results
-from reports.results.load import tuning_of
 from reports.results.summary import BASE, Summary, complete, image_count, ranked, still_to_come, summaries
 from reports.tables import differences, gates, provenance, score_tables, test_images, training
 from reports.tables.differences import DifferenceTable
@@ -51,6 +50,7 @@ def build(results: Results) -> Page:
             headline=(answer.lead, answer.open_points),
             leader=answer.leader,
             status=still_to_come(results),
+            damage=tuple(map(text.printable, results.damage)),
             sections=(
                 section("ranking", "Ranking", *_ranking(everything, primary)),
                 section("latency", "Quality and latency", *_quality_latency(trained, everything, primary)),
@@ -192,7 +192,7 @@ def _training(
     return present(
         gains,
         training.learning_table(training.last_stages(trained, primary, results.plan.equivalence_margin)),
-        training.tuning_table(tuning_of(results.folder)),
+        training.tuning_table(results.tuning),
         *(_row_training(row, results, is_open=place == 0) for place, row in enumerate(by_plan)),
         CsvOnly(training.all_stages_table(by_plan)),
     )

@@ -30,19 +30,18 @@ def build(folder: Path) -> Page:
         ReportError: The table of trials cannot be read.
     """
     trials = read(folder / TRIALS)
-    records, notes = load.trial_records(folder, [trial.number for trial in trials.trials])
+    records, damage = load.trial_records(folder, [trial.number for trial in trials.trials])
     metric = find_metric(trials.metric, records)
     finished = ranked(trials.trials, metric)
     best = load.read_text(folder / BEST)
-    unreadable = f"{TRIALS}: {text.count(trials.unreadable, 'line')} left out that hold no trial."
+    unreadable = f"{folder / TRIALS}: {text.count(trials.unreadable, 'line')} left out that hold no trial"
     return Page(
         title=text.printable(folder.resolve().name),
         facts=_facts(trials),
         headline=(_headline(finished, metric),),
+        damage=tuple(map(text.printable, (*damage, *([unreadable] if trials.unreadable else [])))),
         sections=(
-            section(
-                "trials", "Trials", _trial_table(trials, finished, metric), (unreadable,) if trials.unreadable else None
-            ),
+            section("trials", "Trials", _trial_table(trials, finished, metric)),
             section("course", "Course and parameters", *_figures(trials, finished, metric)),
             section(
                 "gates", "Gates", gates.gate_table((record.row, gate) for record in records for gate in record.gates)
@@ -62,7 +61,6 @@ def build(folder: Path) -> Page:
                 "provenance",
                 "Provenance",
                 provenance.provenance_table([record.provenance for record in records]),
-                tuple(notes),
             ),
         ),
     )

@@ -24,6 +24,8 @@ class Update:
     planned: int
     new: tuple[str, ...]
     """Files that are new or have changed since the report before; empty the first time."""
+    damage: tuple[str, ...]
+    """A line for each damaged file."""
 
     @property
     def is_complete(self) -> bool:
@@ -85,4 +87,4 @@ def _written(run: Path, reload_seconds: int, new: tuple[str, ...], latex: bool) 
     results = load.load(run)
     page = replace(run_page.build(results), reload_seconds=reload_seconds if results.missing else 0)
     there = results.planned - len(results.missing)
-    return Update(files.save(page, run / "report", latex=latex), there, results.planned, new)
+    return Update(files.save(page, run / "report", latex=latex), there, results.planned, new, results.damage)

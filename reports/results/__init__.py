@@ -10,10 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from reports.metrics import Metric, metric, plugin_metric
-from reports.schema import PlanFile, Record
+from reports.schema import PlanFile, Record, TuningFile
 
 MISSING = "missing"
 """The kind of problem of a row and seed that has left no record."""
+DAMAGED = "damaged"
+"""The kind of problem of a row and seed with a damaged file; the reason begins with the file's name."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Problem:
     row: str
     seed: int | None
     kind: str
-    """`failed`, `rejected`, `missing`, `unreadable` or `not of this plan`"""
+    """`failed`, `rejected`, `missing`, `damaged` or `not of this plan`"""
     reason: str
 
 
@@ -37,13 +39,17 @@ class Results:
     """All readable records of the plan, whatever their status, in the plan's order."""
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
-    """What is odd about files beside the records (a cut scores.csv, ...)."""
+    """What is wrong with files beside the records (a cut scores.csv, ...)."""
     scores: pd.DataFrame
     """Finished rows only: row, seed (Int64, <NA> for baselines), split, image, metric, value."""
     curves: pd.DataFrame
     """row, seed, stage, step, name, value; of the names, only `loss` is kept."""
     experiment_yaml: str
     """The text of the resolved experiment; empty where there is none."""
+    tuning: TuningFile | None = None
+    """What tuning found before the run; None where there was none."""
+    unchecked: int = 0
+    """Finished records of an earlier version, which cannot tell whether the files beside them are damaged."""
 
     @property
     def planned(self) -> int:
@@ -55,6 +61,13 @@ class Results:
         """Rows and seeds of the plan that have left no record at all; failed and rejected ones have."""
         return tuple(problem for problem in self.problems if problem.kind == MISSING)
 
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """A line for each damaged file: where it is, and what is wrong with it."""
+        damaged = (problem for problem in self.problems if problem.kind == DAMAGED)
+        files = (f"{self.folder}/{row_folder(problem.row, problem.seed)}/{problem.reason}" for problem in damaged)
+        return (*files, *(f"{self.folder}: {note}" for note in self.notes))
+
     def metric(self, name: str) -> Metric:
         """Return the facts of a metric: those in a record, which metrics of plugins have, or the built-in ones."""
         return find_metric(name, self.records)
@@ -63,6 +76,11 @@ class Results:
     def finished(self) -> tuple[Record, ...]:
         """The records whose status is `done`."""
         return tuple(record for record in self.records if record.status == "done")
+
+
+def row_folder(row: str, seed: int | None) -> str:
+    """Return the folder of a row and seed inside its run."""
+    return row if seed is None else f"{row}/seed{seed}"
 
 
 def find_metric(name: str, records: Iterable[Record]) -> Metric:

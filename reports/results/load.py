@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reports.digests import check
 from reports.errors import FileFormatError, ReportError
-from reports.results import MISSING, Problem, Results
+from reports.results import DAMAGED, MISSING, Problem, Results, row_folder
 from reports.results.published import Study, read_study
 from reports.schema import PlanFile, PlanRow, Record, TuningFile, read
 from reports.text import row_and_seed
 
+_SCORES, _CURVE, _TUNING = "scores.csv", "curve.csv", "tuning.json"
 _SCORE_COLUMNS = ("split", "image", "metric", "value")
 _CURVE_COLUMNS = ("stage", "step", "name", "value")
 _NUMBERS = ("step", "value")
@@ -44,57 +46,61 @@ def load(folder: Path) -> Results:
     """Return the results in a run folder or in a published study.
 
     Raises:
-        ReportError: There is no readable plan.json; one line names the file.
+        ReportError: There is no readable plan.json, or a file of a published study is damaged; one line names the file.
     """
-    plan = _plan(folder)
     study = read_study(folder)
+    plan = _plan(folder)
     entries = {place: _entry(place, study) for row in plan.rows for place in _places(folder, row)}
     if plan.chosen is not None:
         entries = {place: entry for place, entry in entries.items() if _is_awaited(place, entry, folder, plan.chosen)}
         plan = _restricted(plan, {(place.row, place.seed) for place in entries})
     records = tuple(entry for entry in entries.values() if isinstance(entry, Record))
-    finished = [place for place, entry in entries.items() if isinstance(entry, Record) and entry.status == "done"]
-    scores, score_notes = _frame(finished, "scores.csv", _SCORE_COLUMNS, study.scores if study else None)
-    curves, curve_notes = _frame(
-        [place for place in finished if place.seed is not None],
-        "curve.csv",
-        _CURVE_COLUMNS,
-        study.curves if study else None,
-    )
+    finished = {
+        place: entry for place, entry in entries.items() if isinstance(entry, Record) and entry.status == "done"
+    }
+    scores, score_notes = _frame(finished, _SCORES, _SCORE_COLUMNS, study.scores if study else None)
+    trained = [place for place, record in finished.items() if record.stages]
+    curves, curve_notes = _frame(trained, _CURVE, _CURVE_COLUMNS, study.curves if study else None)
+    tuning, tuning_notes = None, list[str]()
+    if (folder / _TUNING).exists():
+        try:
+            tuning = read(TuningFile, folder / _TUNING)
+        except FileFormatError as error:
+            tuning_notes = [f"{_TUNING}: {error}."]
     return Results(
         folder=folder,
         plan=plan,
         records=records,
         problems=(*chain.from_iterable(map(_problems, entries.values())), *_unplanned(folder, entries, study)),
-        notes=(*(study.notes if study else ()), *score_notes, *curve_notes, *_disagreements(records, scores)),
+        notes=(
+            *(study.notes if study else ()),
+            *score_notes,
+            *curve_notes,
+            *_disagreements(records, scores),
+            *tuning_notes,
+        ),
         scores=scores,
         curves=curves.loc[curves["name"] == _LOSS].reset_index(drop=True),
         experiment_yaml=read_text(folder / "experiment.yaml"),
+        tuning=tuning,
+        unchecked=0 if study and study.is_checked else sum(not record.files for record in finished.values()),
     )
 
 
 def trial_records(folder: Path, numbers: Iterable[int]) -> tuple[tuple[Record, ...], tuple[str, ...]]:
-    """Return the records of the trials of a search, and a note for each that cannot be read.
+    """Return the records of the trials of a search, and a line for each that is damaged.
 
     A trial that failed before it was trained has none: that is nothing odd.
     """
     records: list[Record] = []
-    notes: list[str] = []
+    damage: list[str] = []
     for number in numbers:
         for path in sorted((folder / f"trial.{number}").glob("seed*/record.json")):
             try:
                 records.append(read(Record, path))
             except FileFormatError as error:
-                notes.append(f"Trial {number}: record.json: {error}.")
-    return tuple(records), tuple(notes)
-
-
-def tuning_of(folder: Path) -> TuningFile | None:
-    """Return what tuning found before the run; None where there was none, or its file is not readable."""
-    try:
-        return read(TuningFile, folder / "tuning.json")
-    except FileFormatError:
-        return None
+                damage.append(f"{path}: {error}")
+    return tuple(records), tuple(damage)
 
 
 def read_text(path: Path) -> str:
@@ -137,11 +143,10 @@ def _restricted(plan: PlanFile, kept: Collection[tuple[str, int | None]]) -> Pla
 
 
 def _places(run: Path, row: PlanRow) -> list[_Place]:
-    folder = run / row.row
     if row.row in ("", ".", "..") or Path(row.row).name != row.row:
         raise ReportError(f"{run / 'plan.json'}: row {row.row!r} is no name of a folder inside the run")
     return [
-        _Place(row.row, seed, folder if seed is None else folder / f"seed{seed}", row.config_hashes.get(str(seed), ""))
+        _Place(row.row, seed, run / row_folder(row.row, seed), row.config_hashes.get(str(seed), ""))
         for seed in row.seeds
     ]
 
@@ -154,7 +159,11 @@ def _entry(place: _Place, study: Study | None) -> Record | Problem:
         try:
             record = read(Record, path)
         except FileFormatError as error:
-            return Problem(place.row, place.seed, "unreadable", f"record.json: {error}")
+            return Problem(place.row, place.seed, DAMAGED, f"record.json: {error}")
+        try:
+            check(place.folder, (_SCORES, _CURVE), record.files, "record.json")
+        except FileFormatError as error:
+            return Problem(place.row, place.seed, DAMAGED, str(error))
     else:
         record = None
     if record is None:
@@ -181,7 +190,7 @@ def _unplanned(folder: Path, places: Iterable[_Place], study: Study | None) -> l
     """Return a problem for each record that the plan does not name."""
     if study:
         expected = {(place.row, place.seed) for place in places}
-        labels = [row if seed is None else f"{row}/seed{seed}" for row, seed in study.records.keys() - expected]
+        labels = [row_folder(*key) for key in study.records.keys() - expected]
     else:
         files = {place.folder / "record.json" for place in places}
         labels = [

@@ -5,6 +5,7 @@
     curves/<batch>.csv.gz  the loss at the steps that the training noted
     plan.json experiment.yaml tuning.json
     report/                report.md and the figures it shows
+    SHA256SUMS             digests of all of these, as `sha256sum --check` reads them; written last
 
 `reports.pages.publish` writes them, `reports.results.load` reads them like a run folder.
 """
@@ -17,10 +18,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.errors import FileFormatError
+from reports.digests import check, digests_of
+from reports.errors import FileFormatError, ReportError
 from reports.schema import Record, parse
 
 RECORDS = "records.jsonl"
+MANIFEST = "SHA256SUMS"
 SCORES = "scores"
 CURVES = "curves"
 SCORE_COLUMNS = ("row", "seed", "split", "image")
@@ -41,17 +44,30 @@ class Study:
     curves: dict[Key, list[list[str]]]
     """(row, seed) -> lines of stage, step, name, value."""
     notes: tuple[str, ...]
+    is_checked: bool
+    """Whether its files have the digests in its manifest; studies of earlier versions have none."""
 
 
 def is_study(folder: Path) -> bool:
     """Return whether a folder is a published study."""
-    return (folder / RECORDS).is_file()
+    return (folder / RECORDS).is_file() or (folder / MANIFEST).is_file()
 
 
 def read_study(folder: Path) -> Study | None:
-    """Return the records and tables of a published study; None where the folder is none. What is damaged is a note."""
+    """Return the records and tables of a published study; None where the folder is none.
+
+    Without a manifest, what is damaged is a note.
+
+    Raises:
+        ReportError: A file is not the one that the manifest names; nothing tells which of its rows can be trusted.
+    """
     if not is_study(folder):
         return None
+    digests = _manifest(folder)
+    try:
+        check(folder, (name for name in digests if not name.startswith("report/")), digests, MANIFEST)
+    except FileFormatError as error:
+        raise ReportError(f"{folder}/{error}; publish the run again, or restore the study from a copy") from None
     notes: list[str] = []
     records: dict[Key, Record] = {}
     lines = (folder / RECORDS).read_text(encoding="utf-8", errors="backslashreplace").splitlines()
@@ -69,12 +85,26 @@ def read_study(folder: Path) -> Study | None:
     curves: dict[Key, list[list[str]]] = {}
     for key, (stage, step), values in _tables(folder / CURVES, CURVE_COLUMNS[:4], notes):
         curves.setdefault(key, []).append([stage, step, "loss", values.get("loss", "")])
-    return Study(records, scores, curves, tuple(notes))
+    return Study(records, scores, curves, tuple(notes), bool(digests))
 
 
 def batches(folder: Path) -> list[Path]:
     """Return the files of a table, in the order in which they were published."""
     return sorted(folder.glob("*.csv.gz"))
+
+
+def manifest_bytes(folder: Path) -> bytes:
+    """Return the manifest of a study whose other files are written."""
+    return "".join(f"{digest}  {name}\n" for name, digest in digests_of(folder, MANIFEST).items()).encode()
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    """Return the digests in the manifest of a study; empty where it has none."""
+    file = folder / MANIFEST
+    if not file.is_file():
+        return {}
+    lines = file.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
 def table_bytes(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> bytes:

@@ -93,7 +93,7 @@ def gates_of(rows: Sequence[Summary]) -> list[tuple[str, GateResult]]:
 
 def _line(row: str, gate: GateResult) -> tuple[Cell, ...]:
     estimate = f"; estimate: {_estimate(gate.estimate)}" if gate.estimate is not None else ""
-    runs = f", {gate.protocol['runs']} runs" if _is_count(gate.protocol.get("runs")) else ""
+    runs = f", {text.count(gate.protocol['runs'], 'run')}" if _is_count(gate.protocol.get("runs")) else ""
     measured = "; ".join((conditions(gate) + runs, *doubts(gate)))
     how = (measured if gate.measured is not None else reason(gate)) + estimate
     return (

@@ -46,7 +46,7 @@ def make_run(tmp_path: Path) -> Run:
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report folder of an ordinary run; for reading only."""
-    return write(write_run(tmp_path_factory.mktemp("written") / "quickstart")).parent
+    return write(write_run(tmp_path_factory.mktemp("written") / "quickstart")).page.parent
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _edit(run / "plan.json", experiment=HOSTILE, command=f"python -m benchmark run '{HOSTILE}'")
     failed = {"message": f"loss is nan {HOSTILE}\nsecond line"}
     _edit(run / "heads.<img src=x>" / "seed1" / "record.json", status="failed", error=failed, scores={})
-    return write(run).parent
+    return write(run).page.parent
 
 
 @pytest.fixture

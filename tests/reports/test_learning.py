@@ -8,7 +8,7 @@ import pytest
 
 from reports import metrics
 from reports.pages.run_page import build
-from reports.results.load import load, tuning_of
+from reports.results.load import load
 from reports.results.summary import summaries
 from reports.tables import training
 
@@ -80,7 +80,7 @@ def test_candidates_stand_with_what_they_reached(make_run: Callable[..., Path]) 
     """The chosen one is marked; one that diverged has no number; a best at the edge is pointed out."""
     run = make_run()
     (run / "tuning.json").write_text(json.dumps(TUNING))
-    grid = training.tuning_table(tuning_of(run))
+    grid = training.tuning_table(load(run).tuning)
     assert grid is not None
     assert [[cell.best for cell in line[1:]] for line in grid.lines] == [[False, True, False], [True, False, False]]
     assert grid.lines[0][3].value is None
@@ -90,8 +90,9 @@ def test_candidates_stand_with_what_they_reached(make_run: Callable[..., Path]) 
 @pytest.mark.parametrize(
     "content", ["", "[]", '{"schema": 2}', '{"schema": 2, "metric": "psnr", "seed": 0, "rows": [3]}']
 )
-def test_an_odd_tuning_file_is_left_out(make_run: Callable[..., Path], content: str) -> None:
-    """It costs its table, not the report."""
+def test_an_odd_tuning_file_is_left_out_and_named(make_run: Callable[..., Path], content: str) -> None:
+    """It costs its table, not the report, and a note says why."""
     run = make_run()
     (run / "tuning.json").write_text(content)
-    assert tuning_of(run) is None
+    results = load(run)
+    assert results.tuning is None and len(results.notes) == 1 and results.notes[0].startswith("tuning.json: ")

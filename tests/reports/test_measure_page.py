@@ -30,7 +30,7 @@ def measured(tmp_path):
 
 def test_the_page_of_a_published_measurement(measured):
     """Every network with its cost, every latency, the fastest of each size in bold, beside the file."""
-    page = write(measured())
+    page = write(measured()).page
     assert page.parent.name == "costs_report"
     data = json.loads(measured().read_text())
     with (page.parent / "tables" / "latency.csv").open(newline="") as file:
@@ -63,7 +63,7 @@ def test_names_stay_text_and_failures_are_told(measured):
         data["networks"][0]["rows"] = [HOSTILE]
         data["networks"][1] = {"rows": ["broken"], "config": {}, "error": "=no such size <b>"}
 
-    page = write(measured(edit))
+    page = write(measured(edit)).page
     html = page.read_text()
     assert html.count("<script>") == 1 and "<b>" not in html and "&lt;script&gt;" in html
     assert "broken: =no such size" in html
@@ -90,5 +90,7 @@ def test_gates_stand_in_a_table(measured):
     """With what was measured and the limit."""
     gate = {"name": "size", "quantity": "size", "limit": 1e7, "measured": 2e6, "unit": "bytes", "result": "passed"}
     gate["protocol"] = {}
-    text = (write(measured(lambda data: data["networks"][0].update(gates=[gate]))).parent / "report.md").read_text()
+    text = (
+        write(measured(lambda data: data["networks"][0].update(gates=[gate]))).page.parent / "report.md"
+    ).read_text()
     assert "2.00 MB" in text and "✓ passed" in text

@@ -58,7 +58,7 @@ def test_a_study_is_read_like_its_run(reported: Run, edit: Edit, tmp_path: Path)
     pd.testing.assert_frame_equal(of_study.scores, of_run.scores, check_exact=True)
     pd.testing.assert_frame_equal(of_study.curves, of_run.curves, check_exact=True)
     assert evaluate(of_study, summaries(of_study)) == evaluate(of_run, summaries(of_run))
-    page, again = write(run), write(study)
+    page, again = write(run).page, write(study).page
     different = "no record.json: not run yet, or stopped on the way"
     assert again.read_text() == page.read_text().replace(different, "not published")
     assert again.parent.name == "report_from_records"
@@ -70,6 +70,7 @@ def test_a_study_is_a_few_files(reported: Run, tmp_path: Path) -> None:
     names = {name for name in files_of(study) if not name.endswith(".png")}
     assert names == {
         "records.jsonl", "plan.json", "experiment.yaml", "scores/001.csv.gz", "curves/001.csv.gz", "report/report.md",
+        "SHA256SUMS",
     }  # fmt: skip
     text = (study / "report/report.md").read_text()
     assert set(re.findall(r"\((figures/[^)]+)\)", text)) == {
@@ -139,13 +140,14 @@ def test_a_run_that_is_damaged_or_without_report_is_refused(reported: Run, tmp_p
     with pytest.raises(ReportError, match=r"report\.md: is missing"):
         publish(run, tmp_path / "study")
     (run / "base/seed0/record.json").write_text("{")
-    with pytest.raises(ReportError, match=r"base: record\.json: not readable as JSON"):
+    with pytest.raises(ReportError, match=r"base/seed0/record\.json: not readable as JSON"):
         publish(run, tmp_path / "study")
 
 
 def test_what_is_damaged_in_a_study_is_told(reported: Run, tmp_path: Path) -> None:
-    """A cut line of records and a broken table cost what they hold, with a note each, not the report."""
+    """Without a manifest, a cut line of records and a broken table cost what they hold, with a note each."""
     study = publish(reported(), tmp_path / "study")
+    (study / "SHA256SUMS").unlink()
     records = (study / "records.jsonl").read_text().splitlines()
     (study / "records.jsonl").write_text("\n".join([records[0][:50], *records[1:]]))
     scores = study / "scores/001.csv.gz"

@@ -120,7 +120,7 @@ def test_csv_tables_hold_unrounded_numbers(written):
 
 def test_writing_again_elsewhere_gives_the_same_bytes(make_run, written):
     """Reports of the same records are equal, file by file, wherever the run lies."""
-    again = write(make_run()).parent
+    again = write(make_run()).page.parent
     one, other = (
         {str(p.relative_to(f)): p.read_bytes() for p in f.rglob("*") if p.is_file()} for f in (written, again)
     )
@@ -155,7 +155,7 @@ def test_a_run_without_finished_rows_still_gives_a_page(make_run, edit, keep):
             edit(path, status="rejected", error={"message": "gate size"}, scores={}, stages=[])
         elif keep != "floor" or path.name == "record.json":
             shutil.rmtree(path if path.is_dir() else path.parent)
-    path = write(run)
+    path = write(run).page
     text = "".join(outline_of(path).text)
     assert "No row has finished yet" in text
     assert "No row has finished yet" in path.with_name("report.md").read_text()

@@ -56,7 +56,7 @@ def test_a_damaged_or_foreign_record_is_a_problem_with_its_reason(make_run, edit
         file.write_text(content)
     results = load(run)
     kind, reason = reasons(results)["base", 0]
-    assert kind == "unreadable" and reason.startswith("record.json: ") and says in reason and "\n" not in reason
+    assert kind == "damaged" and reason.startswith("record.json: ") and says in reason and "\n" not in reason
     assert len(results.records) == 6
 
 

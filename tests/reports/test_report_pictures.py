@@ -143,7 +143,7 @@ def test_without_a_measured_latency_the_page_says_why_the_figure_is_missing(make
     """No empty axes."""
     run = make_run(rows={"base": None}, seeds=(0,))
     edit(run / "base" / "seed0" / "record.json", gates=[])
-    page = write(run)
+    page = write(run).page
     assert "No latency was measured on this machine" in page.read_text()
     assert not (page.parent / "figures" / "quality_latency.svg").exists()
 

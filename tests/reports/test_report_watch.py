@@ -118,7 +118,7 @@ def test_rows_and_seeds_that_were_not_chosen_are_not_awaited(make_run, edit):
     edit(run / "plan.json", chosen=["base/seed0"])
     results = load(run)
     assert (still_to_come(results), results.problems, results.plan.seeds) == ("", (), (0,))
-    text = write(run).with_name("report.md").read_text()
+    text = write(run).page.with_name("report.md").read_text()
     assert "2 of 2 records finished" in text and "chosen rows and seeds only" in text
     assert "Partial" not in text and "issing" not in text
 

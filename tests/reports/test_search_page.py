@@ -39,7 +39,7 @@ def make_search(tmp_path):
 
 def test_trials_are_ranked_and_the_best_is_named(make_search):
     """The best first, in bold; those without a result below; the gain against trial 0 in the first sentence."""
-    page = write(make_search(), latex=True)
+    page = write(make_search(), latex=True).page
     with (page.parent / "tables" / "trials.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["trial"] for line in lines] == ["2", "3", "0", "1"]
@@ -53,7 +53,7 @@ def test_trials_are_ranked_and_the_best_is_named(make_search):
 
 def test_what_trials_say_stays_text(make_search):
     """Messages and values with HTML, pipes and formulas."""
-    page = write(make_search())
+    page = write(make_search()).page
     html = page.read_text()
     assert "<b>" not in html and "&lt;i&gt;|x" in html and "&lt;/code&gt;" in html
     assert "'=1+1" in (page.parent / "tables" / "trials.csv").read_text()
@@ -64,8 +64,8 @@ def test_cut_lines_are_counted_and_an_empty_search_gives_a_page(make_search):
     """A search that was stopped while it wrote, or that has just begun."""
     cut = read(make_search([*LINES, [4, "done", "inf", "1", "{}", 1, 1, 1, ""], [5, "do"]]) / "trials.csv")
     assert (len(cut.trials), cut.unreadable) == (4, 2)
-    assert "No trial has finished training yet" in write(make_search([])).read_text()
-    assert "2 lines left out" in write(make_search([*LINES, [5, "do"], ["x"]])).read_text()
+    assert "No trial has finished training yet" in write(make_search([])).page.read_text()
+    assert "2 lines left out" in write(make_search([*LINES, [5, "do"], ["x"]])).page.read_text()
 
 
 def test_another_table_is_no_search(make_search):
@@ -85,9 +85,9 @@ def test_records_of_trials_give_gates_and_provenance(make_search):
         place = folder / f"trial.{number}" / "seed0"
         place.mkdir(parents=True)
         (place / "record.json").write_text(text)
-    html = write(folder).read_text()
+    html = write(folder).page.read_text()
     assert "commit-of-trial" in html and "✓ passed" in html
-    assert "Trial 2: record.json: not readable" in html and "Trial 3: record.json: schema is 9" in html
+    assert "trial.2/seed0/record.json: not readable" in html and "trial.3/seed0/record.json: schema is 9" in html
 
 
 def test_metrics_that_are_best_low_are_ranked_so(make_search):

@@ -98,7 +98,7 @@ def test_markdown_shows_text_letter_by_letter(text, shown):
 def tables(written, tmp_path_factory):
     """The folder of tables of a report that was asked for LaTeX."""
     run = shutil.copytree(written.parent, tmp_path_factory.mktemp("latex") / "quickstart")
-    return write(run, latex=True).parent / "tables"
+    return write(run, latex=True).page.parent / "tables"
 
 
 def grid_of(*cells, caption="c", notes=()):

@@ -11,7 +11,7 @@ import click
 
 from benchmark.cli.options import plugin_option
 from benchmark.cli.terminal import show_progress
-from benchmark.errors import DataError
+from benchmark.errors import DataError, counted
 from benchmark.processes import usable_cores
 
 if TYPE_CHECKING:  # numpy, scipy and pydantic come in only when the command runs
@@ -76,7 +76,9 @@ def command(
     findings = find_all(pairs, audit.folders, audit.shared)
     _show(findings)
     page = _write(audit, pairs, findings, output)
-    click.echo(f"{audit.count} pairs in {seconds:.0f} s ({seconds / max(audit.count, 1):.2f} s a pair)", err=True)
+    click.echo(
+        f"{counted(audit.count, 'pair')} in {seconds:.0f} s ({seconds / max(audit.count, 1):.2f} s a pair)", err=True
+    )
     click.echo(f"page: {page}")
     return 1 if any(finding.severity == "error" for finding in findings) else 0
 

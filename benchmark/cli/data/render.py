@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from benchmark.cli.terminal import show_progress
-from benchmark.errors import DataError
+from benchmark.errors import DataError, counted
 from benchmark.processes import usable_cores
 
 _SETTINGS_FILE = "rendered.json"
@@ -64,7 +64,7 @@ def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
         click.echo(f"interrupted; {out} is not complete; add --force to start again", err=True)
         return 130
     seconds = time.perf_counter() - started
-    click.echo(f"{count} pairs in {out}, {seconds:.0f} s ({seconds / count:.2f} s a pair)", err=True)
+    click.echo(f"{counted(count, 'pair')} in {out}, {seconds:.0f} s ({seconds / count:.2f} s a pair)", err=True)
     click.echo(_usage(out))
     return 0
 

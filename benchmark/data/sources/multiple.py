@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from benchmark.data import Dataset, Pair, Source
 from benchmark.data.image_io import files_digest
 from benchmark.data.sources import open_source
-from benchmark.errors import DataError
+from benchmark.errors import DataError, counted
 from benchmark.experiment.schema import SourceSpec
 from benchmark.registry import Registry
 
@@ -28,7 +28,7 @@ class Multiple(Source):
 
     def __init__(self, sources: list[SourceSpec], registry: Registry, weights: list[float] | None = None) -> None:
         if len(sources) < 2:
-            raise DataError(f"multiple: {len(sources)} sources are given; mix two or more, or name the one itself")
+            raise DataError(f"multiple: got {counted(len(sources), 'source')}; mix two or more, or name the one itself")
         if weights is not None and (len(weights) != len(sources) or min(weights) <= 0):
             raise DataError(f"multiple: weights {weights}: give one above 0 for each of the {len(sources)} sources")
         self._parts = [open_source(source.model_dump(), registry) for source in sources]
