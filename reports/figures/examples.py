@@ -170,11 +170,9 @@ def choose_images(values: Mapping[str, float], primary: Metric) -> list[tuple[st
         "worst": 0, "median": middle, "best": last, "second worst": 1, "beside the median": middle + 1,
         "second best": last - 1,
     }  # fmt: skip
-    taken: dict[int, str] = {}
-    for why, place in ranks.items():
-        if 0 <= place <= last:
-            taken.setdefault(place, why)
-    return [(why, order[place]) for place, why in sorted(taken.items())]
+    # In a small set several ranks are the same image, which then keeps the first of them.
+    reasons = {place: why for why, place in reversed(ranks.items()) if 0 <= place <= last}
+    return [(reasons[place], order[place]) for place in sorted(reasons)]
 
 
 def _example(
@@ -203,10 +201,12 @@ def _maps(folder: Path, place: str, image: str) -> dict[str, pictures.Image]:
     """Read the maps of an image, by name of the map."""
     beside = _inside(folder, place, image)
     prefix = f"{beside.stem}."
-    files = [file for file in sorted(beside.parent.glob("*.png")) if file.name.startswith(prefix)]
-    maps = {file.stem.removeprefix(prefix): file for file in files}
     # The map `gain` of an image `a.b` is not a map `b.gain` of an image `a`.
-    return {name: pictures.read(file) for name, file in maps.items() if name.isidentifier()}
+    return {
+        name: pictures.read(file)
+        for file in sorted(beside.parent.glob("*.png"))
+        if file.name.startswith(prefix) and (name := file.stem.removeprefix(prefix)).isidentifier()
+    }
 
 
 def _assembled(name: str, image: str, why: str, versions: Sequence[_Version], truth: _Version) -> Example:
@@ -262,8 +262,5 @@ def _value(value: float | None, primary: Metric) -> str:
 
 def _reason(error: Exception, folder: Path) -> str:
     """Return the message of an error, with paths relative to the run folder."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        words = f"{error.filename}: {error.strerror}"
-    else:
-        words = str(error)
-    return printable(words.replace(f"{folder}{os.sep}", ""))
+    message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    return printable(message.replace(f"{folder}{os.sep}", ""))

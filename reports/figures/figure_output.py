@@ -127,6 +127,12 @@ def canvas(width: float, height: float, layout: Literal["constrained"] | None = 
     return figure
 
 
+def panel(height: float) -> tuple[Figure, Axes]:
+    """Return an empty figure as wide as a page, `height` inches high, and its only axes."""
+    figure = canvas(8.2, height)
+    return figure, figure.add_subplot()
+
+
 def logarithmic_x(axes: Axes) -> None:
     """Make the x axis logarithmic, with plain numbers: powers would need mathematics, which is off for names."""
     axes.set_xscale("log")

@@ -7,8 +7,9 @@ geometry is drawn with matplotlib for the Markdown page and the figure files.
 # matplotlib's types are partial.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,11 @@ _LETTER, _LINE = 6.8, 15.0
 """Width of a letter and height of a line of a label, px, estimated generously."""
 _LABEL_GAPS = (5.0, 14.0, 24.0, 36.0, 50.0)
 """Distances of a label from its marker, px, in the order they are tried."""
+_LABEL_PLACES = (
+    (1.0, 0.0, 4.0, "start"), (-1.0, 0.0, 4.0, "end"), (0.0, -1.0, 0.0, "middle"), (0.0, 1.0, 9.0, "middle"),
+    (0.72, -0.72, 0.0, "start"), (0.72, 0.72, 9.0, "start"), (-0.72, -0.72, 0.0, "end"), (-0.72, 0.72, 9.0, "end"),
+)  # fmt: skip
+"""Direction of a label from its marker (x, y), how far its baseline is lower (px), its anchor; in the same order."""
 _FAR_LABEL = 24.0
 """From this distance on, a line connects label and marker."""
 _MOST_LABELS = 12
@@ -163,18 +169,19 @@ def pareto_plot(
         primary: The metric that measures quality.
     """
     limits = sorted({(gate.limit, gate.name) for point in shown if (gate := latency(point.row)) and gate.limit})
-    levels = [(row.row, mean) for row in baselines if (mean := row.mean(primary.name)) is not None]
+    levels = [
+        (mean, f"{text.printable(row.row)} {text.number(mean, primary.decimals)}")
+        for row in baselines
+        if (mean := row.mean(primary.name)) is not None
+    ]
     x = _latency_axis([point.latency_ms for point in shown], [limit for limit, _ in limits])
-    y = _quality_axis([point.quality for point in shown], [level for _, level in levels])
+    y = _quality_axis([point.quality for point in shown], [level for level, _ in levels])
     tables = list(dict.fromkeys(sorted((point.table for point in shown), key=bool)))
-    lines: list[Rule] = []
-    outside: list[str] = []
-    for name, level in levels:
-        label = f"{text.printable(name)} {text.number(level, primary.decimals)}"
-        if y.low <= level <= y.high:
-            lines.append(Rule(y.position(level), label))
-        else:
-            outside.append(f"{text.with_unit(label, primary.unit)} ({'below' if level < y.low else 'above'})")
+    outside = [
+        f"{text.with_unit(label, primary.unit)} ({'below' if level < y.low else 'above'})"
+        for level, label in levels
+        if not y.low <= level <= y.high
+    ]
     outside += [
         f"limit {limit:g} ms of gate {text.printable(name)} (right)" for limit, name in limits if limit > x.high
     ]
@@ -190,7 +197,7 @@ def pareto_plot(
             for limit, name in limits
             if x.low <= limit <= x.high
         ),
-        baselines=tuple(lines),
+        baselines=tuple(Rule(y.position(level), label) for level, label in levels if y.low <= level <= y.high),
         outside=tuple(outside),
         x_label="latency of one image on this machine, ms (less is better)",
         y_label=axis_label(primary),
@@ -226,8 +233,7 @@ def static_figure(plot: ParetoPlot) -> Figure:
             [marker.x], [marker.y], marker=shape, markersize=2 * points_per_px * marker.radius, color=colour,
             markerfacecolor="#ffffff" if marker.fails else colour, alpha=0.85, zorder=3,
         )  # fmt: skip
-        if marker.label:
-            label = marker.label
+        if label := marker.label:
             if label.is_far:
                 axes.plot([marker.x, label.x], [marker.y, label.y - 4], color=QUIET, linewidth=0.6)
             side = {"start": "left", "middle": "center", "end": "right"}[label.anchor]
@@ -274,8 +280,8 @@ def _markers(
             f"{text.with_unit(text.number(point.quality, primary.decimals), primary.unit)} {primary.label}",
             f"{text.significant(point.latency_ms)} ms",
             f"{text.megabytes(point.weight_bytes)} MB" if point.weight_bytes else "",
+            "fails a gate" if point.row.failed_gates else "",
         ]
-        facts += ["fails a gate"] if point.row.failed_gates else []
         markers.append(
             Marker(
                 rank=1 + ranking.index(point.row.row),
@@ -301,34 +307,20 @@ def _radius(point: Point, largest: float) -> float:
 def _label(x: float, y: float, radius: float, name: str, taken: list[Box]) -> Label:
     """Place a label where it covers least, near places first, and add its box to `taken`."""
     width = _LETTER * len(name)
-    best: tuple[float, Label, Box] | None = None
-    for px, py, anchor, gap in _label_places(x, y, radius):
+    candidates: list[tuple[float, Label, Box]] = []
+    for gap, (across, down, lower, anchor) in itertools.product(_LABEL_GAPS, _LABEL_PLACES):
+        px, py = x + across * (radius + gap), y + down * (radius + gap) + lower
         left = px - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * width
         box = (left, py - _LINE + 3, left + width, py + 3)
         # Half a label outside the plot is worse than two labels that touch.
         cost = sum(_overlap(box, other) for other in taken) + 3 * (
             width * _LINE - _overlap(box, (_LEFT, 0, WIDTH, _BOTTOM))
         )
-        if best is None or cost < best[0] - 1e-6:
-            best = cost, Label(name, round(px, 1), round(py, 1), anchor, gap >= _FAR_LABEL), box
-        if cost < 1e-6:
-            break
-    assert best is not None  # there are always places
-    taken.append(best[2])
-    return best[1]
-
-
-def _label_places(x: float, y: float, radius: float) -> Iterator[tuple[float, float, str, float]]:
-    """Yield x, baseline y, anchor and gap of places around a marker, near ones first."""
-    for gap in _LABEL_GAPS:
-        away, slant = radius + gap, 0.72 * (radius + gap)
-        yield x + away, y + 4, "start", gap
-        yield x - away, y + 4, "end", gap
-        yield x, y - away, "middle", gap
-        yield x, y + away + 9, "middle", gap
-        for sign, anchor in ((1, "start"), (-1, "end")):
-            yield x + sign * slant, y - slant, anchor, gap
-            yield x + sign * slant, y + slant + 9, anchor, gap
+        label = Label(name, round(px, 1), round(py, 1), anchor, gap >= _FAR_LABEL)
+        candidates.append((round(cost, 6), label, box))
+    _, label, box = min(candidates, key=lambda candidate: candidate[0])
+    taken.append(box)
+    return label
 
 
 def _overlap(box: Box, other: Box) -> float:

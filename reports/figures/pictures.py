@@ -67,10 +67,7 @@ def crop(image: Image, window: Window) -> Image:
 
 def shrunk(image: Image, most: int) -> Image:
     """Return a copy of the image with at most `most` pixels a side."""
-    height, width = image.shape[:2]
-    factor = min(1.0, most / max(height, width))
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    return np.array(PILImage.fromarray(image).resize(size, PILImage.Resampling.LANCZOS))
+    return _resized(image, min(1.0, most / max(image.shape[:2])))
 
 
 def framed(image: Image, window: Window, most: int) -> Image:
@@ -86,13 +83,9 @@ def framed(image: Image, window: Window, most: int) -> Image:
 
 def coloured(error_map: ErrorMap, highest: float) -> Image:
     """Return an error map in colour: black is 0, light yellow is `highest` levels or more."""
-    place = np.clip(error_map / highest, 0, 1)
-    stops = np.linspace(0, 1, len(_ERROR_COLOURS))
-    return (
-        np.stack([np.interp(place, stops, _ERROR_COLOURS[:, channel]) for channel in range(3)], axis=-1)
-        .round()
-        .astype(np.uint8)
-    )
+    place, stops = np.clip(error_map / highest, 0, 1), np.linspace(0, 1, len(_ERROR_COLOURS))
+    channels = [np.interp(place, stops, levels) for levels in _ERROR_COLOURS.T]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
 def data_uri(image: Image, exact: bool) -> str:
@@ -115,16 +108,15 @@ def contact_sheet(columns: list[list[Image]], side: int) -> Image:
     sheet = np.full((rows * (side + gap) + gap, len(columns) * (side + gap) + gap, 3), 255, dtype=np.uint8)
     for x, column in enumerate(columns):
         for y, image in enumerate(column):
-            fitted = _fitted(image, side)
+            fitted = _resized(image, side / max(image.shape[:2]))
             height, width = fitted.shape[:2]
             top, left = gap + y * (side + gap) + (side - height) // 2, gap + x * (side + gap) + (side - width) // 2
             sheet[top : top + height, left : left + width] = fitted
     return sheet
 
 
-def _fitted(image: Image, side: int) -> Image:
-    """Resize the image so that its longer side has `side` pixels."""
-    factor = side / max(image.shape[:2])
+def _resized(image: Image, factor: float) -> Image:
+    """Return a copy of the image with its sides times `factor`; smooth only where it becomes smaller."""
     size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
     method = PILImage.Resampling.NEAREST if factor >= 1 else PILImage.Resampling.LANCZOS
-    return np.asarray(PILImage.fromarray(image).resize(size, method), dtype=np.uint8)
+    return np.array(PILImage.fromarray(image).resize(size, method))

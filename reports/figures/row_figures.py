@@ -29,6 +29,7 @@ from reports.figures.figure_output import (
     canvas,
     dots,
     logarithmic_x,
+    panel,
     render,
     row_axis,
 )
@@ -51,8 +52,7 @@ def stage_gains(rows: Sequence[Summary], primary: Metric) -> Figure | None:
     if not traces:
         return None
     names = list(dict.fromkeys(name for trace in traces.values() for name in trace))
-    figure = canvas(8.2, 1.35 + 0.42 * len(traces))
-    axes = figure.add_subplot()
+    figure, axes = panel(1.35 + 0.42 * len(traces))
     for line, trace in enumerate(traces.values()):
         axes.plot(list(trace.values()), [line] * len(trace), color=TRACE, linewidth=1.6, zorder=2)
     for index, name in enumerate(names):
@@ -120,8 +120,7 @@ def latency_dots(timings: Sequence[tuple[str, str, float | None]]) -> Figure:
     """
     names = list(dict.fromkeys(name for name, _, _ in timings))
     runtimes = list(dict.fromkeys(runtime for _, runtime, _ in timings))
-    figure = canvas(8.2, 1.35 + 0.36 * len(names))
-    axes = figure.add_subplot()
+    figure, axes = panel(1.35 + 0.36 * len(names))
     for index, runtime in enumerate(runtimes):
         spots = [(ms, names.index(name)) for name, used, ms in timings if used == runtime and ms is not None]
         dots(axes, spots, index, runtime)
@@ -139,8 +138,7 @@ def latency_dots(timings: Sequence[tuple[str, str, float | None]]) -> Figure:
 def search_course(trials: Sequence[Trial], metric: Metric) -> Figure:
     """Draw the metric of each trial, and the best so far; all `trials` have a value."""
     values = [trial.value for trial in trials if trial.value is not None]
-    figure = canvas(8.2, 3.4)
-    axes = figure.add_subplot()
+    figure, axes = panel(3.4)
     numbers = [trial.number for trial in trials]
     best = [min(values[: end + 1], key=metric.sort_key) for end in range(len(values))]
     axes.plot(numbers, values, linestyle="none", marker="o", color=COLOURS[0], markeredgecolor=PAPER, label="trial")
@@ -213,8 +211,7 @@ def forest(
 
     Call within `figure_output.style()`.
     """
-    figure = canvas(8.2, 1.15 + 0.42 * len(differences))
-    axes = figure.add_subplot()
+    figure, axes = panel(1.15 + 0.42 * len(differences))
     if equivalence_margin:
         axes.axvspan(-equivalence_margin, equivalence_margin, color=BAND, zorder=0)
     axes.axvline(0, color=QUIET, linewidth=1)
@@ -269,8 +266,7 @@ def _image_figure(
     name, other = text.printable(row.row), text.printable(reference.row)
     order = sorted(gains, key=lambda image: (gains[image], image))
     better = sum(gain > 0 for gain in gains.values())
-    figure = canvas(8.2, 2.5)
-    axes = figure.add_subplot()
+    figure, axes = panel(2.5)
     # One outline for each colour stays small for thousands of images; bars would not.
     for sign, colour in ((1, COLOURS[0]), (-1, COLOURS[1])):
         axes.stairs(

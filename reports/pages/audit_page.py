@@ -12,11 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-from pydantic import ConfigDict
 
 from reports import text
 from reports.errors import ReportError
-from reports.figures.figure_output import COLOURS, INK, PAPER, QUIET, RenderedFigure, canvas, render, style
+from reports.figures.figure_output import COLOURS, INK, PAPER, QUIET, RenderedFigure, canvas, panel, render, style
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.pages import Code, Page, files, section
 from reports.schema import FileModel, from_json
@@ -26,18 +25,14 @@ _CHANNELS = (("red", COLOURS[1]), ("green", COLOURS[2]), ("blue", COLOURS[0]))
 _MOST_DOTS = 400
 
 
-class Shift(FileModel):
+class Shift(FileModel, extra="ignore"):
     """How far the two images of a pair are displaced."""
-
-    model_config = ConfigDict(extra="ignore")
 
     pixels: float
 
 
-class AuditedPair(FileModel):
+class AuditedPair(FileModel, extra="ignore"):
     """The numbers of one pair in audit.json, in 8-bit levels; None where there is nothing to give."""
-
-    model_config = ConfigDict(extra="ignore")
 
     name: str
     split: str
@@ -99,8 +94,7 @@ def audit_figures(pairs: Sequence[AuditedPair]) -> tuple[RenderedFigure, ...]:
 
 def _histogram(pairs: Sequence[AuditedPair]) -> Figure:
     counts = np.array([pair.histogram for pair in pairs], dtype=np.float64).sum(0)
-    figure = canvas(8.2, 3.2)
-    axes = figure.add_subplot()
+    figure, axes = panel(3.2)
     shares = 100 * counts / counts.sum()
     axes.bar(np.arange(len(shares)), shares, width=1.0, color=COLOURS[0])
     axes.set_yscale("log")
@@ -176,18 +170,14 @@ _MOST_LINES = 300
 """Nobody reads more lines; audit.json has all of them."""
 
 
-class _Part(FileModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class Case(_Part):
+class Case(FileModel, extra="ignore"):
     """Where a finding was made."""
 
     pair: str
     detail: str
 
 
-class Finding(_Part):
+class Finding(FileModel, extra="ignore"):
     """One kind of fault, with its cases."""
 
     title: str
@@ -196,7 +186,7 @@ class Finding(_Part):
     cases: tuple[Case, ...]
 
 
-class Audit(_Part):
+class Audit(FileModel, extra="ignore"):
     """The content of audit.json."""
 
     name: str
@@ -237,8 +227,10 @@ def build(audit: Audit) -> Page:
     )
     first = f"{text.count(errors, 'case')} would spoil a comparison" if errors else "Nothing spoils a comparison"
     second = text.count(warnings, "warning") if warnings else "no warnings"
-    how = "Ready to run, as experiment.yaml beside this page. It uses the pairs without errors, and keeps copies "
-    how += "of one picture in one split."
+    how = (
+        "Ready to run, as experiment.yaml beside this page. It uses the pairs without errors, and keeps copies of one "
+        "picture in one split."
+    )
     return Page(
         title=f"Data of {name}",
         facts=(

@@ -36,9 +36,11 @@ def headline(rows: dict[str, Summary], results: Results, primary: Metric) -> Hea
     base = rows.get(BASE) if leader.row != BASE else next((row for row in passing if row.row != BASE), None)
     # The leader was chosen among many rows, so the interval has to hold for all of them.
     comparisons = max(sum(not row.is_baseline for row in rows.values()) - 1, 1)
-    comparison = None
-    if base and difference(leader, base, primary, scores=None) and len(leader.finished) > 1:
-        comparison = compare_pair(results, rows, leader.row, base.row, primary, comparisons)
+    comparison = (
+        compare_pair(results, rows, leader.row, base.row, primary, comparisons)
+        if base and difference(leader, base, primary, scores=None) and len(leader.finished) > 1
+        else None
+    )
     margin = results.plan.equivalence_margin
     over = f"{text.count(len(leader.finished), 'seed')} and {text.count(image_count(results), 'test image')}"
     lead = f"{_introduction(order, comparison, primary)}: {_value(leader, primary)}, mean over {over}."

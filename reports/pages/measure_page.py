@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from reports import text
 from reports.errors import ReportError
@@ -19,11 +19,7 @@ from reports.tables import gates, provenance
 SCHEMA = 2
 
 
-class _Part(FileModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _OfImage(_Part):
+class _OfImage(FileModel, extra="ignore"):
     image: tuple[int, int]
 
     @property
@@ -51,7 +47,7 @@ class Timing(_OfImage):
     unsteady: tuple[str, ...] = ()
 
 
-class Network(_Part):
+class Network(FileModel, extra="ignore"):
     """One network: what it costs, or why it could not be measured."""
 
     rows: tuple[str, ...]
@@ -69,7 +65,7 @@ class Network(_Part):
         return text.listing(list(self.rows), "or")
 
 
-class Measurement(_Part):
+class Measurement(FileModel, extra="ignore"):
     """A file of `measure --json`."""
 
     networks: tuple[Network, ...]

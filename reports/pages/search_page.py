@@ -91,9 +91,8 @@ def _headline(finished: Sequence[Trial], metric: Metric) -> str:
     best = finished[0]
     value = text.with_unit(text.number(best.value, metric.decimals), metric.unit)
     first = next((trial.value for trial in finished[1:] if trial.number == 0), None)
-    against = ""
-    if first is not None and best.value is not None:
-        against = f", {text.signed(best.value - first, metric.difference_decimals)} against trial 0"
+    gain = None if first is None or best.value is None else best.value - first
+    against = "" if gain is None else f", {text.signed(gain, metric.difference_decimals)} against trial 0"
     return (
         f"Trial {best.number} is the best: val {metric.label} {value}{against}. It was chosen on val with one seed. "
         "Whether it is also better on test, over all seeds, is yet to be confirmed."

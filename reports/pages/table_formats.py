@@ -11,7 +11,7 @@ import csv
 import io
 import re
 
-from reports.grid import Cell, Column, Grid, Line, Value, on_page
+from reports.grid import Cell, Column, Grid, Value, on_page
 from reports.text import ABSENT
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -43,8 +43,7 @@ def csv_text(grid: Grid) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([_csv_value(column.key) for column in grid.columns])
-    for line in (*grid.lines, *grid.footer_rows):
-        writer.writerow([_csv_value(cell.value) for cell in line])
+    writer.writerows([_csv_value(cell.value) for cell in line] for line in (*grid.lines, *grid.footer_rows))
     return out.getvalue()
 
 
@@ -70,9 +69,8 @@ def markdown_table(grid: Grid) -> Markdown:
         f"**{escape_markdown(shown.caption)}**",
         "",
         *(f"| {' | '.join(cells)} |" for cells in (heads, rules, *lines)),
+        *(f"\n{escape_markdown(note)}" for note in shown.notes),
     ]
-    for note in shown.notes:
-        text += ["", escape_markdown(note)]
     return Markdown("\n".join(text))
 
 
@@ -97,10 +95,11 @@ def latex_table(grid: Grid) -> str:
     """Return a grid as a `table` with caption and label; its first line says which packages it needs."""
     shown = on_page(grid)
     label = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in shown.name)
-    lines, footer_rows = ([_latex_row(line) for line in part] for part in (shown.lines, shown.footer_rows))
-    notes = list(shown.notes)
-    if any(cell.second for line in shown.lines for cell in line):
-        notes.append("Underlined: second best.")
+    lines, footer_rows = (
+        [f"{' & '.join(map(_latex_cell, line))} \\\\" for line in part] for part in (shown.lines, shown.footer_rows)
+    )
+    has_second = any(cell.second for line in shown.lines for cell in line)
+    notes = [*shown.notes, *(["Underlined: second best."] if has_second else [])]
     small_print = r"\parbox{\linewidth}{\footnotesize " + " ".join(map(escape_latex, notes)) + "}"
     return "\n".join(
         [
@@ -133,10 +132,6 @@ def escape_latex(text: str) -> str:
         or (letter if " " <= letter <= "~" or letter in _T1_LETTERS else f"{{[}}U+{ord(letter):04X}{{]}}")
         for letter in " ".join(text.split())
     )
-
-
-def _latex_row(line: Line) -> str:
-    return f"{' & '.join(map(_latex_cell, line))} \\\\"
 
 
 def _latex_cell(cell: Cell) -> str:
