@@ -1,7 +1,6 @@
-"""Files written whole or not at all: to a temporary name, flushed to disk, renamed."""
+"""Files of several formats, read and written as `reports.file_access` says: whole or not at all."""
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Sequence
@@ -9,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from reports.atomic_write import write_bytes
+from reports.digests import digest
+from reports.file_access import read_text, write_bytes
 
 
 def write_text(file: Path, text: str) -> None:
@@ -27,10 +27,10 @@ def write_json(file: Path, data: Any) -> None:
 
 
 def read_json(file: Path) -> Any:
-    """Return the data in a JSON file; None if the file is missing or not JSON."""
+    """Return the data in a JSON file; None if the file is missing, not readable or not JSON."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return json.loads(read_text(file))
+    except (OSError, ValueError, RecursionError):
         return None
 
 
@@ -46,8 +46,7 @@ def digest_of(file: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _digest(file: Path, _size: int, _changed_ns: int) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    return digest(file)
 
 
 def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

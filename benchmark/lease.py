@@ -16,7 +16,6 @@ import itertools
 import json
 import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Generator
@@ -27,6 +26,7 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import read_json
+from reports.process_identity import host_id, start_time
 
 BEAT_SECONDS, STALE_SECONDS = 15.0, 60.0
 _RELEASED = "released"
@@ -163,7 +163,7 @@ class LeaseFolder:
         ours = _this_process()
         if not isinstance(owner, dict) or owner.get("host") != ours["host"] or ours["started"] is None:
             return None
-        return owner["started"] == _start_time(int(owner["pid"]))
+        return owner["started"] == start_time(int(owner["pid"]))
 
 
 def _lease_file(folder: Path, name: str, number: int) -> Path:
@@ -171,22 +171,4 @@ def _lease_file(folder: Path, name: str, number: int) -> Path:
 
 
 def _this_process() -> dict[str, Any]:
-    return {"host": _host(), "pid": os.getpid(), "started": _start_time(os.getpid())}
-
-
-def _host() -> str:
-    """Return the name of this host, since its last start, and of this container: within it, a pid names one process."""
-    parts = [socket.gethostname()]
-    with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip())
-        parts.append(str(Path("/proc/self/ns/pid").readlink()))
-    return " ".join(parts)
-
-
-def _start_time(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since the host did; None if it ended, or without /proc."""
-    with suppress(OSError):
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        state, *fields = text.rpartition(")")[2].split()  # the name before, in brackets, may hold anything
-        return None if state in "ZX" else int(fields[18])  # Z: it was killed, and its parent has not asked for it yet
-    return None
+    return {"host": host_id(), "pid": os.getpid(), "started": start_time(os.getpid())}

@@ -4,7 +4,9 @@ Disk is the interface: this package reads what a run left behind (`plan.json`, `
 images) or the few files of a published study. It imports nothing of the harness, so any record can be reported on any
 machine, without the networks.
 
-    schema, metrics, errors, atomic_write, digests   what writer and readers share; all of `benchmark` may import these
+    schema, metrics, errors   what writer and readers share; all of `benchmark` may import these, and the next three
+    file_access, process_identity   files that a user names: never half written, never a hang
+    digests      SHA-256 of the files beside a record
     grid, text   a table as it is shown; numbers and names as people read them
     results      files -> `Results`: what finished, what did not and why; one `Summary` a row
     statistics   scores of seeds x images -> intervals and verdicts

@@ -1,6 +1,6 @@
 """SHA-256 of the files beside a record: noted in the file that is written last, checked by readers of what they use.
 
-Shared by the harness and the reports, as `reports.atomic_write` is.
+Shared by the harness and the reports, as `reports.file_access` is.
 """
 
 import hashlib
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reports.errors import FileFormatError
+from reports.file_access import open_file
 
 Digests = Mapping[str, str]
 """File, as a path relative to the folder -> SHA-256 in hex."""
@@ -15,7 +16,7 @@ Digests = Mapping[str, str]
 
 def digest(file: Path) -> str:
     """Return the SHA-256 of a file. Raises OSError."""
-    with file.open("rb") as handle:
+    with open_file(file) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 

@@ -16,9 +16,12 @@ ALLOWED = {
     "reports": {"reports"},
     "benchmark": {"benchmark", *COMPONENTS},
 }
-# What writer and readers share: all of benchmark may import it. The last two are the one way to write a file whole and
-# the one way to check it, which both promise; reports must not import benchmark.files.
-SHARED = {"reports.schema", "reports.metrics", "reports.errors", "reports.atomic_write", "reports.digests"}
+# What writer and readers share: all of benchmark may import it. The last three are the one way to read and write a file
+# that a user names, what it needs, and the one way to check a file; reports must not import benchmark.files.
+SHARED = {
+    "reports.schema", "reports.metrics", "reports.errors", "reports.file_access", "reports.process_identity",
+    "reports.digests",
+}  # fmt: skip
 USERS_OF_REPORTS = ("benchmark/cli/", "benchmark/search/")
 # Packages and modules of the harness from the ground up; each imports from the levels below its own, and from itself.
 LEVELS = [
@@ -37,7 +40,8 @@ LEVELS = [
 ]
 # The same of the reports.
 REPORT_LEVELS = [
-    {"text", "errors", "atomic_write", "metrics"},
+    {"text", "errors", "process_identity", "metrics"},
+    {"file_access"},
     {"schema", "grid", "digests"},
     {"results"},
     {"statistics"},

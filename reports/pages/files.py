@@ -10,17 +10,17 @@ import base64
 import html
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports.atomic_write import write_bytes
 from reports.errors import ReportError
 from reports.figures.examples import Example
 from reports.figures.figure_output import RenderedFigure
+from reports.file_access import write_bytes
 from reports.grid import Grid, on_page
 from reports.pages import Page
 from reports.pages.table_formats import Markdown, csv_text, escape_markdown, latex_table, markdown_table
@@ -96,10 +96,10 @@ def as_html(page: Page) -> str:
         used[_slug(name)] += 1
         return _slug(name) if used[_slug(name)] == 1 else f"{_slug(name)}-{used[_slug(name)]}"
 
-    environment = _environment(autoescape=True)
-    filters: dict[str, Any] = environment.filters
-    filters.update(on_page=on_page, svg_uri=_svg_uri, breakable=_breakable, unique_id=unique_id, slug=_slug)
-    return environment.get_template("page.html.j2").render(page=page)
+    filters = {
+        "on_page": on_page, "svg_uri": _svg_uri, "breakable": _breakable, "unique_id": unique_id, "slug": _slug,
+    }  # fmt: skip
+    return _rendered(page, "page.html.j2", filters, autoescape=True)
 
 
 def as_markdown(page: Page, names: Mapping[str, str]) -> str:
@@ -117,12 +117,13 @@ def as_markdown(page: Page, names: Mapping[str, str]) -> str:
         return Markdown(html.escape(" ".join(text.split())))
 
     # What a template prints is escaped unless a filter made it `Markdown`: a forgotten filter shows, but does no harm.
-    environment = _environment(
-        autoescape=False, finalize=lambda value: value if isinstance(value, Markdown) else escape_markdown(str(value))
+    filters = {"table": markdown_table, "fenced": fenced, "html_text": html_text, "image": image, "ready": Markdown}
+    return _rendered(
+        page,
+        "page.md.j2",
+        filters,
+        finalize=lambda value: value if isinstance(value, Markdown) else escape_markdown(str(value)),
     )
-    filters: dict[str, Any] = environment.filters
-    filters.update(table=markdown_table, fenced=fenced, html_text=html_text, image=image, ready=Markdown)
-    return environment.get_template("page.md.j2").render(page=page)
 
 
 def fenced(text: str, language: str = "") -> Markdown:
@@ -131,7 +132,7 @@ def fenced(text: str, language: str = "") -> Markdown:
     return Markdown(f"{fence}{language}\n{text.rstrip()}\n{fence}")
 
 
-def _environment(**options: Any) -> Environment:
+def _rendered(page: Page, template: str, filters: Mapping[str, Callable[..., object]], **options: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         trim_blocks=True,
@@ -140,9 +141,8 @@ def _environment(**options: Any) -> Environment:
         keep_trailing_newline=True,
         **options,
     )
-    filters: dict[str, Any] = environment.filters
-    filters["kind"] = lambda block: type(block).__name__
-    return environment
+    environment.filters.update(filters, kind=lambda block: type(block).__name__)
+    return environment.get_template(template).render(page=page)
 
 
 def _slug(name: str) -> str:

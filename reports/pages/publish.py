@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.atomic_write import write_bytes
 from reports.errors import ReportError
+from reports.file_access import write_bytes
 from reports.pages import files, run_page
 from reports.results import Results
 from reports.results.load import load
