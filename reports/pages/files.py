@@ -29,9 +29,10 @@ _GENERATED = {"tables": (".csv", ".tex"), "figures": (".svg", ".png")}
 
 
 def save(page: Page, folder: Path, *, latex: bool = False) -> Path:
-    """Write all files of a report, and remove files of an earlier report that this one does not have.
+    """Write all files of a report, then remove files of an earlier report that this one does not have.
 
-    Each file is replaced as a whole, so a reader may come at any time.
+    A reader may come at any time, and the writer may be killed at any time: each file is replaced as a whole, and the
+    two pages follow the figures they show.
 
     Args:
         page: What to write.
@@ -47,12 +48,12 @@ def save(page: Page, folder: Path, *, latex: bool = False) -> Path:
     examples = [block for block in page.blocks if isinstance(block, Example)]
     names = file_names([block.name for block in (*page.figures, *examples)])
     content = {
-        "index.html": as_html(page),
-        "report.md": as_markdown(page, names),
         **_tables(page.grids, latex),
         **{f"figures/{names[figure.name]}.svg": figure.svg for figure in page.figures},
         **{f"figures/{names[figure.name]}.png": figure.png for figure in page.figures},
         **{f"figures/{names[example.name]}.png": example.sheet for example in examples},
+        "report.md": as_markdown(page, names),
+        "index.html": as_html(page),
     }
     return _write(folder, content, remove_others=True)
 
@@ -64,11 +65,11 @@ def save_html(page: Page, folder: Path) -> Path:
 
 def _write(folder: Path, content: Mapping[str, str | bytes], *, remove_others: bool) -> Path:
     try:
-        if remove_others:
-            _remove_others(folder, set(content))
         for name, data in content.items():
             # The name of an image need not be valid Unicode.
             write_bytes(folder / name, data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
+        if remove_others:
+            _remove_others(folder, set(content))
     except OSError as error:
         raise ReportError(f"{folder}: the report cannot be written ({error})") from error
     return folder / "index.html"
