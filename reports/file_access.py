@@ -22,7 +22,6 @@ import time
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 from reports.process_identity import host_id, start_time
 
@@ -49,7 +48,7 @@ def check_regular(file: Path) -> None:
         raise OSError(number, f"is {_KINDS.get(kind, 'no file')}, not a regular file", str(file))
 
 
-def open_file(file: Path) -> BinaryIO:
+def open_file(file: Path) -> io.BufferedReader:
     """Open a regular file for reading; see `check_regular`.
 
     Raises:

@@ -23,9 +23,15 @@ SECONDS = 20
 @pytest.fixture(autouse=True)
 def no_hang():
     """A call that waits for ever ends the test instead."""
+
+    def end(*_: object) -> None:
+        raise TimeoutError(f"waited for {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, end)
     signal.alarm(SECONDS)
     yield
     signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +147,8 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
     """More than the pipe holds at a time arrives whole, and the pipe stays."""
     pipe, data = tmp_path / "pipe", bytes(range(256)) * 1000
     os.mkfifo(pipe)
-    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+    copy = tmp_path / "copy"
+    with copy.open("wb") as out, subprocess.Popen(["cat", str(pipe)], stdout=out) as reader:
         while True:
             try:
                 write_bytes(pipe, data)
@@ -149,7 +156,8 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
             except OSError as error:
                 assert "no process reads" in str(error)  # `cat` has not started yet
                 time.sleep(0.05)
-        assert reader.communicate()[0] == data
+        assert reader.wait() == 0
+    assert copy.read_bytes() == data
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
