@@ -8,6 +8,8 @@ from losses import Batch, Loss
 _LEVELS = 255
 _SEVERE_LEVELS = 30
 """The threshold of this loss's own formula, channel by channel."""
+_TOLERANCE_LEVELS = 1e-3
+"""A difference of exactly 30 levels may be computed as 29.99998; images need not be in 8 bits."""
 
 
 class MaskLoss(Loss):
@@ -30,6 +32,5 @@ class MaskLoss(Loss):
         degraded = batch.degraded.float()
         required = _LEVELS * (batch.target.float() - degraded).abs()
         change = _LEVELS * (restoration.image.float() - degraded).abs()
-        # Rounded, because a difference of exactly 30 levels may be computed as 29.999998 or 30.000002.
-        severe = required.round() >= _SEVERE_LEVELS
+        severe = required >= _SEVERE_LEVELS - _TOLERANCE_LEVELS
         return ((change - required).abs() * severe).mean() / _LEVELS

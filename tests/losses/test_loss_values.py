@@ -50,6 +50,14 @@ def test_mask_loss_counts_from_exactly_30_levels(value):
     assert value(MaskLoss(), levels / 255, levels / 255, (levels + 29) / 255) == 0
 
 
+@pytest.mark.parametrize(("difference", "counts"), [(29.5, False), (29.6, False), (29.99, False), (30.0, True)])
+def test_mask_loss_counts_from_30_levels_between_8_bit_levels_too(value, difference, counts):
+    """The threshold is 30, not 29.5, for images with finer levels, such as those of 16 bits."""
+    levels = np.arange(0, 225, 0.37).reshape(1, 1, 1, -1)
+    found = value(MaskLoss(), levels / 255, levels / 255, (levels + difference) / 255)
+    assert found == (pytest.approx(difference / 255, rel=1e-5) if counts else 0)
+
+
 def test_mask_loss_is_blind_to_the_sign(value):
     """A change by the right amount in the wrong direction costs nothing; no change costs the whole amount."""
     degraded = np.full((1, 3, 4, 4), 0.5)
