@@ -13,10 +13,14 @@
 `reports.errors.ReportError` is the counterpart in the package `reports`, which imports nothing of this one.
 """
 
+import errno
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Final
+
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Error numbers of a disk, or of a user's share of it, that is full: no fault of what was being written."""
 
 
 class BenchmarkError(Exception):

@@ -18,18 +18,24 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import DISK_FULL, BenchmarkError
 from benchmark.files import read_json
 from reports.process_identity import host_id, start_time
 
 BEAT_SECONDS, STALE_SECONDS = 15.0, 60.0
 _RELEASED = "released"
+_POLL_SECONDS = 0.5
+"""Between two attempts to get a lease that another process has."""
+
+
+class LeaseFolderError(BenchmarkError, OSError):
+    """The folder of the leases cannot be written."""
 
 
 class LeaseLost(BenchmarkError):  # noqa: N818  # no mistake: the process was paused for too long
@@ -100,18 +106,26 @@ class LeaseFolder:
         `stale_seconds` saw no new heartbeat.
 
         Raises:
-            OSError: The folder cannot be written.
+            LeaseFolderError: The folder cannot be written.
+            OSError: The disk is full.
         """
         last = self._last_number(name)
         if last and self._is_held(name, last):
             return None
-        self.root.mkdir(parents=True, exist_ok=True)
         try:
-            with _lease_file(self.root, name, last + 1).open("x", encoding="utf-8") as file:
-                json.dump(_this_process(), file)
-        except FileExistsError:
-            return None
-        return Lease(self.root, name, last + 1, self.beat_seconds)
+            self.root.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # another process was faster
+                with _lease_file(self.root, name, last + 1).open("x", encoding="utf-8") as file:
+                    json.dump(_this_process(), file)
+                return Lease(self.root, name, last + 1, self.beat_seconds)
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                raise
+            raise LeaseFolderError(
+                f"{self.root}: cannot be written ({error.strerror}), and a lease must be; "
+                "make the folder writable for this user, or choose another one"
+            ) from None
+        return None
 
     def acquire_patiently(self, name: str, poll_seconds: float = 0.2) -> Lease | None:
         """Return the lease of a name, or None once its owner is known to be alive.
@@ -119,7 +133,7 @@ class LeaseFolder:
         Waits, if need be, until the owner gives a heartbeat or is stale; an owner on this host needs no wait.
 
         Raises:
-            OSError: The folder cannot be written.
+            LeaseFolderError: The folder cannot be written.
         """
         first = None
         while (lease := self.acquire(name)) is None:
@@ -139,6 +153,38 @@ class LeaseFolder:
         finally:
             if lease is not None:
                 lease.release()
+
+    @contextmanager
+    def claim(self, name: str, is_done: Callable[[], bool], on_wait: Callable[[str], None]) -> Generator[Lease | None]:
+        """Hold the lease of a name inside; None once nothing is left to do. Waits while another process has it.
+
+        Args:
+            name: Of the lease.
+            is_done: Whether the work under the lease is done, by whichever process.
+            on_wait: Called once, with the owner of the lease, if there is a wait.
+
+        Raises:
+            LeaseFolderError: The folder cannot be written.
+        """
+        has_waited = False
+        while not is_done():
+            with self.hold(name) as lease:
+                if lease is not None:
+                    yield None if is_done() else lease
+                    return
+            if not has_waited:
+                on_wait(self.owner(name))
+            has_waited = True
+            time.sleep(_POLL_SECONDS)
+        yield None
+
+    def owner(self, name: str) -> str:
+        """Return who has, or had last, the lease of a name, for people."""
+        match read_json(_lease_file(self.root, name, self._last_number(name))):
+            case {"host": str(host), "pid": int(pid)}:
+                return f"process {pid} on {host.partition(' ')[0]}"
+            case _:
+                return "another process"
 
     def _last_number(self, name: str) -> int:
         """Return the highest fencing number in use; they have no gaps and are few, so probing beats listing."""

@@ -180,17 +180,21 @@ def map_in_processes(
     pickled = pickle.dumps(function)
     pool = [Worker(_map_indices, setup, pickled) for _ in range(min(workers, count))]
     indices = iter(range(count))
-    results: dict[int, Any] = {}
+    results: dict[int, tuple[Any, Exception | None]] = {}
     try:
         for worker in [*pool, *pool]:  # two calls ahead: a worker need not wait for its parent
             _send_next(worker, indices)
         for index in range(count):
             while index not in results:
                 for worker, event in receive(pool):
-                    position, outcome = (index, event) if isinstance(event, Death) else event
-                    results[position] = outcome
+                    if isinstance(event, Death):
+                        event = index, None, ProcessError(f"a process died ({event})")
+                    results[event[0]] = event[1:]
                     _send_next(worker, indices)
-            yield _result(results.pop(index))
+            result, error = results.pop(index)
+            if error:
+                raise error
+            yield result
     finally:
         end_workers(pool, grace_seconds=1.0)
 
@@ -239,11 +243,6 @@ def _cpu_quotas(cgroups: Path, membership: Path) -> Iterator[float]:
                     yield quota / period
 
 
-@dataclass(frozen=True)
-class _Raised:
-    error: Exception
-
-
 def _run_worker(connection: Connection, target: Callable[..., None], arguments: Sequence[Any]) -> None:
     """Run a worker process from its first moment to its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # set again for a parent that starts workers from another thread
@@ -263,7 +262,7 @@ def _map_indices(channel: Channel, setup: Callable[[], None] | None, pickled: by
         setup()
     function: Callable[[int], Any] = pickle.loads(pickled)
     for index in channel.tasks():
-        channel.send((index, _outcome(function, index)))
+        channel.send((index, *_outcome(function, index)))
 
 
 def _send_next(worker: Worker, indices: Iterator[int]) -> None:
@@ -272,20 +271,12 @@ def _send_next(worker: Worker, indices: Iterator[int]) -> None:
         worker.send(index)
 
 
-def _outcome(function: Callable[[int], Any], index: int) -> Any:
+def _outcome(function: Callable[[int], Any], index: int) -> tuple[Any, Exception | None]:
+    """Return the result of a call and the exception it raised: one that can be pickled."""
     try:
-        return function(index)
+        return function(index), None
     except Exception as error:
         try:
-            pickle.loads(pickle.dumps(error))
+            return None, pickle.loads(pickle.dumps(error))
         except Exception:
-            return _Raised(ProcessError(f"{type(error).__name__}: {error}"))
-        return _Raised(error)
-
-
-def _result(outcome: Any) -> Any:
-    if isinstance(outcome, Death):
-        raise ProcessError(f"a process died ({outcome})")
-    if isinstance(outcome, _Raised):
-        raise outcome.error
-    return outcome
+            return None, ProcessError(f"{type(error).__name__}: {error}")

@@ -116,10 +116,10 @@ class StageRecord(FileModel):
     """dB that the last fifth of its steps added on val."""
     identity_psnr: float | None = None
     """PSNR of the degraded val images as they are."""
-    machine: str = ""
-    """Device, version of torch and CPU threads that it was trained with; a reused stage keeps those of its training."""
     repeatable: bool | None = None
     """Whether a step gave the same bits twice on this GPU; None on the CPU, where it does."""
+    provenance: dict[str, Any] = {}
+    """Where, when, by what versions and for which row it was trained: not always for this one, nor on its machine."""
 
 
 class Score(FileModel):

@@ -18,9 +18,11 @@ from benchmark.runner.events import (
     GatesChecked,
     ImageScored,
     NetworkMeasured,
+    RowAwaited,
     RowFinished,
     RowStarted,
     StageAwaited,
+    StageDamaged,
     StageFinished,
     StageProgress,
     StageReused,
@@ -162,12 +164,25 @@ def _describe(event: Event) -> tuple[str, float | None, str]:
             return event.folder, None, _line(event)
 
 
-def _line(event: StageReused | StageAwaited | StageFinished | RowStarted | GatesChecked | RowFinished) -> str:
+def _line(
+    event: StageReused
+    | StageAwaited
+    | StageDamaged
+    | StageFinished
+    | RowStarted
+    | RowAwaited
+    | GatesChecked
+    | RowFinished,
+) -> str:
     match event:
         case StageReused(result=result):
             return f"stage {result.name} from the store ({counted(result.steps, 'step')} not trained again)"
-        case StageAwaited(name=name):
-            return f"stage {name} is being trained by another process; waiting for it"
+        case StageAwaited(name=name, owner=owner):
+            return f"stage {name} is being trained by {owner}; waiting for it"
+        case RowAwaited(owner=owner):
+            return f"is being tested by {owner}, in the same folder; waiting for it"
+        case StageDamaged(name=name, file=file):
+            return f"stage {name}: {file} is not what was stored; it is set aside in .damaged, and trained again"
         case StageFinished(result=result):
             return _finished_stage(result)
         case RowStarted():

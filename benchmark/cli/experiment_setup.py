@@ -18,7 +18,14 @@ from benchmark.registry import Registry
 from benchmark.runner.context import Context, open_sources, plan_of, with_cached_sources
 from benchmark.runner.jobs import counted_gates
 from benchmark.runner.local_executor import worker_devices
-from benchmark.runner.preflight import check_patches, estimate_seconds, memory_shortfall, preflight
+from benchmark.runner.preflight import (
+    check_metrics,
+    check_patches,
+    estimate_seconds,
+    memory_shortfall,
+    metrics_in_use,
+    preflight,
+)
 from benchmark.runner.record_writer import write_pairs
 from benchmark.runner.row import describe_gate
 from benchmark.runner.stage_store import StageStore
@@ -80,6 +87,7 @@ def read_data(plan: Plan, context: Context, display: Display) -> Context:
     """Decode or render all images of a plan, and write the test pairs for the report."""
     context = with_cached_sources(plan.experiment, context, display.show)
     check_patches(plan, context)
+    check_metrics(plan, context, metrics_in_use(plan.experiment))
     write_pairs(context.output / "pairs", context.source(plan.baselines[0].data["test"]))
     return context
 
@@ -134,7 +142,8 @@ def _show_rows(plan: Plan, context: Context, todo: set[str]) -> None:
         for stage in row.stages:
             first = first_rows.setdefault(stage.key, row.row)
             shared = "" if first == row.row else f" shared with {first}"
-            note = " stored" if context.store.finished(stage.key) else shared
+            damaged = " damaged, to be trained again" if context.store.damaged_file(stage.key) else shared
+            note = " stored" if context.store.finished(stage.key) else damaged
             stages.append(f"{stage.name} {stage.steps} {stage.key[:8]}{note}")
         state = "to run" if row.folder in todo else "finished"
         table.add_row(row.row, str(row.seed), ", ".join(stages or ["no training"]), state)

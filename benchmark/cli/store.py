@@ -40,9 +40,9 @@ def list_stages(folder: Path) -> None:
 @command.command("verify")
 @_folder
 def verify(folder: Path) -> int:
-    """Read all weights to the last byte; exit code 1 if any stage is damaged.
+    """Read all files to the last byte; exit code 1 if any stage is damaged.
 
-    Delete the folder of such a stage, and the next run trains it again.
+    The next run that needs such a stage sets it aside, in .damaged, and trains it again.
     """
     from benchmark.runner.store_admin import damage, inventory
 
@@ -75,7 +75,7 @@ def prune(folder: Path, down_to_mb: float | None, *, delete: bool, **choice: Any
       python -m benchmark store prune --older-than 30 --down-to 2000 --delete
       python -m benchmark store prune --experiment my_first_try --delete
     """
-    from benchmark.runner.store_admin import Choice, chosen, inventory, remove
+    from benchmark.runner.store_admin import chosen, inventory, remove
 
     if down_to_mb is None and not any(value not in (None, False) for value in choice.values()):
         raise click.UsageError("say what to take: --older-than, --unused, --experiment or --down-to")
@@ -85,7 +85,7 @@ def prune(folder: Path, down_to_mb: float | None, *, delete: bool, **choice: Any
         raise RecordError(
             f"{folder}: no stage belongs to {choice['experiment']!r}; there are {', '.join(names) or 'none'}"
         )
-    taken = chosen(stages, Choice(**choice, down_to_bytes=None if down_to_mb is None else int(down_to_mb * 1e6)))
+    taken = chosen(stages, **choice, down_to_bytes=None if down_to_mb is None else int(down_to_mb * 1e6))
     for stage in taken:
         done = "deleted" if delete and remove(folder, stage) else "left alone, it is being trained"
         click.echo(f"{done if delete else 'would delete'}: {_line(stage)}")

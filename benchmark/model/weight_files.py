@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -52,15 +52,6 @@ def _exported(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def write_weights(network: nn.Module, file: Path, metadata: dict[str, str] | None = None) -> None:
     """Write the state dict in float32, whole or not at all, with `metadata` in the header of the file."""
     write_bytes(file, weight_bytes(network, torch.float32, metadata))
-
-
-def is_intact(file: Path) -> bool:
-    """Return whether a safetensors file exists and is whole (its header is checked against its length)."""
-    try:
-        with safe_open(file, "pt"):
-            return True
-    except (OSError, SafetensorError):
-        return False
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:

@@ -116,7 +116,11 @@ def _check_disjoint(row: str, splits: Mapping[str, Source]) -> None:
 
 
 def _cached(split: str, source: Source, registry: Registry, on_event: Callable[[DataReady], None]) -> Source:
-    def on_progress(count: int) -> None:
-        on_event(DataReady(split, count, len(source)))
-
-    return cached(source, cache_folder(), usable_cores(), registry.plugins, on_progress)
+    total = len(source)
+    return cached(
+        source,
+        cache_folder(),
+        usable_cores(),
+        registry.plugins,
+        lambda count: on_event(DataReady(split, count, total)),
+    )

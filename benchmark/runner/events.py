@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmark.runner.stage_store import StageResult
 from benchmark.training.loop import Progress
@@ -51,10 +52,20 @@ class StageReused:
 
 @dataclass(frozen=True)
 class StageAwaited:
-    """Another process trains the stage `name`; reported once."""
+    """Another process, `owner`, trains the stage `name`; reported once."""
 
     folder: str
     name: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class StageDamaged:
+    """`file` of the stored stage `name` was not what was stored; the stage is set aside and trained again."""
+
+    folder: str
+    name: str
+    file: Path
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,14 @@ class ImageScored:
 
 
 @dataclass(frozen=True)
+class RowAwaited:
+    """Another process, `owner`, tests the row, in the same folder; reported once."""
+
+    folder: str
+    owner: str
+
+
+@dataclass(frozen=True)
 class RowFinished:
     """The record of a row is written; `message` gives its outcome in one line."""
 
@@ -99,9 +118,11 @@ Event = (
     | GatesChecked
     | StageReused
     | StageAwaited
+    | StageDamaged
     | StageProgress
     | StageFinished
     | ImageScored
+    | RowAwaited
     | RowFinished
 )
 """What a display shows."""
@@ -135,13 +156,21 @@ class JobFailed:
 
 @dataclass(frozen=True)
 class JobDied:
-    """The process of a job died."""
+    """The process of a job died, or lost its right to the stage: the job may be tried again."""
 
     job: str
     reason: str
 
 
-JobEvent = JobFinished | JobFailed | JobDied
+@dataclass(frozen=True)
+class JobStopped:
+    """A job met a full disk, on which no other job could go on either: the run stops."""
+
+    job: str
+    error: OSError
+
+
+JobEvent = JobFinished | JobFailed | JobDied | JobStopped
 """How a job ended."""
 
 OnEvent = Callable[[Event], None]

@@ -3,13 +3,12 @@
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import DISK_FULL, BenchmarkError
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow, PlannedStage, hash_of, network_id
 from benchmark.experiment.schema import AnyGate, CountedGate, ResolvedModel
 from benchmark.gates.check_gates import check_gates
@@ -18,10 +17,18 @@ from benchmark.inference.device_setup import Machine, torch_threads
 from benchmark.lease import LeaseLost
 from benchmark.model import Restorer, build
 from benchmark.runner.context import Context
-from benchmark.runner.events import JobFailed, JobFinished, MeasuredModel, OnAnyEvent, StageAwaited
-from benchmark.runner.row import RowSoFar, test_baseline, test_row
+from benchmark.runner.events import (
+    JobDied,
+    JobFailed,
+    JobFinished,
+    JobStopped,
+    MeasuredModel,
+    OnAnyEvent,
+    StageAwaited,
+    StageDamaged,
+)
+from benchmark.runner.row import RowProgress, test_row
 from benchmark.runner.stage import train_stage
-from benchmark.runner.threads import threads_of_test
 from benchmark.training.loop import DivergedError
 from reports.schema import Failure, GateResult
 
@@ -37,11 +44,6 @@ class MeasureNetwork:
         """Hash of the network and its gates."""
         return hash_of(network_id(self.row.recipe.model, self.row.recipe.gates))
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
 
 @dataclass(frozen=True)
 class TrainStage:
@@ -55,11 +57,6 @@ class TrainStage:
         """The key of the stage."""
         return self.stage.key
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The stage before it."""
-        return (self.stage.parent,) if self.stage.parent else ()
-
 
 @dataclass(frozen=True)
 class TestRow:
@@ -67,24 +64,19 @@ class TestRow:
 
     __test__ = False  # for pytest, which collects classes whose name begins like this one
     row: PlannedRow | PlannedBaseline
-    so_far: RowSoFar
+    progress: RowProgress
 
     @property
     def id(self) -> str:
         """Hash of all that the record depends on, and of the row's name."""
         return hash_of([self.row.folder, self.row.config_hash])
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """All stages of the row, by the last of them."""
-        return (self.row.last_key,) if isinstance(self.row, PlannedRow) and self.row.last_key else ()
-
 
 Job = MeasureNetwork | TrainStage | TestRow
 
 
 def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
-    """Carry out a job. Ends with an event JobFinished or JobFailed; only an interrupt raises."""
+    """Carry out a job. Ends with an event JobFinished, JobFailed, JobDied or JobStopped; only an interrupt raises."""
     started, measured = time.perf_counter(), None
     try:
         match job:
@@ -94,22 +86,25 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
                     restorer, row.recipe.model, row.recipe.gates, context.machine, context.registry.plugins
                 )
             case TrainStage(row=row, stage=stage):
-                while context.store.finished(stage.key, verify=True) is None:
-                    with (
-                        suppress(LeaseLost),  # this process was paused, and another one continues the stage
-                        context.store.claim(stage.key, lambda: on_event(StageAwaited(row.folder, stage.name))) as lease,
-                    ):
-                        if lease is not None:
-                            with torch_threads(stage.settings.threads):
-                                train_stage(row, stage, lease, context, on_event)
-            case TestRow(row=row, so_far=so_far):
-                if isinstance(row, PlannedRow):
-                    with torch_threads(threads_of_test(row, context.registry)):
-                        test_row(row, so_far, context, on_event)
-                else:
-                    test_baseline(row, so_far, context, on_event)
+                with (
+                    context.store.claim(
+                        stage.key, lambda owner: on_event(StageAwaited(row.folder, stage.name, owner))
+                    ) as lease,
+                    torch_threads(stage.settings.threads),
+                ):
+                    if lease is not None:
+                        if file := context.store.set_aside(lease):
+                            on_event(StageDamaged(row.folder, stage.name, file))
+                        train_stage(row, stage, lease, context, on_event)
+            case TestRow(row=row, progress=progress):
+                test_row(row, progress, context, on_event)
+    except LeaseLost as error:  # this process was paused, and another one continues the stage
+        on_event(JobDied(job.id, str(error)))
     except Exception as error:  # a job that fails, for whatever reason, must not take others with it
-        on_event(JobFailed(job.id, _failure(error), traceback.format_exc()))
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            on_event(JobStopped(job.id, error))
+        else:
+            on_event(JobFailed(job.id, _failure(error), traceback.format_exc()))
     else:
         on_event(JobFinished(job.id, time.perf_counter() - started, measured))
 
@@ -139,6 +134,8 @@ def _failure(error: Exception) -> Failure:
         return Failure(message=str(error), stage=error.stage, step=error.step)
     if isinstance(error, torch.OutOfMemoryError):
         return Failure(message="out of memory; lower batch or patch of the stage, or raise accumulate")
+    if isinstance(error, PermissionError):
+        return Failure(message=f"{error.filename}: {error.strerror} for this user; ask its owner for access")
     if isinstance(error, BenchmarkError):
         return Failure(message=str(error))
     return Failure(message=f"{type(error).__name__}: {error} (traceback in error.txt)")

@@ -6,7 +6,6 @@ much again as one row with two (measured with the small networks), and suffer le
 
 import dataclasses
 from collections.abc import Sequence
-from types import TracebackType
 
 import torch
 
@@ -14,7 +13,7 @@ from benchmark.experiment.plan import Plan
 from benchmark.inference.device_setup import prepare_machine
 from benchmark.processes import Channel, Death, Worker, end_workers, receive
 from benchmark.runner.context import Context
-from benchmark.runner.events import JobDied, JobFailed, JobFinished, OnAnyEvent
+from benchmark.runner.events import JobDied, JobEvent, OnAnyEvent
 from benchmark.runner.jobs import Job, MeasureNetwork, run_job
 from benchmark.runner.preflight import machine_bytes, needed_bytes
 
@@ -53,7 +52,7 @@ def worker_devices(
 
 
 class LocalExecutor:
-    """Runs one job at a time on each of its devices. A context manager: its processes end with it.
+    """Runs one job at a time on each of its devices, until it is closed.
 
     With one device, jobs run in this process. A MeasureNetwork always does: it is timed with all threads.
     """
@@ -66,11 +65,7 @@ class LocalExecutor:
         self._jobs: dict[int, Job] = {}
         self._own_job: Job | None = None
 
-    def __enter__(self) -> "LocalExecutor":
-        """Return itself."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def close(self) -> None:
         """Let idle processes end; ask those with a job to stop, so that they store their state."""
         workers = [(slot, worker) for slot, worker in enumerate(self._workers) if worker]
         end_workers([worker for slot, worker in workers if slot in self._jobs], _GRACE_SECONDS)
@@ -94,7 +89,7 @@ class LocalExecutor:
         worker.send(job)
 
     def wait(self, on_event: OnAnyEvent) -> None:
-        """Wait until something happens, and report it. Each job ends with JobFinished, JobFailed or JobDied."""
+        """Wait until something happens, and report it. Each job ends with a JobEvent."""
         if self._own_job:
             job, self._own_job = self._own_job, None
             run_job(job, self._context, on_event)
@@ -104,7 +99,7 @@ class LocalExecutor:
             if isinstance(event, Death):
                 self._workers[busy[worker]] = None
                 event = JobDied(self._jobs[busy[worker]].id, f"its process died ({event})")
-            if isinstance(event, JobFinished | JobFailed | JobDied):
+            if isinstance(event, JobEvent):
                 del self._jobs[busy[worker]]
             on_event(event)
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,8 @@ from torch import nn
 
 from benchmark.data.augmentations import make_augmentations
 from benchmark.errors import DataError
-from benchmark.evaluation.evaluate import load_metrics, pairs
+from benchmark.evaluation.evaluate import load_metrics, pairs, score_image
+from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, PlannedStage, hash_of, source_id
 from benchmark.experiment.schema import ResolvedModel
 from benchmark.experiment.stage import Stage
@@ -25,6 +26,7 @@ from benchmark.runner.maps import check_supervision
 from benchmark.runner.record_writer import is_finished
 from benchmark.training.objective import make_objective
 from benchmark.training.train_state import make_optimizer, make_train_state, set_memory_format
+from reports.schema import WithinClaim
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _TIMED_PIXELS = 8 * 128 * 128
@@ -72,6 +74,43 @@ def check_patches(plan: Plan, context: Context) -> None:
                 raise DataError(
                     f"train image {pair.name!r} is {side} pixels at its shorter side, "
                     f"protocol.{stage}.patch is {patch}; lower patch or leave the image out"
+                )
+
+
+def metrics_in_use(experiment: Experiment) -> dict[str, tuple[str, str]]:
+    """Return the split and the metric, by the setting that names it, of all that rows are compared by."""
+    claims = [claim for claim in experiment.claims if not isinstance(claim, WithinClaim)]
+    primary, tuning = experiment.report.primary, experiment.tuning
+    return {
+        "report.primary": ("test", primary),
+        **{f"claim {claim.id!r}": ("test", claim.metric or primary) for claim in claims},
+        **({"tuning.metric": ("val", tuning.metric.name)} if tuning else {}),
+    }
+
+
+def check_metrics(plan: Plan, context: Context, settings: Mapping[str, tuple[str, str]]) -> None:
+    """Check that metrics apply to the data: to one image of each source at least.
+
+    Args:
+        plan: The rows, whose sources are ready.
+        context: The sources.
+        settings: Split and metric by the setting that names it; see `metrics_in_use`.
+
+    Raises:
+        DataError: with the setting, the metric and the split.
+    """
+    metrics = load_metrics(context.registry)
+    for setting, (split, name) in settings.items():
+        for source in {source_id(row.recipe.data[split]) for row in plan.rows}:
+            metric = {name: metrics[name]}
+            for pair in pairs(context.sources[source]):
+                if score_image(pair.degraded, pair.degraded, pair.target, metric):
+                    break
+            else:
+                height, width = context.sources[source].read(0).degraded.shape[:2]
+                raise DataError(
+                    f"{setting}: no image of data.{split} has {name} ({metrics[name].formula}); the first one has "
+                    f"{width} x {height} pixels; choose another metric or other images"
                 )
 
 

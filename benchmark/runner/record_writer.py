@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import logging
 import platform
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,31 +19,32 @@ from benchmark.data import Source
 from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import ImageScores, pairs
 from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow
-from benchmark.files import read_json, write_csv, write_json, write_text
+from benchmark.files import digest_of, read_json, write_csv, write_json, write_text
 from benchmark.inference.device_setup import Machine
 from benchmark.runner.stage_store import StageStore
 from reports.schema import SCHEMA, PlanFile, PlannedStage, PlanRow, to_json
 
+_LOG = logging.getLogger(__name__)
 _PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm", "onnxruntime", "openvino")
 
 
-def write_plan(whole: Plan, chosen: Plan, folder: Path, command: str) -> None:
+def write_plan(full_plan: Plan, chosen: Plan, folder: Path, command: str) -> None:
     """Write plan.json, which tells reports what to expect, and the experiment in a form that can be run again.
 
     Args:
-        whole: all rows of the experiment.
+        full_plan: all rows of the experiment.
         chosen: the part of it that this command runs; rows that earlier commands chose stay chosen.
         folder: of the run.
         command: the command line.
     """
-    base = whole.experiment.rows[0].config
-    settings = {**whole.experiment.document.data, "data": base["data"], "seeds": list(whole.experiment.seeds)}
+    base = full_plan.experiment.rows[0].config
+    settings = {**full_plan.experiment.document.data, "data": base["data"], "seeds": list(full_plan.experiment.seeds)}
     write_text(folder / "experiment.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     earlier = read_json(folder / "plan.json")
     folders = {row.folder for row in chosen.rows}
     if isinstance(earlier, dict) and earlier.get("rows"):
-        folders |= set(earlier.get("chosen") or [row.folder for row in whole.rows])
-    write_json(folder / "plan.json", to_json(plan_file(whole, command, folders)))
+        folders |= set(earlier.get("chosen") or [row.folder for row in full_plan.rows])
+    write_json(folder / "plan.json", to_json(plan_file(full_plan, command, folders)))
 
 
 def plan_file(plan: Plan, command: str, chosen: Collection[str] | None = None) -> PlanFile:
@@ -86,14 +88,17 @@ def _plan_row(seeds: Sequence[PlannedRow]) -> PlanRow:
 def is_finished(folder: Path, planned: PlannedRow | PlannedBaseline, *, replace: bool) -> bool:
     """Whether the record in a folder is the planned one, finished.
 
-    Failed rows are tried again. Raises RecordError if the folder holds a finished record of something else and
-    `replace` is not set.
+    Failed rows are tried again, and so are those whose files are gone. Raises RecordError if the folder holds a
+    finished record of something else and `replace` is not set.
     """
     record = read_json(folder / "record.json")
     if not isinstance(record, dict) or record.get("status") not in ("done", "rejected"):
         return False
     if record.get("schema") == SCHEMA and record.get("config_hash") == planned.config_hash:
-        return True
+        damaged = [name for name, digest in _files_of(record).items() if not _is_sound(folder / name, digest)]
+        if damaged:
+            _LOG.warning("%s is missing or damaged: the row is tested again", folder / damaged[0])
+        return not damaged
     if replace:
         return False
     raise RecordError(
@@ -101,6 +106,24 @@ def is_finished(folder: Path, planned: PlannedRow | PlannedBaseline, *, replace:
         "tuning changed); "
         "choose another --output, or --replace to run it again"
     )
+
+
+def _files_of(record: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the files that must stand beside a finished record, with their SHA-256 where it is to be compared.
+
+    Restored images must be there, but are not read: that would take longer than to start a run should.
+    """
+    is_tested, is_trained = "test" in record.get("scores", {}), record.get("seed") is not None
+    needed = ["scores.csv"] * is_tested + ["weights.safetensors"] * (is_tested and is_trained)
+    digests = {name: None if "/" in name else digest for name, digest in record.get("files", {}).items()}
+    return {**dict.fromkeys(needed), **digests}
+
+
+def _is_sound(file: Path, digest: str | None) -> bool:
+    try:
+        return file.is_file() and (digest is None or digest_of(file) == digest)
+    except OSError:
+        return False
 
 
 def write_scores(folder: Path, split: str, scores: Iterable[ImageScores]) -> None:

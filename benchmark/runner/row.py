@@ -2,8 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -29,20 +29,22 @@ from benchmark.evaluation.evaluate import (
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.files import write_json, write_text
 from benchmark.inference.device_setup import torch_threads
+from benchmark.lease import Lease, LeaseFolder
 from benchmark.model import restore_with_maps
 from benchmark.model.weight_files import write_weights
 from benchmark.runner.context import Context
-from benchmark.runner.events import ImageScored, MeasuredModel, OnAnyEvent, RowFinished, StageReused
+from benchmark.runner.events import ImageScored, MeasuredModel, OnAnyEvent, RowAwaited, RowFinished, StageReused
 from benchmark.runner.maps import supervised_maps
-from benchmark.runner.record_writer import provenance, write_curves, write_images, write_scores
+from benchmark.runner.record_writer import is_finished, provenance, write_curves, write_images, write_scores
 from benchmark.runner.stage import load_network, on_val_of, score_on_val
 from benchmark.runner.stage_store import StageResult
+from benchmark.runner.threads import threads_of_test
 from reports.digests import digests_of
-from reports.schema import Failure, GateResult, Record, Score, StageRecord, to_json
+from reports.schema import Failure, GateResult, Record, Score, StageRecord, read, to_json
 
 
 @dataclass(frozen=True)
-class RowSoFar:
+class RowProgress:
     """What earlier jobs of a run found out and did for a row."""
 
     measured: MeasuredModel | None = None
@@ -55,21 +57,34 @@ class RowSoFar:
     """A trial of a search, which is scored on val: a search must not read test."""
 
 
-def test_row(row: PlannedRow, so_far: RowSoFar, context: Context, on_event: OnAnyEvent) -> None:
-    """Test a row, all stages of which are stored, and write its record and files."""
+def test_row(row: PlannedRow | PlannedBaseline, progress: RowProgress, context: Context, on_event: OnAnyEvent) -> None:
+    """Test a row, all stages of which are stored, or a baseline, and write its record and files.
+
+    Raises:
+        LeaseLost: This process was paused, and another one tests the row.
+    """
+    with _claim_folder(row, context, on_event) as lease:
+        if lease is not None and isinstance(row, PlannedRow):
+            with torch_threads(threads_of_test(row, context.registry)):
+                _test_trained(row, progress, lease, context, on_event)
+        elif lease is not None and isinstance(row, PlannedBaseline):
+            _test_baseline(row, progress, lease, context, on_event)
+
+
+def _test_trained(row: PlannedRow, progress: RowProgress, lease: Lease, context: Context, on_event: OnAnyEvent) -> None:
     clock = time.perf_counter()
     results: list[StageResult] = []
     for stage in row.stages:
         result = context.store.finished(stage.key)
         if result is None:
             raise RowError(f"stage {stage.name!r} has disappeared from the store; run the same command again")
-        if stage.key not in so_far.trained:
+        if stage.key not in progress.trained:
             on_event(StageReused(row.folder, result))
         with torch_threads(stage.settings.threads):
             results.append(on_val_of(row, result, context))
     folder, device = context.output / row.folder, context.machine.device
     write_curves(folder, [(stage.name, stage.key) for stage in row.stages], context.store)
-    if so_far.is_trial:
+    if progress.is_trial:
         val = results[-1].val if results else score_on_val(row, load_network(row, None, context), context)
         scores = {"val": _scores(val)}
     else:
@@ -81,55 +96,75 @@ def test_row(row: PlannedRow, so_far: RowSoFar, context: Context, on_event: OnAn
             return Restored(restored, {name: values for name, values in maps.items() if name in supervised})
 
         constants = best_constants(pairs(source)) if supervised else {}
-        scores = _score_on_test(row, restore, source, constants, context, on_event)
+        scores = _score_on_test(row, restore, source, constants, lease, context, on_event)
         write_weights(restorer, folder / "weights.safetensors")
-    stages = tuple(_stage_record(result, reused=result.key not in so_far.trained) for result in results)
-    record = new_record(row, so_far, context, time.perf_counter() - clock)
-    _finish(record.model_copy(update={"stages": stages, "scores": scores}), row, context, on_event)
+    stages = tuple(_stage_record(result, reused=result.key not in progress.trained) for result in results)
+    record = new_record(row, progress, context, time.perf_counter() - clock)
+    _finish(record.model_copy(update={"stages": stages, "scores": scores}), row, lease, context, on_event)
 
 
-def test_baseline(baseline: PlannedBaseline, so_far: RowSoFar, context: Context, on_event: OnAnyEvent) -> None:
+def _test_baseline(
+    baseline: PlannedBaseline, progress: RowProgress, lease: Lease, context: Context, on_event: OnAnyEvent
+) -> None:
     """Fit a baseline to the training images, test it, and write its record and files."""
     clock = time.perf_counter()
     restore = BASELINE_FITS[baseline.row](pairs(context.source(baseline.data["train"])))
-    scores = _score_on_test(baseline, restore, context.source(baseline.data["test"]), {}, context, on_event)
-    record = new_record(baseline, so_far, context, time.perf_counter() - clock)
-    _finish(record.model_copy(update={"scores": scores}), baseline, context, on_event)
+    scores = _score_on_test(baseline, restore, context.source(baseline.data["test"]), {}, lease, context, on_event)
+    record = new_record(baseline, progress, context, time.perf_counter() - clock)
+    _finish(record.model_copy(update={"scores": scores}), baseline, lease, context, on_event)
 
 
 def end_untested(
     row: PlannedRow | PlannedBaseline,
     status: Literal["failed", "rejected"],
     failure: Failure,
-    so_far: RowSoFar,
+    traceback: str,
+    progress: RowProgress,
     context: Context,
     on_event: OnAnyEvent,
 ) -> None:
-    """Write the record of a row that failed or was rejected, in place of all files of an earlier attempt."""
-    clear_folder(row, context)
-    record = new_record(row, so_far, context, 0.0).model_copy(update={"status": status, "error": failure})
-    _finish(record, row, context, on_event)
+    """Write the record of a row that failed or was rejected, in place of all files of an earlier attempt.
+
+    A traceback, if there is one, is written to `error.txt` beside the record.
+    """
+    with _claim_folder(row, context, on_event) as lease:
+        if lease is None:
+            return
+        if traceback:
+            with suppress(OSError):  # the disk may be full
+                write_text(context.output / row.folder / "error.txt", traceback)
+        record = new_record(row, progress, context, 0.0).model_copy(update={"status": status, "error": failure})
+        _finish(record, row, lease, context, on_event)
 
 
-def write_traceback(row: PlannedRow | PlannedBaseline, traceback: str, context: Context) -> None:
-    """Write `error.txt` beside a failed record."""
-    with suppress(OSError):  # the disk may be full
-        write_text(context.output / row.folder / "error.txt", traceback)
+@contextmanager
+def _claim_folder(row: PlannedRow | PlannedBaseline, context: Context, on_event: OnAnyEvent) -> Generator[Lease | None]:
+    """Hold the folder of a row inside, without the files of an earlier attempt; None if the row is finished.
 
-
-def clear_folder(row: PlannedRow | PlannedBaseline, context: Context) -> None:
-    """Remove the files of an earlier attempt, its record first: a record never stands beside files of another one."""
+    Waits while another process has the folder. A row that another process has finished is reported as it stands there.
+    """
     folder = context.output / row.folder
-    for name in ("record.json", "error.txt", "scores.csv", "curve.csv", "weights.safetensors"):
-        (folder / name).unlink(missing_ok=True)
-    for name in ("images", "maps"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    leases = LeaseFolder(context.output / ".leases", context.store.beat_seconds, context.store.stale_seconds)
+    with leases.claim(
+        row.folder.replace("/", "+"),
+        lambda: is_finished(folder, row, replace=True),
+        lambda owner: on_event(RowAwaited(row.folder, owner)),
+    ) as lease:
+        if lease is None:
+            _report(read(Record, folder / "record.json"), row, on_event)
+        else:  # the record first: it never stands beside files of another one
+            names = ("record.json", "error.txt", "scores.csv", "curve.csv", "weights.safetensors")
+            for file in (*map(folder.joinpath, names), *folder.glob(".*")):  # hidden: half files of killed processes
+                file.unlink(missing_ok=True)
+            for name in ("images", "maps"):
+                shutil.rmtree(folder / name, ignore_errors=True)
+        yield lease
 
 
-def new_record(row: PlannedRow | PlannedBaseline, so_far: RowSoFar, context: Context, seconds: float) -> Record:
+def new_record(row: PlannedRow | PlannedBaseline, progress: RowProgress, context: Context, seconds: float) -> Record:
     """Return a record with all that is known before the test; `seconds`: duration of the last job."""
-    started = (so_far.started or datetime.now(UTC)).isoformat(timespec="seconds").replace("+00:00", "Z")
-    times = {"started": started, "seconds": round(so_far.seconds + seconds, 3)}
+    started = (progress.started or datetime.now(UTC)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    times = {"started": started, "seconds": round(progress.seconds + seconds, 3)}
     is_trained = isinstance(row, PlannedRow)
     return Record(
         experiment=context.experiment,
@@ -140,8 +175,8 @@ def new_record(row: PlannedRow | PlannedBaseline, so_far: RowSoFar, context: Con
         config=row.config,
         config_hash=row.config_hash,
         provenance={**provenance(context.machine, context.command), **times},
-        model=so_far.measured.cost if so_far.measured else None,
-        gates=so_far.measured.gates if so_far.measured else (),
+        model=progress.measured.cost if progress.measured else None,
+        gates=progress.measured.gates if progress.measured else (),
         metrics=plugin_facts(load_metrics(context.registry)),
     )
 
@@ -160,11 +195,18 @@ def describe_gate(gate: GateResult) -> str:
     return f"{gate.name}: {gate.result} ({gate.measured:,.{digits}f} of {gate.limit:,.{digits}f} {gate.unit}{details})"
 
 
-def _finish(record: Record, row: PlannedRow | PlannedBaseline, context: Context, on_event: OnAnyEvent) -> None:
-    # Last of all files of a row: what the record describes is there, and the record has its digests.
+def _finish(
+    record: Record, row: PlannedRow | PlannedBaseline, lease: Lease, context: Context, on_event: OnAnyEvent
+) -> None:
+    """Write the record, last of all files of a row: what it describes is there, and it has the digests of that."""
+    lease.check()
     folder = context.output / row.folder
     files = digests_of(folder, "record.json") if folder.is_dir() else {}
     write_json(folder / "record.json", to_json(record.model_copy(update={"files": files})))
+    _report(record, row, on_event)
+
+
+def _report(record: Record, row: PlannedRow | PlannedBaseline, on_event: OnAnyEvent) -> None:
     test = record.scores.get("test", {})
     scores = [f"{name} {test[name].mean:.2f}" for name in ("psnr", "psnr_spots", "harm") if name in test]
     on_event(RowFinished(row.folder, record, record.reason or ", ".join(scores)))
@@ -175,6 +217,7 @@ def _score_on_test(
     restore: Callable[[Any], Any],
     source: Source,
     constants: Constants,
+    lease: Lease,
     context: Context,
     on_event: OnAnyEvent,
 ) -> dict[str, dict[str, Score]]:
@@ -183,6 +226,7 @@ def _score_on_test(
     for scored in evaluate(restore, source, constants, load_metrics(context.registry)):
         images.append(scored)
         on_event(ImageScored(row.folder, len(images), len(source)))
+    lease.check()
     write_scores(folder, "test", images)
     write_images(folder / "images", {image.pair.name: image.restored for image in images})
     return {"test": _scores(summarise(image.metrics for image in images))}

@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from benchmark.experiment.load import BASE
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow, network_id
@@ -15,6 +16,7 @@ from benchmark.runner.events import (
     JobEvent,
     JobFailed,
     JobFinished,
+    JobStopped,
     MeasuredModel,
     NetworkMeasured,
     OnEvent,
@@ -25,7 +27,7 @@ from benchmark.runner.events import (
 from benchmark.runner.jobs import Job, MeasureNetwork, TestRow, TrainStage
 from benchmark.runner.local_executor import LocalExecutor
 from benchmark.runner.preflight import memory_shortfall
-from benchmark.runner.row import RowSoFar, clear_folder, describe_gate, end_untested, write_traceback
+from benchmark.runner.row import RowProgress, describe_gate, end_untested
 from benchmark.runner.scheduler import ScheduledJob, Scheduler
 from reports.schema import Failure, Record
 
@@ -54,11 +56,14 @@ def run_rows(
         more_rows: Called while fewer rows than workers are unfinished; returns further rows, or none to end.
         measured: Networks that are measured already, by `network_id`.
         is_trial: The rows are trials of a search: any failed gate rejects them, and they are scored on val, not test.
+
+    Raises:
+        OSError: The disk is full.
     """
     run = _Run(context, on_event, estimates or {}, dict(measured or {}), is_trial=is_trial)
     for row in rows:
         run.add(row)
-    with LocalExecutor(context, devices) as executor:
+    with closing(LocalExecutor(context, devices)) as executor:
         while True:
             while more_rows and len(run.unfinished) < len(devices) and (more := more_rows()):
                 for row in more:
@@ -90,29 +95,26 @@ class _Run:
         self._context, self._on_event, self._estimates, self._measured = context, on_event, estimates, measured
         self._is_trial = is_trial
         self._jobs: dict[str, Job] = {}
-        self._so_far: dict[str, RowSoFar] = {}
+        self._progress: dict[str, RowProgress] = {}
+        """By folder of the row."""
         self._failures: dict[str, tuple[Failure, str]] = {}
-        self._seeds: list[int] = []
-        self._stored: set[str] = set()
 
     def add(self, row: AnyRow) -> None:
         """Add the jobs of a row; the row ends at once where it is known that it cannot run."""
-        test = TestRow(row, RowSoFar(is_trial=self._is_trial))
-        self.unfinished[test.id], self._so_far[row.folder] = row, test.so_far
+        test = TestRow(row, RowProgress(is_trial=self._is_trial))
+        self.unfinished[test.id], self._progress[row.folder] = row, test.progress
         if isinstance(row, PlannedBaseline):
             self._schedule(test, order=(-1, 0))
             return
-        if row.seed not in self._seeds:
-            self._seeds.append(row.seed)
         needs: list[str] = []
         if self._network(row) not in self._measured:
             needs.append(self._schedule(MeasureNetwork(row), is_exclusive=True))
         for stage in row.stages:
-            if not self._is_stored(stage.key):
-                job = TrainStage(row, stage)
-                parents = [need for need in job.needs if self.scheduler.knows(need)]  # the others are stored
-                needs.append(self._schedule(job, parents, seconds=self._estimates.get(stage.key, 0.0)))
-        self._schedule(test, needs, order=(self._seeds.index(row.seed), int(row.row != BASE)))
+            if self._context.store.finished(stage.key, verify=True) is None:
+                parents = [stage.parent] if stage.parent and self.scheduler.knows(stage.parent) else []  # else: stored
+                seconds = self._estimates.get(stage.key, 0.0)
+                needs.append(self._schedule(TrainStage(row, stage), parents, seconds=seconds))
+        self._schedule(test, needs, order=(row.seed, int(row.row != BASE)))
         if cause := self.scheduler.cause(test.id):
             self._end_failed(test.id, cause)
         elif self._network(row) in self._measured:
@@ -124,16 +126,14 @@ class _Run:
         if id is None:
             return None
         job = self._jobs[id]
-        if isinstance(job, TestRow):
-            self._start(job.row)
-            return dataclasses.replace(job, so_far=self._so_far[job.row.folder])
         if isinstance(job, TrainStage):
             # The row that the stage was added for may have ended: the first unfinished one trains it.
             rows = [row for row in self.unfinished.values() if isinstance(row, PlannedRow)]
             row = next(row for row in rows if id in [stage.key for stage in row.stages])
             self._jobs[id] = job = TrainStage(row, job.stage)
-            self._start(row)
-        return job
+        if not isinstance(job, MeasureNetwork):
+            self._start(job.row)
+        return dataclasses.replace(job, progress=self._progress[job.row.folder]) if isinstance(job, TestRow) else job
 
     def handle(self, event: Event | JobEvent) -> None:
         """Update the state of the run after an event, and report it."""
@@ -142,22 +142,21 @@ class _Run:
                 self.scheduler.finish(id)
                 job = self._jobs[id]
                 if isinstance(job, TrainStage):
-                    so_far = self._so_far[job.row.folder]
-                    seconds = so_far.seconds + event.seconds
-                    self._so_far[job.row.folder] = dataclasses.replace(so_far, seconds=seconds)
+                    folder = job.row.folder
+                    self._note(folder, seconds=self._progress[folder].seconds + event.seconds)
                 if isinstance(job, MeasureNetwork) and event.measured:
                     self._note_measured(job.row, event.measured)
                 self.unfinished.pop(id, None)
             case JobFailed(job=id, failure=failure, traceback=traceback):
                 self._fail(id, failure, traceback)
             case JobDied(job=id, reason=reason):
-                if not self.scheduler.die(id):
+                if not self.scheduler.retry_after_death(id):
                     self._fail(id, Failure(message=reason), "")
+            case JobStopped(error=error):
+                raise error
             case _:
                 if isinstance(event, StageFinished):
-                    so_far = self._so_far[event.folder]
-                    trained = so_far.trained | {event.result.key}
-                    self._so_far[event.folder] = dataclasses.replace(so_far, trained=trained)
+                    self._note(event.folder, trained=self._progress[event.folder].trained | {event.result.key})
                 if isinstance(event, RowFinished):
                     self.records.append(event.record)
                 self._on_event(event)
@@ -175,24 +174,20 @@ class _Run:
         self.scheduler.add(ScheduledJob(job.id, tuple(needs), order, seconds, is_exclusive))
         return job.id
 
-    def _is_stored(self, key: str) -> bool:
-        """Return whether a stage is stored and undamaged; its files are read once in a run."""
-        if key not in self._stored and self._context.store.finished(key, verify=True) is not None:
-            self._stored.add(key)
-        return key in self._stored
-
     def _network(self, row: PlannedRow) -> str:
         return network_id(row.recipe.model, row.recipe.gates)
 
     def _start(self, row: AnyRow) -> None:
-        """Report that a row starts, with its first job, and remove the files of an earlier attempt."""
-        so_far = self._so_far[row.folder]
-        if so_far.started is None:
-            self._so_far[row.folder] = dataclasses.replace(so_far, started=datetime.now(UTC))
-            clear_folder(row, self._context)
+        """Report that a row starts, with its first job."""
+        progress = self._progress[row.folder]
+        if progress.started is None:
+            self._note(row.folder, started=datetime.now(UTC))
             self._on_event(RowStarted(row.folder))
-            if so_far.measured:
-                self._on_event(GatesChecked(row.folder, tuple(map(describe_gate, so_far.measured.gates))))
+            if progress.measured:
+                self._on_event(GatesChecked(row.folder, tuple(map(describe_gate, progress.measured.gates))))
+
+    def _note(self, folder: str, **changes: Any) -> None:
+        self._progress[folder] = dataclasses.replace(self._progress[folder], **changes)
 
     def _note_measured(self, measured_row: PlannedRow, measured: MeasuredModel) -> None:
         """Keep what was measured, and end the rows that it rejects."""
@@ -208,7 +203,7 @@ class _Run:
     def _judge(self, test: str, row: PlannedRow) -> None:
         """End a row whose network is rejected by a gate or does not fit into memory."""
         measured = self._measured[self._network(row)]
-        self._so_far[row.folder] = dataclasses.replace(self._so_far[row.folder], measured=measured)
+        self._note(row.folder, measured=measured)
         failed = [gate for gate in measured.gates if gate.result == "failed" and (gate.reject or self._is_trial)]
         if failed:
             self._start(row)
@@ -224,7 +219,7 @@ class _Run:
         """Note a failed job, and end the rows that need it."""
         if isinstance(self._jobs[job], MeasureNetwork):
             message = failure.message.removesuffix(" (traceback in error.txt)")
-            failure = Failure(message=f"its network cannot be measured: {message}")
+            failure, traceback = Failure(message=f"its network cannot be measured: {message}"), ""
         self._failures[job] = failure, traceback
         for failed in (job, *self.scheduler.fail(job)):
             if failed in self.unfinished:
@@ -236,10 +231,8 @@ class _Run:
         if isinstance(job, TrainStage) and job.row.folder != row.folder:
             message = f"shares a stage that failed in {job.row.folder}: {failure.message}"
             failure, traceback = failure.model_copy(update={"message": message}), ""
-        self._end(test, "failed", failure)
-        if traceback and not isinstance(job, MeasureNetwork):
-            write_traceback(row, traceback, self._context)
+        self._end(test, "failed", failure, traceback)
 
-    def _end(self, test: str, status: Literal["failed", "rejected"], failure: Failure) -> None:
+    def _end(self, test: str, status: Literal["failed", "rejected"], failure: Failure, traceback: str = "") -> None:
         row = self.unfinished.pop(test)
-        end_untested(row, status, failure, self._so_far[row.folder], self._context, self.handle)
+        end_untested(row, status, failure, traceback, self._progress[row.folder], self._context, self.handle)

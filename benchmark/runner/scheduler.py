@@ -92,7 +92,7 @@ class Scheduler:
             self._drop_needs(other)
         return dependants
 
-    def die(self, job: str) -> bool:
+    def retry_after_death(self, job: str) -> bool:
         """Note that the process of a running job died; return whether the job will be tried again."""
         self._deaths[job] += 1
         if self._deaths[job] > RETRIES:

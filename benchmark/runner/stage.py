@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
@@ -20,6 +21,7 @@ from benchmark.lease import Lease
 from benchmark.model import Restorer, build, restore_image
 from benchmark.runner.context import Context
 from benchmark.runner.events import OnAnyEvent, StageFinished, StageProgress
+from benchmark.runner.record_writer import provenance
 from benchmark.runner.stage_store import StageResult
 from benchmark.training.loop import Progress, is_deterministic, train
 from benchmark.training.objective import make_objective
@@ -98,8 +100,8 @@ def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: C
         skipped_steps=len(checkpoint.skipped_steps),
         late_gain_psnr=_late_gain(planned, checkpoint, val["psnr"]["mean"]),
         identity_psnr=mean_psnr(np.asarray, val_source),
-        machine=f"{context.machine.device_name}, torch {torch.__version__}, {torch.get_num_threads()} CPU threads",
         repeatable=repeatable,
+        provenance=_provenance(row, context),
     )
     store.publish(lease, result, state.restorer, checkpoint.curve)
     on_event(StageFinished(row.folder, result))
@@ -164,6 +166,15 @@ def _with_weights(row: PlannedRow, weights: Mapping[str, Any], context: Context)
     restorer = build(row.recipe.model.architecture, row.seed, context.registry)
     restorer.load_state_dict(weights)
     return restorer.to(context.machine.device)
+
+
+def _provenance(row: PlannedRow, context: Context) -> dict[str, Any]:
+    """Return where, when and for which row a stage was trained."""
+    facts = provenance(context.machine, context.command)
+    del facts["command"]  # that of the row's record, which has its other settings, too
+    finished = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    of_stage = {"threads": torch.get_num_threads(), "experiment": context.experiment, "row": row.folder}
+    return {**facts, **of_stage, "finished": finished}
 
 
 def _late_gain(planned: PlannedStage, checkpoint: Checkpoint, final_psnr: float) -> float | None:

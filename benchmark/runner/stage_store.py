@@ -1,14 +1,14 @@
 """The store of trained stages: weights under the hash of all that made them.
 
-A stage is finished when its `meta.json` is there, which is written last and holds the SHA-256 of the files beside it.
+A stage is finished when its `meta.json` is there, which is written last and holds the SHA-256 of the files beside it
+and of its own content. A stage that is no longer what was stored is set aside, below `.damaged`, and trained again.
 Failures are never stored. The process that trains a stage holds its lease, so several commands may share a store, and
 every stage is trained once.
 """
 
-import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,13 @@ from torch import Tensor, nn
 
 from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import Summary
+from benchmark.experiment.plan import hash_of
 from benchmark.files import digest_of, read_json, write_csv, write_json
 from benchmark.lease import BEAT_SECONDS, STALE_SECONDS, Lease, LeaseFolder
-from benchmark.model.weight_files import is_intact, read_weights, write_weights
+from benchmark.model.weight_files import read_weights, write_weights
 from benchmark.training.train_state import CurveRow
 
-_POLL_SECONDS = 1.0
-"""Between two checks of a stage that another process trains."""
-_SCHEMA = 2
+_SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,10 @@ class StageResult:
     """dB that the last fifth of the steps added on val; None: not looked at. Much means that more steps would help."""
     identity_psnr: float | None = None
     """Of the degraded val images as they are: weights that stay below it do harm."""
-    machine: str = ""
-    """Device, version of torch and CPU threads that it was trained with."""
     repeatable: bool | None = None
     """Whether a step gave the same bits twice on this GPU; None: trained on the CPU, where it does."""
+    provenance: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Where, when, by what versions and for which row it was trained, or trained to its end if it was interrupted."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +74,23 @@ class StageStore:
             key: Hash of all that makes the stage.
             verify: Compare the SHA-256 of its files as well; a damaged stage counts as untrained.
         """
-        meta = self._meta(key)
-        if meta is None or not is_intact(self._weights_file(key)) or (verify and self._damaged_file(key, meta)):
-            return None
-        try:
-            return StageResult(**meta["result"])
-        except TypeError:  # of another version
-            return None
+        stage = self._read(key, verify=verify)
+        return stage if isinstance(stage, StageResult) else None
+
+    def damaged_file(self, key: str, *, verify: bool = False) -> Path | None:
+        """Return a file of a once finished stage that is missing or is not what was stored; None if all are sound.
+
+        Args:
+            key: Hash of all that makes the stage.
+            verify: Compare the SHA-256 of the files, too, not their sizes alone.
+        """
+        stage = self._read(key, verify=verify)
+        return stage if isinstance(stage, Path) else None
 
     def weights(self, key: str) -> dict[str, Tensor]:
         """Return the weights of a finished stage. Raises RecordError if its files are missing or damaged."""
-        meta = self._meta(key)
-        if meta is not None and (file := self._damaged_file(key, meta)):
-            raise RecordError(f"{file}: is not what was stored (SHA-256 differs); the next run trains the stage again")
+        if file := self.damaged_file(key, verify=True):
+            raise RecordError(f"{file}: is missing or is not what was stored; the next run trains the stage again")
         return read_weights(self._weights_file(key))
 
     def curve_file(self, key: str) -> Path:
@@ -99,45 +102,26 @@ class StageStore:
         self.folder(key).mkdir(parents=True, exist_ok=True)
         return self.folder(key) / "state.pt"
 
-    @contextmanager
-    def lease(self, key: str) -> Generator[Lease | None]:
-        """Hold the lease of a stage inside; None while another process has it.
-
-        Raises:
-            RecordError: The store cannot be written.
-        """
-        try:
-            lease = self._leases.acquire(key)
-        except OSError as error:
-            raise RecordError(f"{self.root}: the store cannot be written, so nothing can be trained: {error}") from None
-        try:
-            yield lease
-        finally:
-            if lease is not None:
-                lease.release()
-
-    @contextmanager
-    def claim(self, key: str, on_wait: Callable[[], None]) -> Generator[Lease | None]:
-        """Hold the lease of an unfinished stage inside; None once it is finished. Waits while another process has it.
+    def set_aside(self, lease: Lease) -> Path | None:
+        """Move a damaged stage out of the way, to `.damaged/KEY.N`; return its damaged file, None if none is damaged.
 
         Args:
-            key: Of the stage.
-            on_wait: Called once if there is a wait.
-
-        Raises:
-            RecordError: The store cannot be written.
+            lease: Of the stage; N is its number.
         """
-        has_waited = False
-        while self.finished(key, verify=True) is None:
-            with self.lease(key) as lease:
-                if lease is not None:
-                    yield lease if self.finished(key, verify=True) is None else None
-                    return
-            if not has_waited:
-                on_wait()
-            has_waited = True
-            time.sleep(_POLL_SECONDS)
-        yield None
+        file = self.damaged_file(lease.name, verify=True)
+        if file is not None:
+            aside = self.root / ".damaged" / f"{lease.name}.{lease.number}"
+            aside.parent.mkdir(exist_ok=True)
+            self.folder(lease.name).rename(aside)
+        return file
+
+    def lease(self, key: str) -> AbstractContextManager[Lease | None]:
+        """Hold the lease of a stage inside; None while another process has it. Raises as `LeaseFolder.acquire` does."""
+        return self._leases.hold(key)
+
+    def claim(self, key: str, on_wait: Callable[[str], None]) -> AbstractContextManager[Lease | None]:
+        """Hold the lease of an unfinished stage inside; None once it is finished. See `LeaseFolder.claim`."""
+        return self._leases.claim(key, lambda: self.finished(key, verify=True) is not None, on_wait)
 
     def publish(self, lease: Lease, result: StageResult, restorer: nn.Module, curve: Sequence[CurveRow]) -> None:
         """Store a finished stage; it is visible to all once the last file, `meta.json`, is written.
@@ -152,13 +136,12 @@ class StageStore:
         write_csv(self.curve_file(result.key), ("step", "name", "value"), curve)
         files = (self._weights_file(result.key), self.curve_file(result.key))
         meta = {
-            "schema": _SCHEMA,
             "fencing_number": lease.number,
-            "sha256": {file.name: digest_of(file) for file in files},
+            "files": {file.name: {"bytes": file.stat().st_size, "sha256": digest_of(file)} for file in files},
             "result": asdict(result),
         }
         lease.check()
-        write_json(folder / "meta.json", meta)
+        write_json(folder / "meta.json", {"schema": _SCHEMA, "digest": hash_of(meta), **meta})
         self.state_file(result.key).unlink(missing_ok=True)
 
     def folder(self, key: str) -> Path:
@@ -168,20 +151,30 @@ class StageStore:
     def _weights_file(self, key: str) -> Path:
         return self.folder(key) / "weights.safetensors"
 
-    def _meta(self, key: str) -> dict[str, Any] | None:
-        match read_json(self.folder(key) / "meta.json"):
-            case {"schema": schema, "sha256": dict(), "result": dict()} as meta if schema == _SCHEMA:
-                return meta
-            case _:
-                return None
+    def _read(self, key: str, *, verify: bool) -> StageResult | Path | None:
+        """Return the result of a finished stage, or a damaged file of it; None if the stage is unfinished."""
+        meta_file = self.folder(key) / "meta.json"
+        try:
+            match read_json(meta_file):
+                case {"schema": schema, "digest": digest, **meta} if schema == _SCHEMA and digest == hash_of(meta):
+                    files = {self.folder(key) / name: facts for name, facts in meta["files"].items()}
+                    damaged = (file for file, facts in files.items() if not _is_sound(file, **facts, verify=verify))
+                    return next(damaged, StageResult(**meta["result"]))
+                case _:
+                    meta_file.open("rb").close()  # raises where it is missing, or may not be read
+                    return meta_file
+        except FileNotFoundError:
+            return None
+        except PermissionError as error:  # of another user: not damaged
+            raise RecordError(
+                f"{error.filename}: this user may not read it; ask its owner for access, or choose another --output"
+            ) from None
 
-    def _damaged_file(self, key: str, meta: dict[str, Any]) -> Path | None:
-        """Return a file of a stage that is missing or has another SHA-256 than when it was stored; None if all are."""
-        for name, digest in meta["sha256"].items():
-            file = self.folder(key) / name
-            try:
-                if digest_of(file) != digest:
-                    return file
-            except OSError:
-                return file
-        return None
+
+def _is_sound(file: Path, bytes: int, sha256: str, *, verify: bool) -> bool:
+    try:
+        return file.stat().st_size == bytes and (not verify or digest_of(file) == sha256)
+    except PermissionError:
+        raise
+    except OSError:
+        return False

@@ -35,22 +35,11 @@ class StoredStage:
     """The run folders beside the store whose plan or records name it."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which stages to take; what is None or False does not narrow it."""
-
-    older_than_days: float | None = None
-    unused: bool = False
-    experiment: str | None = None
-    """Named by this run folder and by no other."""
-    down_to_bytes: int | None = None
-    """Only the oldest of them, and no more than it takes for the store to keep to this size."""
-
-
 def inventory(root: Path) -> list[StoredStage]:
     """Return all stages in a store, oldest first. Raises RecordError if the folder is no store."""
     # A folder that holds anything but stages is none: deleting there would delete results.
-    if not root.is_dir() or not all(entry.name == ".leases" or _KEY.fullmatch(entry.name) for entry in root.iterdir()):
+    names = {entry.name for entry in root.iterdir()} if root.is_dir() else {""}
+    if not all(name in (".leases", ".damaged") or _KEY.fullmatch(name) for name in names):
         raise RecordError(f"{root}: no stage store here; `run` makes one beside its run folders (runs/.stages)")
     store, named = StageStore(root), _experiments_by_key(root.parent)
     stages = [_stored(store, folder.name, named) for folder in root.iterdir() if _KEY.fullmatch(folder.name)]
@@ -61,8 +50,6 @@ def damage(root: Path, stage: StoredStage) -> str | None:
     """Read the weights of a finished stage to the last byte; return what is wrong with them, None if nothing."""
     if stage.state == "unfinished":
         return None
-    if stage.state == "damaged":
-        return "its weights are missing or cut"
     try:
         weights = StageStore(root).weights(stage.key)
     except RecordError as error:
@@ -72,12 +59,33 @@ def damage(root: Path, stage: StoredStage) -> str | None:
     )
 
 
-def chosen(stages: Sequence[StoredStage], choice: Choice) -> list[StoredStage]:
-    """Return the stages that a choice takes, oldest first."""
-    taken = [stage for stage in stages if _matches(stage, choice)]
-    if choice.down_to_bytes is None:
+def chosen(
+    stages: Sequence[StoredStage],
+    *,
+    older_than_days: float | None = None,
+    unused: bool = False,
+    experiment: str | None = None,
+    down_to_bytes: int | None = None,
+) -> list[StoredStage]:
+    """Return the stages that a choice takes, oldest first.
+
+    Args:
+        stages: All of the store, oldest first.
+        older_than_days: Only those whose files did not change for so long.
+        unused: Only those that no run folder names.
+        experiment: Only those that this run folder names, and no other.
+        down_to_bytes: Only the oldest of them, and no more than it takes for the store to keep to this size.
+    """
+    taken = [
+        stage
+        for stage in stages
+        if (older_than_days is None or stage.age_days > older_than_days)
+        and (experiment is None or stage.experiments == (experiment,))
+        and not (unused and stage.experiments)
+    ]
+    if down_to_bytes is None:
         return taken
-    excess = sum(stage.size_bytes for stage in stages) - choice.down_to_bytes
+    excess = sum(stage.size_bytes for stage in stages) - down_to_bytes
     removed_before = accumulate((stage.size_bytes for stage in taken), initial=0)
     return [stage for stage, size in zip(taken, removed_before, strict=False) if size < excess]
 
@@ -95,12 +103,11 @@ def remove(root: Path, stage: StoredStage) -> bool:
 def _stored(store: StageStore, key: str, named: Mapping[str, tuple[str, ...]]) -> StoredStage:
     files = [file for file in store.folder(key).iterdir() if file.is_file()]
     result = store.finished(key)
-    claims_to_be = (store.folder(key) / "meta.json").exists()
     changed = max((file.stat().st_mtime for file in files), default=store.folder(key).stat().st_mtime)
     return StoredStage(
         key=key,
         name=result.name if result else "",
-        state="finished" if result else "damaged" if claims_to_be else "unfinished",
+        state="finished" if result else "damaged" if store.damaged_file(key) else "unfinished",
         steps=result.steps if result else 0,
         seconds=result.seconds if result else 0.0,
         size_bytes=sum(file.stat().st_size for file in files),
@@ -127,9 +134,3 @@ def _entries(data: Any, name: str) -> list[dict[str, Any]]:
     """Return the mappings in a list of a parsed file; none where it has another form."""
     entries = data.get(name) if isinstance(data, dict) else None
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-
-
-def _matches(stage: StoredStage, choice: Choice) -> bool:
-    old_enough = choice.older_than_days is None or stage.age_days > choice.older_than_days
-    is_of_experiment = choice.experiment is None or stage.experiments == (choice.experiment,)
-    return old_enough and is_of_experiment and not (choice.unused and stage.experiments)

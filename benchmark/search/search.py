@@ -24,7 +24,7 @@ from benchmark.runner.context import Context, plan_of, with_cached_sources
 from benchmark.runner.events import Event, JobFailed, MeasuredModel, RowFinished
 from benchmark.runner.jobs import MeasureNetwork, run_job
 from benchmark.runner.local_executor import worker_devices
-from benchmark.runner.preflight import check_patches, estimate_seconds, preflight
+from benchmark.runner.preflight import check_metrics, check_patches, estimate_seconds, preflight
 from benchmark.runner.row import describe_gate
 from benchmark.search.study import (
     TrialResult,
@@ -170,6 +170,7 @@ class Trials:
         setup = self._setup
         self.context = with_cached_sources(base.experiment, setup.context, self._on_event, ("train", "val"))
         check_patches(base, self.context)
+        check_metrics(base, self.context, {"search.metric": ("val", setup.search.metric.name)})
         # Trials that run at once learn nothing from each other, so short searches get few workers.
         useful = max(1, setup.search.trials // _TRIALS_PER_WORKER)
         chosen = (str(setup.context.machine.device),) * (setup.workers or 0)

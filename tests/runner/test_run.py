@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
+from benchmark.cli import cli
 from benchmark.cli.experiment_setup import Prepared, prepare
 from benchmark.cli.options import Selection
 from benchmark.errors import DataError, ExperimentError, RecordError
@@ -20,7 +22,7 @@ from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.files import read_json, write_json
 from benchmark.model import load, restore_image
 from benchmark.runner.context import with_cached_sources
-from benchmark.runner.events import Event, RowFinished, StageFinished, StageReused
+from benchmark.runner.events import Event, RowFinished, StageDamaged, StageFinished, StageReused
 from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.preflight import check_patches, preflight
 from benchmark.runner.record_writer import write_plan
@@ -264,14 +266,18 @@ def test_a_worker_that_dies_fails_its_row_only(edited: Edited, tmp_path: Path) -
 
 
 def test_emptied_weights_are_trained_again(experiment_file: Path) -> None:
-    """Weights that a power cut left empty are no result: the stage is trained again, to the same weights."""
+    """Weights that a power cut left empty are no result: `plan` and `run` say so, and they are trained again."""
     _, _, output = run(experiment_file)
     good = (output / "base/seed0/weights.safetensors").read_bytes()
-    for file in (output.parent / ".stages").glob("*/weights.safetensors"):
+    files = set((output.parent / ".stages").glob("*/weights.safetensors"))
+    for file in files:
         file.write_bytes(b"")
     shutil.rmtree(output)
-    _, records, _ = run(experiment_file)
+    shown = CliRunner().invoke(cli, ["plan", str(experiment_file), "--output", str(output), "--rows", "base"])
+    assert shown.output.count("damaged, to be trained again") == 2 and " stored" not in shown.output
+    events, records, _ = run(experiment_file)
     assert all(record.status == "done" for record in records)
+    assert {event.file for event in events if isinstance(event, StageDamaged)} == files
     assert (output / "base/seed0/weights.safetensors").read_bytes() == good
 
 
@@ -416,3 +422,20 @@ def test_a_reused_stage_is_judged_on_the_val_of_its_run(experiment_file: Path, p
     ]
     assert all(old != new for old, new in zip(*values, strict=True))
     assert all("val_fingerprint" not in stage.model_dump() for record in after for stage in record.stages)
+
+
+def test_a_reused_stage_keeps_the_provenance_of_its_training(experiment_file: Path) -> None:
+    """The record says where the row was tested, and of each stage where, when and for which row it was trained."""
+    _, before, output = run(experiment_file)
+    shutil.rmtree(output)
+    ready = prepared(experiment_file)
+    machine = dataclasses.replace(ready.context.machine, device_name="another machine")
+    ready = dataclasses.replace(ready, context=dataclasses.replace(ready.context, machine=machine))
+    _, after = carry_out(ready, ready.plan.rows)
+    (old, new) = ({record.row: record for record in records}["stages.stage_1"] for records in (before, after))
+    assert new.provenance["device_name"] == "another machine" != old.provenance["device_name"]
+    assert new.stages[0].provenance == old.stages[0].provenance
+    facts = new.stages[0].provenance
+    assert (facts["row"], facts["experiment"]) == ("base/seed0", "small") and facts["finished"].endswith("Z")
+    assert facts["device_name"] == old.provenance["device_name"] and "command" not in facts
+    assert {"torch", "threads", "device", "commit"} <= facts.keys()

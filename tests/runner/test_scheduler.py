@@ -104,9 +104,9 @@ def test_a_job_whose_process_died_is_tried_again_twice() -> None:
     scheduler = scheduler_of(ScheduledJob("a"))
     for _ in range(RETRIES):
         assert scheduler.next() == "a"
-        assert scheduler.die("a")
+        assert scheduler.retry_after_death("a")
     assert scheduler.next() == "a"
-    assert not scheduler.die("a")
+    assert not scheduler.retry_after_death("a")
     assert scheduler.fail("a") == []
     assert scheduler.is_idle and scheduler.next() is None and scheduler.cause("a") == "a"
 
@@ -163,7 +163,7 @@ class Simulation:
 
     def end_one(self) -> None:
         id, fate = self.running.pop(self.rng.randrange(len(self.running))), self.rng.random()
-        if fate < 0.15 and self.scheduler.die(id):
+        if fate < 0.15 and self.scheduler.retry_after_death(id):
             return
         if fate < 0.3:
             ended = (id, *self.scheduler.fail(id))

@@ -7,15 +7,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from benchmark.errors import RecordError
-from benchmark.lease import LeaseLost
+from benchmark.lease import LeaseFolderError, LeaseLost
 from benchmark.runner.stage_store import StageResult, StageStore
-from benchmark.runner.store_admin import Choice, StoredStage, chosen, damage, inventory, remove
+from benchmark.runner.store_admin import StoredStage, chosen, damage, inventory, remove
 
 
 def publish(store: StageStore, key: str, steps: int, network: nn.Module) -> None:
@@ -73,7 +74,11 @@ def test_damage_is_found_to_the_last_byte(store: StageStore) -> None:
     publish(store, "b" * 32, 5, broken)
     assert damage(store.root, by_name(store)["b"]) == "weight holds numbers that are not finite"
     (store.folder("a" * 32) / "weights.safetensors").unlink()
-    assert damage(store.root, by_name(store)["a"]) == "its weights are missing or cut"
+    assert (
+        damage(store.root, by_name(store)["a"])
+        == str(store.folder("a" * 32) / "weights.safetensors")
+        + ": is missing or is not what was stored; the next run trains the stage again"
+    )
 
 
 def test_choices_narrow_each_other(store: StageStore) -> None:
@@ -83,16 +88,16 @@ def test_choices_narrow_each_other(store: StageStore) -> None:
             os.utime(file, (file.stat().st_atime, file.stat().st_mtime - days * 86_400))
     stages = inventory(store.root)
 
-    def keys(choice: Choice) -> str:
-        return "".join(stage.key[0] for stage in chosen(stages, choice))
+    def keys(**choice: Any) -> str:
+        return "".join(stage.key[0] for stage in chosen(stages, **choice))
 
-    assert keys(Choice()) == "cab"
-    assert keys(Choice(older_than_days=15)) == "ca"
-    assert keys(Choice(older_than_days=15, unused=True)) == "c"
-    assert keys(Choice(experiment="mine")) == "a"
+    assert keys() == "cab"
+    assert keys(older_than_days=15) == "ca"
+    assert keys(older_than_days=15, unused=True) == "c"
+    assert keys(experiment="mine") == "a"
     size = {stage.key[0]: stage.size_bytes for stage in stages}
-    assert keys(Choice(down_to_bytes=size["b"])) == "ca"
-    assert keys(Choice(down_to_bytes=sum(size.values()))) == ""
+    assert keys(down_to_bytes=size["b"]) == "ca"
+    assert keys(down_to_bytes=sum(size.values())) == ""
 
 
 def test_a_flipped_bit_is_damage(store: StageStore) -> None:
@@ -108,7 +113,27 @@ def test_a_flipped_bit_is_damage(store: StageStore) -> None:
         store.weights(key)
     assert store.finished("b" * 32, verify=True) is not None
     store.curve_file("b" * 32).unlink()
-    assert store.finished("b" * 32, verify=True) is None
+    assert store.finished("b" * 32) is None and store.damaged_file("b" * 32) == store.curve_file("b" * 32)
+
+
+def test_a_changed_digit_of_a_result_is_damage(store: StageStore) -> None:
+    """The file that holds the digests is itself no longer believed."""
+    meta = store.folder("a" * 32) / "meta.json"
+    meta.write_text(meta.read_text().replace('"steps": 3', '"steps": 4'))
+    assert store.finished("a" * 32) is None and store.damaged_file("a" * 32) == meta
+
+
+def test_a_damaged_stage_is_set_aside(store: StageStore) -> None:
+    """Its files are kept, out of the way of what is trained in its place; a sound stage stays where it is."""
+    key = "a" * 32
+    weights = store.folder(key) / "weights.safetensors"
+    weights.write_bytes(b"cut")
+    for name, damaged in ((key, weights), ("b" * 32, None), ("c" * 32, None)):
+        with store.lease(name) as lease:
+            assert lease is not None and store.set_aside(lease) == damaged
+    assert not store.folder(key).exists() and store.finished("b" * 32) is not None
+    assert [file.read_bytes() for file in (store.root / ".damaged").glob("a*/weights.safetensors")] == [b"cut"]
+    assert by_name(store).keys() == {"b", "c"}
 
 
 HOLDER = """
@@ -166,7 +191,7 @@ def test_a_store_that_cannot_be_written_says_so(store: StageStore, tmp_path: Pat
     """Finished stages can still be read; no lease is needed for that."""
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(RecordError, match="the store cannot be written"), StageStore(file).lease("a" * 32):
+    with pytest.raises(LeaseFolderError, match=r"file/\.leases: cannot be written"), StageStore(file).lease("a" * 32):
         pass
     shutil.rmtree(store.root / ".leases")
     assert store.finished("a" * 32, verify=True) is not None

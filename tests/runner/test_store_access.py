@@ -1,0 +1,134 @@
+"""A full disk, other users, and file systems that lack something: named as what they are, and nothing is lost."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from benchmark.runner.stage_store import StageResult, StageStore
+from tests.cli.test_cli import Edited, call, start
+
+# A loss that lets the disk be full from the n-th file on that is flushed to it, as `$WRITES` says.
+FILLING = '''\
+"""L1; the disk is full after a while."""
+
+import errno
+import os
+
+from torch import Tensor
+
+from heads import Restoration
+from losses import Batch, Loss
+
+left = int(os.environ.get("WRITES", "1000000"))
+sync = os.fsync
+
+
+def fsync(descriptor: int) -> None:
+    global left
+    left -= 1
+    if left < 0:
+        raise OSError(errno.ENOSPC, "No space left on device", "state.pt")
+    sync(descriptor)
+
+
+os.fsync = fsync
+
+
+class FillingL1(Loss):
+    origin = "a test"
+    formula = "mean |restored - target|"
+
+    def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
+        return (restoration.image - batch.target).abs().mean()
+'''
+
+
+@pytest.mark.parametrize(("threads", "writes"), [(1, 0), (1, 5), (2, 0)])
+def test_a_full_disk_stops_the_run_and_fails_no_row(
+    edited: Edited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, writes: int
+) -> None:
+    """In this process and in workers: one line, exit code 2, no failed record; the same command goes on."""
+    (tmp_path / "filling_l1.py").write_text(FILLING)
+    file = edited("loss: {l1: 1.0}, augment", "loss: {filling_l1: 1.0}, augment")
+    command = ["run", file.name, "--plugin", "filling_l1.py"]
+    monkeypatch.setenv("WRITES", str(writes))
+    with start(*command, cwd=tmp_path, threads=threads) as process:
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 2, err
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("error: ") and "No space left on device" in last and "Traceback" not in err
+    assert "FAILED" not in err and not list(tmp_path.rglob("error.txt"))
+    monkeypatch.delenv("WRITES")
+    code, _, err = call(*command, cwd=tmp_path)
+    assert code == 0, err
+
+
+AS_ANOTHER_USER = """
+import os, sys
+from pathlib import Path
+from benchmark.errors import BenchmarkError
+from benchmark.runner.stage_store import StageStore
+os.setgroups([]); os.setgid(12345); os.setuid(12345)
+store = StageStore(Path(sys.argv[1]))
+try:
+    if sys.argv[2] == "read":
+        print(store.finished("a" * 32, verify=True).steps, len(store.weights("a" * 32)))
+    else:
+        with store.lease("a" * 32): print("leased")
+except BenchmarkError as error:
+    print(error)
+"""
+
+
+def as_another_user(root: Path, action: str) -> str:
+    program = [sys.executable, "-c", AS_ANOTHER_USER, str(root), action]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@contextmanager
+def umask(mask: int) -> Generator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def store_with_a_stage(root: Path) -> StageStore:
+    store = StageStore(root)
+    with store.lease("a" * 32) as lease:
+        assert lease is not None
+        store.publish(lease, StageResult("coarse", "a" * 32, 3, 1.5, 8.0, 1000, {}), nn.Conv2d(3, 3, 1), [])
+    return store
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_finished_stage_of_another_user_is_used(tmp_path: Path) -> None:
+    """Reading needs no lease; where one is needed, or reading is not allowed, one line names the folder or the file."""
+    for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
+        folder.chmod(0o755)
+    with umask(0o022):
+        store = store_with_a_stage(tmp_path / "store")
+    assert as_another_user(store.root, "read") == "3 2"
+    assert "store/.leases: cannot be written (Permission denied)" in as_another_user(store.root, "lease")
+    (store.folder("a" * 32) / "weights.safetensors").chmod(0o600)
+    assert "weights.safetensors: this user may not read it; ask its owner" in as_another_user(store.root, "read")
+    with umask(0o077):
+        private = store_with_a_stage(tmp_path / "private")
+    assert "may not read it" in as_another_user(private.root, "read")
+
+
+def test_the_umask_is_honoured(tmp_path: Path) -> None:
+    """With umask 002 a group can write all folders and files of a store, those of leases, too."""
+    with umask(0o002):
+        store = store_with_a_stage(tmp_path / "store")
+    paths = [store.root, *store.root.rglob("*")]
+    assert len(paths) >= 7 and all(path.stat().st_mode & 0o020 for path in paths)
