@@ -165,12 +165,17 @@ class LeaseFolder:
 
         Raises:
             LeaseFolderError: The folder cannot be written.
+            LeaseLost: What was raised inside has the reason that another process took the lease over.
         """
         has_waited = False
         while not is_done():
             with self.hold(name) as lease:
                 if lease is not None:
-                    yield None if is_done() else lease
+                    try:
+                        yield None if is_done() else lease
+                    except Exception:
+                        lease.check()  # after a pause: the new owner may have removed what was being written
+                        raise
                     return
             if not has_waited:
                 on_wait(self.owner(name))

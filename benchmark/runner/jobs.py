@@ -95,6 +95,7 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
                     if lease is not None:
                         if file := context.store.set_aside(lease):
                             on_event(StageDamaged(row.folder, stage.name, file))
+                        context.store.tidy(stage.key)
                         train_stage(row, stage, lease, context, on_event)
             case TestRow(row=row, progress=progress):
                 test_row(row, progress, context, on_event)

@@ -114,6 +114,8 @@ class _Run:
                 parents = [stage.parent] if stage.parent and self.scheduler.knows(stage.parent) else []  # else: stored
                 seconds = self._estimates.get(stage.key, 0.0)
                 needs.append(self._schedule(TrainStage(row, stage), parents, seconds=seconds))
+            else:
+                self._context.store.tidy(stage.key)
         self._schedule(test, needs, order=(row.seed, int(row.row != BASE)))
         if cause := self.scheduler.cause(test.id):
             self._end_failed(test.id, cause)

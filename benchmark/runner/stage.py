@@ -71,6 +71,7 @@ def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: C
         if progress.step in validations:
             checkpoint = _validate(checkpoint, row, planned, state, context)
         if is_stopping() or time.perf_counter() - saved_at > SAVE_SECONDS:
+            lease.check()
             save_checkpoint(state_file, state, checkpoint)
             saved_at = time.perf_counter()
         if not is_stopping():

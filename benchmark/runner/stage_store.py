@@ -7,7 +7,7 @@ every stage is trained once.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from benchmark.lease import BEAT_SECONDS, STALE_SECONDS, Lease, LeaseFolder
 from benchmark.model.weight_files import read_weights, write_weights
 from benchmark.training.train_state import CurveRow
 
-_SCHEMA = 3
+_SCHEMA, _STATE = 3, "state.pt"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class StageStore:
     def state_file(self, key: str) -> Path:
         """Return the path of the train state of an unfinished stage, whose folder is made if need be."""
         self.folder(key).mkdir(parents=True, exist_ok=True)
-        return self.folder(key) / "state.pt"
+        return self.folder(key) / _STATE
 
     def set_aside(self, lease: Lease) -> Path | None:
         """Move a damaged stage out of the way, to `.damaged/KEY.N`; return its damaged file, None if none is damaged.
@@ -114,6 +114,14 @@ class StageStore:
             aside.parent.mkdir(exist_ok=True)
             self.folder(lease.name).rename(aside)
         return file
+
+    def tidy(self, key: str) -> None:
+        """Remove half files that killed processes left, and the train state if the stage is finished."""
+        folder = self.folder(key)
+        obsolete = [folder / _STATE] if (folder / "meta.json").exists() else []
+        for file in (*folder.glob(".*"), *obsolete):
+            with suppress(OSError):  # in a store that may only be read
+                file.unlink()
 
     def lease(self, key: str) -> AbstractContextManager[Lease | None]:
         """Hold the lease of a stage inside; None while another process has it. Raises as `LeaseFolder.acquire` does."""
@@ -142,7 +150,7 @@ class StageStore:
         }
         lease.check()
         write_json(folder / "meta.json", {"schema": _SCHEMA, "digest": hash_of(meta), **meta})
-        self.state_file(result.key).unlink(missing_ok=True)
+        self.tidy(result.key)
 
     def folder(self, key: str) -> Path:
         """Return the folder of a stage."""

@@ -1,20 +1,41 @@
 #!/bin/bash
 # The same command started twice by mistake, the second ended with Ctrl-C: the second removes the scores and images that the first has just written, the first then writes record.json, and a "done" row without its scores stands for ever (run and run --replace call it finished).
-OMP_NUM_THREADS=1 python - <<'P'
-import os, pathlib, sys, tempfile
-from types import SimpleNamespace
-import benchmark.runner.row as rows
-from benchmark.runner.record_writer import Record, is_finished, write_record, write_scores
-# The order of calls of two processes on one row, as run_row makes them: A and B are both at the row.
-folder = pathlib.Path(tempfile.mkdtemp()) / "base/seed0"
-planned = SimpleNamespace(config_hash="h", folder="base/seed0"); context = SimpleNamespace(output=folder.parents[1])
-rows.clear_folder(planned, context)                                                                   # A begins, trains, tests ...
-image = SimpleNamespace(pair=SimpleNamespace(name="face"), metrics={"psnr": 30.0})
-write_scores(folder, "test", [image])                                                 # A has its scores
-rows.clear_folder(planned, context)                                                                   # B begins the same row, then waits or tests; Ctrl-C
-write_record(folder, Record(experiment="x", row="base", tables=(), seed=0, status="done", config={}, config_hash="h", provenance={}))   # A ends
-believed = is_finished(folder, planned, replace=False) and is_finished(folder, planned, replace=True)
-there = (folder / "scores.csv").exists()
-print("scores.csv there:", there, "| taken for finished, also with --replace:", believed)
-sys.exit(believed and not there)
+. "$(dirname "$0")/_setup.sh"
+tiny_experiment 2 32
+OUT="$T/runs/tiny"; ROW="$OUT/base/seed0"; bad=0
+python -m benchmark run "$T/tiny.yaml" --output "$OUT" > "$T/log" 2>&1 || { cat "$T/log"; exit 3; }
+
+# The first command is at its row: it holds the folder and has written everything but the record.
+mv "$ROW/record.json" "$T/record.json"
+mkfifo "$T/end"
+python - "$OUT/.leases" "$T/end" <<'P' &
+import sys
+from pathlib import Path
+from benchmark.lease import LeaseFolder
+with LeaseFolder(Path(sys.argv[1])).hold("base+seed0") as lease:
+    Path(sys.argv[1], "held").touch()
+    open(sys.argv[2]).read()
 P
+while [ ! -e "$OUT/.leases/held" ]; do sleep 0.1; done
+rm "$OUT/.leases/held"
+python - "$T" "$OUT" <<'P'
+import signal, subprocess, sys, time
+log = open(f"{sys.argv[1]}/second", "w+")
+second = subprocess.Popen([sys.executable, "-m", "benchmark", "run", f"{sys.argv[1]}/tiny.yaml", "--output", sys.argv[2]], stderr=log)
+deadline = time.monotonic() + 120
+while "waiting for it" not in open(log.name).read() and second.poll() is None and time.monotonic() < deadline: time.sleep(0.1)
+second.send_signal(signal.SIGINT); second.wait()
+P
+grep "waiting for it" "$T/second" || { echo "FAULT: the second command does not say who has the row"; bad=1; }
+[ -e "$ROW/scores.csv" ] || { echo "FAULT: the second command has removed the scores of the first"; bad=1; }
+mv "$T/record.json" "$ROW/record.json"; echo > "$T/end"; wait
+
+# A record that stands without its scores is not finished, with --replace or without.
+rm -f "$ROW/scores.csv"
+for option in "" --replace; do
+  python -m benchmark plan "$T/tiny.yaml" --output "$OUT" $option > "$T/plan" 2>&1
+  grep -E "base .*finished" "$T/plan" && { echo "FAULT: 'plan $option' calls the row finished"; bad=1; }
+done
+python -m benchmark run "$T/tiny.yaml" --output "$OUT" > "$T/log" 2>&1
+[ -e "$ROW/scores.csv" ] || { echo "FAULT: the row is not tested again"; bad=1; }
+exit $bad

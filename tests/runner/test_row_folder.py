@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.files import read_json
 from benchmark.lease import LeaseFolder, LeaseLost
-from benchmark.runner.events import Event, RowAwaited, RowFinished, StageFinished
+from benchmark.runner.events import Event, JobEvent, RowAwaited, RowFinished, StageFinished
 from benchmark.runner.preflight import preflight
 from benchmark.runner.row import RowProgress  # pytest would collect a function `test_row`
 from benchmark.runner.row import test_row as write_row
@@ -23,9 +23,9 @@ def test_a_row_that_another_process_tests_is_awaited_and_kept(experiment_file: P
     shutil.move(folder, tmp_path / "by_the_first")
     lease = LeaseFolder(output / ".leases").acquire("base+seed0")
     assert lease is not None
-    ready, events = prepared(experiment_file), list[Event]()
+    ready, events = prepared(experiment_file), list[Event | JobEvent]()
 
-    def on_event(event: Event) -> None:
+    def on_event(event: Event | JobEvent) -> None:
         events.append(event)
         if isinstance(event, RowAwaited):
             shutil.move(tmp_path / "by_the_first", folder)
@@ -46,7 +46,7 @@ def test_a_process_that_lost_the_folder_writes_no_record(experiment_file: Path) 
     baseline = ready.plan.baselines[0]
     folder = ready.context.output / baseline.folder
 
-    def on_event(event: Event) -> None:
+    def on_event(event: Event | JobEvent) -> None:
         (ready.context.output / ".leases" / f"{baseline.folder}.2").touch()
 
     with pytest.raises(LeaseLost, match="another process took the lease over"):

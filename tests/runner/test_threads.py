@@ -17,7 +17,7 @@ from benchmark.runner.context import with_cached_sources
 from benchmark.runner.events import ImageScored, StageProgress
 from benchmark.runner.jobs import TestRow, TrainStage, run_job
 from benchmark.runner.local_executor import worker_devices
-from benchmark.runner.row import RowSoFar
+from benchmark.runner.row import RowProgress
 from benchmark.runner.threads import MACS_OF_TWO_THREADS
 
 PROCESS_THREADS = 3
@@ -56,11 +56,11 @@ def test_a_stage_trains_and_tests_with_its_own_threads(experiment_file: Path) ->
 
     for stage in row.stages:
         run_job(TrainStage(row, stage), context, on_event)
-    run_job(TestRow(row, RowSoFar()), context, on_event)
+    run_job(TestRow(row, RowProgress()), context, on_event)
     assert seen == {"coarse": 2, "psnr": 1, "test": 1}
     assert torch.get_num_threads() == PROCESS_THREADS
     results = [context.store.finished(stage.key) for stage in row.stages]
-    assert [result.machine.rpartition(", ")[2] for result in results if result] == ["2 CPU threads", "1 CPU threads"]
+    assert [result.provenance["threads"] for result in results if result] == [2, 1]
 
 
 def test_a_failed_stage_gives_the_threads_back(experiment_file: Path) -> None:
