@@ -22,6 +22,7 @@ from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow
 from benchmark.files import digest_of, read_json, write_csv, write_json, write_text
 from benchmark.inference.device_setup import Machine
 from benchmark.runner.stage_store import StageStore
+from reports.file_access import remove_abandoned, temporary_path
 from reports.schema import SCHEMA, PlanFile, PlannedStage, PlanRow, to_json
 
 _LOG = logging.getLogger(__name__)
@@ -145,11 +146,17 @@ def write_curves(folder: Path, stages: Sequence[tuple[str, str]], store: StageSt
 
 
 def write_images(folder: Path, images: Mapping[str, NDArray[np.uint8]]) -> None:
-    """PNG files by image name; a name may contain sub-folders."""
+    """Write PNG files by image name; a name may contain sub-folders. No reader sees half a file."""
     for name, image in images.items():
         file = folder / f"{name}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(file, compress_level=3)
+        remove_abandoned(file.parent)
+        temporary = temporary_path(file.parent)
+        try:
+            Image.fromarray(image).save(temporary, "png", compress_level=3)
+            temporary.replace(file)  # not flushed to disk, which would take as long as to restore a small image
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_pairs(folder: Path, source: Source) -> None:

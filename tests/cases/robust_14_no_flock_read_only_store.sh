@@ -3,8 +3,10 @@
 OMP_NUM_THREADS=1 python - <<'P'
 import errno, fcntl, pathlib, sys, tempfile
 from benchmark.errors import BenchmarkError
+from benchmark.experiment.search_space import Search
 from benchmark.runner.stage_store import StageStore
 from benchmark.search.study import open_study
+from reports.metrics import IMAGE_METRICS
 def no(*a): raise OSError(errno.ENOLCK, "No locks available")
 fcntl.flock = no; bad = 0
 try:
@@ -12,7 +14,8 @@ try:
 except BenchmarkError as e: print("told:", e)
 except OSError as e: bad = 1; print("FAULT store:", e)
 try:
-    with open_study(pathlib.Path(tempfile.mkdtemp()) / "j", "s", None, "i", replace=False): pass
+    search = Search(IMAGE_METRICS["psnr"], 2, "tpe", 0, ())
+    with open_study(pathlib.Path(tempfile.mkdtemp()) / "j", "s", search, "i", replace=False): pass
 except BenchmarkError as e:
     print("search:", e); bad |= "another search" in str(e)
 sys.exit(bad)

@@ -74,6 +74,7 @@ import os, sys
 from pathlib import Path
 from benchmark.errors import BenchmarkError
 from benchmark.runner.stage_store import StageStore
+"".encode("utf-8-sig")  # which the other user might not be allowed to import
 os.setgroups([]); os.setgid(12345); os.setuid(12345)
 store = StageStore(Path(sys.argv[1]))
 try:
