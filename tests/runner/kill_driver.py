@@ -6,6 +6,7 @@
 Leases are stale after a second. Workers are forked, not spawned, and close the pipes of their parent's other workers.
 """
 
+import importlib
 import multiprocessing
 import os
 import shlex
@@ -21,12 +22,13 @@ leases.BEAT_SECONDS, leases.STALE_SECONDS = 0.2, 1.0  # before others read them
 
 import torch  # noqa: E402
 
-import benchmark.runner.run  # noqa: E402, F401
 import benchmark.runner.stage as stages  # noqa: E402
 from benchmark import processes  # noqa: E402
-from benchmark.cli import main, run  # noqa: E402, F401
+from benchmark.cli import main  # noqa: E402
 
 stages.SAVE_SECONDS = 0.0
+for module in ("benchmark.cli.run", "benchmark.cli.experiment_setup", "benchmark.runner.run", "reports"):
+    importlib.import_module(module)  # once, for all commands
 fork = multiprocessing.get_context("fork")
 run_worker = processes._run_worker  # pyright: ignore[reportPrivateUsage]
 

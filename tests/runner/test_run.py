@@ -119,7 +119,7 @@ def test_scores_belong_to_the_stored_images_and_weights(experiment_file: Path, p
         ]
         assert np.array_equal(restore_image(restorer, np.array(images[1]), torch.device("cpu")), images[0])
         recorded = {row["metric"]: float(row["value"]) for row in rows if row["image"] == name}
-        assert recorded == pytest.approx(score_image(*images))
+        assert recorded == pytest.approx(score_image(images[0], images[1], images[2]))
     mean = read_json(folder / "record.json")["scores"]["test"]["psnr"]["mean"]
     assert mean == pytest.approx(np.mean([float(row["value"]) for row in rows if row["metric"] == "psnr"]))
 
