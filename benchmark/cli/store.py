@@ -50,8 +50,9 @@ def verify(folder: Path) -> int:
     damaged = [(stage, problem) for stage in stages if (problem := damage(folder, stage))]
     for stage, problem in damaged:
         click.echo(f"damaged: {stage.key}: {problem}")
-    finished = sum(stage.state != "unfinished" for stage in stages)
-    click.echo(f"{finished - len(damaged)} of {finished} finished stages are sound")
+    finished = [stage for stage in stages if stage.state != "unfinished"]
+    sound = len(finished) - sum(stage in finished for stage, _ in damaged)
+    click.echo(f"{sound} of {len(finished)} finished stages are sound")
     return int(bool(damaged))
 
 

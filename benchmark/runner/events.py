@@ -61,7 +61,7 @@ class StageAwaited:
 
 @dataclass(frozen=True)
 class StageDamaged:
-    """`file` of the stored stage `name` was not what was stored; the stage is set aside and trained again."""
+    """`file` of the stage `name`, finished or not, was not what was stored; it is set aside, and trained again."""
 
     folder: str
     name: str

@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from benchmark.data.augmentations import make_augmentations
 from benchmark.errors import DataError
@@ -25,7 +24,7 @@ from benchmark.runner.context import Context
 from benchmark.runner.maps import check_supervision
 from benchmark.runner.record_writer import is_finished
 from benchmark.training.objective import make_objective
-from benchmark.training.train_state import make_optimizer, make_train_state, set_memory_format
+from benchmark.training.train_state import check_optimizer, make_train_state, set_memory_format
 from reports.schema import WithinClaim
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -42,7 +41,7 @@ def preflight(plan: Plan, context: Context, *, replace: bool) -> list[PlannedRow
     """
     for stage in plan.stages.values():
         make_objective(stage.name, stage.settings, context.registry)
-        make_optimizer([nn.Parameter(torch.zeros(1, 1))], stage.settings)
+        check_optimizer(stage.settings)
         make_augmentations(stage.settings.augment, context.registry)
     load_metrics(context.registry)
     for row in {row.row: row for row in plan.rows}.values():  # one seed of each

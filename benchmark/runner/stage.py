@@ -12,6 +12,7 @@ import torch
 
 from benchmark.data.augmentations import make_augmentations
 from benchmark.data.sampling import Sampler
+from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import Summary, evaluate, load_metrics, mean_psnr, summarise
 from benchmark.experiment.plan import PlannedRow, PlannedStage, hash_of, plugin_metrics
 from benchmark.experiment.stage import late_validation_step, validation_steps
@@ -20,7 +21,7 @@ from benchmark.interrupts import deferred_interrupts
 from benchmark.lease import Lease
 from benchmark.model import Restorer, build, restore_image
 from benchmark.runner.context import Context
-from benchmark.runner.events import OnAnyEvent, StageFinished, StageProgress
+from benchmark.runner.events import OnAnyEvent, StageDamaged, StageFinished, StageProgress
 from benchmark.runner.record_writer import provenance
 from benchmark.runner.stage_store import StageResult
 from benchmark.training.loop import Progress, is_deterministic, train
@@ -43,7 +44,8 @@ _VAL_CURVE = "val.psnr"
 def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: Context, on_event: OnAnyEvent) -> None:
     """Train a stage, score it on val and store it. An interrupted stage continues from its last stored state.
 
-    The state is stored every `SAVE_SECONDS`, and when an interrupt comes, after the current step.
+    The state is stored every `SAVE_SECONDS`, and when an interrupt comes, after the current step. A state that is not
+    what was stored is set aside.
 
     Raises:
         KeyboardInterrupt: an interrupt came; the state is stored.
@@ -59,7 +61,12 @@ def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: C
     sampler = Sampler(source, row.seed, planned.name, stage.patch, augmentations)
     repeatable = None if device.type == "cpu" else is_deterministic(state, objective, sampler, stage, device)
     state_file, validations = store.state_file(planned.key), validation_steps(stage)
-    checkpoint = load_checkpoint(state_file, state)
+    try:
+        checkpoint = load_checkpoint(state_file, state)
+    except RecordError:
+        store.set_state_aside(lease)
+        on_event(StageDamaged(row.folder, planned.name, state_file))
+        checkpoint = Checkpoint()
     saved_at = started = time.perf_counter() - checkpoint.seconds
 
     def on_progress(progress: Progress) -> None:

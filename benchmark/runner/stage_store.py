@@ -110,10 +110,16 @@ class StageStore:
         """
         file = self.damaged_file(lease.name, verify=True)
         if file is not None:
-            aside = self.root / ".damaged" / f"{lease.name}.{lease.number}"
+            aside = self._aside(lease)
             aside.parent.mkdir(exist_ok=True)
             self.folder(lease.name).rename(aside)
         return file
+
+    def set_state_aside(self, lease: Lease) -> None:
+        """Move the damaged train state of an unfinished stage to `.damaged/KEY.N`, as `set_aside` moves a stage."""
+        aside = self._aside(lease)
+        aside.mkdir(parents=True, exist_ok=True)
+        self.state_file(lease.name).rename(aside / _STATE)
 
     def tidy(self, key: str) -> None:
         """Remove half files that killed processes left, and the train state if the stage is finished."""
@@ -155,6 +161,9 @@ class StageStore:
     def folder(self, key: str) -> Path:
         """Return the folder of a stage."""
         return self.root / key
+
+    def _aside(self, lease: Lease) -> Path:
+        return self.root / ".damaged" / f"{lease.name}.{lease.number}"
 
     def _weights_file(self, key: str) -> Path:
         return self.folder(key) / "weights.safetensors"

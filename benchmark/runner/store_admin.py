@@ -13,6 +13,7 @@ from typing import Any, Literal
 from benchmark.errors import RecordError
 from benchmark.files import read_json
 from benchmark.runner.stage_store import StageStore
+from benchmark.training.train_state import read_state
 
 _DAY_SECONDS = 86_400
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -47,11 +48,13 @@ def inventory(root: Path) -> list[StoredStage]:
 
 
 def damage(root: Path, stage: StoredStage) -> str | None:
-    """Read the weights of a finished stage to the last byte; return what is wrong with them, None if nothing."""
-    if stage.state == "unfinished":
-        return None
+    """Read the weights or the train state of a stage to the last byte; return what is wrong, None if nothing."""
+    store = StageStore(root)
     try:
-        weights = StageStore(root).weights(stage.key)
+        if stage.state == "unfinished":
+            read_state(store.state_file(stage.key))
+            return None
+        weights = store.weights(stage.key)
     except RecordError as error:
         return str(error)
     return next(

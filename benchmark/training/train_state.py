@@ -1,11 +1,11 @@
 """What training changes (weights, optimiser, loss scale, running average), its snapshots and its checkpoint on disk."""
 
 import copy
+import hashlib
 import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,10 +13,14 @@ from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import AdamW, Optimizer
 
-from benchmark.errors import ExperimentError, suggestion
+from benchmark.errors import ExperimentError, RecordError, root_cause, suggestion
 from benchmark.experiment.stage import Schedule, Stage
 from benchmark.files import write_bytes
 from benchmark.model import Restorer
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_REFUSALS = (TypeError, ValueError, IndexError, KeyError, AssertionError, ImportError, RuntimeError)
+"""How optimisers refuse an option, a value out of range, or a machine without the GPU or the package that they need."""
 
 
 def make_optimizer(weights: list[nn.Parameter], stage: Stage) -> Optimizer:
@@ -43,8 +47,28 @@ def make_optimizer(weights: list[nn.Parameter], stage: Stage) -> Optimizer:
                 f"optimizer: {settings.name!r} needs second derivatives, which training does not compute"
             )
         return create_optimizer_v2(weights, settings.name, stage.lr, settings.weight_decay, **options)
-    except (TypeError, ValueError, IndexError) as error:  # an unknown option, or a value out of range
-        raise ExperimentError(f"optimizer {settings.name!r} cannot be made with {options}: {error}") from None
+    except _REFUSALS as error:
+        raise ExperimentError(
+            f"optimizer {settings.name!r} cannot be made with {options}: {root_cause(error)}"
+        ) from None
+
+
+def check_optimizer(stage: Stage) -> None:
+    """Make the optimiser of a stage and take a step with it: some check their options only then.
+
+    Raises:
+        ExperimentError: It cannot be made, or cannot take a step.
+    """
+    weights = [nn.Parameter(torch.zeros(shape)) for shape in ((4, 3, 3, 3), (4, 3), (4,))]
+    optimizer = make_optimizer(weights, stage)
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)
+    try:
+        optimizer.step()
+    except _REFUSALS as error:
+        settings = stage.optimizer.model_dump(exclude={"name"}, exclude_none=True)
+        reason = f"optimizer {stage.optimizer.name!r} cannot take a step with {settings}: {root_cause(error)}"
+        raise ExperimentError(reason) from None
 
 
 def lr_at(stage: Stage, step: int) -> float:
@@ -168,19 +192,37 @@ class Checkpoint:
 
 
 def save_checkpoint(file: Path, state: TrainState, checkpoint: Checkpoint) -> None:
-    """Write checkpoint and train state into one file, whole or not at all."""
+    """Write checkpoint and train state into one file, whole or not at all; it ends with the SHA-256 of the rest."""
     buffer = io.BytesIO()
     torch.save({"train_state": state.state_dict(), "checkpoint": vars(checkpoint)}, buffer)
+    buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
     write_bytes(file, buffer.getvalue())
 
 
-def load_checkpoint(file: Path, state: TrainState) -> Checkpoint:
-    """Load a file of `save_checkpoint` into the train state; return step 0 where there is no readable file."""
+def read_state(file: Path) -> memoryview | None:
+    """Return the content of a file of `save_checkpoint`, without its SHA-256; None where there is no file.
+
+    Raises:
+        RecordError: The file is not what was stored.
+    """
     try:
-        content = torch.load(file, weights_only=True, map_location="cpu")
-    except (FileNotFoundError, RuntimeError, UnpicklingError, EOFError):
+        data = memoryview(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    if hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
+        raise RecordError(f"{file}: is not what was stored (its SHA-256 differs)")
+    return data[:-_DIGEST_BYTES]
+
+
+def load_checkpoint(file: Path, state: TrainState) -> Checkpoint:
+    """Load a file of `save_checkpoint` into the train state; return step 0 where there is no file.
+
+    Raises:
+        RecordError: The file is not what was stored. The train state is as it was.
+    """
+    data = read_state(file)
+    if data is None:
         return Checkpoint()
-    if "checkpoint" not in content:  # written by an older version
-        return Checkpoint()
+    content = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     state.restore(content["train_state"])
     return Checkpoint(**content["checkpoint"])

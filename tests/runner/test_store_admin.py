@@ -1,5 +1,6 @@
 """What lies in a stage store, and making room in it."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ from benchmark.lease import LeaseFolderError, LeaseLost
 from benchmark.runner.stage_store import StageResult, StageStore
 from benchmark.runner.store_admin import StoredStage, chosen, damage, inventory, remove
 
+STATE = b"a train state"
+
 
 def publish(store: StageStore, key: str, steps: int, network: nn.Module) -> None:
     with store.lease(key) as lease:
@@ -31,7 +34,7 @@ def store(tmp_path: Path) -> StageStore:
     store = StageStore(tmp_path / "runs/.stages")
     for key, steps in (("a" * 32, 3), ("b" * 32, 5)):
         publish(store, key, steps, nn.Conv2d(3, 3, 1))
-    store.state_file("c" * 32).write_bytes(b"half a state")
+    store.state_file("c" * 32).write_bytes(STATE + hashlib.sha256(STATE).digest())
     plan = {"rows": [{"row": "identity"}, {"row": "base", "stages": [{"name": "coarse", "keys": {"0": "a" * 32}}]}]}
     (tmp_path / "runs/mine").mkdir()
     (tmp_path / "runs/mine/plan.json").write_text(json.dumps(plan))
@@ -48,7 +51,7 @@ def test_the_inventory_tells_state_steps_and_whose_it_is(store: StageStore) -> N
     found = by_name(store)
     assert {key: stage.state for key, stage in found.items()} == {"a": "finished", "b": "damaged", "c": "unfinished"}
     assert (found["a"].name, found["a"].steps, found["a"].experiments) == ("coarse", 3, ("mine",))
-    assert found["b"].experiments == () and found["c"].size_bytes == len(b"half a state")
+    assert found["b"].experiments == () and found["c"].size_bytes == len(STATE) + 32
     for folder in (store.root / "nothing", store.root.parent):  # run folders must never be taken for stages
         with pytest.raises(RecordError, match="no stage store here"):
             inventory(folder)
@@ -69,6 +72,8 @@ def test_stages_of_a_search_are_in_use(store: StageStore) -> None:
 def test_damage_is_found_to_the_last_byte(store: StageStore) -> None:
     """A header alone would not tell weights that are not finite; nor is an unfinished stage called damaged."""
     assert all(damage(store.root, stage) is None for stage in inventory(store.root))
+    store.state_file("c" * 32).write_bytes(STATE)
+    assert "state.pt: is not what was stored" in str(damage(store.root, by_name(store)["c"]))
     broken = nn.Conv2d(3, 3, 1)
     nn.init.constant_(broken.weight, torch.nan)
     publish(store, "b" * 32, 5, broken)

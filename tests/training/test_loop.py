@@ -17,7 +17,7 @@ from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler, PolyLRSchedu
 from benchmark.data.augmentations.flip import Flip
 from benchmark.data.sampling import Sampler
 from benchmark.data.sources.paired_folders import PairedFolders
-from benchmark.errors import ExperimentError
+from benchmark.errors import ExperimentError, RecordError
 from benchmark.experiment.stage import Stage
 from benchmark.model import Restorer, build
 from benchmark.registry import Registry
@@ -27,6 +27,7 @@ from benchmark.training.objective import Objective, make_objective
 from benchmark.training.train_state import (
     Checkpoint,
     TrainState,
+    check_optimizer,
     load_checkpoint,
     lr_at,
     make_train_state,
@@ -134,13 +135,33 @@ def test_a_resumed_stage_ends_bit_equal(sampler: Sampler, tmp_path: Path) -> Non
     assert same(straight, state.restorer)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"garbage", b"PK\x03\x04half"])
-def test_an_unreadable_state_starts_anew(tmp_path: Path, content: bytes | None) -> None:
-    """A state that is missing or torn costs the steps in it and nothing else."""
-    file, net = tmp_path / "state.pt", build(MODEL)
-    if content is not None:
-        file.write_bytes(content)
-    assert load_checkpoint(file, make_train_state(net, make_stage(), CPU)).step == 0
+def test_no_state_is_step_0(tmp_path: Path) -> None:
+    """A stage that was never interrupted starts at its beginning."""
+    assert load_checkpoint(tmp_path / "state.pt", make_train_state(build(MODEL), make_stage(), CPU)) == Checkpoint()
+
+
+def assert_refused(file: Path, content: bytes, state: TrainState, before: dict[str, torch.Tensor]) -> None:
+    file.write_bytes(content)
+    with pytest.raises(RecordError, match=r"state\.pt: is not what was stored"):
+        load_checkpoint(file, state)
+    assert all(torch.equal(value, before[name]) for name, value in state.restorer.state_dict().items())
+
+
+def test_a_damaged_state_is_refused(sampler: Sampler, tmp_path: Path) -> None:
+    """One flipped bit, wherever it is, or a cut or lengthened file: nothing of it is loaded."""
+    file, state = tmp_path / "state.pt", make_train_state(build(MODEL), make_stage(), CPU)
+    run_until_second_report(make_stage(), sampler, build(MODEL), file)
+    sound, before = file.read_bytes(), {name: value.clone() for name, value in state.restorer.state_dict().items()}
+    rng = random.Random(0)
+    places = [0, 1, 31, 100, len(sound) - 33, len(sound) - 32, len(sound) - 1, *rng.sample(range(len(sound)), 143)]
+    for place in places:
+        flipped = bytearray(sound)
+        flipped[place] ^= 1 << rng.randrange(8)
+        assert_refused(file, bytes(flipped), state, before)
+    for cut in (b"", b"garbage", sound[:32], sound[: len(sound) // 2], sound[:-1], sound[:-32], sound + b"\0"):
+        assert_refused(file, cut, state, before)
+    file.write_bytes(sound)
+    assert load_checkpoint(file, state).step == REPORT_STEPS
 
 
 def test_reports_cover_every_step_once(sampler: Sampler) -> None:
@@ -392,6 +413,33 @@ def test_an_unknown_optimiser_is_an_error(settings: dict[str, object], message: 
     """A name that timm lacks and an option that the optimiser lacks are mistakes of the file."""
     with pytest.raises(ExperimentError, match=message):
         make_train_state(build(MODEL), make_stage(optimizer=settings), CPU)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "lamb", "betas": [0.1, 0.2, 0.3]}, "cannot take a step with .*betas.*: too many values"),
+        ({"name": "adamw", "maximize": "yes"}, "cannot take a step with .*'maximize': 'yes'.*: _fused_adamw"),
+        ({"name": "adan", "betas": [0.9, 0.99]}, "cannot be made with .*index out of range"),
+        pytest.param(
+            {"name": "fusedadam"},
+            "'fusedadam' cannot be made with {}: CUDA required",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU"),
+        ),
+    ],
+    ids=str,
+)
+def test_optimisers_that_refuse_late_are_found_before_training(settings: dict[str, object], message: str) -> None:
+    """Some check their options, or what is installed, by an assertion or in the first step."""
+    with pytest.raises(ExperimentError, match=message) as error:
+        check_optimizer(make_stage(optimizer=settings))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adan", "lamb", "lion", "sgd"])
+def test_optimisers_that_train_pass_the_check(name: str) -> None:
+    """With the options that they have of their own."""
+    check_optimizer(make_stage(optimizer={"name": name}))
 
 
 def test_images_stand_in_place_of_steps() -> None:
