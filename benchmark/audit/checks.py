@@ -1,6 +1,6 @@
 """Checks: from the measurements of all pairs to errors and warnings, and all of it as data for `audit.json`."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite, isinf
 from typing import Any, Final
@@ -100,26 +100,24 @@ def find_all(
 
 def _per_pair(pairs: Sequence[PairMeasurements]) -> dict[str, list[Case]]:
     """Return what a pair shows alone."""
-
-    def cases(applies: Callable[[PairMeasurements], bool], detail: Callable[[PairMeasurements], str]) -> list[Case]:
-        return [Case(label(pair), detail(pair)) for pair in pairs if applies(pair)]
-
+    shifts = [(pair, pair.shift) for pair in pairs if pair.shift is not None]
     return {
-        "unrelated": cases(_is_unrelated, lambda pair: f"coherence {pair.shift.coherence:.2f}" if pair.shift else ""),
-        "shifted": cases(lambda pair: pair.shift is not None and pair.shift.is_seen, _shift_detail),
-        "equal": cases(lambda pair: isinf(pair.degradation.psnr_db), lambda _: "no pixel differs"),
+        "unrelated": [
+            Case(label(pair), f"coherence {shift.coherence:.2f}")
+            for pair, shift in shifts
+            if not shift.same_picture and not are_alike(pair.degraded, pair.target)  # noise may hide edges alone
+        ],
+        "shifted": [
+            Case(
+                label(pair),
+                f"degraded lies {shift.down_px:+.2f} px lower and {shift.right_px:+.2f} px further right",
+            )
+            for pair, shift in shifts
+            if shift.is_seen
+        ],
+        "equal": [Case(label(pair), "no pixel differs") for pair in pairs if isinf(pair.degradation.psnr_db)],
         "profiles": different_profiles(pairs),
     }
-
-
-def _is_unrelated(pair: PairMeasurements) -> bool:
-    """Return whether neither edges nor thumbnails agree; blur and noise may destroy edges, but not the thumbnail."""
-    return pair.shift is not None and not pair.shift.same_picture and not are_alike(pair.degraded, pair.target)
-
-
-def _shift_detail(pair: PairMeasurements) -> str:
-    shift = pair.shift
-    return f"degraded lies {shift.down_px:+.2f} px lower and {shift.right_px:+.2f} px further right" if shift else ""
 
 
 def _per_split(pairs: Sequence[PairMeasurements]) -> dict[str, list[Case]]:

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 SPOT_THRESHOLD_LEVELS: Final = 30
 """Rule of the reference solution: a pixel is damaged where any channel differs by more than this many 8-bit levels."""
 
-_Value = TypeVar("_Value", bound=np.generic)
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -102,10 +100,13 @@ class Source(Dataset[Pair]):
     origin: ClassVar[str]
     """Where the pictures come from."""
 
+    groups: frozenset[str] = frozenset()
+    """Persons or scenes in the pictures, where the user names them."""
+
     @property
     def subjects(self) -> frozenset[str]:
-        """Who or what is in the pictures, where that is known without reading them; two splits must share none."""
-        return frozenset()
+        """What is known to be in the pictures without reading them: groups and files. Two splits share none."""
+        return self.groups | {str(file.resolve()) for file in self.files}
 
     @property
     def parts(self) -> Sequence[Dataset[Any]]:
@@ -217,7 +218,7 @@ def check_range(name: str, limits: tuple[float, float], least: float, most: floa
         )
 
 
-def _contiguous(pixels: NDArray[_Value]) -> NDArray[_Value]:
+def _contiguous(pixels: NDArray[Any]) -> NDArray[Any]:
     """Return the same values `H W C` row by row in memory; the array itself if they lie so already."""
     channel_bytes = pixels.itemsize
     if pixels.strides[1:] == (pixels.shape[2] * channel_bytes, channel_bytes):

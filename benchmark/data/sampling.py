@@ -58,7 +58,9 @@ class Sampler:
     def _make(
         self, source: Source, index: int, augmentations: Sequence[Augmentation], rng: np.random.Generator
     ) -> Pair:
-        patch = self._crop(source.read(index), rng)
+        pair = source.read(index)
+        crops = [augmentation for augmentation in self.augmentations if isinstance(augmentation, CropAugmentation)]
+        patch = crops[0].crop(pair, self.patch, rng) if crops else random_crop(pair, self.patch, rng)
         for count, augmentation in enumerate(augmentations):
             if isinstance(augmentation, MixAugmentation):
                 patch = augmentation.mix(patch, partial(self._make_other, source, augmentations[:count], rng), rng)
@@ -68,10 +70,6 @@ class Sampler:
 
     def _make_other(self, source: Source, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> Pair:
         return self._make(source, int(rng.integers(len(source))), augmentations, rng)
-
-    def _crop(self, pair: Pair, rng: np.random.Generator) -> Pair:
-        crops = [augmentation for augmentation in self.augmentations if isinstance(augmentation, CropAugmentation)]
-        return crops[0].crop(pair, self.patch, rng) if crops else random_crop(pair, self.patch, rng)
 
 
 def random_crop(pair: Pair, side: int, rng: np.random.Generator) -> Pair:

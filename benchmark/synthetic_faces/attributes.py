@@ -124,24 +124,22 @@ class Light:
 
 
 @dataclass(frozen=True)
-class Scene:
-    """Linear colours (3,) of the backdrop and of the clothes."""
-
-    backdrop: Field
-    cloth: Field
-
-
-@dataclass(frozen=True)
-class Camera:
-    """Exposure as a factor of linear light, and the standard deviation of the sensor's noise in 8-bit levels."""
-
-    exposure: float
-    noise_levels: float
-
-
-@dataclass(frozen=True)
 class Attributes:
-    """Everything about a portrait that does not depend on its size."""
+    """Everything about a portrait that does not depend on its size.
+
+    Attributes:
+        pose: the head in the picture.
+        shape: proportions of the face.
+        complexion: the skin.
+        lip_colour: optical density (3,) that the lips add to the skin.
+        eyes: irises and gaze.
+        hair: the hair of the head.
+        light: key light and ambient light.
+        backdrop_colour: linear, (3,).
+        cloth_colour: linear, (3,).
+        exposure: factor of linear light.
+        noise_levels: standard deviation of the sensor's noise in 8-bit levels.
+    """
 
     pose: Pose
     shape: FaceShape
@@ -150,24 +148,28 @@ class Attributes:
     eyes: Eyes
     hair: Hair
     light: Light
-    scene: Scene
-    camera: Camera
+    backdrop_colour: Field
+    cloth_colour: Field
+    exposure: float
+    noise_levels: float
 
 
 def choose_attributes(rng: np.random.Generator) -> Attributes:
     """Draw a person, the light, the surroundings and the camera."""
     complexion = choose_complexion(rng)
-    brighter_for_dark_skin = 1 + 0.02 * complexion.tone
     return Attributes(
         pose=choose_pose(rng),
         shape=choose_shape(rng),
         complexion=complexion,
-        lip_colour=choose_lip_colour(rng),
+        # The last term is the sheen of the lips.
+        lip_colour=rng.uniform(0.65, 1.2) * HAEMOGLOBIN + rng.uniform(0, 0.10) * MELANIN - rng.uniform(0.08, 0.18),
         eyes=choose_eyes(rng, complexion.tone),
         hair=choose_hair(rng, complexion.tone),
         light=choose_light(rng),
-        scene=choose_scene(rng),
-        camera=Camera(rng.uniform(0.95, 1.35) * brighter_for_dark_skin, rng.uniform(0.6, 1.6)),
+        backdrop_colour=lab_to_linear([rng.uniform(18, 85), rng.normal(0, 12), rng.normal(0, 16)]),  # muted
+        cloth_colour=lab_to_linear([rng.uniform(12, 80), rng.normal(0, 18), rng.normal(0, 20)]),
+        exposure=rng.uniform(0.95, 1.35) * (1 + 0.02 * complexion.tone),  # brighter for dark skin
+        noise_levels=rng.uniform(0.6, 1.6),
     )
 
 
@@ -218,11 +220,6 @@ def choose_complexion(rng: np.random.Generator) -> Complexion:
     )
 
 
-def choose_lip_colour(rng: np.random.Generator) -> Field:
-    """Draw the optical density (3,) that the lips add to the skin; the last term is their sheen."""
-    return rng.uniform(0.65, 1.2) * HAEMOGLOBIN + rng.uniform(0, 0.10) * MELANIN - rng.uniform(0.08, 0.18)
-
-
 def choose_eyes(rng: np.random.Generator, tone: float) -> Eyes:
     """Draw eyes, with iris colours as common as on skin of that tone."""
     share = _IRIS_SHARE_LIGHT if tone < _LIGHT_EYES_BELOW else _IRIS_SHARE_DARK
@@ -258,9 +255,3 @@ def choose_light(rng: np.random.Generator) -> Light:
         ambient=rng.uniform(0.30, 0.52),
         oil=rng.uniform(0.35, 1.1),
     )
-
-
-def choose_scene(rng: np.random.Generator) -> Scene:
-    """Draw muted colours."""
-    backdrop = lab_to_linear([rng.uniform(18, 85), rng.normal(0, 12), rng.normal(0, 16)])
-    return Scene(backdrop, lab_to_linear([rng.uniform(12, 80), rng.normal(0, 18), rng.normal(0, 20)]))

@@ -75,7 +75,8 @@ def paint_eye(
     window = frame.window(side * shape.eye_u, shape.eye_v, 2 * shape.eye_width + 0.05, 2.8 * shape.eye_height + 0.05)
     part = frame.crop(window)
     eye = _opening(part, shape, side)
-    ball = _eyeball(rng, part, eye, eyes) * _lid_shadow(eye) * (0.50 + 0.55 * np.clip(lambert[window], 0, 1))
+    lid_shadow = 0.45 + 0.55 * np.clip((eye.down - eye.upper) / 0.07, 0, 1)
+    ball = _eyeball(rng, part, eye, eyes) * lid_shadow * (0.50 + 0.55 * np.clip(lambert[window], 0, 1))
     ball += 0.9 * _catch_light(eye, eyes, light)
     distance = np.sqrt((eye.along / 1.12) ** 2 + (eye.down / (1.65 * shape.eye_height)) ** 2)
     return Eye(
@@ -114,10 +115,6 @@ def _iris_pattern(rng: np.random.Generator, radius: Field, angle: Field) -> Fiel
     polar = 4 * gaussian(rng.standard_normal((24, 180), np.float32), (3, 1), "wrap")
     streaks = np.clip(sample(polar, inner * 23, (angle + np.pi) / (2 * np.pi) * 179), -1, 1)
     return (1 + 0.55 * streaks) * (1.25 - 0.9 * inner**6)
-
-
-def _lid_shadow(eye: _Opening) -> Field:
-    return 0.45 + 0.55 * np.clip((eye.down - eye.upper) / 0.07, 0, 1)
 
 
 def _catch_light(eye: _Opening, eyes: Eyes, light: Light) -> Field:

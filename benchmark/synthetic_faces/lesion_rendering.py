@@ -1,7 +1,7 @@
 """Draws a plan of lesions as maps of optical density, relief and texture."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def draw_pigments(
     maps = Pigments(*(np.zeros_like(skin) for _ in range(6)))
     for rash in plan.rashes:
         _redden(rng, maps, rash, skin, pixels_per_mm, preset.density_scale * shows.redness)
-    for lesion in _all_lesions(plan):
+    for lesion in chain(plan.lesions, *(rash.specks for rash in plan.rashes)):
         stamp = _stamp(rng, lesion, skin, pixels_per_mm, preset.radius_scale)
         _add_lesion(rng, maps, LESIONS[lesion.kind], stamp, preset.density_scale, shows)
     for patch in plan.patches:
@@ -112,12 +112,6 @@ def mottling(rng: np.random.Generator, shape: tuple[int, int], mm: float) -> Fie
     """Return the unevenness of pigment around 1; `mm` is a millimetre in pixels."""
     fine_px = max(_FINEST_MOTTLING_PX, _MOTTLING_MM * mm)
     return 1 + _MOTTLING * bandpass(rng, shape, fine_px, 2.75 * fine_px)
-
-
-def _all_lesions(plan: Plan) -> Iterable[Lesion]:
-    yield from plan.lesions
-    for rash in plan.rashes:
-        yield from rash.specks
 
 
 def _around(shape: tuple[int, ...], x: int, y: int, reach_px: float) -> tuple[Window, Field, Field]:

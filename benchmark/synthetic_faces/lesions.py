@@ -29,7 +29,7 @@ Kind = Literal["papule", "pustule", "comedo", "mark", "freckle", "mole", "nodule
 _FULL_FACE_MM2 = 17000.0
 _MOST_LESIONS = 420
 _REGION_MM, _REGION_STRENGTH = 18.0, 0.7  # some regions of a face have more lesions than others
-_BARE = 0.5  # skin from here on can carry a lesion
+_BARE, _BARE_ENOUGH = 0.5, 0.4  # skin from here on can carry a lesion; a member of a rash
 _SCRATCHES = 0.06  # share of a rash that are fine strokes, like hairs
 _MIX_SHAPE = 1.2  # of the gamma distribution that gives each face its own mix
 
@@ -161,7 +161,9 @@ class _Ground:
 def plan_damage(rng: np.random.Generator, portrait: Portrait, preset: Preset) -> Plan:
     """Return what grows on this face: nothing on a face that shows no skin."""
     mm = portrait.pixels_per_mm
-    ground = _ground(rng, portrait.skin, mm)
+    skin = portrait.skin
+    preference = np.exp(_REGION_STRENGTH * smooth_noise(rng, (skin.shape[0], skin.shape[1]), _REGION_MM * mm))
+    ground = _Ground(skin, np.cumsum((skin * preference * (skin > _BARE)).ravel(), dtype=np.float64))
     if ground.cumulated[-1] <= 0:
         return Plan((), (), ())
     lesions = tuple(_single_lesions(rng, ground, preset, mm))
@@ -169,11 +171,6 @@ def plan_damage(rng: np.random.Generator, portrait: Portrait, preset: Preset) ->
     has_patches = rng.random() < preset.patch_probability
     patches = tuple(_patch(rng, ground, mm) for _ in range(rng.integers(1, 4))) if has_patches else ()
     return Plan(lesions, rashes, patches)
-
-
-def _ground(rng: np.random.Generator, skin: Field, mm: float) -> _Ground:
-    preference = np.exp(_REGION_STRENGTH * smooth_noise(rng, (skin.shape[0], skin.shape[1]), _REGION_MM * mm))
-    return _Ground(skin, np.cumsum((skin * preference * (skin > _BARE)).ravel(), dtype=np.float64))
 
 
 def _single_lesions(rng: np.random.Generator, ground: _Ground, preset: Preset, mm: float) -> Iterator[Lesion]:
@@ -193,18 +190,14 @@ def _rash(rng: np.random.Generator, ground: _Ground, mm: float) -> Rash:
     offsets = rng.normal(0, 0.5 * radius, (rng.integers(6, 30), 2)) * (1, aspect)
     cos, sin = np.cos(direction), np.sin(direction)
     places = (np.array([x, y]) + offsets @ np.array([[cos, sin], [-sin, cos]])).astype(int)
+    height, width = ground.skin.shape
     kinds: list[Kind] = ["scratch" if scratched else "speck" for scratched in rng.random(len(places)) < _SCRATCHES]
     specks = tuple(
         Lesion(kind, int(px), int(py), direction)
         for kind, (px, py) in zip(kinds, places, strict=True)
-        if _is_bare(ground.skin, px, py)
+        if 0 <= py < height and 0 <= px < width and ground.skin[py, px] > _BARE_ENOUGH
     )
     return Rash(x, y, radius, specks)
-
-
-def _is_bare(skin: Field, x: int, y: int) -> bool:
-    height, width = skin.shape
-    return bool(0 <= y < height and 0 <= x < width and skin[y, x] > 0.4)
 
 
 def _patch(rng: np.random.Generator, ground: _Ground, mm: float) -> Patch:

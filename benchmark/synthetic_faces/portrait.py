@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.synthetic_faces.attributes import Attributes, Camera, Complexion, FaceShape, choose_attributes
+from benchmark.synthetic_faces.attributes import Attributes, FaceShape, choose_attributes
 from benchmark.synthetic_faces.facial_features import (
     Lips,
     draw_strokes,
@@ -71,38 +71,30 @@ def draw_portrait(rng: np.random.Generator, size: int) -> Portrait:
     """Draw a portrait of `size` x `size` pixels; all randomness comes from `rng`."""
     person = choose_attributes(rng)
     frame = picture_frame(person.pose, size)
-    backdrop = paint_backdrop(rng, person.scene, size)
-    surroundings = list(paint_surroundings(rng, frame, person.scene, person.complexion, person.light))
-    head = paint_head(rng, frame, person)
+    backdrop = paint_backdrop(rng, person.backdrop_colour, size)
+    surroundings = list(paint_surroundings(rng, frame, person))
+    head, bare = paint_head(rng, frame, person)
     hair = () if person.hair.style == "bald" else paint_hair(rng, frame, person.hair, person.light)
-    picture = composite(backdrop, *surroundings, head.layer, *hair)
+    picture = composite(backdrop, *surroundings, head, *hair)
     skin = np.zeros(frame.shape, np.float32)
-    skin[head.layer.window] = head.skin
+    skin[head.window] = bare
     for layer in hair[1:]:
         skin[layer.window] *= 1 - np.clip(1.5 * layer.cover, 0, 1)
-    image = _photograph(rng, picture, person.camera)
+    image = _photograph(rng, picture, person)
     return Portrait(image.astype(np.float32, copy=False), skin, frame.pixels_per_mm)
 
 
-def _photograph(rng: np.random.Generator, picture: Field, camera: Camera) -> Field:
+def _photograph(rng: np.random.Generator, picture: Field, person: Attributes) -> Field:
     """Return a picture in linear light, planes `3 H W`, as sRGB `H W 3` in [0, 1]."""
-    light = np.clip(picture, 0, None) * camera.exposure
+    light = np.clip(picture, 0, None) * person.exposure
     light = light / (1 + _SHOULDER * light)
     image = to_srgb(np.stack([gaussian(plane, _LENS_BLUR_PX) for plane in light]))
-    image += camera.noise_levels / 255 * rng.standard_normal(image.shape, np.float32)
+    image += person.noise_levels / 255 * rng.standard_normal(image.shape, np.float32)
     return np.ascontiguousarray(np.clip(image, 0, 1).transpose(1, 2, 0))
 
 
-@dataclass(frozen=True)
-class Head:
-    """The painted face as a layer, and its `skin`: how much of each pixel is bare skin, `H W` in [0, 1]."""
-
-    layer: Layer
-    skin: Field
-
-
-def paint_head(rng: np.random.Generator, picture_frame: Frame, person: Attributes) -> Head:
-    """Paint the face in its window of the picture."""
+def paint_head(rng: np.random.Generator, picture_frame: Frame, person: Attributes) -> tuple[Layer, Field]:
+    """Paint the face in its window of the picture; also return how much of each pixel is bare skin, in [0, 1]."""
     window = picture_frame.window(0, -0.185, 1.15, 1.60)
     frame = picture_frame.crop(window)
     outline = face_outline(frame, person.shape)
@@ -119,7 +111,7 @@ def paint_head(rng: np.random.Generator, picture_frame: Frame, person: Attribute
     bare = outline.cover * _away_from_edges(frame, outline, lips, holes, brow_shadow)
     for eye in eyes:
         bare[eye.ball.window] *= 1 - eye.not_skin
-    return Head(Layer(window, np.clip(face, 0, 4), outline.cover), bare)
+    return Layer(window, np.clip(face, 0, 4), outline.cover), bare
 
 
 def _lit_skin(
@@ -132,7 +124,7 @@ def _lit_skin(
     lips: Lips,
 ) -> Field:
     """Return skin and lips under the light, planes `3 H W`."""
-    density = skin_density(rng, frame, person.shape, person.complexion, texture)
+    density = skin_density(rng, frame, person, texture)
     pores_glint = 1 + 0.10 * np.clip(texture.pores, -2, 2) * texture.pore_map
     gloss = moisten_lips(specular(frame, surface, person.light) * pores_glint, surface, lips)
     return np.exp(-tint_lips(density, lips, person.lip_colour)) * light + gloss * surface.open
@@ -154,11 +146,9 @@ def _away_from_edges(frame: Frame, outline: Outline, lips: Lips, holes: Layer, b
     return bare
 
 
-def skin_density(
-    rng: np.random.Generator, frame: Frame, shape: FaceShape, complexion: Complexion, texture: SkinTexture
-) -> Field:
+def skin_density(rng: np.random.Generator, frame: Frame, person: Attributes, texture: SkinTexture) -> Field:
     """Return the optical density of the skin without lips, planes `3 H W`."""
-    mm = frame.pixels_per_mm
+    mm, shape, complexion = frame.pixels_per_mm, person.shape, person.complexion
     mottling = (
         0.020 * smooth_noise(rng, frame.shape, 3.5 * mm),
         0.030 * smooth_noise(rng, frame.shape, 14 * mm),

@@ -88,7 +88,8 @@ def _hills(s: FaceShape) -> Iterator[Bump]:
 def _folds(frame: Frame, shape: FaceShape) -> Iterator[tuple[Window, Field]]:
     """Yield the parts of the height that are no Gaussian bump, each in its window."""
     window = frame.window(0, -0.37, 1.2, 0.32)
-    yield window, _brow_ridge(frame.crop(window))
+    part = frame.crop(window)
+    yield window, 0.06 * np.exp(-(((part.v + 0.37) / 0.10) ** 2) - (part.u / 0.62) ** 4)  # ridge of the brows
     window = frame.window(0, (shape.nose_v - 0.42) / 2, 0.40, (shape.nose_v + 0.42) / 2 + 0.80)
     yield window, _nose_ridge(frame.crop(window), shape)
     window = frame.window(0, shape.mouth_v, shape.mouth_width + 0.2, 0.1)
@@ -100,10 +101,6 @@ def _folds(frame: Frame, shape: FaceShape) -> Iterator[tuple[Window, Field]]:
         yield window, _smile_line(frame.crop(window), shape, side)
         window = frame.window(side * shape.eye_u, shape.eye_v + 0.155, 0.28, 0.12)
         yield window, _eye_bag(frame.crop(window), shape, side)
-
-
-def _brow_ridge(f: Frame) -> Field:
-    return 0.06 * np.exp(-(((f.v + 0.37) / 0.10) ** 2) - (f.u / 0.62) ** 4)
 
 
 def _nose_ridge(f: Frame, s: FaceShape) -> Field:

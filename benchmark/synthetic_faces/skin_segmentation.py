@@ -9,7 +9,6 @@ colour of the skin are sometimes mistaken for skin.
 
 # scipy.ndimage has no types; its results are given one here.
 # pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -129,14 +128,11 @@ def _colours(view: _View) -> _Colours:
 
 def _outside_features(view: _View) -> Field:
     """Return 1 everywhere but on eyes, brows (weaker: their places vary) and mouth."""
-    return np.prod([1 - part for part in _features(view)], 0)
-
-
-def _features(view: _View) -> Iterator[Field]:
-    yield sigmoid((1 - view.distance(_MOUTH)) / 0.06)
+    features = [sigmoid((1 - view.distance(_MOUTH)) / 0.06)]
     for side in (-1, 1):
-        yield sigmoid((1 - view.distance(_EYE, side)) / 0.06)
-        yield 0.9 * sigmoid((1 - view.distance(_BROW, side)) / 0.08)
+        features.append(sigmoid((1 - view.distance(_EYE, side)) / 0.06))
+        features.append(0.9 * sigmoid((1 - view.distance(_BROW, side)) / 0.08))
+    return np.prod([1 - feature for feature in features], 0)
 
 
 def _more_common_inside(steps: Field, inside: Field, outside: NDArray[np.bool_], oval: Field) -> Field:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmark.synthetic_faces.attributes import Complexion, Hair, Light, Scene
+from benchmark.synthetic_faces.attributes import Attributes, Hair, Light
 from benchmark.synthetic_faces.geometry import SIDES, Frame, is_empty
 from benchmark.synthetic_faces.raster import (
     HAEMOGLOBIN,
@@ -36,56 +36,55 @@ _TAPER = 0.25  # ends of hair are this much more ragged than its sides
 _BLACK = np.zeros(3, np.float32)
 
 
-def paint_backdrop(rng: np.random.Generator, scene: Scene, size: int) -> Field:
+def paint_backdrop(rng: np.random.Generator, colour: Field, size: int) -> Field:
     """Paint the out-of-focus backdrop, planes `3 size size`."""
     small = max(8, size // _BACKDROP_REDUCTION)
     shape = (small, small)
     brightness = 0.35 * smooth_noise(rng, shape, 0.16 * small) + 0.18 * smooth_noise(rng, shape, 0.05 * small)
     tint = 0.12 * np.stack([smooth_noise(rng, shape, 0.2 * small) for _ in range(3)])
-    backdrop = flat(scene.backdrop) * np.exp(brightness + tint)
+    backdrop = flat(colour) * np.exp(brightness + tint)
     return np.clip(np.stack([resize(plane, (size, size)) for plane in backdrop]), 0, 1)
 
 
-def paint_surroundings(
-    rng: np.random.Generator, frame: Frame, scene: Scene, complexion: Complexion, light: Light
-) -> Iterator[Layer]:
+def paint_surroundings(rng: np.random.Generator, frame: Frame, person: Attributes) -> Iterator[Layer]:
     """Paint neck, clothes and ears, as far as they are in the picture."""
     neck, chest = frame.window(0, 1.7, 4.0, 1.1), frame.window(0, 2.6, 4.0, 1.1)
     if not is_empty(neck):
-        yield _neck(rng, neck, frame.crop(neck), complexion, light)
+        yield _neck(rng, neck, frame.crop(neck), person)
     if not is_empty(chest):
-        yield _cloth(rng, chest, frame.crop(chest), scene, light)
+        yield _cloth(rng, chest, frame.crop(chest), person)
     for side in SIDES:
         window = frame.window(side, -0.02, 0.2, 0.45)
-        yield _ear(window, frame.crop(window), complexion, light, side)
+        yield _ear(window, frame.crop(window), person, side)
 
 
-def _neck(rng: np.random.Generator, window: Window, f: Frame, complexion: Complexion, light: Light) -> Layer:
+def _neck(rng: np.random.Generator, window: Window, f: Frame, person: Attributes) -> Layer:
     mm, width = f.pixels_per_mm, np.abs(f.across)
     half_width = 0.56 + 0.75 * np.clip(f.v - 1.35, 0, 1) ** 1.5
     melanin = 0.05 + 0.03 * smooth_noise(rng, f.shape, 6 * mm)
     haemoglobin = 0.03 * smooth_noise(rng, f.shape, 5 * mm)
-    density = flat(complexion.density) + melanin * flat(MELANIN) + haemoglobin * flat(HAEMOGLOBIN)
+    density = flat(person.complexion.density) + melanin * flat(MELANIN) + haemoglobin * flat(HAEMOGLOBIN)
     under_chin = 0.42 + 0.45 * np.clip((f.v - 1.15) / 0.8, 0, 1)
     rounded = 1 - 0.55 * np.clip(width / half_width, 0, 1) ** 2.5
-    brightness = np.clip(under_chin * rounded * (1 + 0.25 * light.side * f.across), 0.12, 1)
+    brightness = np.clip(under_chin * rounded * (1 + 0.25 * person.light.side * f.across), 0.12, 1)
     cover = sigmoid((half_width - width) * f.face_px / 1.2) * sigmoid((f.v - 0.75) / 0.02)
     return Layer(window, 1.05 * brightness * np.exp(-density), cover)
 
 
-def _cloth(rng: np.random.Generator, window: Window, f: Frame, scene: Scene, light: Light) -> Layer:
+def _cloth(rng: np.random.Generator, window: Window, f: Frame, person: Attributes) -> Layer:
     width = np.abs(f.across)
     neckline = np.where(width < 0.62, 1.95 - 0.35 * width, 1.73 + 0.18 * (width - 0.62))
     weave = 0.10 * bandpass(rng, f.shape, 0.6, 1.6) + 0.25 * smooth_noise(rng, f.shape, 0.12 * f.face_px)
-    brightness = np.exp(weave) * (0.8 + 0.3 * light.side * f.across)
-    return Layer(window, np.clip(flat(scene.cloth) * brightness, 0, 1), sigmoid((f.v - neckline) / 0.012))
+    brightness = np.exp(weave) * (0.8 + 0.3 * person.light.side * f.across)
+    return Layer(window, np.clip(flat(person.cloth_colour) * brightness, 0, 1), sigmoid((f.v - neckline) / 0.012))
 
 
-def _ear(window: Window, f: Frame, complexion: Complexion, light: Light, side: int) -> Layer:
+def _ear(window: Window, f: Frame, person: Attributes, side: int) -> Layer:
     distance = np.sqrt(((f.across - side) / 0.115) ** 2 + ((f.v + 0.02) / 0.25) ** 2)
     fold = 0.10 * np.exp(-(((distance - 0.62) / 0.16) ** 2))
-    density = flat(complexion.density + 0.14 * HAEMOGLOBIN) + fold * flat(MELANIN)
-    return Layer(window, np.exp(-density) * (0.55 + 0.3 * side * light.direction[0]), sigmoid((1 - distance) / 0.05))
+    density = flat(person.complexion.density + 0.14 * HAEMOGLOBIN) + fold * flat(MELANIN)
+    brightness = 0.55 + 0.3 * side * person.light.direction[0]
+    return Layer(window, np.exp(-density) * brightness, sigmoid((1 - distance) / 0.05))
 
 
 def paint_hair(rng: np.random.Generator, frame: Frame, hair: Hair, light: Light) -> tuple[Layer, Layer]:

@@ -16,6 +16,7 @@ from benchmark.data.sources.synthetic_faces import SIZES_PX, check_options
 from benchmark.data.splits import Splits, SplitSpec, select_images
 from benchmark.errors import DataError
 from benchmark.synthetic_faces import skin_segmentation
+from benchmark.synthetic_faces.skin_segmentation import aligned_scale, find_skin, scale_of_mask
 
 
 class CleanFolder(Source):
@@ -56,7 +57,7 @@ class CleanFolder(Source):
         self._folder = folder
         self._preset: synthetic_faces.PresetName = preset
         self._versions, self._size, self._seed, self._fresh = versions, size, seed, fresh
-        pictures, self._groups = select_images(folder, SplitSpec(split, splits, groups, split_seed))
+        pictures, self.groups = select_images(folder, SplitSpec(split, splits, groups, split_seed))
         self._clean = CleanFaces(pictures, mask_folder, size)
         self._has_masks = mask_folder is not None
         self._stored: Dataset[CleanFace] = self._clean
@@ -76,7 +77,9 @@ class CleanFolder(Source):
         else:
             name, image, skin = self._clean.read_exactly(position)
         rng = sampling.generator(self._seed, name, *(self._epoch or (version,)))
-        portrait = _portrait(image, skin, has_mask=self._has_masks)
+        # The width of a mask gives the scale of the face, else the size of the aligned picture.
+        scale = scale_of_mask(skin) if self._has_masks else aligned_scale(*image.shape[:2])
+        portrait = synthetic_faces.Portrait(np.divide(image, 255, dtype=np.float32), skin, scale)
         pair = synthetic_faces.degrade(portrait, synthetic_faces.PRESETS[self._preset], rng)
         gain, spots = pair.gain.astype(np.float16), pair.spots.astype(np.float16)
         return Pair(f"{name}__v{version}", pair.degraded, pair.target, gain, spots)
@@ -87,11 +90,6 @@ class CleanFolder(Source):
         code = [*Path(synthetic_faces.__file__).parent.glob("*.py"), Path(sampling.__file__), Path(__file__)]
         options = (self._preset, self._versions, self._size, self._seed, *(["fresh"] if self._fresh else []))
         return files_digest(self._clean.named_files, sorted(code), options)
-
-    @property
-    def subjects(self) -> frozenset[str]:
-        """The pictures, and the groups where they are known; splits that share one share a face."""
-        return self._groups | {str(file.resolve()) for file in self._clean.files}
 
     @property
     def files(self) -> Sequence[Path]:
@@ -162,10 +160,11 @@ class CleanFaces(Dataset[CleanFace]):
             raise DataError(f"{file}: {width}x{height} pixels; a face needs at least {SIZES_PX[0]} on each side")
         if mask:
             return name, image, _read_mask(mask, (height, width))
-        skin = skin_segmentation.find_skin(np.divide(image, 255, dtype=np.float32))
+        skin = find_skin(np.divide(image, 255, dtype=np.float32))
         if skin is None:
-            reason = "no skin where a face aligned as in FFHQ has it"
-            raise DataError(f"{file}: {reason}; take it out or give a mask_folder")
+            raise DataError(
+                f"{file}: no skin where a face aligned as in FFHQ has it; take it out or give a mask_folder"
+            )
         return name, image, skin.astype(np.float32)
 
     @property
@@ -182,13 +181,6 @@ class CleanFaces(Dataset[CleanFace]):
     def files(self) -> Sequence[Path]:
         """The pictures."""
         return [file for _, file, _ in self._faces]
-
-
-def _portrait(image: NDArray[np.uint8], skin: NDArray[np.float32], *, has_mask: bool) -> synthetic_faces.Portrait:
-    """Return what is damaged. The width of a mask gives the scale of the face, else the size of the aligned picture."""
-    height, width = image.shape[:2]
-    scale = skin_segmentation.scale_of_mask(skin) if has_mask else skin_segmentation.aligned_scale(height, width)
-    return synthetic_faces.Portrait(np.divide(image, 255, dtype=np.float32), skin, scale)
 
 
 def _reduced(pixels: NDArray[np.uint8], size_px: int | None) -> NDArray[np.uint8]:

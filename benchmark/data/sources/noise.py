@@ -38,16 +38,14 @@ class Noise(Source):
             raise DataError(f"noise: sigma is {sigma}; it must be above 0 and at most 255 (8-bit levels)")
         if seed < 0:
             raise DataError(f"noise: seed is {seed}; it must be 0 or more")
-        self._folder, self._sigma, self._seed = folder, float(sigma), seed
-        self._files, self._groups = select_images(folder, SplitSpec(split, splits, groups, split_seed))
+        self._sigma, self._seed = float(sigma), seed
+        self._files, self.groups = select_images(folder, SplitSpec(split, splits, groups, split_seed))
 
     def __len__(self) -> int:
         return len(self._files)
 
     def read(self, index: int) -> Pair:
         """Return an image with its noise."""
-        if not 0 <= index < len(self):
-            raise DataError(f"{self._folder}: no pair {index}; there are {len(self)}, from 0")
         name, file = self._files[index]
         target = read_image(file)
         noise = sampling.generator(self._seed, "noise", name).standard_normal(target.shape, np.float32)
@@ -58,11 +56,6 @@ class Noise(Source):
         """Of the files, the options and the code that reads and draws."""
         code = [Path(sampling.__file__), Path(__file__)]
         return files_digest(self._files, code, (self._sigma, self._seed))
-
-    @property
-    def subjects(self) -> frozenset[str]:
-        """The groups, where they are known, and the files."""
-        return self._groups | {str(file.resolve()) for _, file in self._files}
 
     @property
     def files(self) -> Sequence[Path]:

@@ -55,7 +55,7 @@ class PairedFolders(Source):
             paired = _pairs_of(folders, degraded_name, target_name)
         files = {pair.name: (pair.degraded, pair.target) for pair in paired}
         spec = SplitSpec(split, splits, groups, split_seed)
-        names, self._groups = select_split(files, spec, home / "splits.json")
+        names, self.groups = select_split(files, spec, home / "splits.json")
         self._files = [(name, *files[name]) for name in names]
 
     def __len__(self) -> int:
@@ -75,11 +75,6 @@ class PairedFolders(Source):
         """Of the files and of the code that reads them; how they were found and chosen does not matter."""
         named_files = ((name, file) for name, *files in self._files for file in files)
         return files_digest(named_files, [Path(__file__)])
-
-    @property
-    def subjects(self) -> frozenset[str]:
-        """The groups, where they are known, and the files: two splits must share neither."""
-        return self._groups | {str(file.resolve()) for file in self.files}
 
     def pair_files(self, index: int) -> PairedFiles:
         """Return the name and the files of pair number `index`."""

@@ -1,17 +1,17 @@
 """Procedural faces with spots under a colour cast each: what is wrong with the whole image is no longer slight."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
-from benchmark.data import Pair, Source
+from benchmark.data import Pair
 from benchmark.data.augmentations import channel_gain
 from benchmark.data.image_io import files_digest
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
 
-class TintedFaces(Source):
+class TintedFaces(SyntheticFaces):
     """The pairs of `synthetic_faces` with each colour channel of the degraded image times a gain of its own.
 
     `gain_range`: smallest and largest gain, uniform, one a channel and face: augmentation `channel_gain` with
@@ -21,8 +21,6 @@ class TintedFaces(Source):
     refuses, ValueError for gains outside 0.1 to 10.
     """
 
-    origin: ClassVar[str] = SyntheticFaces.origin
-
     def __init__(
         self,
         preset: Literal["contest", "heavy", "severe"] = "contest",
@@ -31,26 +29,16 @@ class TintedFaces(Source):
         seed: int = 0,
         gain_range: tuple[float, float] = (0.7, 1.3),
     ) -> None:
-        self._faces = SyntheticFaces(preset, count, size, seed)
+        super().__init__(preset, count, size, seed)
         self._tint = channel_gain.ChannelGain(gain_range, "degraded")
         self._gain_range = gain_range
-        self._seed = seed
-
-    def __len__(self) -> int:
-        return len(self._faces)
 
     def read(self, index: int) -> Pair:
         """Draw pair number `index`, from 0 to count - 1."""
-        pair = self._faces.read(index)
-        return self._tint.apply(pair, np.random.default_rng([self._seed, index, *b"tint"]))
+        return self._tint.apply(super().read(index), np.random.default_rng([self._seed, index, *b"tint"]))
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the faces, the gains and the code that applies them."""
         code = (Path(channel_gain.__file__), Path(__file__))
-        return files_digest((), code, (self._faces.fingerprint, self._gain_range))
-
-    @property
-    def subjects(self) -> frozenset[str]:
-        """The faces, those of `synthetic_faces` with this seed."""
-        return self._faces.subjects
+        return files_digest((), code, (super().fingerprint, self._gain_range))
