@@ -187,6 +187,11 @@ def to_levels(image: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return np.rint(np.clip(image, 0, 255)).astype(np.uint8)
 
 
+def clipped_away(image: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return what of an image in 8-bit levels lies over 255 (above 0) or under 0 (below 0), in [0, 1] units."""
+    return (image - np.clip(image, 0, 255)) / 255
+
+
 def to_half(values: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
     """Return a map as float16, with 0 for what is below its normal range (6e-5, a sixtieth of an 8-bit level).
 

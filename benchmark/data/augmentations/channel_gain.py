@@ -1,12 +1,11 @@
 """Other exposures and white balances: each colour channel times a gain of its own."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.data import Augmentation, Pair, check_range, to_half, to_levels
+from benchmark.data import Augmentation, Pair, check_range, clipped_away, to_half, to_levels
 
 
 class ChannelGain(Augmentation):
@@ -35,10 +34,5 @@ class ChannelGain(Augmentation):
         if pair.gain is None or pair.spots is None:
             return changed
         gain = (1 + pair.gain.astype(np.float32)) * (b / a) - 1
-        spots = b * pair.spots.astype(np.float32) + (1 + gain) * _clipped(degraded) - _clipped(target)
+        spots = b * pair.spots.astype(np.float32) + (1 + gain) * clipped_away(degraded) - clipped_away(target)
         return replace(changed, gain=to_half(gain), spots=to_half(spots))
-
-
-def _clipped(image: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
-    """Return what lies over 255 and is lost, in [0, 1] units."""
-    return np.maximum(image - 255, 0) / 255

@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import Augmentation, Pair, check_range, check_share, to_half, to_levels
+from benchmark.data import Augmentation, Pair, check_range, check_share, clipped_away, to_half, to_levels
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, of values as they are stored
 _GREY_AXIS = np.full(3, 1 / math.sqrt(3))
@@ -63,7 +62,7 @@ class Photometric(Augmentation):
         # A ((1 + K) I + D) + b = (1 + K) (A I + b) + D' gives D'; I in [0, 1].
         restored = (1 + gain) * (pair.degraded / np.float32(255)) + pair.spots.astype(np.float32)
         spots = restored @ matrix.T + offset / 255 - (1 + gain) * degraded / 255
-        spots += (1 + gain) * _clipped(degraded) - _clipped(target)
+        spots += (1 + gain) * clipped_away(degraded) - clipped_away(target)
         return replace(changed, spots=to_half(spots))
 
     def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
@@ -82,8 +81,3 @@ def _rotation(angle: float) -> NDArray[np.float64]:
     x, y, z = _GREY_AXIS
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
-
-
-def _clipped(image: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Return what lies over 255 (above 0) or under 0 (below 0) and is lost, in [0, 1] units."""
-    return (image - np.clip(image, 0, 255)) / 255

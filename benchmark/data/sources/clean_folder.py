@@ -12,7 +12,7 @@ from PIL import Image
 from benchmark import synthetic_faces
 from benchmark.data import CleanFace, Dataset, Pair, Source, sampling
 from benchmark.data.image_io import files_digest, images_in, read_image
-from benchmark.data.sources.synthetic_faces import SIZES_PX, check_options
+from benchmark.data.sources.synthetic_faces import SIZES_PX, check_options, damaged
 from benchmark.data.splits import Splits, SplitSpec, select_images
 from benchmark.errors import DataError
 from benchmark.synthetic_faces import skin_segmentation
@@ -80,9 +80,7 @@ class CleanFolder(Source):
         # The width of a mask gives the scale of the face, else the size of the aligned picture.
         scale = scale_of_mask(skin) if self._has_masks else aligned_scale(*image.shape[:2])
         portrait = synthetic_faces.Portrait(np.divide(image, 255, dtype=np.float32), skin, scale)
-        pair = synthetic_faces.degrade(portrait, synthetic_faces.PRESETS[self._preset], rng)
-        gain, spots = pair.gain.astype(np.float16), pair.spots.astype(np.float16)
-        return Pair(f"{name}__v{version}", pair.degraded, pair.target, gain, spots)
+        return damaged(f"{name}__v{version}", portrait, synthetic_faces.PRESETS[self._preset], rng)
 
     @property
     def fingerprint(self) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmark import synthetic_faces
 from benchmark.data import Pair, Source
 from benchmark.data.image_io import files_digest
-from benchmark.data.sources.synthetic_faces import check_options
+from benchmark.data.sources.synthetic_faces import check_options, damaged
 from benchmark.errors import DataError
 from benchmark.synthetic_faces import raster, skin_segmentation
 
@@ -45,9 +45,7 @@ class DeadLeaves(Source):
         seed: int = 0,
         gain: bool = True,  # an option of YAML
     ) -> None:
-        check_options("dead_leaves", "contest" if preset == "none" else preset, size, seed)
-        if count < 1:
-            raise DataError(f"dead_leaves: count is {count}; it must be at least 1")
+        check_options("dead_leaves", "contest" if preset == "none" else preset, size, seed, count)
         self._preset: Literal["none", "contest", "heavy", "severe"] = preset
         self._count, self._size, self._seed, self._gain = count, size, seed, gain
 
@@ -69,8 +67,7 @@ class DeadLeaves(Source):
         preset = synthetic_faces.PRESETS[self._preset]
         if not self._gain:
             preset = replace(preset, gain_mean=0, gain_spread=0)
-        pair = synthetic_faces.degrade(portrait, preset, np.random.default_rng([self._seed, index, *b"damage"]))
-        return Pair(name, pair.degraded, pair.target, pair.gain.astype(np.float16), pair.spots.astype(np.float16))
+        return damaged(name, portrait, preset, np.random.default_rng([self._seed, index, *b"damage"]))
 
     @property
     def fingerprint(self) -> str:

@@ -30,9 +30,7 @@ class SyntheticFaces(Source):
         size: int = 512,
         seed: int = 0,
     ) -> None:
-        check_options("synthetic_faces", preset, size, seed)
-        if count < 1:
-            raise DataError(f"synthetic_faces: count is {count}; it must be at least 1")
+        check_options("synthetic_faces", preset, size, seed, count)
         self._preset: synthetic_faces.PresetName = preset
         self._count, self._size, self._seed = count, size, seed
 
@@ -45,9 +43,7 @@ class SyntheticFaces(Source):
             raise DataError(f"synthetic_faces: no pair {index}; there are {self._count}, from 0")
         portrait = synthetic_faces.draw_portrait(self._generator(index, "face"), self._size)
         preset = synthetic_faces.PRESETS[self._preset]
-        pair = synthetic_faces.degrade(portrait, preset, self._generator(index, "damage"))
-        gain, spots = pair.gain.astype(np.float16), pair.spots.astype(np.float16)
-        return Pair(f"face_{index:04d}", pair.degraded, pair.target, gain, spots)
+        return damaged(f"face_{index:04d}", portrait, preset, self._generator(index, "damage"))
 
     @property
     def fingerprint(self) -> str:
@@ -64,8 +60,16 @@ class SyntheticFaces(Source):
         return np.random.default_rng([self._seed, index, *stream.encode()])
 
 
-def check_options(source: str, preset: str, size: int | None, seed: int) -> None:
-    """Check the options that sources of damaged faces share.
+def damaged(
+    name: str, portrait: synthetic_faces.Portrait, preset: synthetic_faces.Preset, rng: np.random.Generator
+) -> Pair:
+    """Return a portrait with the damage of a preset as a pair with maps."""
+    pair = synthetic_faces.degrade(portrait, preset, rng)
+    return Pair(name, pair.degraded, pair.target, pair.gain.astype(np.float16), pair.spots.astype(np.float16))
+
+
+def check_options(source: str, preset: str, size: int | None, seed: int, count: int = 1) -> None:
+    """Check the options that sources of drawn damage share.
 
     Raises:
         DataError: an option is out of range.
@@ -75,5 +79,7 @@ def check_options(source: str, preset: str, size: int | None, seed: int) -> None
         raise DataError(f"{source}: preset {preset!r} is unknown; use one of {', '.join(synthetic_faces.PRESETS)}")
     if size is not None and not smallest <= size <= largest:
         raise DataError(f"{source}: size is {size} px; it must be from {smallest} to {largest}")
+    if count < 1:
+        raise DataError(f"{source}: count is {count}; it must be at least 1")
     if seed < 0:
         raise DataError(f"{source}: seed is {seed}; it must be 0 or more")
