@@ -38,6 +38,10 @@ class ComponentError(BenchmarkError):
 class DataError(BenchmarkError):
     """A folder, an image or a pair of images is missing or cannot be read."""
 
+    def __str__(self) -> str:
+        """Return the message on one line that can be printed, whatever names and files of others contain."""
+        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in super().__str__())
+
 
 class RecordError(BenchmarkError):
     """A folder has no record, or its records belong to other settings."""

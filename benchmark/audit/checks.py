@@ -12,6 +12,7 @@ from benchmark.audit.outliers import (
     brighter_damage,
     different_profiles,
     find_swapped,
+    one_per_note,
     psnr_outliers,
     unusual_files,
 )
@@ -61,8 +62,13 @@ _CHECKS: dict[str, tuple[Severity, str, str]] = {
     ),
     "files": (
         "warning",
-        "files of another kind than most",
+        "files of another colour mode or depth than most",
         "files that are not 8-bit sRGB are converted on reading, see the detail",
+    ),
+    "others": (
+        "warning",
+        "files that are not read",
+        "of no format that is read; convert those that are images",
     ),
     "jpeg": (
         "warning",
@@ -80,14 +86,13 @@ def find_all(
 
     Args:
         pairs: the measurements of all pairs.
-        folders: of two folders, the names without partner.
+        folders: of two folders, what they hold.
         shared: of an experiment, the subjects that two splits share.
     """
     usable = [pair for pair in pairs if isinstance(pair, PairMeasurements)]
     cases = {**_per_pair(usable), **_per_split(usable), **_copies(usable)}
     if folders:
-        cases["unpaired"] = [Case(name, "only in the degraded folder") for name in folders.only_degraded]
-        cases["unpaired"] += [Case(name, "only in the target folder") for name in folders.only_target]
+        cases |= _per_folder(folders)
     cases["subjects"] = [
         Case(f"{first} and {second}", f"{len(subjects)} in both, e.g. {min(subjects)}")
         for (first, second), subjects in shared.items()
@@ -96,6 +101,19 @@ def find_all(
         if isinstance(pair, UnusablePair):
             cases.setdefault(pair.reason, []).append(Case(label(pair), pair.detail))
     return [Finding(check, *texts, tuple(cases[check])) for check, texts in _CHECKS.items() if cases.get(check)]
+
+
+def _per_folder(folders: Folders) -> dict[str, list[Case]]:
+    """Return images without partner, and the other files, a case for each suffix."""
+    cases: dict[str, list[Case]] = {"unpaired": [], "others": []}
+    degraded, target = folders.degraded, folders.target
+    for role, own, other in (("degraded", degraded, target), ("target", target, degraded)):
+        lonely = sorted(own.images.keys() - other.images.keys())
+        cases["unpaired"] += [Case(name, f"only in the {role} folder") for name in lonely]
+        cases["others"] += one_per_note(
+            (f"{role}: {file.suffix.lower() or 'no suffix'}", file.name) for file in own.others
+        )
+    return cases
 
 
 def _per_pair(pairs: Sequence[PairMeasurements]) -> dict[str, list[Case]]:
@@ -131,14 +149,16 @@ def _per_split(pairs: Sequence[PairMeasurements]) -> dict[str, list[Case]]:
             cases["reversed"].append(Case(split or "the whole set", counted(len(members), "pair")))
         cases["psnr"] += psnr_outliers(members)
         cases["files"] += unusual_files(members)
-        cases["jpeg"] += [Case(label(pair), "saved as JPEG") for pair in members if _is_jpeg_file(pair)]
+        jpegs = [("saved as JPEG", label(pair)) for pair in members if _is_jpeg_file(pair)]
         grids = [pair for pair in members if pair.block_grid and not _is_jpeg_file(pair)]
-        cases["jpeg"] += [Case(label(pair), "its pixels step at every 8th row and column") for pair in grids]
+        cases["jpeg"] += one_per_note(
+            jpegs + [("pixels step at every 8th row and column", label(pair)) for pair in grids]
+        )
     return cases
 
 
 def _is_jpeg_file(pair: PairMeasurements) -> bool:
-    return pair.headers is not None and pair.headers[1].format == "JPEG"
+    return pair.headers is not None and pair.headers[1].format in ("JPEG", "MPO")
 
 
 def _copies(pairs: Sequence[PairMeasurements]) -> dict[str, list[Case]]:
@@ -147,7 +167,7 @@ def _copies(pairs: Sequence[PairMeasurements]) -> dict[str, list[Case]]:
     for group in find_duplicates([pair.target for pair in pairs]):
         members = [pairs[place] for place in group.members]
         bits = (members[0].target.phash ^ members[1].target.phash).bit_count()
-        nearly = f"nearly; the first two differ in {bits} of 64 bits of the hash"
+        nearly = "mirrored" if group.mirrored else f"nearly; the first two differ in {bits} of 64 bits of the hash"
         check = "across" if len({pair.split for pair in members}) > 1 else "duplicates"
         detail = "pixel by pixel" if group.exact else nearly
         cases[check].append(Case(" = ".join(map(label, members)), detail))

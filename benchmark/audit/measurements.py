@@ -16,7 +16,8 @@ from benchmark.audit.degradation import Degradation, analyse
 from benchmark.audit.duplicates import Fingerprint, fingerprint
 from benchmark.audit.registration import Shift, find_shift, luminance
 from benchmark.data import Pair, Source
-from benchmark.data.image_io import images_in, read_image, stored_bits
+from benchmark.data.image_folders import ImageFolder, list_folder
+from benchmark.data.image_io import open_image, read_image, stored_bits
 from benchmark.data.pairing import PairedFiles
 from benchmark.errors import DataError
 
@@ -32,11 +33,11 @@ _STEP_LIMIT_LEVELS: Final = 20
 
 @dataclass(frozen=True)
 class Folders:
-    """Two folders: the pairs they make, and the names that only one of them has."""
+    """Two folders: the pairs they make, and what each holds."""
 
     pairs: tuple[PairedFiles, ...]
-    only_degraded: tuple[str, ...]
-    only_target: tuple[str, ...]
+    degraded: ImageFolder
+    target: ImageFolder
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Header:
     format: str
     mode: str
     bits: int
+    frames: int
     profile: str
     turned: bool
 
@@ -94,12 +96,10 @@ def match_folders(degraded: Path, target: Path) -> Folders:
     Raises:
         DataError: a folder has no images.
     """
-    left, right = images_in(degraded), images_in(target)
-    return Folders(
-        tuple(PairedFiles(name, left[name], right[name]) for name in sorted(left.keys() & right.keys())),
-        tuple(sorted(left.keys() - right.keys())),
-        tuple(sorted(right.keys() - left.keys())),
-    )
+    folders = list_folder(degraded), list_folder(target)
+    left, right = (folder.images for folder in folders)
+    names = sorted(left.keys() & right.keys())
+    return Folders(tuple(PairedFiles(name, left[name], right[name]) for name in names), *folders)
 
 
 def label(pair: MeasuredPair) -> str:
@@ -113,7 +113,7 @@ def measure_files(pairs: Sequence[PairedFiles], index: int, split: str = "") -> 
     try:
         degraded, target = read_image(files.degraded), read_image(files.target)
         headers = read_header(files.degraded), read_header(files.target)
-    except (DataError, OSError, SyntaxError, ValueError) as error:
+    except DataError as error:
         return UnusablePair(files.name, split, "unreadable", str(error))
     return _measure(Pair(files.name, degraded, target), split, headers)
 
@@ -160,13 +160,13 @@ def read_header(file: Path) -> Header:
     """Return what the header of a readable image file says.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: the file is no image.
+        DataError: the file is no image.
     """
-    with Image.open(file) as image:
+    with open_image(file) as image:
         bits = stored_bits(image)
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
-        return Header(image.format or "", image.mode, bits, _profile(image), turned)
+        frames = int(getattr(image, "n_frames", 1))
+        return Header(image.format or "", image.mode, bits, frames, _profile(image), turned)
 
 
 def _profile(image: Image.Image) -> str:

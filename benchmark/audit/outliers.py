@@ -6,7 +6,7 @@ that points the other way is probably swapped. With few pairs, few severe pixels
 be decided. A set that is swapped as a whole cannot be recognised from its pairs alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite
 from typing import Final
 
@@ -53,20 +53,31 @@ def different_profiles(pairs: Sequence[PairMeasurements]) -> list[Case]:
 
 def unusual_files(pairs: Sequence[PairMeasurements]) -> list[Case]:
     """Return files of another kind than most of their folder, and those whose pixels are converted on reading."""
-    cases: list[Case] = []
+    notes: list[tuple[str, str]] = []
     for side, role in enumerate(("degraded", "target")):
         headers = [(label(pair), pair.headers[side]) for pair in pairs if pair.headers]
         kinds = [_kind(header) for _, header in headers]
         usual = max(dict.fromkeys(kinds), key=kinds.count, default="")  # the first of equals
         for name, header in headers:
-            notes = [*([_kind(header)] if _kind(header) != usual else []), *_changes(header)]
-            if notes:
-                cases.append(Case(name, f"{role}: {', '.join(notes)}"))
-    return cases
+            parts = [*([_kind(header)] if _kind(header) != usual else []), *_changes(header)]
+            if parts:
+                notes.append((f"{role}: {', '.join(parts)}", name))
+    return one_per_note(notes)
+
+
+def one_per_note(notes: Iterable[tuple[str, str]]) -> list[Case]:
+    """Return one case for all files, given by note and name, that have the same note."""
+    names: dict[str, list[str]] = {}
+    for note, name in notes:
+        names.setdefault(note, []).append(name)
+    return [
+        Case(files[0] if len(files) == 1 else f"{len(files)} files, e.g. {files[0]}", note)
+        for note, files in names.items()
+    ]
 
 
 def _kind(header: Header) -> str:
-    return f"{header.format} {header.mode} of {header.bits} bits"
+    return f"{header.mode} of {header.bits} bits"
 
 
 def _changes(header: Header) -> Iterator[str]:
@@ -78,6 +89,8 @@ def _changes(header: Header) -> Iterator[str]:
         yield "CMYK is converted by the plain formula"
     if header.profile:
         yield f"colour profile {header.profile!r} is ignored"
+    if header.frames > 1:
+        yield "the first of several frames is read"
     if header.turned:
         yield "turned by its EXIF orientation"
 

@@ -59,7 +59,7 @@ def command(
       python -m benchmark restore runs/quickstart/base/seed0 portraits restored
       python -m benchmark restore runs/quickstart/base/seed0 portraits restored --tile 512 --runtime compiled
     """
-    from benchmark.data.image_io import images_in
+    from benchmark.data.image_folders import images_in
     from benchmark.inference.device_setup import prepare_machine
     from benchmark.inference.restore_images import restore_folder, restore_in_tiles
     from benchmark.inference.runtimes import prepare

@@ -5,6 +5,7 @@ arrays `H W 3`. The true maps, where a source knows them, are the *restoring* on
 in [0, 1] units, before rounding to 8 bits, with K the gain and D the spots.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,6 +181,11 @@ def damage_mask(
     difference = np.maximum(degraded, target) - np.minimum(degraded, target)  # never leaves uint8
     over = difference > levels
     return over[..., 0] | over[..., 1] | over[..., 2]
+
+
+def pixel_digest(image: NDArray[np.uint8]) -> str:
+    """Return the SHA-256 of the shape and the pixels of an image, in hex."""
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
 
 
 def to_levels(image: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:

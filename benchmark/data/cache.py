@@ -1,41 +1,46 @@
 """Cache of pairs and clean faces: decoded or rendered once, then read from a memory map.
 
 A cache is a folder named after the fingerprint of what it holds: all arrays one after the other in `arrays.bin`, and
-their names, types and places in `index.json`. It is built under a temporary name and renamed when it is whole, so a
-killed build leaves nothing that could be mistaken for a cache, and two builders do not harm each other.
+their names, types and places in `index.json`, which is written last and holds the SHA-256 of both. It is built under a
+temporary name and renamed when it is whole, so a killed build leaves nothing that could be mistaken for a cache, and
+two builders do not harm each other. A process checks the SHA-256 when it opens a cache for the first time; a damaged
+cache is set aside and made again.
 """
 
-import json
+import hashlib
 import logging
 import os
+import secrets
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from benchmark.data import CleanFace, Dataset, Item, Pair, Source
+from benchmark.data import CleanFace, Dataset, Item, Pair, Source, pixel_digest
+from benchmark.data.cache_health import (
+    ARRAYS,
+    BUILD_PREFIX,
+    INDEX,
+    LEASE,
+    is_sound,
+    read_checked,
+    remove_killed_builds,
+    write_checked,
+)
+from benchmark.data.cache_quota import arrays_of, check_disk_quota
 from benchmark.data.image_io import bit_depth_warning, parallel_map
-from benchmark.errors import DataError, counted
+from benchmark.errors import DataError
 from benchmark.lease import LeaseFolder
 
-BUILD_PREFIX: Final = ".building-"
-"""The names of folders in which a cache is being built begin with it."""
-_LEASE = "build"
-"""The lease, in such a folder, that its builder holds."""
-_ABANDONED_SECONDS = 3600.0
-"""A builder on another host, or before a restart of this one, renewed the folder within this time if it is alive."""
-_ARRAYS, _INDEX, _FORMAT = "arrays.bin", "index.json", 2
+_FORMAT = 3
 _ALIGNMENT_BYTES = 64
-_LIMIT_VARIABLE = "BENCHMARK_CACHE_GB"
-_GB = 10**9
 _LOG = logging.getLogger(__name__)
 
 
@@ -55,17 +60,15 @@ class CachedItems(Dataset[Item]):
     """Items read from their cache. Reading one opens no file and decodes nothing."""
 
     def __init__(self, folder: Path, item_type: type[Item]) -> None:
-        self.folder = folder
+        self._folder = folder
         self._item_type = item_type
 
     def __len__(self) -> int:
         return len(self._index["items"])
 
     def __reduce__(self) -> tuple[type["CachedItems[Item]"], tuple[Path, type[Item]]]:
-        return type(self), (
-            self.folder,
-            self._item_type,
-        )  # without the map: the process that unpickles it opens its own
+        # Without the map: the process that unpickles it opens its own.
+        return type(self), (self._folder, self._item_type)
 
     def read(self, index: int) -> Item:
         """Return item number `index`; its arrays are read-only views of the memory map."""
@@ -81,13 +84,21 @@ class CachedItems(Dataset[Item]):
         """The fingerprint of what was cached."""
         return self._index["fingerprint"]
 
+    def image_digests(self) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """Yield the name of each item and, by role, the digests of its images."""
+        for entry in self._index["items"]:
+            yield entry["name"], entry["images"]
+
     @cached_property
     def _index(self) -> dict[str, Any]:
-        return json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))
+        index = read_checked(self._folder / INDEX)
+        if index is None:
+            raise DataError(f"{self._folder}: the cache was removed or damaged meanwhile; start the command again")
+        return index
 
     @cached_property
     def _bytes(self) -> NDArray[np.uint8]:
-        return np.memmap(self.folder / _ARRAYS, np.uint8, mode="r")
+        return np.memmap(self._folder / ARRAYS, np.uint8, mode="r")
 
 
 class CachedSource(CachedItems[Pair], Source):
@@ -103,7 +114,7 @@ def cached(
     plugins: Sequence[Path] = (),
     on_progress: Callable[[int], None] = lambda count: None,
 ) -> Source:
-    """Return a source that reads from its cache below `root`; build the cache if it is missing.
+    """Return a source that reads from its cache below `root`; build the cache if it is missing or damaged.
 
     Of a source made from parts, the parts are cached.
 
@@ -115,8 +126,8 @@ def cached(
         on_progress: called with the number of items that are ready, after each of them.
 
     Raises:
-        DataError: an item cannot be read, or the cache cannot be written, does not fit on the disk or would exceed
-            `$BENCHMARK_CACHE_GB`.
+        DataError: an item cannot be read, or the cache cannot be read or written, does not fit on the disk or would
+            exceed `$BENCHMARK_CACHE_GB`.
     """
     if not source.parts:
         return CachedSource(_obtain_folder(source, root, workers, plugins, on_progress), Pair)
@@ -137,117 +148,72 @@ def cached(
 def _obtain_folder(
     data: Dataset[Any], root: Path, workers: int, plugins: Sequence[Path], on_progress: Callable[[int], None]
 ) -> Path:
-    """Return the folder of a cache; build it if it is missing."""
+    """Return the folder of a cache; build it if it is missing or damaged."""
     folder = root / f"{type(data).__name__}-{data.fingerprint[:32]}-{_FORMAT}"
-    if (folder / _INDEX).is_file():
+    if is_sound(folder):
         return folder
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=BUILD_PREFIX, dir=root))
-    except OSError as error:
-        raise DataError(f"{root}: the cache cannot be written ({error}); set BENCHMARK_CACHE to a folder") from None
-    try:
-        remove_killed_builds(root)
-        with LeaseFolder(temporary).hold(_LEASE):
-            if warning := bit_depth_warning(data.files):
-                _LOG.warning(warning)
-            items = check_disk_quota(parallel_map(data.read, len(data), workers, plugins), len(data), root)
-            _write(items, data.fingerprint, temporary, on_progress)
-            _publish(temporary, folder)
-    except OSError as error:
-        raise DataError(f"{root}: the cache cannot be written ({error}); free space or set BENCHMARK_CACHE") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    temporary = root / f"{BUILD_PREFIX}{secrets.token_hex(8)}"
+    with _writing(root):
+        try:
+            temporary.mkdir(parents=True)
+            remove_killed_builds(root)
+            with LeaseFolder(temporary).hold(LEASE):
+                if warning := bit_depth_warning(data.files):
+                    _LOG.warning(warning)
+                items = check_disk_quota(_items(data, workers, plugins), len(data), root)
+                _write(items, data.fingerprint, temporary, on_progress)
+                _publish(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+@contextmanager
+def _writing(root: Path) -> Generator[None]:
+    """Turn what goes wrong with the files of the cache into an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{root}: the cache cannot be written ({error}); free space or set BENCHMARK_CACHE to another folder"
+        ) from None
+
+
+def _items(data: Dataset[Any], workers: int, plugins: Sequence[Path]) -> Iterator[Any]:
+    """Yield all items; an OSError of a source, or of starting processes, is none of the cache's files."""
+    try:
+        yield from parallel_map(data.read, len(data), workers, plugins)
+    except OSError as error:
+        raise DataError(f"{type(data).__name__}: the items cannot be read ({error})") from error
 
 
 def _write(
     items: Iterator[Pair | CleanFace], fingerprint: str, folder: Path, on_progress: Callable[[int], None]
 ) -> None:
     entries: list[dict[str, Any]] = []
-    with (folder / _ARRAYS).open("wb") as file:
+    digest, position = hashlib.sha256(), 0
+    with (folder / ARRAYS).open("wb") as file:
         for item in items:
             places: dict[str, Any] = {}
-            for key, array in _arrays(item).items():
-                file.write(bytes(-file.tell() % _ALIGNMENT_BYTES))
-                places[key] = (array.dtype.str, file.tell(), array.shape)
-                file.write(array.tobytes())
-            entries.append({"name": item.name, "arrays": places})
+            for key, array in arrays_of(item).items():
+                padding, content = bytes(-position % _ALIGNMENT_BYTES), array.tobytes()
+                places[key] = (array.dtype.str, position + len(padding), array.shape)
+                for part in (padding, content):
+                    digest.update(part)
+                    position += file.write(part)
+            images = {role: pixel_digest(image) for role, image in item.images.items()}
+            entries.append({"name": item.name, "arrays": places, "images": images})
             on_progress(len(entries))
-    index = {"fingerprint": fingerprint, "items": entries}
-    (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
-
-
-def _arrays(item: Pair | CleanFace) -> dict[str, NDArray[Any]]:
-    return {key: value for key, value in vars(item).items() if isinstance(value, np.ndarray)}
+        file.flush()
+        os.fsync(file.fileno())
+    write_checked(folder / INDEX, {"fingerprint": fingerprint, "sha256": digest.hexdigest(), "items": entries})
 
 
 def _publish(temporary: Path, folder: Path) -> None:
     try:
         temporary.rename(folder)
-        for file in folder.glob(f"*{_LEASE}.*"):
+        for file in folder.glob(f"*{LEASE}.*"):
             file.unlink()
     except OSError:
-        if not (folder / _INDEX).is_file():  # else another process was faster: its cache is as good
+        if not (folder / INDEX).is_file():  # else another process was faster: its cache is as good
             raise
-
-
-def remove_killed_builds(root: Path) -> None:
-    """Remove what builds left that were killed before they could clean up."""
-    for lease_file in root.glob(f"{BUILD_PREFIX}*/{_LEASE}.1"):
-        folder = lease_file.parent
-        with suppress(OSError):  # another process may remove it, too
-            with LeaseFolder(folder).hold(_LEASE) as lease:  # None while its builder is alive
-                is_dead = lease is not None or time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS
-            if is_dead:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def check_disk_quota(items: Iterator[Item], count: int, root: Path) -> Iterator[Item]:
-    """Yield the items; after the first, check that `count` of them fit below `root`.
-
-    A cache of a gigabyte or more is announced. If images differ in size this is an estimate.
-
-    Raises:
-        DataError: the cache would not fit on the disk, or all caches together would exceed `$BENCHMARK_CACHE_GB`.
-    """
-    for index, item in enumerate(items):
-        if index == 0:
-            _check_space(count * sum(array.nbytes for array in _arrays(item).values()), count, root)
-        yield item
-
-
-def _check_space(expected_bytes: int, count: int, root: Path) -> None:
-    size = f"the cache of {counted(count, 'pair')} takes about {_size(expected_bytes)}"
-    free_bytes, limit_bytes = shutil.disk_usage(root).free, _limit_bytes()
-    if expected_bytes > free_bytes:
-        raise DataError(f"{root}: {size}, {_size(free_bytes)} are free; free space or set BENCHMARK_CACHE")
-    if limit_bytes is not None:
-        others_bytes = sum(_file_bytes(file) for file in root.glob("*/*"))
-        if others_bytes + expected_bytes > limit_bytes:
-            raise DataError(
-                f"{root}: {size} beside {_size(others_bytes)} of others, "
-                f"{_LIMIT_VARIABLE} allows {limit_bytes / _GB:g}; delete caches there or raise it"
-            )
-    if expected_bytes >= _GB:
-        _LOG.warning("%s in %s; it can be deleted at any time", size, root)
-
-
-def _size(count_bytes: float) -> str:
-    return f"{count_bytes / _GB:.1f} GB" if count_bytes >= _GB else f"{count_bytes / 10**6:.1f} MB"
-
-
-def _limit_bytes() -> float | None:
-    text = os.environ.get(_LIMIT_VARIABLE)
-    if not text:
-        return None
-    with suppress(ValueError):
-        if float(text) > 0:
-            return float(text) * _GB
-    raise DataError(f"{_LIMIT_VARIABLE} is {text!r}; set it to a number of gigabytes above 0, or not at all")
-
-
-def _file_bytes(file: Path) -> int:
-    with suppress(OSError):  # another process may have renamed or removed it meanwhile
-        return file.stat().st_size
-    return 0

@@ -1,34 +1,45 @@
-"""Image files: find them in a folder, read them, many of them in several processes, and write pairs as PNG.
+"""Image files: read them, many of them in several processes, and write pairs as PNG.
 
-Every source reads images here, so that a picture has the same pixels whichever source shows it.
+Every image is opened here, so that a picture has the same pixels whichever source shows it, and no file makes Pillow do
+more than decode a still image.
 """
 
-import hashlib
 import io
-import struct
-import unicodedata
+import multiprocessing
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from functools import lru_cache, partial
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
-from benchmark.component_source import syntax_digest
 from benchmark.data import Source
-from benchmark.errors import DataError, ProcessError, counted
+from benchmark.errors import DataError, ProcessError, counted, root_cause
 from benchmark.files import write_bytes
 from benchmark.processes import map_in_processes
 from benchmark.registry import load_plugins
 
 Result = TypeVar("Result")
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
-_ALLOWED = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpf", ".jpx"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+}
+"""The formats that are read, by Pillow's name, with their suffixes. Of its others, one starts another program."""
+SUFFIXES: Final = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+ALLOWED: Final = "PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000, PPM"
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # one long text is as good as many: 64 MB together
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -49,25 +60,41 @@ def read_image(file: Path) -> NDArray[np.uint8]:
     Of 16 or 12 bits the upper 8 are taken. Grey becomes three equal channels. Alpha is dropped, so the colour below
     transparent pixels counts. CMYK is converted by the plain formula. Colour profiles are ignored.
 
+    Of several frames the first is taken.
+
     Raises:
-        DataError: the file cannot be decoded whole, has 32 bits a channel (their range is not known), or has more
-            pixels than an honest image (Pillow's limit of 89 million).
+        DataError: see `open_image`; or the file has 32 bits a channel, whose range is not known.
     """
+    with open_image(file) as image:
+        bits = stored_bits(image)
+        return _rgb(_upright(image), bits)
+
+
+@contextmanager
+def open_image(file: Path) -> Generator[ImageFile.ImageFile]:
+    """Open an image file of one of `FORMATS`, whatever its suffix; its content is decoded when it is asked for.
+
+    Raises:
+        DataError: the file is missing or no regular file, cannot be decoded whole, or has more pixels than an honest
+            image (Pillow's limit of 89 million).
+    """
+    if file.exists() and not file.is_file():
+        raise DataError(f"{file}: a folder, pipe or device, no image file; allowed: {ALLOWED}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # e.g. about EXIF data that is broken
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # Through a handle: by name Pillow maps plain TIFF into memory, with the sides of the turned image.
-            with file.open("rb") as handle, Image.open(handle) as image:
-                bits = stored_bits(image)
-                return _rgb(_upright(image), bits)
+            with file.open("rb") as handle, Image.open(handle, formats=tuple(FORMATS)) as image:
+                yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
         raise DataError(f"{file}: more than {limit} million pixels ({error}); reduce it or leave it out") from None
     except UnidentifiedImageError:
-        raise DataError(f"{file}: not a readable image (of no known format); allowed: {_ALLOWED}") from None
-    except (OSError, SyntaxError, ValueError, struct.error) as error:  # what 20,000 files damaged at random raised
-        raise DataError(f"{file}: not a readable image ({error}); allowed: {_ALLOWED}") from None
+        reason = "of no known format" if file.stat().st_size else "the file is empty"
+        raise DataError(f"{file}: not a readable image ({reason}); allowed: {ALLOWED}") from None
+    except Exception as error:  # a decoder may stumble over damaged files in any way
+        raise DataError(f"{file}: not a readable image ({root_cause(error)}); allowed: {ALLOWED}") from None
 
 
 def stored_bits(image: ImageFile.ImageFile) -> int:
@@ -75,6 +102,8 @@ def stored_bits(image: ImageFile.ImageFile) -> int:
 
     Pillow shows 16-bit colour as 8 bits, and 12-bit grey as 16; only its decoder's settings say what is in the file.
     """
+    if image.format == "PPM" and image.mode == "I":
+        return 16
     raw = [image.mode, *(str(tile[3]) for tile in image.tile)]
     if any(";12" in settings for settings in raw):
         return 12
@@ -83,7 +112,7 @@ def stored_bits(image: ImageFile.ImageFile) -> int:
 
 def file_bits(file: Path) -> int:
     """Return the bits a channel of an image file, from its header alone; 8 for a file that is no image."""
-    with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(file) as image:
+    with suppress(DataError), open_image(file) as image:
         return stored_bits(image)
     return 8
 
@@ -104,75 +133,16 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _rgb(image: Image.Image, bits: int) -> NDArray[np.uint8]:
-    if image.mode.startswith("I;16"):  # Pillow's own conversion would clip at 255
+    if image.mode.startswith("I;16") or (
+        image.mode == "I" and image.format == "PPM"
+    ):  # Pillow's own conversion would clip at 255
         grey = np.asarray(image.convert("I")) >> (bits - 8)
         return np.repeat(grey.astype(np.uint8)[:, :, None], 3, 2)
     if image.mode in ("I", "F"):
         raise ValueError("32 bits a pixel; save it with 8 or 16")
-    if image.mode == "P":  # a palette may have alpha of its own
+    if image.mode in ("P", "PA", "La", "RGBa"):  # a palette may have alpha of its own
         image = image.convert("RGBA")
     return np.asarray(image.convert("RGB"))
-
-
-def images_in(folder: Path) -> dict[str, Path]:
-    """Return the images of a folder and its sub-folders by name: the path without suffix, in the order of paths.
-
-    Hidden files and folders are skipped, links are followed. Names are compared as composed Unicode: a Mac writes `é`
-    as two characters where others write one.
-
-    Raises:
-        DataError: the folder is missing, cannot be read or has no images, a link leads to an image that is not there,
-            or two images have one name.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected a folder of images ({_ALLOWED})")
-    files: dict[str, Path] = {}
-    for file in _images_below(folder, (folder.resolve(),)):
-        name = unicodedata.normalize("NFC", file.relative_to(folder).with_suffix("").as_posix())
-        if name in files:
-            raise DataError(f"{file}: {files[name].name} beside it has the same name; keep one of them")
-        files[name] = file
-    if not files:
-        raise DataError(f"{folder}: no images in it; expected {_ALLOWED}")
-    return files
-
-
-def _images_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """Yield the image files; `above`: this folder and those on the way here, to which a link may lead back."""
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({error.strerror}); give the right to read it") from None
-    for entry in entries:
-        if entry.is_dir():
-            if entry.resolve() not in above:
-                yield from _images_below(entry, (*above, entry.resolve()))
-        elif entry.suffix.lower() in SUFFIXES:
-            if not entry.exists():
-                raise DataError(f"{entry}: links to {entry.readlink()}, which is not there; mend or remove the link")
-            if entry.is_file():
-                yield entry
-
-
-def files_digest(named: Iterable[tuple[str, Path]], code: Iterable[Path], options: object = None) -> str:
-    """Return the SHA-256 of files by name, size and time of change, of the code that reads them, and of its options.
-
-    It reads no image. Sources without files have a digest of their code and options.
-    Two sets of files that agree in all of these count as one. Files of equal times and equal sizes (as BMP files have)
-    need different names.
-    """
-    digest = hashlib.sha256(_code_digest((Path(__file__), *code)).encode())
-    digest.update(repr(options).encode())
-    for name, file in named:
-        stat = file.stat()
-        digest.update(repr((name, stat.st_size, stat.st_mtime_ns)).encode())
-    return digest.hexdigest()
-
-
-@lru_cache  # code does not change while it runs, and fingerprints are needed many times
-def _code_digest(files: tuple[Path, ...]) -> str:
-    """Return a digest of source files as syntax trees; each process reads them once."""
-    return syntax_digest(files)
 
 
 def parallel_map(
@@ -189,7 +159,7 @@ def parallel_map(
     Raises:
         DataError: a process died.
     """
-    if workers < 2 or count < _FEWEST_FOR_WORKERS:
+    if workers < 2 or count < _FEWEST_FOR_WORKERS or multiprocessing.current_process().daemon:  # it may start none
         yield from (work(index) for index in range(count))
         return
     try:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from benchmark.data.image_io import SUFFIXES, images_in
+from benchmark.data.image_folders import images_in
+from benchmark.data.image_io import SUFFIXES
 from benchmark.errors import DataError, counted
 
 Fields = tuple[str, ...]
@@ -99,9 +100,12 @@ def _matched(
     lonely = sorted(degraded_files.keys() ^ target_files.keys())
     if lonely:
         here, there = (degraded, target) if lonely[0] in degraded_files else (target, degraded)
+        stem, folder = Path(lonely[0]).name, (there / lonely[0]).parent
+        unread = [file.name for file in folder.glob("*") if file.stem == stem]
+        hint = f"; {unread[0]} there is of no format that is read" if unread else ""
         raise DataError(
             f"{here}: {lonely[0]!r} has no partner of that name in {there} "
-            f"({counted(len(lonely), 'image')} without one)"
+            f"({counted(len(lonely), 'image')} without one){hint}"
         )
     return [PairedFiles(name, degraded_files[name], target_files[name]) for name in sorted(degraded_files)]
 

@@ -1,19 +1,12 @@
 """Split leakage: whether two splits share subjects or images, compared by content, whatever names and formats."""
 
-import hashlib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from benchmark.data import CleanFace, Dataset, Pair, Source
+from benchmark.data import Dataset, Source, pixel_digest
 from benchmark.data.cache import CachedItems
 from benchmark.errors import DataError
-from benchmark.files import read_json, write_json
-
-_FILE = "digests.json"
-_Digests = list[tuple[str, dict[str, str]]]
-"""Of each item its name and, by role, the digests of its images."""
 
 
 def shared_subjects(splits: Mapping[str, Source]) -> dict[tuple[str, str], frozenset[str]]:
@@ -30,7 +23,7 @@ def shared_subjects(splits: Mapping[str, Source]) -> dict[tuple[str, str], froze
 def check_contents(row: str, splits: Mapping[str, Source]) -> None:
     """Check that no two splits of a row share an image, degraded or target.
 
-    Meant for cached sources: their digests are computed once and stored beside the cache.
+    Meant for cached sources, whose index holds the digests.
 
     Raises:
         DataError: two splits share an image; names both pairs.
@@ -53,7 +46,7 @@ def _places(data: Dataset[Any]) -> dict[str, str]:
         for part in data.parts:
             places |= _places(part)
         return places
-    digests = _digests(data)
+    digests = list(_digests(data))
     for role in ("target", "degraded"):
         for name, by_role in digests:
             if role in by_role:
@@ -61,21 +54,10 @@ def _places(data: Dataset[Any]) -> dict[str, str]:
     return places
 
 
-def _digests(data: Dataset[Any]) -> _Digests:
-    """Return the digests of all images; those of a cache are stored beside it."""
-    file = data.folder / _FILE if isinstance(data, CachedItems) else None
-    stored = read_json(file) if file else None
-    if isinstance(stored, list) and len(stored) == len(data):
-        return [(str(name), dict(by_role)) for name, by_role in stored]
-    digests = [_item_digests(data.read(index)) for index in range(len(data))]
-    if file:
-        with suppress(OSError):  # a cache that cannot be written to is read again next time
-            write_json(file, digests)
-    return digests
-
-
-def _item_digests(item: Pair | CleanFace) -> tuple[str, dict[str, str]]:
-    return item.name, {
-        role: hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
-        for role, image in item.images.items()
-    }
+def _digests(data: Dataset[Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield the name of each item and, by role, the digests of its images."""
+    if isinstance(data, CachedItems):
+        yield from data.image_digests()
+    else:
+        for item in map(data.read, range(len(data))):
+            yield item.name, {role: pixel_digest(image) for role, image in item.images.items()}

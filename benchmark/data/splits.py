@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.image_io import SUFFIXES, images_in
+from benchmark.data.image_folders import images_in
+from benchmark.data.image_io import SUFFIXES
 from benchmark.data.pairing import image_name, read_table
 from benchmark.errors import DataError, counted, suggestion
 from benchmark.files import read_json

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.audit.duplicates import MOST_BITS, find_duplicates, fingerprint
+from benchmark.audit.duplicates import MOST_BITS, are_alike, find_duplicates, fingerprint
 from benchmark.audit.measurements import has_block_grid
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
@@ -41,11 +41,29 @@ def test_copies_are_found(faces: list[np.ndarray], change) -> None:
     assert not any(group.exact for group in found)
 
 
+@pytest.mark.parametrize("change", [lambda image: image, *COPIES.values()], ids=["as it is", *COPIES])
+def test_mirror_images_are_found(faces: list[np.ndarray], change) -> None:
+    """Also of a picture that was saved again, resized, brightened or darkened; a copy of the mirror image joins in."""
+    images = [*faces[:5], *(change(face[:, ::-1]) for face in faces[:5]), faces[0][:, ::-1]]
+    groups = find_duplicates([fingerprint(image) for image in images])
+    assert [group.members for group in groups] == [(0, 5, 10), *((place, place + 5) for place in range(1, 5))]
+    assert all(group.mirrored and not group.exact for group in groups)
+
+
+def test_symmetric_copies_are_not_called_mirrored(faces: list[np.ndarray]) -> None:
+    """A picture that is its own mirror image, twice, is a plain copy."""
+    symmetric = np.concatenate([faces[0], faces[0][:, ::-1]], axis=1)
+    (group,) = find_duplicates([fingerprint(symmetric), fingerprint(symmetric)])
+    assert group.exact and not group.mirrored
+
+
 def test_different_faces_are_not_copies(faces: list[np.ndarray]) -> None:
     """Drawn faces, alike in pose, differ in more bits than the threshold allows."""
     prints = [fingerprint(face) for face in faces]
     assert find_duplicates(prints) == []
-    assert min((a.phash ^ b.phash).bit_count() for i, a in enumerate(prints) for b in prints[:i]) > MOST_BITS
+    pairs = [(a, b) for i, a in enumerate(prints) for b in prints[:i]]
+    assert min((a.phash ^ b.phash).bit_count() for a, b in pairs) > MOST_BITS
+    assert not any(are_alike(a, b, mirrored=mirrored) for a, b in pairs for mirrored in (False, True))
 
 
 def test_equal_pixels_make_one_group(faces: list[np.ndarray]) -> None:

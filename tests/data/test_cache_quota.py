@@ -14,8 +14,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmark.data import Pair, cache
-from benchmark.data.cache import BUILD_PREFIX, cached, check_disk_quota, remove_killed_builds
+from benchmark.data import Pair, cache_quota
+from benchmark.data.cache import cached
+from benchmark.data.cache_health import BUILD_PREFIX, remove_killed_builds
+from benchmark.data.cache_quota import check_disk_quota
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError
 
@@ -57,7 +59,7 @@ def test_a_large_cache_is_announced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From a gigabyte on; small ones come without a word."""
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**12))
+    monkeypatch.setattr(cache_quota.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**12))
     with caplog.at_level(logging.WARNING):
         list(check_disk_quota(several(1), 1_000_000, tmp_path))
         assert caplog.messages == []
@@ -153,9 +155,11 @@ def test_two_processes_build_one_cache(pairs: Path, tmp_path: Path) -> None:
 
 
 def test_a_changed_source_makes_a_new_cache(pairs: Path, tmp_path: Path) -> None:
-    """A file that was touched is read again; the cache of before is not mistaken for it."""
+    """A picture that was replaced is read again; the cache of before is not mistaken for it."""
     copy = Path(shutil.copytree(pairs / "val", tmp_path / "val"))
     source = PairedFolders(copy / "degraded", copy / "target")
     assert [finish(source, tmp_path / "cache"), finish(source, tmp_path / "cache")] == [2, 0]
     os.utime(copy / "target/picture_00.png", (0, time.time() - 1000))
+    assert finish(PairedFolders(copy / "degraded", copy / "target"), tmp_path / "cache") == 0
+    shutil.copy(copy / "target/picture_01.png", copy / "target/picture_00.png")
     assert finish(PairedFolders(copy / "degraded", copy / "target"), tmp_path / "cache") == 2

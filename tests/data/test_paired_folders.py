@@ -1,6 +1,5 @@
 """The user's own pairs: read as they are, refused with reasons."""
 
-import os
 import shutil
 import struct
 import unicodedata
@@ -37,11 +36,18 @@ def test_pairs_have_equal_names(folders: tuple[Path, Path]) -> None:
 
 
 def test_the_fingerprint_follows_the_files(folders: tuple[Path, Path]) -> None:
-    """Equal files, equal fingerprint; a file that was rewritten changes it."""
+    """Equal pixels, equal fingerprint; another name or another pixel changes it."""
     before = PairedFolders(*folders).fingerprint
     assert PairedFolders(*folders).fingerprint == before
-    file = folders[0] / "picture_00.png"
-    os.utime(file, ns=(0, 123))
+    for folder in folders:
+        (folder / "picture_00.png").rename(folder / "other.png")
+    assert PairedFolders(*folders).fingerprint != before
+    for folder in folders:
+        (folder / "other.png").rename(folder / "picture_00.png")
+    assert PairedFolders(*folders).fingerprint == before
+    image = Image.open(folders[0] / "picture_00.png")
+    image.putpixel((0, 0), (1, 2, 3))
+    image.save(folders[0] / "picture_00.png")
     assert PairedFolders(*folders).fingerprint != before
 
 

@@ -90,6 +90,8 @@ def _of_folders(degraded: Path, target: Path) -> _Audit:
     folders = match_folders(degraded, target)
     if degraded.samefile(target):
         raise DataError(f"{degraded}: given as degraded and as target; a pair needs an image from each of two folders")
+    for folder, listing in ((degraded, folders.degraded), (target, folders.target)):
+        click.echo(f"{_safe(str(folder))}: {listing}")
     name = safe_name(degraded.resolve().parent.name)
     count = len(folders.pairs)
     return _Audit(name, (str(degraded), str(target)), count, partial(measure_files, folders.pairs), folders)

@@ -11,7 +11,9 @@ from PIL import Image
 
 from benchmark import synthetic_faces
 from benchmark.data import CleanFace, Dataset, Pair, Source, sampling
-from benchmark.data.image_io import files_digest, images_in, read_image
+from benchmark.data.fingerprint import files_digest
+from benchmark.data.image_folders import images_in
+from benchmark.data.image_io import read_image
 from benchmark.data.sources.synthetic_faces import SIZES_PX, check_options, damaged
 from benchmark.data.splits import Splits, SplitSpec, select_images
 from benchmark.errors import DataError

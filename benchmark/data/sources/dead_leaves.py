@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmark import synthetic_faces
 from benchmark.data import Pair, Source
-from benchmark.data.image_io import files_digest
+from benchmark.data.fingerprint import files_digest
 from benchmark.data.sources.synthetic_faces import check_options, damaged
 from benchmark.errors import DataError
 from benchmark.synthetic_faces import raster, skin_segmentation

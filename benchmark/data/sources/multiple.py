@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmark.data import Dataset, Pair, Source
-from benchmark.data.image_io import files_digest
+from benchmark.data.fingerprint import files_digest
 from benchmark.data.sources import open_source
 from benchmark.errors import DataError, counted
 from benchmark.experiment.schema import SourceSpec

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from benchmark.data import Pair, Source, sampling, to_levels
-from benchmark.data.image_io import files_digest, read_image
+from benchmark.data.fingerprint import files_digest
+from benchmark.data.image_io import read_image
 from benchmark.data.splits import Splits, SplitSpec, select_images
 from benchmark.errors import DataError
 

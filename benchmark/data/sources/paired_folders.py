@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from benchmark.data import Pair, Source
-from benchmark.data.image_io import files_digest, read_image
+from benchmark.data.fingerprint import files_digest
+from benchmark.data.image_io import read_image
 from benchmark.data.pairing import LAYOUTS, PairedFiles, by_csv, by_equal_names, by_templates
 from benchmark.data.splits import Splits, SplitSpec, select_split
 from benchmark.errors import DataError

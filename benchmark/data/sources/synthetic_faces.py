@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmark import synthetic_faces
 from benchmark.data import Pair, Source
-from benchmark.data.image_io import files_digest
+from benchmark.data.fingerprint import files_digest
 from benchmark.errors import DataError
 
 SIZES_PX = (64, 4096)

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmark.data import Pair
 from benchmark.data.augmentations import channel_gain
-from benchmark.data.image_io import files_digest
+from benchmark.data.fingerprint import files_digest
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
 
