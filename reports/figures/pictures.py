@@ -29,7 +29,7 @@ def read(path: Path) -> Image:
         ValueError: The file is a damaged or a dangerously large image.
     """
     try:
-        with PILImage.open(path) as image:
+        with PILImage.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
             return np.asarray(image.convert("RGB"), dtype=np.uint8)
     except (SyntaxError, PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
         raise ValueError(str(error)) from error

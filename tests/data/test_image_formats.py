@@ -1,5 +1,6 @@
 """Which files are images: nine formats by content, and nothing else that Pillow would open."""
 
+import ast
 import os
 import re
 import subprocess
@@ -141,3 +142,19 @@ def test_what_is_no_file_ends_at_once(tmp_path: Path, kind: str, root: Path) -> 
     process = subprocess.run(arguments, capture_output=True, text=True, cwd=root, timeout=60)
     assert process.returncode == 0, process.stderr
     assert re.fullmatch(rf"{re.escape(str(file))}: [^\n]+\n", process.stdout)
+
+
+def test_no_image_is_opened_without_named_formats(root: Path) -> None:
+    """`Image.open` of any module says which formats it expects; of those that users give there is one."""
+    calls: list[tuple[str, set[str | None]]] = []
+    for package in ("benchmark", "reports", "tools"):
+        for file in sorted((root / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Image.open", "PILImage.open"):
+                    calls.append((file.relative_to(root).as_posix(), {keyword.arg for keyword in node.keywords}))
+    assert [file for file, keywords in calls if "formats" not in keywords] == []
+    assert [file for file, _ in calls] == [
+        "benchmark/data/augmentations/jpeg.py",
+        "benchmark/data/image_io.py",
+        "reports/figures/pictures.py",
+    ]

@@ -38,6 +38,6 @@ class Jpeg(Augmentation):
         padded = np.pad(pair.degraded, ((top, 0), (left, 0), (0, 0)), mode="symmetric")
         file = io.BytesIO()
         Image.fromarray(padded).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-        with Image.open(file) as image:
+        with Image.open(file, formats=("JPEG",)) as image:
             degraded = np.asarray(image)[top:, left:]
         return replace(pair, degraded=np.ascontiguousarray(degraded), gain=None, spots=None)
