@@ -1,5 +1,6 @@
 """Real pairs and small experiments that every room's tests may use."""
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,12 @@ settings.load_profile("shared machine")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Digests of images that tests read stay out of the user's cache."""
+    os.environ["BENCHMARK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

@@ -173,6 +173,8 @@ def _writing(root: Path) -> Generator[None]:
     """Turn what goes wrong with the files of the cache into an error that says so."""
     try:
         yield
+    except BrokenPipeError:  # of the terminal that shows the progress
+        raise
     except OSError as error:
         raise DataError(
             f"{root}: the cache cannot be written ({error}); free space or set BENCHMARK_CACHE to another folder"

@@ -5,6 +5,7 @@ more than decode a still image.
 """
 
 import io
+import logging
 import multiprocessing
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
 """The formats that are read, by Pillow's name, with their suffixes. Of its others, one starts another program."""
 SUFFIXES: Final = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 ALLOWED: Final = "PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000, PPM"
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # a DataError says what is wrong with a file
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # one long text is as good as many: 64 MB together
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
