@@ -12,6 +12,7 @@ from typing import Any, Final
 from benchmark.errors import DataError
 from benchmark.files import digest_of, write_text
 from benchmark.lease import LeaseFolder
+from reports.file_access import read_text
 
 ARRAYS: Final = "arrays.bin"
 INDEX: Final = "index.json"
@@ -23,6 +24,8 @@ LEASE: Final = "build"
 """The lease that a builder holds in the folder of its cache."""
 _ABANDONED_SECONDS = 3600.0
 """A builder on another host, or before a restart of this one, renewed the folder within this time if it is alive."""
+_MOST_BYTES = 1 << 32
+"""Of an index: a pair takes less than a kilobyte."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -81,8 +84,8 @@ def read_checked(file: Path) -> Any:
     Raises:
         OSError: the file cannot be read.
     """
-    with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-        data = json.loads(file.read_text(encoding="utf-8"))
+    with suppress(FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        data = json.loads(read_text(file, most_bytes=_MOST_BYTES))
         if data["sha256"] == _digest(data["content"]):
             return data["content"]
     return None

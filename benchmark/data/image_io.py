@@ -23,6 +23,7 @@ from benchmark.errors import DataError, ProcessError, counted, root_cause
 from benchmark.files import write_bytes
 from benchmark.processes import map_in_processes
 from benchmark.registry import load_plugins
+from reports.file_access import open_file
 
 Result = TypeVar("Result")
 
@@ -80,14 +81,16 @@ def open_image(file: Path) -> Generator[ImageFile.ImageFile]:
         DataError: the file is missing or no regular file, cannot be decoded whole, or has more pixels than an honest
             image (Pillow's limit of 89 million).
     """
-    if file.exists() and not file.is_file():
-        raise DataError(f"{file}: a folder, pipe or device, no image file; allowed: {ALLOWED}")
+    try:
+        handle = open_file(file)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); expected an image") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # e.g. about EXIF data that is broken
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # Through a handle: by name Pillow maps plain TIFF into memory, with the sides of the turned image.
-            with file.open("rb") as handle, Image.open(handle, formats=tuple(FORMATS)) as image:
+            with handle, Image.open(handle, formats=tuple(FORMATS)) as image:
                 yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6

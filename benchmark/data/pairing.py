@@ -1,6 +1,7 @@
 """Pairing of image files: finds the target of each degraded image by equal names, by templates or by a CSV file."""
 
 import csv
+import io
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from benchmark.data.image_folders import images_in
 from benchmark.data.image_io import SUFFIXES
 from benchmark.errors import DataError, counted
+from reports.file_access import read_text
 
 Fields = tuple[str, ...]
 """The values of a template's fields in one name."""
@@ -154,11 +156,10 @@ def read_table(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         DataError: the file cannot be read as UTF-8, lacks one of `columns`, has no lines or an empty cell in a column.
     """
     try:
-        with file.open(encoding="utf-8-sig", newline="") as handle:  # -sig: spreadsheets write a byte-order mark
-            reader = csv.DictReader(handle, restval="")
-            header = [name.strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = header
-            lines = [{key: (value or "").strip() for key, value in line.items() if key} for line in reader]
+        reader = csv.DictReader(io.StringIO(read_text(file)), restval="")
+        header = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = header
+        lines = [{key: (value or "").strip() for key, value in line.items() if key} for line in reader]
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{file}: not a readable CSV file ({error}); expected columns {', '.join(columns)}") from None
     missing = [name for name in columns if name not in header]

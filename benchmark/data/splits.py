@@ -1,6 +1,7 @@
 """Splits: which images belong to train, val or test, by a list, counts or shares; groups of images stay together."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 from benchmark.data.image_folders import images_in
 from benchmark.data.image_io import SUFFIXES
 from benchmark.data.pairing import image_name, read_table
-from benchmark.errors import DataError, counted, suggestion
-from benchmark.files import read_json
+from benchmark.errors import DataError, counted, root_cause, suggestion
+from reports.file_access import read_text
 
 Splits = Path | dict[str, int | float]
 """A file that lists the images of each split, or how many images (whole numbers) or what share (0 to 1) each gets."""
+_EXPECTED = 'expected JSON like {"train": ["a.png", ...], "val": [...]}'
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,19 @@ def _listed(files: Mapping[str, Sequence[Path]], split: str, file: Path, groups:
 
 def _read_lists(file: Path, split: str) -> dict[str, list[str]]:
     """Return the paths of each split, from JSON `{"train": ["a.png"]}` or from CSV with columns `image,split`."""
-    if not file.is_file():
-        raise DataError(f'{file}: no such file; split {split!r} needs it: {{"train": ["a.png", ...], "val": [...]}}')
-    splits: Any = {} if file.suffix.lower() == ".csv" else read_json(file)
+    if not file.exists():
+        raise DataError(f"{file}: no such file; split {split!r} needs it; {_EXPECTED}")
+    splits: Any = {}
     if file.suffix.lower() == ".csv":
         for line in read_table(file, ("image", "split")):
             splits.setdefault(line["split"], []).append(line["image"])
+    else:
+        try:
+            splits = json.loads(read_text(file))
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(f"{file}: not a readable JSON file ({root_cause(error)}); {_EXPECTED}") from None
     if not isinstance(splits, dict):
-        raise DataError(f'{file}: expected JSON like {{"train": ["a.png", ...], "val": [...]}}')
+        raise DataError(f"{file}: {type(splits).__name__} at its top; {_EXPECTED}")
     if split not in splits:
         raise DataError(f"{file}: no split {split!r}; {suggestion(split, splits)}")
     if not splits[split] or not _is_list_of_paths(splits[split]):

@@ -6,7 +6,7 @@ import pathlib, sys
 from benchmark.errors import BenchmarkError
 from benchmark.$1 import $2 as read
 try: read(pathlib.Path('$3'))
-except BenchmarkError as e: print(str(e)[:120]); sys.exit(2)" 2>$W/err ); rc=$?; [ $rc = 2 ] || { echo "FAULT $2($3): exit $rc $(tail -1 $W/err | cut -c1-100)"; bad=1; }; }
+except (BenchmarkError, OSError) as e: print(str(e)[:120]); sys.exit(2)" 2>$W/err ); rc=$?; [ $rc = 2 ] || { echo "FAULT $2($3): exit $rc $(tail -1 $W/err | cut -c1-100)"; bad=1; }; }
 try data.image_io read_image $W/f.png
 try model.weight_files read_checkpoint $W/f.png
 try model.weight_files read_checkpoint /dev/zero

@@ -86,7 +86,7 @@ def test_a_process_reads_a_cache_once_to_check_it(tmp_path: Path, monkeypatch: p
     cached(Noise(), tmp_path, 1)
     (folder,) = tmp_path.iterdir()
     cached(Noise(), tmp_path, 1)
-    monkeypatch.setattr("benchmark.files.hashlib.file_digest", lambda *_: pytest.fail("it was read again"))
+    monkeypatch.setattr("reports.digests.hashlib.file_digest", lambda *_: pytest.fail("it was read again"))
     cached(Noise(), tmp_path, 1)
     assert len(digest_of(folder / "arrays.bin")) == 64
 
