@@ -1,7 +1,9 @@
 """Splits of a folder: by list, count, share and group; never an image in two."""
 
 import json
+import os
 import re
+import signal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -145,3 +147,18 @@ def test_every_image_has_a_group(tmp_path: Path) -> None:
     file.write_bytes(b"image,group\n\xff,bo\n")
     with pytest.raises(DataError, match="not a readable CSV file"):
         read_groups(file, ["b"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize("name", ["splits.json", "splits.csv", "groups.csv"])
+def test_a_pipe_is_no_table(tmp_path: Path, name: str) -> None:
+    """Nobody writes into it: the command would wait for ever."""
+    file = tmp_path / name
+    os.mkfifo(file)
+    splits, groups = (file, None) if name.startswith("splits") else ({"train": 1}, file)
+    signal.alarm(20)
+    try:
+        with pytest.raises(DataError, match=rf"{name}: not a readable .*is a pipe, not a regular file"):
+            select_split({"a": [tmp_path / "a.png"]}, SplitSpec("train", splits, groups, 0), file)
+    finally:
+        signal.alarm(0)
