@@ -163,3 +163,19 @@ def test_a_changed_source_makes_a_new_cache(pairs: Path, tmp_path: Path) -> None
     assert finish(PairedFolders(copy / "degraded", copy / "target"), tmp_path / "cache") == 0
     shutil.copy(copy / "target/picture_01.png", copy / "target/picture_00.png")
     assert finish(PairedFolders(copy / "degraded", copy / "target"), tmp_path / "cache") == 2
+
+
+def test_two_processes_mend_one_damaged_cache(pairs: Path, tmp_path: Path) -> None:
+    """Both notice the damage at the same time; the new cache of one is not set aside by the other for long."""
+    folder, root = pairs / "train", tmp_path / "cache"
+    source = PairedFolders(folder / "degraded", folder / "target")
+    assert finish(source, root) == 4
+    (cache,) = root.iterdir()
+    (cache / "arrays.bin").write_bytes(b"x" * 100)
+    both = [build(folder, root, 0.05) for _ in range(2)]
+    for process in both:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(file.name for file in root.iterdir()) == [f".damaged-{cache.name}", cache.name]
+    ready = cached(source, root, 1)
+    assert all(np.array_equal(ready.read(index).target, source.read(index).target) for index in range(4))
