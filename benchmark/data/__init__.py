@@ -84,7 +84,7 @@ class Dataset(ABC, Generic[Item]):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Hex digest that changes whenever a pixel of any item could. Cheap: reads no image."""
+        """Hex digest that changes whenever a pixel of any item could; cheap for images that were read before."""
 
     @property
     def files(self) -> Sequence[Path]:
