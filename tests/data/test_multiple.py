@@ -87,7 +87,7 @@ def test_weights_that_cannot_be_meant_are_errors(weights: list[float]) -> None:
 
 def test_one_source_is_no_mix() -> None:
     """It is named itself instead."""
-    with pytest.raises(DataError, match="1 sources are given; mix two or more"):
+    with pytest.raises(DataError, match="got 1 source; mix two or more"):
         Multiple([SourceSpec.model_validate(spec) for spec in specs(64)], Registry())
 
 

@@ -133,7 +133,7 @@ def test_every_image_has_a_group(tmp_path: Path) -> None:
     file.write_text("image,group,age\nsub/a.png,anna,30\nb,bo,31\n")
     assert read_groups(file, ["sub/a", "b"]) == {"sub/a": "anna", "b": "bo"}
     assert read_groups(None, ["b"]) == {}
-    with pytest.raises(DataError, match=re.escape("no group for 'c' (1 images without one)")):
+    with pytest.raises(DataError, match=re.escape("no group for 'c' (1 image without one)")):
         read_groups(file, ["b", "c"])
     for text, message in (
         ("image,person\nb,bo\n", "no column 'group' in its first line; it has image, person"),
