@@ -60,10 +60,16 @@ def degrade(portrait: Portrait, preset: Preset, rng: np.random.Generator) -> Deg
 
 
 def damage_portrait(portrait: Portrait, preset: Preset, rng: np.random.Generator) -> Damage:
-    """Return the damage without noise and rounding; `spots` is exactly 0 outside bare skin and lesions."""
+    """Return the damage without noise and rounding; `spots` is exactly 0 outside bare skin and lesions.
+
+    The degraded picture is at most 1 (white), and the equation holds there, too.
+    """
     spots = _spots(portrait, preset, rng)
     gain = _gain(rng, portrait.skin.shape, preset)
-    return Damage((portrait.image - spots) / (1 + gain), gain, spots)
+    degraded = (portrait.image - spots) / (1 + gain)
+    # A sensor cannot record more than white: there, K is what still restores the target.
+    gain = np.where(degraded > 1, portrait.image - spots - 1, gain)
+    return Damage(np.minimum(degraded, 1), gain, spots)
 
 
 def _to_levels(image: Field) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """A clean portrait: its attributes are drawn at random first, then it is painted from back to front.
 
 The attributes do not depend on the size: one generator shows the same person at any size, with other pores and hairs.
-It looks like a decent computer-graphics head, not like a photograph.
+It looks like a decent computer-graphics head; colours, contrast and spectrum are those of photographs.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.synthetic_faces.attributes import Attributes, FaceShape, choose_attributes
+from benchmark.synthetic_faces.adornments import paint_adornments
+from benchmark.synthetic_faces.attributes import Attributes, FaceShape
+from benchmark.synthetic_faces.camera import photograph
 from benchmark.synthetic_faces.facial_features import (
     Lips,
     draw_strokes,
@@ -20,7 +22,9 @@ from benchmark.synthetic_faces.facial_features import (
     tint_lips,
 )
 from benchmark.synthetic_faces.geometry import SIDES, Bump, Frame, both_sides, bump_field, picture_frame
+from benchmark.synthetic_faces.population import choose_attributes
 from benchmark.synthetic_faces.raster import (
+    EUMELANIN,
     HAEMOGLOBIN,
     MELANIN,
     Field,
@@ -29,10 +33,8 @@ from benchmark.synthetic_faces.raster import (
     blur,
     composite,
     flat,
-    gaussian,
     sigmoid,
     smooth_noise,
-    to_srgb,
 )
 from benchmark.synthetic_faces.shading import (
     Outline,
@@ -47,8 +49,6 @@ from benchmark.synthetic_faces.shading import (
 )
 from benchmark.synthetic_faces.surroundings import paint_backdrop, paint_hair, paint_surroundings
 
-_LENS_BLUR_PX = 0.55
-_SHOULDER = 0.12  # how softly highlights saturate
 _BROW_SHADOW = 0.25
 _BLACK = np.zeros(3, np.float32)
 _STUBBLE = np.array([1, 0.95, 0.9], np.float32)  # optical density of hair under the skin
@@ -75,22 +75,14 @@ def draw_portrait(rng: np.random.Generator, size: int) -> Portrait:
     surroundings = list(paint_surroundings(rng, frame, person))
     head, bare = paint_head(rng, frame, person)
     hair = () if person.hair.style == "bald" else paint_hair(rng, frame, person.hair, person.light)
-    picture = composite(backdrop, *surroundings, head, *hair)
+    worn = paint_adornments(rng, frame, person)
+    picture = composite(backdrop, *surroundings, head, *hair, *worn)
     skin = np.zeros(frame.shape, np.float32)
     skin[head.window] = bare
-    for layer in hair[1:]:
+    for layer in [*hair[1:], *worn]:
         skin[layer.window] *= 1 - np.clip(1.5 * layer.cover, 0, 1)
-    image = _photograph(rng, picture, person)
+    image = photograph(rng, picture, person.camera)
     return Portrait(image.astype(np.float32, copy=False), skin, frame.pixels_per_mm)
-
-
-def _photograph(rng: np.random.Generator, picture: Field, person: Attributes) -> Field:
-    """Return a picture in linear light, planes `3 H W`, as sRGB `H W 3` in [0, 1]."""
-    light = np.clip(picture, 0, None) * person.exposure
-    light = light / (1 + _SHOULDER * light)
-    image = to_srgb(np.stack([gaussian(plane, _LENS_BLUR_PX) for plane in light]))
-    image += person.noise_levels / 255 * rng.standard_normal(image.shape, np.float32)
-    return np.ascontiguousarray(np.clip(image, 0, 1).transpose(1, 2, 0))
 
 
 def paint_head(rng: np.random.Generator, picture_frame: Frame, person: Attributes) -> tuple[Layer, Field]:
@@ -98,8 +90,8 @@ def paint_head(rng: np.random.Generator, picture_frame: Frame, person: Attribute
     window = picture_frame.window(0, -0.185, 1.15, 1.60)
     frame = picture_frame.crop(window)
     outline = face_outline(frame, person.shape)
-    texture = skin_texture(rng, frame, person.shape, person.complexion.roughness)
-    form = face_height(frame, person.shape, outline)
+    texture = skin_texture(rng, frame, person.shape, person.complexion.roughness, person.wrinkles)
+    form = face_height(frame, person.shape, outline, person.wrinkles)
     surface = meet_light(frame, form, texture.relief * outline.cover, person.light)
     lips = shape_lips(rng, frame, person.shape)
     holes = openings(frame, person.shape)
@@ -157,9 +149,13 @@ def skin_density(rng: np.random.Generator, frame: Frame, person: Attributes, tex
         0.016 * smooth_noise(rng, frame.shape, 2.2 * mm),
         0.035 * smooth_noise(rng, frame.shape, 9 * mm),
     )
+    worn = person.adornments
     melanin = sum(mottling) + bump_field(frame, _shadows(shape)) + 0.012 * texture.pores * texture.pore_map
-    haemoglobin = sum(redness) + bump_field(frame, _flush(shape, complexion.flush))
+    haemoglobin = sum(redness) + bump_field(frame, _flush(shape, complexion.flush, worn.blush))
+    lids = bump_field(frame, both_sides(Bump(shape.eye_u, shape.eye_v - 0.07, 0.19, 0.055)))
+    moles = bump_field(frame, [Bump(mole.u, mole.v, mole.radius, mole.radius, mole.density) for mole in worn.moles])
     density = flat(complexion.density) + melanin * flat(1.2 * MELANIN) + haemoglobin * flat(HAEMOGLOBIN)
+    density += lids * flat(worn.eye_shadow) + moles * flat(EUMELANIN)
     if complexion.beard:
         density += _beard(rng, frame, shape) * flat(complexion.beard * _STUBBLE)
     return density
@@ -174,8 +170,8 @@ def _shadows(s: FaceShape) -> list[Bump]:
     return [*both_sides(_under_eyes(s, 0.07), lids), Bump(0, s.mouth_v, 0.42, 0.16, 0.05)]
 
 
-def _flush(s: FaceShape, strength: float) -> list[Bump]:
-    cheeks = Bump(0.56, 0.16, 0.26, 0.22, 0.13 * strength)
+def _flush(s: FaceShape, strength: float, blush: float) -> list[Bump]:
+    cheeks = Bump(0.56, 0.16, 0.26, 0.22, 0.13 * strength + blush)
     nose = Bump(0, s.nose_v - 0.02, 0.15, 0.12, 0.15 * strength)
     chin = Bump(0, 1.0, 0.25, 0.16, 0.07 * strength)
     return [*both_sides(cheeks, _under_eyes(s, 0.06)), nose, chin]

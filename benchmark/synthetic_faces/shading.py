@@ -55,10 +55,10 @@ def _half_width(v: Field, jaw_power: float) -> Field:
     return np.where(v < _BROW_V, crown, jaw)
 
 
-def face_height(frame: Frame, shape: FaceShape, outline: Outline) -> Field:
-    """Return the height without the fine structure, in face units."""
+def face_height(frame: Frame, shape: FaceShape, outline: Outline, wrinkles: float) -> Field:
+    """Return the height without the fine structure, in face units; `wrinkles` is a factor of the depth of folds."""
     height = _dome(frame, outline) + bump_field(frame, _hills(shape))
-    for window, values in _folds(frame, shape):
+    for window, values in _folds(frame, shape, wrinkles):
         height[window] += values
     return height
 
@@ -85,7 +85,7 @@ def _hills(s: FaceShape) -> Iterator[Bump]:
     yield Bump(0, 1.02, 0.25, 0.15, 0.11)  # chin
 
 
-def _folds(frame: Frame, shape: FaceShape) -> Iterator[tuple[Window, Field]]:
+def _folds(frame: Frame, shape: FaceShape, wrinkles: float) -> Iterator[tuple[Window, Field]]:
     """Yield the parts of the height that are no Gaussian bump, each in its window."""
     window = frame.window(0, -0.37, 1.2, 0.32)
     part = frame.crop(window)
@@ -98,9 +98,9 @@ def _folds(frame: Frame, shape: FaceShape) -> Iterator[tuple[Window, Field]]:
         window = frame.window(side * shape.nose_width * 0.8, shape.nose_v, 0.22, 0.22)
         yield window, _nostril_groove(frame.crop(window), shape, side)
         window = frame.window(side * 0.37, 0.47, 0.32, 0.5)
-        yield window, _smile_line(frame.crop(window), shape, side)
+        yield window, (0.4 + 0.6 * wrinkles) * _smile_line(frame.crop(window), shape, side)
         window = frame.window(side * shape.eye_u, shape.eye_v + 0.155, 0.28, 0.12)
-        yield window, _eye_bag(frame.crop(window), shape, side)
+        yield window, (0.4 + 0.6 * wrinkles) * _eye_bag(frame.crop(window), shape, side)
 
 
 def _nose_ridge(f: Frame, s: FaceShape) -> Field:
@@ -138,7 +138,9 @@ def mouth_seam(f: Frame, s: FaceShape, width: float, half_length: float) -> Fiel
     return line * sigmoid((half_length - np.abs(f.u)) / 0.02)
 
 
-def skin_texture(rng: np.random.Generator, frame: Frame, shape: FaceShape, roughness: float) -> SkinTexture:
+def skin_texture(
+    rng: np.random.Generator, frame: Frame, shape: FaceShape, roughness: float, wrinkles: float
+) -> SkinTexture:
     """Draw pores, dimples and forehead lines; strongest on nose and cheeks, weakest around the eyes."""
     mm = frame.pixels_per_mm
     pore_map = _pore_map(frame, shape)
@@ -148,7 +150,7 @@ def skin_texture(rng: np.random.Generator, frame: Frame, shape: FaceShape, rough
     relief = 0.0011 * pores * pore_map + 0.0011 * dimples * (0.4 + 0.6 * pore_map)
     window = frame.window(0, -0.72, 1.0, 0.5)
     if not is_empty(window):
-        relief[window] += _forehead_lines(rng, frame.crop(window))
+        relief[window] += wrinkles * _forehead_lines(rng, frame.crop(window))
     return SkinTexture(pores, pore_map, roughness * relief)
 
 

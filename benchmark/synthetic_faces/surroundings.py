@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmark.synthetic_faces.attributes import Attributes, Hair, Light
+from benchmark.synthetic_faces.attributes import Attributes, Hair, Light, Pattern
 from benchmark.synthetic_faces.geometry import SIDES, Frame, is_empty
 from benchmark.synthetic_faces.raster import (
     HAEMOGLOBIN,
@@ -37,13 +37,30 @@ _BLACK = np.zeros(3, np.float32)
 
 
 def paint_backdrop(rng: np.random.Generator, colour: Field, size: int) -> Field:
-    """Paint the out-of-focus backdrop, planes `3 size size`."""
+    """Paint the backdrop, planes `3 size size`: clouds of light with shapes in them, in focus or far out of it."""
     small = max(8, size // _BACKDROP_REDUCTION)
     shape = (small, small)
     brightness = 0.35 * smooth_noise(rng, shape, 0.16 * small) + 0.18 * smooth_noise(rng, shape, 0.05 * small)
     tint = 0.12 * np.stack([smooth_noise(rng, shape, 0.2 * small) for _ in range(3)])
-    backdrop = flat(colour) * np.exp(brightness + tint)
-    return np.clip(np.stack([resize(plane, (size, size)) for plane in backdrop]), 0, 1)
+    clouds = flat(colour) * np.exp(brightness + tint)
+    backdrop = np.stack([resize(plane, (size, size)) for plane in clouds])
+    shapes = _shapes(rng, size)
+    texture = rng.uniform(0, 0.12) * bandpass(rng, (size, size), rng.uniform(0.6, 1.2), rng.uniform(2, 6))
+    return np.clip(backdrop * np.exp(shapes + texture), 0, 1)
+
+
+def _shapes(rng: np.random.Generator, size: int) -> Field:
+    """Return things behind the person as factors of brightness and colour (logarithms), planes `3 size size`."""
+    sheet = np.zeros((3, size, size), np.float32)
+    position = np.linspace(0, 1, size, dtype=np.float32)
+    for _ in range(rng.poisson(6)):
+        x, y, half_width, half_height = rng.random(), rng.random(), *rng.uniform(0.02, 0.35, 2)
+        right, down = np.abs(position - x) / half_width, np.abs(position - y) / half_height
+        power = rng.choice([2.0, 12.0])  # ellipses and rectangles
+        inside = right[None, :] ** power + down[:, None] ** power < 1
+        sheet += inside * flat(rng.normal(0, 0.5) + rng.normal(0, 0.25, 3).astype(np.float32))
+    blur_px = size * 10 ** rng.uniform(-2.6, -1.2)
+    return np.stack([blur(plane, blur_px) for plane in sheet])
 
 
 def paint_surroundings(rng: np.random.Generator, frame: Frame, person: Attributes) -> Iterator[Layer]:
@@ -75,8 +92,26 @@ def _cloth(rng: np.random.Generator, window: Window, f: Frame, person: Attribute
     width = np.abs(f.across)
     neckline = np.where(width < 0.62, 1.95 - 0.35 * width, 1.73 + 0.18 * (width - 0.62))
     weave = 0.10 * bandpass(rng, f.shape, 0.6, 1.6) + 0.25 * smooth_noise(rng, f.shape, 0.12 * f.face_px)
+    weave += _pattern(rng, f, person.pattern)
     brightness = np.exp(weave) * (0.8 + 0.3 * person.light.side * f.across)
     return Layer(window, np.clip(flat(person.cloth_colour) * brightness, 0, 1), sigmoid((f.v - neckline) / 0.012))
+
+
+def _pattern(rng: np.random.Generator, f: Frame, pattern: Pattern) -> Field:
+    """Return the printed pattern of the clothes as a logarithm of brightness, `H W`."""
+    if pattern == "plain":
+        return np.zeros(f.shape, np.float32)
+    period, turn, strength = rng.uniform(0.06, 0.35), rng.uniform(0, np.pi), rng.uniform(0.3, 1.2)
+    along = (f.across * np.cos(turn) + f.v * np.sin(turn)) * (2 * np.pi / period)
+    across = (f.v * np.cos(turn) - f.across * np.sin(turn)) * (2 * np.pi / period)
+    edge = 0.9 * f.face_px * period / (2 * np.pi)  # a printed edge is about a pixel wide
+    if pattern == "stripes":
+        printed = sigmoid(np.sin(along) * edge)
+    elif pattern == "checks":
+        printed = 0.5 * sigmoid(np.sin(along) * edge) + 0.5 * sigmoid(np.sin(across) * edge)
+    else:
+        printed = sigmoid((np.sin(along) + np.sin(across) - 1) * edge)
+    return strength * (printed - 0.5)
 
 
 def _ear(window: Window, f: Frame, person: Attributes, side: int) -> Layer:

@@ -13,7 +13,7 @@ from PIL import Image
 from benchmark.data.sources.clean_folder import CleanFolder
 from benchmark.errors import DataError
 from benchmark.synthetic_faces import PRESETS, draw_portrait
-from benchmark.synthetic_faces.attributes import choose_attributes
+from benchmark.synthetic_faces.population import choose_attributes
 from benchmark.synthetic_faces.skin_segmentation import aligned_scale, find_skin, scale_of_mask
 
 EYES_DOWN = 0.031  # how far below the middle of an FFHQ picture the origin of a drawn face is

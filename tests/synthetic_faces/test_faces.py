@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.synthetic_faces import PRESETS, Portrait, PresetName, degrade, draw_portrait
-from benchmark.synthetic_faces.attributes import choose_attributes, choose_pose
 from benchmark.synthetic_faces.degrade import damage_portrait
 from benchmark.synthetic_faces.geometry import is_empty, picture_frame
 from benchmark.synthetic_faces.lesions import LESIONS, plan_damage
+from benchmark.synthetic_faces.population import choose_attributes, choose_pose
 from benchmark.synthetic_faces.raster import bandpass, blur, gaussian, lab_to_linear, smooth_noise, to_linear, to_srgb
 
 PRESET_NAMES: tuple[PresetName, ...] = ("contest", "heavy", "severe")
@@ -30,7 +30,7 @@ def test_any_size_and_seed_gives_a_valid_pair(size, seed, preset):
     assert portrait.image.shape == (size, size, 3) and portrait.skin.shape == (size, size)
     for field in (portrait.image, portrait.skin):
         assert field.dtype == np.float32 and field.min() >= 0 and field.max() <= 1
-    assert 0.27 * size <= portrait.pixels_per_mm * 70 <= 0.49 * size
+    assert 0.25 * size <= portrait.pixels_per_mm * 70 <= 0.48 * size
     pair = degrade(portrait, PRESETS[preset], rng)
     for image in (pair.degraded, pair.target):
         assert image.dtype == np.uint8 and image.shape == (size, size, 3)
