@@ -38,6 +38,9 @@ class Loss(nn.Module, ABC):
     min_side: int = 1
     """Smallest height and width of a patch in pixels; set in `__init__` where it depends on options."""
 
+    pools_images: bool = False
+    """Whether the loss of a batch is no mean of the losses of its images, so that a batch cannot be accumulated."""
+
     @abstractmethod
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
         """Return a float32 scalar; it and its gradient are finite, also where restored and target are equal."""

@@ -69,7 +69,7 @@ def make_objective(name: str, stage: Stage, registry: Registry) -> Objective:
     """Return the objective of the stage called `name`.
 
     Raises:
-        ExperimentError: A loss needs larger patches than the stage has.
+        ExperimentError: A loss needs larger patches than the stage has, or the whole of an accumulated batch.
     """
     terms = tuple(
         Term(loss_name, term.weight, registry.create("loss", loss_name, term.options))
@@ -80,5 +80,10 @@ def make_objective(name: str, stage: Stage, registry: Registry) -> Objective:
             raise ExperimentError(
                 f"protocol.{name}: loss {term.name!r} needs patches of at least {term.loss.min_side} pixels, "
                 f"patch is {stage.patch}; raise `patch` or change the loss's options"
+            )
+        if term.loss.pools_images and stage.accumulate > 1:
+            raise ExperimentError(
+                f"protocol.{name}: loss {term.name!r} is computed over the whole batch, accumulate is "
+                f"{stage.accumulate}; write `accumulate: 1` or let the loss average over images"
             )
     return Objective(terms, stage.auxiliary_weight)

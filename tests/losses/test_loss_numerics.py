@@ -23,6 +23,7 @@ LOSSES = {
     "l1": L1(),
     "charbonnier": Charbonnier(),
     "psnr": Psnr(),
+    "psnr over batch": Psnr("batch"),
     "blurred_l2": Color("blurred_l2"),
     "cosine": Color("cosine"),
     "ssim": Ssim(),

@@ -26,6 +26,15 @@ def test_psnr_is_averaged_over_images(random_case, value):
     assert value(Psnr(), restored, degraded, target) == pytest.approx(np.mean(per_image), rel=1e-5)
 
 
+def test_psnr_over_the_batch_pools_the_error(random_case, value):
+    """With `over: batch` the images count as one: an image that is almost right does not dominate."""
+    restored, degraded, target = random_case()
+    restored[1] = target[1] + 0.001
+    pooled = 10 * np.log10(((restored - target) ** 2).mean() + 1e-8)
+    assert value(Psnr("batch"), restored, degraded, target) == pytest.approx(pooled, rel=1e-5)
+    assert value(Psnr("batch"), restored, degraded, target) > value(Psnr(), restored, degraded, target)
+
+
 def test_psnr_of_equal_images(random_case, value):
     """Equal images give -80 dB, the floor that the epsilon sets."""
     _, degraded, target = random_case()

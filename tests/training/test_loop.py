@@ -240,6 +240,14 @@ def test_too_small_a_patch_is_an_error_before_training() -> None:
         make_objective("score", make_stage(loss={"ms_ssim": 1.0}), Registry())
 
 
+def test_a_loss_over_the_batch_cannot_be_accumulated() -> None:
+    """The logarithm of a pooled error is no mean of parts: the file says so before training."""
+    pooled = {"psnr": {"weight": 1.0, "over": "batch"}}
+    with pytest.raises(ExperimentError, match="'psnr' is computed over the whole batch, accumulate is 2"):
+        make_objective("psnr", make_stage(loss=pooled, accumulate=2), Registry())
+    assert make_objective("psnr", make_stage(loss=pooled), Registry()).names == ("psnr",)
+
+
 def test_loss_terms_are_weighted(sampler: Sampler) -> None:
     """The objective is the weighted sum of its parts, and reports the parts without weights."""
     objective = make_objective("coarse", make_stage(loss={"l1": 2.0, "psnr": 0.5}), Registry())
