@@ -71,6 +71,13 @@ RENAMED_KEYS: Final[Mapping[str, str]] = {
     "region": "mask_bce_dice",
 }
 """Former names of settings and components, with the present ones. A former name is an error that says the present."""
+_SHOWN_CHARACTERS = 200
+
+
+def shown(text: str) -> str:
+    """Return a text of others for a message: on one line, at most 200 characters, all of which can be written."""
+    start = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text[:_SHOWN_CHARACTERS])
+    return start if len(text) <= _SHOWN_CHARACTERS else f"{start}..."
 
 
 def suggestion(word: str, allowed: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -19,12 +20,12 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
 
 from benchmark.component_source import Description, describe, option_of, source_digest
-from benchmark.errors import ComponentError, suggestion
+from benchmark.errors import ComponentError, shown, suggestion
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Kind:
     entry_points: str
     facts: tuple[str, ...]
     given: tuple[str, ...] = ()
+    largest_integer: int = 65_536
+    """That an option may be given: a network of so many blocks or channels is a slip of the keyboard."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -56,6 +59,7 @@ KINDS: Mapping[str, Kind] = {
         "restoration_benchmark.source",
         facts=("origin",),
         given=("registry",),
+        largest_integer=2**63 - 1,  # of seeds; a source checks its own counts
     ),
     "augmentation": Kind(
         "benchmark.data.augmentations",
@@ -86,8 +90,9 @@ class Registry:
             ComponentError: A plugin file is missing.
         """
         for path in self.plugins:
-            if not path.is_file():
-                raise ComponentError(f"--plugin {path}: no such file; expected a Python file with a component")
+            if not os.path.isfile(path):  # noqa: PTH113  # a name that is too long is no file, either
+                reason = "no such file" if not os.path.lexists(path) else "is no regular file"
+                raise ComponentError(f"--plugin {shown(str(path))}: {reason}; expected a Python file with a component")
 
     def names(self, kind: str) -> list[str]:
         """Return the sorted names of all components of a kind; imports plugins, but none of the project's own."""
@@ -139,7 +144,7 @@ class Registry:
 
     def options_model(self, kind: str, name: str) -> type[BaseModel]:
         """Return a strict pydantic model of a component's options, made from the signature of its constructor."""
-        return _options_model(self.find(kind, name), KINDS[kind].given)
+        return _options_model(self.find(kind, name), KINDS[kind])
 
     def describe(self, kind: str, name: str) -> Description:
         """Return the facts, options and sizes of a component; imports it only where its source does not tell them.
@@ -203,7 +208,7 @@ def _import(kind: str, name: str, module: str) -> ModuleType:
     except ImportError as error:
         raise ComponentError(f"{kind} {name!r} cannot be imported: {error}; install what it needs") from error
     except Exception as error:
-        raise ComponentError(f"{kind} {name!r} is broken: {type(error).__name__}: {error}") from error
+        raise ComponentError(f"{kind} {name!r} is broken: {type(error).__name__}: {shown(str(error))}") from error
 
 
 def load_plugins(plugins: Iterable[Path]) -> None:
@@ -223,9 +228,9 @@ def _plugin(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ComponentError(f"--plugin {path}: {type(error).__name__}: {error}") from error
+        raise ComponentError(f"--plugin {path}: {type(error).__name__}: {shown(str(error))}") from error
     return module
 
 
@@ -243,12 +248,18 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @lru_cache
-def _options_model(component: type[Any], given: tuple[str, ...]) -> type[BaseModel]:
+def _options_model(component: type[Any], kind: Kind) -> type[BaseModel]:
+    def check_size(value: Any) -> Any:
+        numbers = value if isinstance(value, list | tuple) else (value,)
+        if any(isinstance(number, int) and abs(number) > kind.largest_integer for number in numbers):
+            raise ValueError(f"Input should be at most {kind.largest_integer:,}")
+        return value
+
     hints = get_type_hints(component.__init__)
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(component).parameters.items():
         # A component without options inherits the open signature of nn.Module.
-        if name not in given and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        if name not in kind.given and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             default = ... if parameter.default is parameter.empty else parameter.default
-            fields[name] = (hints.get(name, Any), default)
+            fields[name] = (Annotated[hints.get(name, Any), AfterValidator(check_size)], default)
     return create_model(component.__name__, __config__=_STRICT, **fields)

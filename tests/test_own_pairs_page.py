@@ -95,7 +95,7 @@ def test_its_experiments_find_their_data(user: Path, name: str, first: list[str]
 
 def test_masks_are_those_of_the_page(user: Path) -> None:
     """The settings below `extends` add to those of the file that is extended."""
-    data = load(user / "masked.yaml", Registry()).rows[0].config["data"]
+    data = load(user / "masked.yaml", Registry()).rows[0].recipe.sources
     assert {s: settings["mask_folder"] for s, settings in data.items()} == dict.fromkeys(data, str(user / "masks"))
     assert data["train"]["split"] == "train" and data["train"]["versions"] == 4
 

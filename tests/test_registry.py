@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from benchmark.component_source import Description, option_of, syntax_digest
 from benchmark.errors import ComponentError
@@ -163,7 +164,15 @@ def test_a_plugin_is_described_as_the_class_it_is(plugin: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("raise RuntimeError('boom')", "RuntimeError: boom"), ("import not_there", "not_there")]
+    ("text", "message"),
+    [
+        ("raise RuntimeError('boom')", "RuntimeError: boom"),
+        ("import not_there", "not_there"),
+        ("raise ValueError('two\\nlines')", r"ValueError: two\\nlines"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("x = " + "[" * 5000, "SyntaxError"),
+        ("x = '\0'", "null bytes"),
+    ],
 )
 def test_a_broken_plugin_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     """A plugin that cannot be imported is an error of the user's, with its reason."""
@@ -241,3 +250,17 @@ def test_the_digest_follows_imports_among_components(monkeypatch: pytest.MonkeyP
     registry = Registry((with_helper, without))
     digests = {name: registry.digest("backbone", name) for name in ("with_helper", "without")}
     assert digests["with_helper"] != digests["without"]
+
+
+@pytest.mark.parametrize(("name", "reason"), [("x" * 300, "no such file"), (".", "is no regular file")])
+def test_a_plugin_must_be_a_file(tmp_path: Path, name: str, reason: str) -> None:
+    """A name that is too long is no file, and a folder is none, either."""
+    with pytest.raises(ComponentError, match=f"{reason}; expected a Python file"):
+        Registry((tmp_path / name,))
+
+
+@pytest.mark.parametrize("options", [{"depths": [10**9, 1, 1]}, {"width": 10**9}])
+def test_a_network_of_billions_of_blocks_is_refused(options: dict[str, object]) -> None:
+    """Building it would fill the memory of the machine."""
+    with pytest.raises(ValidationError, match="at most 65,536"):
+        Registry().create("backbone", "nafnet", options)

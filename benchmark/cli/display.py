@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -81,6 +81,8 @@ class Display:
         )
         self._tasks: dict[str, TaskID] = {}
         self._line_at: dict[str, float] = {}
+        self.steps_trained = 0
+        """Steps of the stages that this command finished, without those that an earlier one had trained of them."""
 
     def __enter__(self) -> "Display":
         """Start the bars and return the display."""
@@ -109,11 +111,8 @@ class Display:
             self._print(row, "\n".join(f"{row}: {part}" for part in line.splitlines()))
         if isinstance(event, RowFinished | StageFinished):
             self._end_bar(row)
-
-    def skip(self, rows: Sequence[str]) -> None:
-        """Show rows that were finished before."""
-        for row in rows:
-            self._print(row, f"{row}: finished before")
+        if isinstance(event, StageFinished):
+            self.steps_trained += event.steps
 
     def end(self, row: str, line: str) -> None:
         """Show the outcome of a row in the caller's own line."""

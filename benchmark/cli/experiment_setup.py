@@ -19,9 +19,11 @@ from benchmark.runner.context import Context, open_sources, plan_of, with_cached
 from benchmark.runner.jobs import counted_gates
 from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.preflight import (
+    all_sides,
     check_metrics,
     check_patches,
     estimate_seconds,
+    known_sides,
     memory_shortfall,
     metrics_in_use,
     preflight,
@@ -60,12 +62,12 @@ def prepare(selection: Selection) -> Prepared:
     experiment = load(selection.file, registry, selection.sets, selection.rows)
     for notice in experiment.notices:
         click.echo(f"note: {notice}", err=True)
-    seeds = tuple(dict.fromkeys((*experiment.seeds, *selection.seeds)))
-    experiment = dataclasses.replace(experiment, seeds=seeds)
+    experiment = dataclasses.replace(experiment, seeds=tuple(dict.fromkeys((*experiment.seeds, *selection.seeds))))
+    output = selection.output or Path("runs") / experiment.name
     context = Context(
         experiment=experiment.name,
-        output=selection.output or Path("runs") / experiment.name,
-        store=StageStore((selection.output or Path("runs") / experiment.name).parent / ".stages"),
+        output=output,
+        store=StageStore(output.parent / ".stages"),
         machine=prepare_machine(selection.device),
         registry=registry,
         command=command_line(),
@@ -86,7 +88,7 @@ def with_tuned_rows(
 def read_data(plan: Plan, context: Context, display: Display) -> Context:
     """Decode or render all images of a plan, and write the test pairs for the report."""
     context = with_cached_sources(plan.experiment, context, display.show)
-    check_patches(plan, context)
+    check_patches(plan, context, all_sides)
     check_metrics(plan, context, metrics_in_use(plan.experiment))
     write_pairs(context.output / "pairs", context.source(plan.baselines[0].data["test"]))
     return context
@@ -96,6 +98,7 @@ def show_plan(prepared: Prepared, *, replace: bool) -> None:
     """Print what `run` would do."""
     plan, context = prepared.plan, prepared.context
     todo = preflight(plan, context, replace=replace)
+    check_patches(plan, context, known_sides)
     estimates = estimate_seconds(plan, context, len(worker_devices(plan, context)))
     _show_rows(plan, context, {row.folder for row in todo})
     _show_gates(plan, context)

@@ -30,7 +30,7 @@ _TOLERANCE = {"float32": 0.5 / 255, "float16": 4 / 255}
 )
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
 @click.option(
-    "--image", nargs=2, type=click.IntRange(1), metavar="H W", help="ONNX for this size only.  [default: any]"
+    "--image", nargs=2, type=click.IntRange(1, 100_000), metavar="H W", help="ONNX for this size only.  [default: any]"
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="File to write.")
 @click.option("--replace", is_flag=True, help="Overwrite a file that exists.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli.options import plugin_option
+from benchmark.cli.options import NumberRange, plugin_option
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
     from reports.schema import Dtype
@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
     "--image",
     "images",
     nargs=2,
-    type=click.IntRange(1),
+    type=click.IntRange(1, 100_000),
     multiple=True,
     default=[(256, 256)],
     help="Height, width.  [default: 256 256]",
@@ -48,9 +48,9 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
     "--runtime", "runtimes", multiple=True, metavar="NAME", help="How the network is run; all: every way.  [eager]"
 )
 @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32", show_default=True)
-@click.option("--seconds", type=click.FloatRange(0.1), default=3.0, show_default=True, help="For a quick latency.")
+@click.option("--seconds", type=NumberRange(0.1, 86_400), default=3.0, show_default=True, help="For a quick latency.")
 @click.option("--unfolded", is_flag=True, help="Do not fold norms into convolutions first.")
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: one a core]")
+@click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="CPU threads.  [default: one a core]")
 @click.option(
     "--allocator",
     type=click.Choice(["kept", "default"]),

@@ -10,6 +10,7 @@ import click
 from benchmark.cli.measure_networks import Cell, Counted, ImageSize, Network
 from benchmark.cli.options import command_line
 from benchmark.cli.terminal import new_table, show_table
+from benchmark.experiment.portable_paths import portable_data
 from benchmark.files import write_json
 from benchmark.gates.latency import Conditions, Estimate, latency_record
 from benchmark.inference.device_setup import Machine
@@ -42,9 +43,8 @@ def show_gates(counted: Sequence[Counted]) -> None:
         if count.measured is None:
             click.echo(f"{count.network.label}: cannot be measured: {count.error}")
             continue
-        gates = [describe_gate(gate) for gate in count.measured.gates]
-        lines = gates or ["none; --gates FILE takes those of an experiment"]
-        click.echo("\n  ".join([f"gates of {count.network.label}:", *lines]))
+        gates = [*map(describe_gate, count.measured.gates)] or ["none; --gates FILE takes those of an experiment"]
+        click.echo("\n  ".join([f"gates of {count.network.label}:", *gates]))
 
 
 def show_latencies(
@@ -108,15 +108,18 @@ def write_measurements(
     file: Path, counted: Sequence[Counted], cells: Iterable[Sequence[Cell]], machine: Machine
 ) -> None:
     """Write all numbers as JSON. `cells`: the latencies of those networks that could be counted, in their order."""
-    device = {**asdict(machine), "device": str(machine.device)}
     remaining = iter(cells)
-    entries = [_entry(count, next(remaining) if count.measured else (), machine) for count in counted]
-    origin = provenance(machine, command_line())
-    write_json(file, {"schema": _SCHEMA, "machine": device, "provenance": origin, "networks": entries})
+    data = {
+        "schema": _SCHEMA,
+        "machine": {**asdict(machine), "device": str(machine.device)},
+        "provenance": provenance(machine, command_line()),
+        "networks": [_entry(count, next(remaining) if count.measured else (), machine) for count in counted],
+    }
+    write_json(file, data)
 
 
 def _entry(count: Counted, cells: Sequence[Cell], machine: Machine) -> dict[str, Any]:
-    heading = {"rows": list(count.network.rows), "config": count.network.model.as_config()}
+    heading = {"rows": list(count.network.rows), "config": portable_data(count.network.model.as_config(), Path.cwd())}
     if count.measured is None:
         return {**heading, "error": count.error}
     return {

@@ -1,5 +1,7 @@
 """Options that several commands share, and what they select."""
 
+import math
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -10,9 +12,25 @@ from typing import Any
 
 import click
 
-from benchmark.errors import ExperimentError, suggestion
+from benchmark.errors import ExperimentError, shown, suggestion
+from benchmark.experiment.portable_paths import portable_argument
 
 Command = Callable[..., Any]
+
+
+class NumberRange(click.FloatRange):
+    """A range of numbers without `nan`, which lies in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises click.BadParameter if it lies outside or is none."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
+
+
+MOST_SEED = 2**31 - 1
+"""As in an experiment file."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +84,9 @@ def selection_options(command: Command) -> Command:
 
 
 def command_line() -> str:
-    """Return the command that is running, as it can be typed again."""
-    return shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
+    """Return the command that is running, as it can be typed again in the current folder: its paths are relative."""
+    folder = Path.cwd()
+    return shlex.join(["python", "-m", "benchmark", *(portable_argument(item, folder) for item in sys.argv[1:])])
 
 
 def matching_rows(patterns: tuple[str, ...], names: list[str]) -> list[str]:
@@ -84,6 +103,9 @@ def matching_rows(patterns: tuple[str, ...], names: list[str]) -> list[str]:
 
 def _parse_seeds(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, ...]:
     parts = value.split(",") if value else []
-    if not all(part.strip().isdecimal() for part in parts) or len(set(parts)) < len(parts):
-        raise click.BadParameter(f"{value!r}: write whole numbers with commas, each once, e.g. 0,1")
-    return tuple(int(part) for part in parts)
+    if not all(re.fullmatch(r"\s*\d{1,10}\s*", part, re.ASCII) for part in parts):
+        raise click.BadParameter(f"{shown(str(value))!r}: write whole numbers with commas, each once, e.g. 0,1")
+    seeds = tuple(map(int, parts))
+    if len(set(seeds)) < len(seeds) or max(seeds, default=0) > MOST_SEED:
+        raise click.BadParameter(f"{shown(str(value))!r}: seeds are whole numbers up to {MOST_SEED}, each given once")
+    return seeds

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.terminal import TableFormat, format_option, select_columns, show_grid
+from benchmark.cli.options import NumberRange
+from benchmark.cli.terminal import TableFormat, format_option, show_grid
 from benchmark.errors import BenchmarkError
 
 _MAX_NAMES = 4
@@ -24,7 +25,7 @@ _output_option = click.option(
 @click.option(
     "--every",
     "every_seconds",
-    type=click.FloatRange(0.1),
+    type=NumberRange(0.1, 86_400),
     default=5.0,
     show_default=True,
     metavar="SECONDS",
@@ -198,7 +199,7 @@ def compare(
     page = write(comparison_page(compared), output) if output else None
     primary = compared.metric.name
     if form != "csv":
-        show_grid(select_columns(compared.ranking, {*_COLUMNS, primary, f"{primary}_spread"}), form)
+        show_grid(compared.ranking, form, {*_COLUMNS, primary, f"{primary}_spread"})
     show_grid(compared.differences.grid, form)
     if form != "csv":
         if compared.problems:
@@ -235,8 +236,7 @@ def leaderboard(folder: Path, metric: str | None, keeping_gates: bool, form: Tab
     show_damage(rankings.damage, rankings.unchecked)
     page = write(leaderboard_page(rankings), output) if output else None
     for ranking in rankings.boards:
-        columns = {*_COLUMNS, "folder", ranking.metric.name}
-        show_grid(ranking.ranking if form == "csv" else select_columns(ranking.ranking, columns), form)
+        show_grid(ranking.ranking, form, {*_COLUMNS, "folder", ranking.metric.name})
     if not rankings.boards:
         click.echo("no row can be ranked", err=True)
     if rankings.exclusions and form != "csv":

@@ -27,7 +27,9 @@ _PREPARED_SIZES = 4
 @click.argument("record", type=click.Path(path_type=Path))
 @click.argument("images", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--tile", type=click.IntRange(min=1), metavar="PIXELS", help="Restore in square tiles, for less memory.")
+@click.option(
+    "--tile", type=click.IntRange(1, 100_000), metavar="PIXELS", help="Restore in square tiles, for less memory."
+)
 @click.option("--overlap", type=click.IntRange(min=0), default=32, show_default=True, help="Of tiles, in pixels.")
 @click.option(
     "--runtime", type=click.Choice(_RUNTIMES), default="eager", show_default=True, help="How the network runs."

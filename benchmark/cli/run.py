@@ -68,8 +68,7 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
                     records = run_rows(todo, context, devices, display.show, estimates=estimates, is_trial=True)
                 click.echo(_failures(records), err=True, nl=False)
             finish_tuning(prepared.candidates, candidates, context)
-            seeds = sorted({row.seed for row in prepared.plan.rows})
-            prepared = with_tuned_rows(prepared.written, prepared.candidates, prepared.rows, seeds, context)
+            prepared = with_tuned_rows(prepared.written, prepared.candidates, prepared.rows, selection.seeds, context)
 
         plan = prepared.plan
         todo = preflight(plan, context, replace=replace)
@@ -78,13 +77,15 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
         click.echo("\n".join([_headline(plan, len(todo), estimates), *advice(plan, sum(estimates.values()))]), err=True)
         write_plan(prepared.whole, plan, context.output, context.command)
         with Display(estimates, scalars_folder=context.output / "tensorboard" if tensorboard else None) as display:
-            display.skip([row.folder for row in (*plan.baselines, *plan.rows) if row not in todo])
+            for row in (row for row in (*plan.baselines, *plan.rows) if row not in todo):
+                display.end(row.folder, f"{row.folder}: finished before")
             context = read_data(plan, context, display) if todo else context
             records = run_rows(todo, context, devices, display.show, estimates=estimates)
 
         write_map_images(prepared.whole, first_examples(context.output), context)
         report = write(context.output)
-        click.echo(f"{plan.experiment.name}: {_summary(records, time.perf_counter() - started)}", err=True)
+        work = f"{counted(len(records), 'row')} run, {counted(display.steps_trained, 'step')} trained"
+        click.echo(f"{plan.experiment.name}: {work}, {duration(time.perf_counter() - started)} in all", err=True)
         click.echo(_failures(records, report.damage), err=True, nl=False)
         click.echo(f"report: {report.page}")
         return 1 if any(record.status == "failed" for record in records) else 0
@@ -110,18 +111,10 @@ def _headline(plan: "Plan", todo: int, estimates: Mapping[str, float]) -> str:
     rows = len(plan.rows) + len(plan.baselines)
     if not todo:
         return f"{plan.experiment.name}: all {rows} rows are finished; 0 steps to train"
-    shared = plan.steps_without_sharing - plan.steps_trained
-    return (
-        f"{plan.experiment.name}: {todo} of {counted(rows, 'row')} to run, "
-        f"{counted(sum(plan.stages[key].steps for key in estimates), 'step')} to train "
-        f"({shared} saved by shared stages), "
-        f"about {duration(sum(estimates.values()))} of training"
-    )
-
-
-def _summary(records: "Sequence[Record]", seconds: float) -> str:
-    trained = sum(stage.steps for record in records for stage in record.stages if not stage.reused)
-    return f"{counted(len(records), 'row')} run, {counted(trained, 'step')} trained, {duration(seconds)} in all"
+    shared = f"{plan.steps_without_sharing - plan.steps_trained} saved by shared stages"
+    steps, seconds = counted(sum(plan.stages[key].steps for key in estimates), "step"), sum(estimates.values())
+    work = f"{steps} to train ({shared}), about {duration(seconds)} of training"
+    return f"{plan.experiment.name}: {todo} of {counted(rows, 'row')} to run, {work}"
 
 
 def _failures(records: "Sequence[Record]", damage: Sequence[str] = ()) -> str:

@@ -26,12 +26,12 @@ _SHOWN = 5
 @experiment_options
 @click.option(
     "--trials",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 100_000),
     help="Trials in all, with those finished before.  [default: search.trials of the file]",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1024),
     help="Trials that train at once.  [default: one a core, at most a fifth of the trials; one on a GPU]",
 )
 @click.option(
@@ -81,13 +81,15 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
                 is_trial=True,
             )
             outcome = search.outcome()
-        _show_outcome(setup, outcome, time.perf_counter() - started)
+        _show_outcome(
+            setup, outcome, f"{counted(display.steps_trained, 'step')} in {duration(time.perf_counter() - started)}"
+        )
         return 1 if outcome.failed or not (context.output / "best.yaml").exists() else 0
 
 
 def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
     """Show the progress of trials while they run, and one line for each that has ended."""
-    from benchmark.runner.events import DataReady, StageProgress
+    from benchmark.runner.events import DataReady, StageFinished, StageProgress
     from benchmark.search.search import SearchStarted, TrialFinished
 
     match event:
@@ -103,6 +105,8 @@ def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
             display.end(event.folder, _trial_line(event, setup.search))
         case DataReady() | StageProgress():
             display.show(event)
+        case StageFinished():
+            display.steps_trained += event.steps
         case _:
             pass
 
@@ -125,7 +129,8 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else json.dumps(value)
 
 
-def _show_outcome(setup: "Setup", outcome: "Outcome", seconds: float) -> None:
+def _show_outcome(setup: "Setup", outcome: "Outcome", work: str) -> None:
+    """Print the best trials, and what all of them and (`work`) this command took."""
     from benchmark.search.search import base_result, ranked
 
     search, name = setup.search, setup.experiment.name
@@ -147,7 +152,7 @@ def _show_outcome(setup: "Setup", outcome: "Outcome", seconds: float) -> None:
     reused = sum(result.steps_reused for result in outcome.trials)
     click.echo(
         f"{name}: {counted(len(outcome.trials), 'trial')}, {counted(trained, 'step')} trained, {reused} "
-        f"({reused / max(trained + reused, 1):.0%}) from the store, {duration(seconds)} in all",
+        f"({reused / max(trained + reused, 1):.0%}) from the store; this command trained {work}",
         err=True,
     )
     if best:

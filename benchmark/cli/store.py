@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli.options import NumberRange
 from benchmark.cli.terminal import duration
 from benchmark.errors import RecordError, counted
 
@@ -58,14 +59,10 @@ def verify(folder: Path) -> int:
 
 @command.command("prune")
 @_folder
-@click.option(
-    "--older-than", "older_than_days", type=click.FloatRange(min=0), metavar="DAYS", help="Unchanged so long."
-)
+@click.option("--older-than", "older_than_days", type=NumberRange(0), metavar="DAYS", help="Unchanged so long.")
 @click.option("--unused", is_flag=True, help="Named by no run folder beside the store.")
 @click.option("--experiment", metavar="NAME", help="Named by this run folder and by no other.")
-@click.option(
-    "--down-to", "down_to_mb", type=click.FloatRange(min=0), metavar="MB", help="The oldest, until so much is left."
-)
+@click.option("--down-to", "down_to_mb", type=NumberRange(0), metavar="MB", help="The oldest, until so much is left.")
 @click.option("--delete", is_flag=True, help="Delete them; without it they are only shown.")
 def prune(folder: Path, down_to_mb: float | None, *, delete: bool, **choice: Any) -> None:
     """Delete stages to make room. Several options narrow the choice; what is being trained is left alone.

@@ -24,8 +24,8 @@ _WIDTH_OF_A_FILE = 200
 
 def format_option(csv_help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the option `--format` of a command that prints tables; `csv_help` says what CSV contains."""
-    formats = click.Choice(["table", "markdown", "csv"])
-    return click.option("--format", "form", type=formats, default="table", show_default=True, help=f"csv: {csv_help}")
+    form = click.Choice(["table", "markdown", "csv"])
+    return click.option("--format", "form", type=form, default="table", show_default=True, help=f"csv: {csv_help}")
 
 
 def new_table(*columns: str, numbers: int = 0) -> "Table":
@@ -46,30 +46,23 @@ def show_table(table: "RenderableType") -> None:
     Console(highlight=False, markup=False, width=width).print(table)
 
 
-def select_columns(grid: "Grid", keys: Collection[str]) -> "Grid":
-    """Return a grid with the columns of these keys alone: a terminal is narrower than a page."""
-    from reports.grid import with_columns
+def show_grid(grid: "Grid", form: TableFormat, keys: Collection[str] = ()) -> None:
+    """Print a table of a report; as CSV numbers are unrounded, without caption and notes.
 
-    return with_columns(grid, lambda column: column.key in keys)
+    `keys`: of the columns that are shown, since a terminal is narrower than a page; none given: all, and all in CSV.
+    """
+    from rich.text import Text
 
-
-def show_grid(grid: "Grid", form: TableFormat) -> None:
-    """Print a table of a report; as CSV numbers are unrounded, without caption and notes."""
+    from reports.grid import on_page, with_columns
     from reports.pages.table_formats import csv_text, markdown_table
 
     if form == "csv":
         click.echo(csv_text(grid), nl=False)
-    elif form == "markdown":
+        return
+    grid = with_columns(grid, lambda column: not keys or column.key in keys)
+    if form == "markdown":
         click.echo(f"{markdown_table(grid)}\n")
-    else:
-        _show_grid_as_table(grid)
-
-
-def _show_grid_as_table(grid: "Grid") -> None:
-    from rich.text import Text
-
-    from reports.grid import on_page
-
+        return
     shown = on_page(grid)
     table = new_table()
     for column in shown.columns:

@@ -100,6 +100,8 @@ class Source(Dataset[Pair]):
 
     origin: ClassVar[str]
     """Where the pictures come from."""
+    side_option: ClassVar[str | None] = None
+    """The option, if there is one, with the pixels that no side of an image exceeds."""
 
     groups: frozenset[str] = frozenset()
     """Persons or scenes in the pictures, where the user names them."""

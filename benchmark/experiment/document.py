@@ -1,26 +1,23 @@
-"""Settings in YAML: read strictly, with the place of every value, and merged over each other.
-
-The rules are those of YAML 1.2: on, off, yes, no and 12:30 are strings, and `1e-4` is a number; a key given twice is an
-error. (PyYAML alone follows YAML 1.1, and silently keeps the second of two equal keys.)
+"""Settings from YAML, with the place of every value, merged over each other.
 
 `extends`, `--set` and the overrides of rows merge by one rule: mappings merge key by key; a mapping whose `name`
 changes replaces the old one, since another backbone has other options; null deletes; everything else, also a list, is
 replaced as a whole.
 """
 
-import re
+import codecs
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from benchmark.errors import ExperimentError, suggestion
+from benchmark.errors import ExperimentError, shown, suggestion
 from benchmark.experiment.schema import fields_at, is_open
+from benchmark.experiment.yaml_text import MOST_CHARACTERS, MOST_LEVELS, KeyPath, parse_text
+from reports.file_access import read_bytes
 
-KeyPath = tuple[str | int, ...]
-"""The keys that lead to a value, e.g. ("protocol", "coarse", "lr")."""
+_MOST_BYTES = 4 * MOST_CHARACTERS
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Document:
     def folder(self, path: KeyPath) -> Path:
         """Return the folder of the file that a value came from; the current folder for the command line."""
         source, _, line = self.place(path).rpartition(":")
-        return Path(source).parent.absolute() if line.isdigit() else Path.cwd()
+        return Path(source).parent.absolute() if line.isdigit() and not source.startswith("--") else Path.cwd()
 
 
 def value_at(data: Any, path: Sequence[str | int]) -> Any:
@@ -53,21 +50,6 @@ def value_at(data: Any, path: Sequence[str | int]) -> Any:
     return data
 
 
-class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML wants a class attribute; the 1.1 rules go
-
-
-_NUMBER = list("-+0123456789.")
-_FLOAT = r"^[-+]?(?:\d[\d_]*\.\d*(?:[eE][-+]?\d+)?|\d[\d_]*[eE][-+]?\d+|\.\d+(?:[eE][-+]?\d+)?|\.inf|\.nan)$"
-for _tag, _pattern, _first in (
-    ("null", r"^(?:~|null|)$", ["~", "n", ""]),
-    ("bool", r"^(?:true|false)$", list("tf")),
-    ("int", r"^[-+]?(?:0|[1-9][\d_]*)$", _NUMBER),
-    ("float", _FLOAT, _NUMBER),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
-
-
 def parse(text: str, source: str) -> Document:
     """Return the document in a YAML text.
 
@@ -78,50 +60,60 @@ def parse(text: str, source: str) -> Document:
     Raises:
         ExperimentError: the text is not YAML of plain data, or gives a key twice.
     """
-    places: dict[KeyPath, str] = {}
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        data = _build(node, (), places, loader, source) if node else None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ExperimentError(f"{source}:{line}: {error.problem}") from None
-    except yaml.YAMLError as error:  # e.g. a character YAML forbids
-        raise ExperimentError(f"{source}: not a YAML text: {error}") from None
-    return Document(data, places)
+    return Document(*parse_text(text, source))
 
 
 def read(file: Path) -> Document:
     """Return the document in a file. Raises ExperimentError if it is no text of `key: value` settings."""
     try:
-        text = file.read_text(encoding="utf-8")
+        content = read_bytes(file, _MOST_BYTES)
     except FileNotFoundError:
         raise ExperimentError(
             f"{file}: no such file; expected an experiment such as experiments/quickstart.yaml"
         ) from None
-    except IsADirectoryError:
-        raise ExperimentError(f"{file}: is a folder; expected an experiment file (.yaml)") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise ExperimentError(f"{file}: cannot be read as text: {error}") from None
-    document = parse(text, str(file))
+    except OSError as error:
+        raise ExperimentError(f"{shown(str(file))}: {error.strerror}; expected an experiment file (.yaml)") from None
+    document = parse(_decoded(content, file), str(file))
     if not isinstance(document.data, dict):
         raise ExperimentError(f"{file}:1: expected settings of the form `key: value`")
     return document
 
 
-def read_with_parents(file: Path, chain: tuple[Path, ...] = ()) -> Document:
+def _decoded(content: bytes, file: Path) -> str:
+    """Return the text of a file; a byte-order mark of UTF-8 is left out."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ExperimentError(f"{file}:1: is in UTF-16; save it in UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ExperimentError(
+            f"{file}:{line}: byte 0x{content[error.start]:02x} is not UTF-8; save it in UTF-8"
+        ) from None
+
+
+def read_with_parents(
+    file: Path, chain: tuple[Path, ...] = (), merged_files: dict[str, Document] | None = None
+) -> Document:
     """Return the settings of a file, merged over those of the files it `extends`.
 
     Args:
         file: the experiment file. The files it extends are relative to it; of several, the later one wins.
         chain: the files that extend this one.
+        merged_files: results by real path: files that several others extend are read once.
 
     Raises:
-        ExperimentError: a file cannot be read, or files extend each other in a ring.
+        ExperimentError: a file cannot be read, or files extend each other in a ring or over too many levels.
     """
-    if file in chain:
+    merged_files = {} if merged_files is None else merged_files
+    path = os.path.realpath(file)
+    if path in map(os.path.realpath, chain):
         ring = " -> ".join(str(part) for part in (*chain, file))
         raise ExperimentError(f"{ring}: files extend each other in a ring")
+    if len(chain) > MOST_LEVELS:
+        raise ExperimentError(f"{file}: is extended over more than {MOST_LEVELS} levels; put some files into one")
+    if path in merged_files:
+        return merged_files[path]
     document = read(file)
     parents = document.data.pop("extends", None) or []
     parents = [parents] if isinstance(parents, str) else parents
@@ -130,10 +122,12 @@ def read_with_parents(file: Path, chain: tuple[Path, ...] = ()) -> Document:
     merged = Document({}, {})
     for name in parents:
         parent = file.parent / name
-        if not parent.is_file():
-            raise ExperimentError(f"{document.place(('extends',))}: extends {name!r}: no such file beside this one")
-        merged = merge(merged, read_with_parents(parent, (*chain, file)))
-    return merge(merged, document)
+        if not os.path.isfile(parent):  # noqa: PTH113  # a name that is too long is no file, either
+            message = f"extends {shown(name)!r}: no such file beside this one"
+            raise ExperimentError(f"{document.place(('extends',))}: {message}")
+        merged = merge(merged, read_with_parents(parent, (*chain, file), merged_files))
+    merged_files[path] = merge(merged, document)
+    return merged_files[path]
 
 
 def merge(below: Document, above: Document) -> Document:
@@ -150,12 +144,10 @@ def override(document: Document, dotted: str, value: Document) -> Document:
     above: Any = value.data
     for part in reversed(parts):
         above = {part: above}
-    places: dict[KeyPath, str] = {tuple(parts[:length]): place for length in range(len(parts) + 1)}
-    places |= {(*parts, *path): where for path, where in value.places.items()}
-    merged = merge(document, Document(above, places))
     paths: list[KeyPath] = [tuple(parts[:length]) for length in range(len(parts))]
-    kept = {path: document.places[path] for path in paths if path in document.places}  # those above stay of the file
-    return Document(merged.data, {**merged.places, **kept})
+    places = {path: document.places.get(path, place) for path in paths}  # those above stay of the file
+    places |= {tuple(parts): place, **{(*parts, *path): where for path, where in value.places.items()}}
+    return merge(document, Document(above, places))
 
 
 def override_all(document: Document, path: KeyPath, overrides: Mapping[str, Any]) -> Document:
@@ -171,43 +163,11 @@ def override_all(document: Document, path: KeyPath, overrides: Mapping[str, Any]
 def override_from_text(document: Document, item: str) -> Document:
     """Return the document with one `--set PATH=VALUE` applied; the value is read as YAML."""
     dotted, equals, text = item.partition("=")
-    if not equals or not dotted:
-        raise ExperimentError(f"--set {item}: write PATH=VALUE, e.g. --set protocol.coarse.lr=1e-4")
-    value = parse(text, f"--set {item}")
-    return override(document, dotted, Document(value.data, dict.fromkeys(value.places or [()], f"--set {item}")))
-
-
-def _build(node: Any, path: KeyPath, places: dict[KeyPath, str], loader: _Loader, source: str) -> Any:
-    place = f"{source}:{node.start_mark.line + 1}"
-    places.setdefault(path, place)
-    _check_tag(node, place)
-    if isinstance(node, yaml.MappingNode):
-        return _build_mapping(node, path, places, loader, source)
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(item, (*path, i), places, loader, source) for i, item in enumerate(node.value)]
-    return loader.construct_object(node)  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it untyped
-
-
-def _check_tag(node: Any, place: str) -> None:
-    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
-        raise ExperimentError(f"{place}: tag {node.tag!r}: only plain data are allowed here")
-
-
-def _build_mapping(
-    node: Any, path: KeyPath, places: dict[KeyPath, str], loader: _Loader, source: str
-) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        line = f"{source}:{key_node.start_mark.line + 1}"
-        _check_tag(key_node, line)
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise ExperimentError(f"{line}: a key must be a plain word")
-        key = str(key_node.value)
-        if key in data:
-            raise ExperimentError(f"{line}: key {key!r} is given twice")
-        places[(*path, key)] = line
-        data[key] = _build(value_node, (*path, key), places, loader, source)
-    return data
+    place = f"--set {shown(item)}"
+    if not equals or not dotted or shown(dotted) != dotted:
+        raise ExperimentError(f"{place}: write PATH=VALUE, e.g. --set protocol.coarse.lr=1e-4")
+    value = parse(text, place)
+    return override(document, dotted, Document(value.data, dict.fromkeys(value.places or [()], place)))
 
 
 def _check_path(document: Document, parts: list[str], place: str) -> None:

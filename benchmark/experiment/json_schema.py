@@ -35,8 +35,8 @@ def experiment_schema(registry: Registry) -> Schema:
     definitions["Stage"]["properties"]["loss"] = components.losses()
     definitions["Stage"]["properties"]["augment"] = components.augmentations()
     properties = {"extends": _EXTENDS, **_lenient(whole)["properties"]}
-    properties["gates"] = _gates(properties["gates"], definitions)
-    properties["tables"] = _tables(properties, definitions)
+    properties["gates"] |= {"properties": _gates(definitions)}
+    properties["tables"]["additionalProperties"] = _table(properties, definitions)
     references = json.dumps([properties, definitions])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -113,31 +113,24 @@ class _Components:
     def losses(self) -> Schema:
         """Each a weight, or its options with a weight among them."""
         weight = _or_null(_lenient({"type": "number", "default": 1.0, "description": "of this loss in the sum"}))
-        named = {
-            name: {
-                "description": self._about("loss", name),
-                "type": [*weight["type"], "object"],
-                "pattern": _NUMBER_WITH_UNDERSCORES,
-                "properties": {"weight": weight, **self._options("loss", name)},
-                "additionalProperties": False,
-            }
-            for name in self._registry.names("loss")
-        }
-        other = {"type": [*weight["type"], "object"], "pattern": _NUMBER_WITH_UNDERSCORES}
-        return {"type": "object", "properties": named, "additionalProperties": other}
+        types = {"type": [*weight["type"], "object"], "pattern": _NUMBER_WITH_UNDERSCORES}
+        return {"type": "object", **self._named("loss", types, {"weight": weight})}
 
     def augmentations(self) -> Schema:
+        return {"type": ["object", "null"], **self._named("augmentation", {"type": ["object", "null"]}, {})}
+
+    def _named(self, kind: str, types: Schema, common: Schema) -> Schema:
+        """Return the properties of a mapping from components to options; `common`: properties that all have."""
         named = {
             name: {
-                "description": self._about("augmentation", name),
-                "type": ["object", "null"],
-                "properties": self._options("augmentation", name),
+                "description": self._about(kind, name),
+                **types,
+                "properties": {**common, **self._options(kind, name)},
                 "additionalProperties": False,
             }
-            for name in self._registry.names("augmentation")
+            for name in self._registry.names(kind)
         }
-        other = {"type": ["object", "null"]}
-        return {"type": ["object", "null"], "properties": named, "additionalProperties": other}
+        return {"properties": named, "additionalProperties": types}
 
     def _options(self, kind: str, name: str) -> Schema:
         schema = self._registry.options_model(kind, name).model_json_schema()
@@ -153,26 +146,24 @@ class _Components:
         return getattr(self._registry.find(kind, name), KINDS[kind].facts[0])
 
 
-def _gates(open_gates: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """Return the schema of gates: the name of a gate is its quantity, unless it gives another quantity."""
-    quantities = {
+def _gates(definitions: Mapping[str, Schema]) -> Schema:
+    """Return the schemas of gates by name: the name of a gate is its quantity, unless it gives another quantity."""
+    return {
         definition["properties"]["quantity"]["default"]: {"anyOf": [{"$ref": f"#/$defs/{name}"}, _NULL]}
         for name, definition in definitions.items()
         if "quantity" in definition.get("properties", {})
     }
-    return {**open_gates, "properties": quantities}
 
 
-def _tables(properties: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """Return the schema of tables: dotted paths are open, but those of one or two levels have a schema."""
+def _table(properties: Schema, definitions: Mapping[str, Schema]) -> Schema:
+    """Return the schema of a table: dotted paths are open, but those of one or two levels have a schema."""
     settings: Schema = {}
     for name in RowSettings.model_fields:
         settings[name] = properties[name]
         inner = definitions.get(_referred(properties[name]), properties[name])
         settings |= {f"{name}.{key}": value for key, value in inner.get("properties", {}).items()}
     row = {"type": ["object", "null"], "properties": settings}
-    table = {"type": ["object", "null"], "additionalProperties": row}
-    return {**properties["tables"], "additionalProperties": table}
+    return {"type": ["object", "null"], "additionalProperties": row}
 
 
 def _referred(node: Schema) -> str:

@@ -1,21 +1,21 @@
 """An experiment file, read and checked: the base row, the rows of its tables, each resolved, and its claims."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import ExperimentError, suggestion
+from benchmark.errors import ExperimentError
+from benchmark.experiment.checks import check_claims, check_named_metrics
 from benchmark.experiment.document import Document, KeyPath, override_all, override_from_text, read_with_parents
 from benchmark.experiment.resolve import Recipe, resolve, validate
 from benchmark.experiment.schema import ExperimentFile, Report
 from benchmark.experiment.search_space import Search, Tuning, read_search, read_tuning
 from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry
-from reports.metrics import IMAGE_METRICS
-from reports.schema import BASELINES, AnyClaim, BetterClaim, EquivalentClaim, FrontClaim, WithinClaim, rows_of
+from reports.schema import BASELINES, AnyClaim, rows_of
 
 BASE = "base"
 
@@ -27,11 +27,6 @@ class Row:
     name: str
     table: str | None
     recipe: Recipe
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The recipe as plain data."""
-        return self.recipe.config
 
 
 @dataclass(frozen=True)
@@ -81,12 +76,11 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
     base = Row(BASE, None, resolve(document, registry))
     rows = (base, *_table_rows(document, base, registry, is_checked))
     _check_distinct([row for row in rows if is_checked(row.name)], document)
-    _check_metrics(document, checked, registry)
-    names = {row.name for row in rows}
-    unresolved = {f"{table}.{row}" for table, section in checked.tables.items() for row in section} - names
+    check_named_metrics(document, checked, {row.name: row.recipe for row in rows if is_checked(row.name)}, registry)
+    configs = {row.name: row.recipe.config for row in rows}
+    unresolved = {f"{table}.{row}" for table, section in checked.tables.items() for row in section} - set(configs)
     if not unresolved:
-        configs = {**{row.name: row.config for row in rows}, **{baseline: {} for baseline in BASELINES}}
-        check_claims(document, checked.claims, configs, checked.report)
+        check_claims(document, checked.claims, {**configs, **{name: {} for name in BASELINES}}, checked.report)
     return Experiment(
         name=checked.name,
         rows=rows,
@@ -99,18 +93,6 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
         tuning=read_tuning(document, checked, [row.name for row in rows], registry),
         notices=tuple(notices),
     )
-
-
-def _check_metrics(document: Document, file: ExperimentFile, registry: Registry) -> None:
-    """Raise ExperimentError where the file names a metric that is neither built in nor a plugin's."""
-    names = [*IMAGE_METRICS, *registry.names("metric")]
-    sections: list[tuple[KeyPath, Any]] = [(("search",), file.search), (("tuning",), file.tuning)]
-    sections += [(("claims", index), claim) for index, claim in enumerate(file.claims)]
-    metrics = [((*path, "metric"), getattr(section, "metric", None)) for path, section in sections]
-    for path, metric in [(("report", "primary"), file.report.primary), *metrics]:
-        if metric is not None and metric not in names:
-            message = f"{'.'.join(map(str, path))}: no metric {metric!r}; {suggestion(metric, names)}"
-            raise ExperimentError(f"{document.place(path)}: {message}")
 
 
 def _table_rows(document: Document, base: Row, registry: Registry, is_checked: Callable[[str], bool]) -> list[Row]:
@@ -135,12 +117,16 @@ def _check_row(document: Document, row: str, base: Recipe, recipe: Recipe, regis
     """Raise ExperimentError where the name is malformed or an override of the row changes nothing."""
     path: KeyPath = ("tables", *row.split(".", 1))
     overrides: Mapping[str, Any] = document.data["tables"][path[1]][path[2]]
-    if not all(part.replace("_", "").replace("-", "").isalnum() for part in map(str, path[1:])):
-        raise ExperimentError(f"{document.place(path)}: {row}: names of tables and rows are letters, digits, - and _")
-    if not overrides:
-        raise ExperimentError(f"{document.place(path)}: {row}: overrides nothing, so it would be the base row again")
-    if _canonical(recipe.config) == _canonical(base.config):
-        raise ExperimentError(f"{document.place(path)}: {row}: its overrides change nothing against the base row")
+    mistakes = {
+        "names of tables and rows are letters, digits, - and _": not all(
+            part.replace("_", "").replace("-", "").isalnum() for part in map(str, path[1:])
+        ),
+        "overrides nothing, so it would be the base row again": not overrides,
+        "its overrides change nothing against the base row": _canonical(recipe.config) == _canonical(base.config),
+    }
+    for message, is_made in mistakes.items():
+        if is_made:
+            raise ExperimentError(f"{document.place(path)}: {row}: {message}")
     for key in overrides if len(overrides) > 1 else ():
         others = {name: value for name, value in overrides.items() if name != key}
         try:
@@ -155,7 +141,7 @@ def _check_distinct(rows: Sequence[Row], document: Document) -> None:
     """Raise ExperimentError where two rows of a table resolve to the same recipe."""
     first_names: dict[str, str] = {}
     for row in rows:
-        first = first_names.setdefault(_canonical(row.config), row.name)
+        first = first_names.setdefault(_canonical(row.recipe.config), row.name)
         if first != row.name and row.table == first.rpartition(".")[0]:
             place = document.place(("tables", *row.name.split(".", 1)))
             raise ExperimentError(f"{place}: {row.name} is {first} in another spelling; keep one of them")
@@ -163,80 +149,3 @@ def _check_distinct(rows: Sequence[Row], document: Document) -> None:
 
 def _canonical(data: Any) -> str:
     return json.dumps(data)  # the order of keys counts: augmentations have one
-
-
-def check_claims(
-    document: Document, claims: Sequence[AnyClaim], rows: Mapping[str, Mapping[str, Any]], report: Report
-) -> None:
-    """Check that every claim is about what the experiment has.
-
-    Args:
-        document: The experiment file, for the places in messages.
-        claims: The claims in the order of the file.
-        rows: Resolved configuration by row, baselines included.
-        report: The settings that fill in what a claim leaves open.
-
-    Raises:
-        ExperimentError: A claim names a row, table, gate or cost that the experiment lacks, lacks a margin, or
-            compares a row with itself; or two claims have one id.
-    """
-    for index, claim in enumerate(claims):
-        check = _Check(document, ("claims", index), rows)
-        if claim.id in [earlier.id for earlier in claims[:index]]:
-            check.fail(("id",), f"two claims have the id {claim.id!r}")
-        metric = None if isinstance(claim, WithinClaim) else claim.metric or report.primary
-        if metric is not None and metric not in IMAGE_METRICS:
-            check.fail(
-                ("metric",), f"a claim needs a built-in metric, not {metric!r}; {suggestion(metric, IMAGE_METRICS)}"
-            )
-        match claim:
-            case BetterClaim():
-                check.rows({("better",): [claim.better], ("worse",): claim.rivals})
-                check.is_distinct(("worse",), claim.better, claim.rivals)
-            case EquivalentClaim():
-                row, other = claim.equivalent
-                check.rows({("equivalent",): (row, other)})
-                check.is_distinct(("equivalent",), row, [other])
-                check.margin(claim, report)
-            case WithinClaim(within=within):
-                check.rows({("within", "row"): [within.row]})
-                check.check_name(("within", "gate"), "gate", within.gate, rows[within.row].get("gates", {}))
-            case FrontClaim(front=front):
-                check.rows({("front", "row"): [front.row]})
-                tables = {row.partition(".")[0] for row in rows if "." in row}
-                check.check_name(("front", "among"), "table", front.among, tables)
-                gates = rows[front.row].get("gates", {})
-                costs = ["macs", *(name for name, gate in gates.items() if gate["quantity"] == "latency")]
-                check.check_name(("front", "cost"), "cost", front.cost, costs)
-
-
-@dataclass(frozen=True)
-class _Check:
-    """Checks of one claim; each raises ExperimentError with the place of the mistake."""
-
-    document: Document
-    path: KeyPath
-    configs: Mapping[str, Mapping[str, Any]]
-
-    def rows(self, named: Mapping[KeyPath, Collection[str]]) -> None:
-        for at, rows in named.items():
-            for row in rows:
-                self.check_name(at, "row", row, self.configs)
-
-    def check_name(self, at: KeyPath, kind: str, name: str, names: Collection[str]) -> None:
-        if name not in names:
-            self.fail(at, f"no {kind} {name!r} in this experiment; {suggestion(name, names)}")
-
-    def is_distinct(self, at: KeyPath, row: str, others: Collection[str]) -> None:
-        if row in others:
-            self.fail(at, f"{row} is compared with itself")
-
-    def margin(self, claim: EquivalentClaim, report: Report) -> None:
-        is_of_primary = claim.metric in (None, report.primary)
-        if claim.equivalence_margin is None and not (is_of_primary and report.equivalence_margin):
-            default = f"report.equivalence_margin is of {report.primary}, at {report.equivalence_margin:g}"
-            self.fail((), f"give an equivalence_margin: {default}")
-
-    def fail(self, at: KeyPath, message: str) -> None:
-        path: KeyPath = (*self.path, *at)
-        raise ExperimentError(f"{self.document.place(path)}: {'.'.join(map(str, path))}: {message}")

@@ -185,19 +185,12 @@ class _Planner:
             stages.append(PlannedStage(name, self._stage_key(parent or model_key, name, stage, recipe), parent, stage))
         # A row without stages has no stage key that would hold the device it was tested on.
         keys = [model_key, [stage.key for stage in stages] or env.device]
-        return PlannedRow(
-            row.name,
-            row.table,
-            seed,
-            recipe,
-            tuple(stages),
-            self._config_hash(keys, recipe.data, recipe.config["gates"]),
-        )
+        config_hash = self._config_hash(keys, recipe.data, recipe.config["gates"])
+        return PlannedRow(row.name, row.table, seed, recipe, tuple(stages), config_hash)
 
     def baseline(self, name: str, base: Recipe) -> PlannedBaseline:
-        train = self.fingerprints[source_id(base.data["train"])]
-        config_hash = self._config_hash([name, train], base.data, {})
-        return PlannedBaseline(name, base.data, {"data": base.config["data"]}, config_hash)
+        keys = [name, self.fingerprints[source_id(base.data["train"])]]
+        return PlannedBaseline(name, base.data, {"data": base.config["data"]}, self._config_hash(keys, base.data, {}))
 
     def _stage_key(self, parent: str, name: str, stage: Stage, recipe: Recipe) -> str:
         digests = {
@@ -208,10 +201,10 @@ class _Planner:
         # The validation images are an input only where they decide which weights are kept.
         splits = ["train", "val"] if stage.output == "best" else ["train"]
         images = [self.fingerprints[source_id(recipe.data[split])] for split in splits]
-        settings = stage.model_dump(mode="json")
-        return hash_of([parent, name, settings, digests, images, env.engine, env.device, env.torch])
+        inputs = [parent, name, stage.model_dump(mode="json"), digests, images, env.engine, env.device, env.torch]
+        return hash_of(inputs)
 
     def _config_hash(self, keys: Any, data: Mapping[str, SourceSpec], gates: Mapping[str, Any]) -> str:
         images = [self.fingerprints[source_id(data[split])] for split in ("val", "test")]
-        metrics = plugin_metrics(self.registry)
-        return hash_of([keys, images, dict(sorted(gates.items())), metrics, self.environment.engine])
+        facts = [dict(sorted(gates.items())), plugin_metrics(self.registry), self.environment.engine]
+        return hash_of([keys, images, *facts])

@@ -8,11 +8,11 @@ from typing import Any, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from benchmark.errors import CheckpointError, ComponentError, ExperimentError, suggestion
+from benchmark.errors import RENAMED_KEYS, CheckpointError, ComponentError, ExperimentError, shown, suggestion
 from benchmark.experiment.document import Document, KeyPath
+from benchmark.experiment.portable_paths import portable_data
 from benchmark.experiment.schema import (
     AnyGate,
-    BackboneSpec,
     Component,
     Model,
     ResolvedModel,
@@ -54,17 +54,27 @@ class Recipe:
     stages: Mapping[str, Stage]
     """By name, in the order of training."""
     gates: Mapping[str, AnyGate]
+    folder: Path
+    """Of the experiment file."""
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The recipe as plain data, for the record and for hashes. The order of keys counts: augmentations have one."""
+        """The recipe as plain data for the record. The order of keys counts: augmentations have one.
+
+        Paths are relative to the experiment file.
+        """
         stages = {name: stage.model_dump(mode="json") for name, stage in self.stages.items()}
         return {
-            "data": {split: spec.model_dump(mode="json") for split, spec in self.data.items()},
-            "model": self.model.as_config(),
+            "data": portable_data(self.sources, self.folder),
+            "model": portable_data(self.model.as_config(), self.folder),
             "protocol": {"order": list(stages), **stages},
             "gates": {name: gate.model_dump(mode="json") for name, gate in self.gates.items()},
         }
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """The sources of `data` as plain data, with absolute paths."""
+        return {split: spec.model_dump(mode="json") for split, spec in self.data.items()}
 
 
 def resolve(document: Document, registry: Registry) -> Recipe:
@@ -82,7 +92,7 @@ def resolve(document: Document, registry: Registry) -> Recipe:
     stages = {
         name: resolver.stage(("protocol", name), settings.protocol.stages[name]) for name in settings.protocol.order
     }
-    return Recipe(data, model, stages, settings.gates)
+    return Recipe(data, model, stages, settings.gates, document.folder(()))
 
 
 class _ModelOnly(Settings):
@@ -96,6 +106,15 @@ def resolve_model(document: Document, registry: Registry) -> ResolvedModel:
         ExperimentError: as in `resolve`.
     """
     return _Resolver(document, registry).model(validate(_ModelOnly, document).model)
+
+
+def resolve_options(kind: str, name: str, options: Mapping[str, Any], place: str, registry: Registry) -> dict[str, Any]:
+    """Return all options of a component that the command line names; `place` begins its messages.
+
+    Raises:
+        ExperimentError: as in `resolve`.
+    """
+    return _Resolver(Document({}, {(): place}), registry).options(kind, name, (), options)
 
 
 @dataclass(frozen=True)
@@ -123,23 +142,21 @@ class _Resolver:
         return self.source(path, SourceSpec.model_validate(spec)).model_dump() if is_source else spec
 
     def model(self, spec: Model) -> ResolvedModel:
-        backbone = self.backbone(("model", "backbone"), spec.backbone)
-        options = self.options("head", spec.head.name, ("model", "head"), spec.head.options, key="name")
-        model = ResolvedModel(backbone=backbone, head=Component(name=spec.head.name, **options))
+        name, size, path = spec.backbone.name, spec.backbone.size, ("model", "backbone")
+        sizes = self.find("backbone", name, (*path, "name")).sizes
+        if size is not None and size not in sizes:
+            self.fail((*path, "size"), f"backbone {name!r} has no size {size!r}; {suggestion(size, sizes)}")
+        options = self.options("backbone", name, path, {**sizes.get(size, {}), **spec.backbone.options}, key="name")
+        head_options = self.options("head", spec.head.name, ("model", "head"), spec.head.options, key="name")
+        model = ResolvedModel(
+            backbone=Component(name=name, **options), head=Component(name=spec.head.name, **head_options)
+        )
         if spec.weights is None:
             return model
         try:
             return model.model_copy(update={"weights": resolve_weights(spec.weights, model)})
         except CheckpointError as error:
             self.fail(("model", "weights"), f"model.weights: {error}")
-
-    def backbone(self, path: KeyPath, spec: BackboneSpec) -> Component:
-        name, size = spec.name, spec.size
-        sizes = self.find("backbone", name, (*path, "name")).sizes
-        if size is not None and size not in sizes:
-            self.fail((*path, "size"), f"backbone {name!r} has no size {size!r}; {suggestion(size, sizes)}")
-        options = self.options("backbone", name, path, {**sizes.get(size, {}), **spec.options}, key="name")
-        return Component(name=name, **options)
 
     def check_order(self, settings: RowSettings) -> None:
         order, stages = settings.protocol.order, settings.protocol.stages
@@ -151,8 +168,8 @@ class _Resolver:
             )
         for name in order:
             if name not in stages:
-                hint = suggestion(name, stages)
-                self.fail(("protocol", "order"), f"protocol.order: no stage {name!r} in protocol; {hint}")
+                message = f"protocol.order: no stage {name!r} in protocol; {suggestion(name, stages)}"
+                self.fail(("protocol", "order"), message)
         if len(set(order)) < len(order):
             self.fail(("protocol", "order"), "protocol.order: names a stage twice; give the second one its own name")
 
@@ -200,9 +217,9 @@ def _explain(error: Any, document: Document) -> str:
     place, dotted = document.place(path), ".".join(map(str, path))
     settings = set(fields_at(path[:-1]))
     if error["type"] == "model_type":
-        message = f"expected settings `key: value`, got {error['input']!r}"
-        hint = "" if path[-1] in settings else f"; {suggestion(str(path[-1]), settings)}"
-        return f"{place}: {dotted}: {message}{hint}"
+        names = settings or {RENAMED_KEYS.get(str(path[-1]), path[-1])}  # names of losses and stages are free
+        hint = "" if path[-1] in names else f"; {suggestion(str(path[-1]), names)}"
+        return f"{place}: {dotted}: expected settings `key: value`, got {shown(repr(error['input']))}{hint}"
     if error["type"] == "extra_forbidden":
         # Another kind of gate may have a setting of this name.
         return f"{place}: {dotted}: no such setting; {suggestion(str(path[-1]), settings - {path[-1]})}"
@@ -213,7 +230,7 @@ def _reason(error: Any) -> str:
     if error["type"] == "missing":
         return "is needed but not given"
     message, got = error["msg"].removeprefix("Value error, "), error["input"]
-    return message if isinstance(got, dict | BaseModel) else f"{message} (got {got!r})"
+    return message if isinstance(got, dict | BaseModel) else f"{message} (got {shown(repr(got))})"
 
 
 def _existing(location: tuple[str | int, ...], data: Any) -> KeyPath:

@@ -8,22 +8,17 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from benchmark.experiment.stage import Settings, Side, Stage
+from benchmark.experiment.stage import OpenSettings, Settings, Side, Stage
 from reports.schema import AnyClaim, Dtype, MetricName, Runtime
 
+Threads = Annotated[int, Field(gt=0, le=1024)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
-class Component(BaseModel):
+class Component(OpenSettings):
     """A component by name; the other keys are its options."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
     name: str
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """All keys but the name."""
-        return dict(self.model_extra or {})
 
 
 class BackboneSpec(Component):
@@ -34,10 +29,9 @@ class BackboneSpec(Component):
     )
 
 
-class SourceSpec(BaseModel):
+class SourceSpec(OpenSettings):
     """A source of pairs by name; the other keys are its options."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
     source: str
 
 
@@ -85,8 +79,7 @@ class ResolvedModel(Settings):
 
     def identity(self) -> list[Any]:
         """Return what decides the network and its weights: the content of the file counts, not where it lies."""
-        config = self.architecture.as_config()
-        return [config, self.weights.sha256 if self.weights else None]
+        return [self.architecture.as_config(), self.weights.sha256 if self.weights else None]
 
 
 class Protocol(BaseModel):
@@ -155,7 +148,7 @@ class LatencyGate(Gate):
     )
     runtime: Literal["best", Runtime] = Field(default="eager", description="best: the fastest of those installed")
     dtype: Dtype = "float32"
-    threads: PositiveInt | None = Field(default=None, description="null: as many as the command uses")
+    threads: Threads | None = Field(default=None, description="null: as many as the command uses")
     tile: Side | None = Field(default=None, description="side of the tiles the image is restored in; null: whole")
     overlap: int = Field(default=32, ge=0, description="by how many pixels tiles overlap")
 
@@ -241,7 +234,7 @@ class SearchSettings(Settings):
     """What `search` varies, and how trials are compared: on val, after the last stage."""
 
     metric: MetricName | None = Field(default=None, description="what trials are compared by; null: report.primary")
-    trials: PositiveInt = Field(default=20, description="trials in all; the first is the base row")
+    trials: int = Field(default=20, gt=0, le=100_000, description="trials in all; the first is the base row")
     parameters: dict[str, SearchParameter] = Field(min_length=1, description="dotted path -> range or choices")
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Seed | None = Field(default=None, description="the seed trials train with; null: the first of seeds")
@@ -294,13 +287,11 @@ def _models_at(path: tuple[str | int, ...]) -> list[type[BaseModel]]:
 
 
 def _below(kind: Any, part: str | int) -> list[Any]:
-    types: list[Any] = []
-    for model in _models(kind):
-        if part in model.model_fields:
-            types.append(model.model_fields[str(part)].annotation)
-        elif model is Protocol:
-            types.append(Stage)
-    return types + [argument for other in _unwrap(kind) if not _is_model(other) for argument in get_args(other)]
+    fields = [field.annotation for model in _models(kind) if (field := model.model_fields.get(str(part)))]
+    stages = [Stage] if kind is Protocol and part != "order" else []
+    return (
+        fields + stages + [argument for other in _unwrap(kind) if not _is_model(other) for argument in get_args(other)]
+    )
 
 
 def _models(kind: Any) -> list[type[BaseModel]]:

@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import permutations
 from typing import Any, Literal, NoReturn
 
 from benchmark.errors import ExperimentError
 from benchmark.experiment.document import Document, KeyPath, override, override_all, value_at
 from benchmark.experiment.resolve import Recipe, resolve
-from benchmark.experiment.schema import ExperimentFile, SearchParameter
+from benchmark.experiment.schema import ExperimentFile, SearchParameter, SearchSettings, TuningSettings
 from benchmark.registry import Registry
 from reports.metrics import IMAGE_METRICS, Metric, plugin_metric
 
@@ -88,17 +89,12 @@ def read_search(document: Document, file: ExperimentFile, base: Recipe, registry
     if section is None:
         return None
     reader = _Reader(document, base, registry)
-    for inner in section.parameters:
-        for outer in section.parameters:
-            if inner.startswith(f"{outer}."):
-                reader.fail(inner, f"is a part of {outer}, which is searched as a whole; keep one of them")
-    return Search(
-        metric=_metric_facts(section.metric or file.report.primary, registry),
-        trials=section.trials,
-        sampler=section.sampler,
-        seed=file.seeds[0] if section.seed is None else section.seed,
-        parameters=tuple(reader.parameter(path, spec) for path, spec in section.parameters.items()),
-    )
+    for inner, outer in permutations(section.parameters, 2):
+        if inner.startswith(f"{outer}."):
+            reader.fail(inner, f"is a part of {outer}, which is searched as a whole; keep one of them")
+    metric, seed = _metric_and_seed(section, file, registry)
+    parameters = tuple(reader.parameter(path, spec) for path, spec in section.parameters.items())
+    return Search(metric, section.trials, section.sampler, seed, parameters)
 
 
 def read_tuning(document: Document, file: ExperimentFile, rows: Sequence[str], registry: Registry) -> Tuning | None:
@@ -124,16 +120,18 @@ def read_tuning(document: Document, file: ExperimentFile, rows: Sequence[str], r
             candidate: resolve(override_all(written, ("tuning", "candidates", candidate), overrides), registry)
             for candidate, overrides in section.candidates.items()
         }
-    seed = file.seeds[0] if section.seed is None else section.seed
-    return Tuning(_metric_facts(section.metric or file.report.primary, registry), seed, candidates)
+    return Tuning(*_metric_and_seed(section, file, registry), candidates)
 
 
-def _metric_facts(name: str, registry: Registry) -> Metric:
-    """Return name, unit and direction of a metric, built in or of a plugin."""
+def _metric_and_seed(
+    section: SearchSettings | TuningSettings, file: ExperimentFile, registry: Registry
+) -> tuple[Metric, int]:
+    """Return the metric that a section compares by, built in or of a plugin, and the seed that it trains with."""
+    name, seed = section.metric or file.report.primary, file.seeds[0] if section.seed is None else section.seed
     if name in IMAGE_METRICS:
-        return IMAGE_METRICS[name]
+        return IMAGE_METRICS[name], seed
     plugin = registry.find("metric", name)
-    return plugin_metric(name, plugin.unit, plugin.direction, plugin.formula)
+    return plugin_metric(name, plugin.unit, plugin.direction, plugin.formula), seed
 
 
 def with_values(document: Document, search: Search, values: Mapping[str, Any]) -> Document:

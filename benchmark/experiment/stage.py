@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 Side = Annotated[int, Field(ge=1, le=100_000)]
+Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
+_MOST_VALIDATIONS = 100_000
 Precision = Literal["float32", "bfloat16", "float16"]
 Threads = Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]
 
@@ -16,16 +18,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class LossTerm(BaseModel):
-    """`l1: 1.0` or `ms_ssim: {weight: 1.0, window_size: 5}`; keys besides the weight are options of the loss."""
+class OpenSettings(BaseModel):
+    """Settings of a component: keys besides the fields are its options, which its constructor checks."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    weight: float = Field(default=1.0, allow_inf_nan=False)
 
     @property
     def options(self) -> dict[str, Any]:
-        """All keys but the weight."""
+        """All keys but the fields."""
         return dict(self.model_extra or {})
+
+
+class LossTerm(OpenSettings):
+    """`l1: 1.0` or `ms_ssim: {weight: 1.0, window_size: 5}`; keys besides the weight are options of the loss."""
+
+    weight: float = Field(default=1.0, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -90,8 +97,8 @@ class Average(Settings):
 class Stage(Settings):
     """Settings of one stage of training."""
 
-    steps: PositiveInt = Field(description="optimiser steps; `images` may be given in their place")
-    batch: PositiveInt = Field(default=8, description="patches of a step, all devices and accumulated parts together")
+    steps: Count = Field(description="optimiser steps; `images` may be given in their place")
+    batch: Count = Field(default=8, description="patches of a step, all devices and accumulated parts together")
     patch: Side = Field(description="side of the square patches in pixels")
     lr: PositiveFloat
     loss: dict[str, LossTerm] = Field(min_length=1)
@@ -104,7 +111,7 @@ class Stage(Settings):
     clip_norm: PositiveFloat | None = Field(
         default=None, description="gradients are scaled down to this norm; null: never"
     )
-    accumulate: PositiveInt = Field(default=1, description="parts a batch is split into, one after the other in memory")
+    accumulate: Count = Field(default=1, description="parts a batch is split into, one after the other in memory")
     ema: Average | None = Field(default=None, description="running average of the weights; null: none")
     freeze_bn_fraction: float = Field(
         default=0.0, ge=0, le=1, description="last fraction of the steps, with the statistics of BatchNorm frozen"
@@ -113,7 +120,7 @@ class Stage(Settings):
         default="last",
         description="weights that are stored, tested and trained further; best: highest PSNR of all validations",
     )
-    validate_every: PositiveInt | None = Field(
+    validate_every: Count | None = Field(
         default=None, description="steps between two validations; null: at four fifths of the stage and at its end"
     )
     precision: Literal["auto", Precision] = Field(
@@ -137,14 +144,16 @@ class Stage(Settings):
         images, batch = value["images"], value.get("batch", cls.model_fields["batch"].default)
         if value.get("steps") is not None:
             raise ValueError("give steps or images, not both; null deletes the one from a file below")
-        if not isinstance(images, int | float) or not isinstance(batch, int) or images < 1 or batch < 1:
-            return value  # told by the checks of the fields
+        if not isinstance(images, int | float) or not isinstance(batch, int) or not 1 <= images < math.inf or batch < 1:
+            return value  # the checks of the fields report it
         return {**value, "steps": math.ceil(images / batch), "images": None}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.batch % self.accumulate:
             raise ValueError(f"batch {self.batch} cannot be split into accumulate = {self.accumulate} equal parts")
+        if self.validate_every and self.steps > _MOST_VALIDATIONS * self.validate_every:
+            raise ValueError(f"{self.steps // self.validate_every} validations; raise validate_every")
         if self.output == "ema" and self.ema is None:
             raise ValueError("output: ema needs an average; give `ema: {}`")
         if self.output == "last" and self.ema is not None:

@@ -2,13 +2,14 @@
 
 import copy
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from benchmark.errors import CheckpointError
+from benchmark.errors import CheckpointError, shown
 from benchmark.experiment.document import Document, value_at
 from benchmark.experiment.schema import ResolvedModel, WeightsFile
 from benchmark.files import digest_of, read_json
@@ -42,13 +43,12 @@ def resolve_weights(path: str, model: ResolvedModel) -> WeightsFile:
     Raises:
         CheckpointError: there is no such file, or it belongs to a model with other options.
     """
-    file = Path(path) / _FILE if Path(path).is_dir() else Path(path)
+    file = Path(path) / _FILE if os.path.isdir(path) else Path(path)  # noqa: PTH112  # too long a name is no folder
+    expected = "expected a checkpoint, or the folder of a trained row"
     try:
         digest = digest_of(file)
     except OSError as error:
-        raise CheckpointError(
-            f"{file}: {error.strerror}; expected a checkpoint, or the folder of a trained row"
-        ) from None
+        raise CheckpointError(f"{shown(str(file))}: {error.strerror}; {expected}") from None
     record = read_json(file.with_name("record.json")) if file.name == _FILE else None
     if value_at(record, ("files", _FILE)) not in (None, digest):
         raise CheckpointError(f"{file}: is damaged: its SHA-256 is not the one in record.json; run that row again")

@@ -79,10 +79,11 @@ class StageProgress:
 
 @dataclass(frozen=True)
 class StageFinished:
-    """A stage was trained and stored."""
+    """A stage was trained and stored. `steps`: those of this process, without those of a stored state."""
 
     folder: str
     result: StageResult
+    steps: int
 
 
 @dataclass(frozen=True)

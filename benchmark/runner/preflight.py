@@ -2,13 +2,16 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 import torch
+from PIL import Image
 
+from benchmark.audit.measurements import HasPairFiles
+from benchmark.data import Source
 from benchmark.data.augmentations import make_augmentations
 from benchmark.errors import DataError
 from benchmark.evaluation.evaluate import load_metrics, pairs, score_image
@@ -56,8 +59,13 @@ def preflight(plan: Plan, context: Context, *, replace: bool) -> list[PlannedRow
     ]
 
 
-def check_patches(plan: Plan, context: Context) -> None:
-    """Check that no training image is smaller than a patch of it. Reads all training images.
+def check_patches(plan: Plan, context: Context, sizes: Callable[[Source], Iterable[tuple[str, int]]]) -> None:
+    """Check that no training image is smaller than a patch of it.
+
+    Args:
+        plan: the rows, with their stages.
+        context: has the sources.
+        sizes: gives names and shorter sides of the images of a source: `all_sides`, or `known_sides`.
 
     Raises:
         DataError: with the image and the stage.
@@ -68,12 +76,31 @@ def check_patches(plan: Plan, context: Context) -> None:
         for stage in row.stages:
             largest[source] = max(largest.get(source, (0, "")), (stage.settings.patch, stage.name))
     for source, (patch, stage) in largest.items():
-        for pair in pairs(context.sources[source]):
-            if (side := min(pair.degraded.shape[:2])) < patch:
+        for name, side in sizes(context.sources[source]):
+            if side < patch:
                 raise DataError(
-                    f"train image {pair.name!r} is {side} pixels at its shorter side, "
+                    f"train image {name!r} is {side} pixels at its shorter side, "
                     f"protocol.{stage}.patch is {patch}; lower patch or leave the image out"
                 )
+
+
+def all_sides(source: Source) -> Iterator[tuple[str, int]]:
+    """Yield the name and the shorter side in pixels of each image of a source. Reads all images."""
+    return ((pair.name, min(pair.degraded.shape[:2])) for pair in pairs(source))
+
+
+def known_sides(source: Source) -> Iterator[tuple[str, int]]:
+    """Yield names and shorter sides as far as they are known without decoding or drawing all images.
+
+    Those of image files stand in their headers; of a source that makes its pairs, the first one stands for all.
+    """
+    if not isinstance(source, HasPairFiles):
+        first = source.read(0)
+        yield first.name, min(first.degraded.shape[:2])
+        return
+    for files in map(source.pair_files, range(len(source))):
+        with suppress(OSError), Image.open(files.degraded) as image:  # `run` reports an image that cannot be read
+            yield files.name, min(image.size)
 
 
 def metrics_in_use(experiment: Experiment) -> dict[str, tuple[str, str]]:

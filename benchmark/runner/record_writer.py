@@ -19,6 +19,7 @@ from benchmark.data import Source
 from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import ImageScores, pairs
 from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow
+from benchmark.experiment.portable_paths import relative_paths
 from benchmark.files import digest_of, read_json, write_csv, write_json, write_text
 from benchmark.inference.device_setup import Machine
 from benchmark.runner.stage_store import StageStore
@@ -38,9 +39,10 @@ def write_plan(full_plan: Plan, chosen: Plan, folder: Path, command: str) -> Non
         folder: of the run.
         command: the command line.
     """
-    base = full_plan.experiment.rows[0].config
-    settings = {**full_plan.experiment.document.data, "data": base["data"], "seeds": list(full_plan.experiment.seeds)}
-    write_text(folder / "experiment.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    data = full_plan.experiment.rows[0].recipe.sources
+    settings = {**full_plan.experiment.document.data, "data": data, "seeds": list(full_plan.experiment.seeds)}
+    text = yaml.safe_dump(relative_paths(settings, folder), sort_keys=False, allow_unicode=True)
+    write_text(folder / "experiment.yaml", text)
     earlier = read_json(folder / "plan.json")
     folders = {row.folder for row in chosen.rows}
     if isinstance(earlier, dict) and earlier.get("rows"):

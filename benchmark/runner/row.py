@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ from benchmark.evaluation.evaluate import (
     summarise,
 )
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow
+from benchmark.experiment.portable_paths import portable_text
 from benchmark.files import write_json, write_text
 from benchmark.inference.device_setup import torch_threads
 from benchmark.lease import Lease, LeaseFolder
@@ -133,7 +135,8 @@ def end_untested(
         if traceback:
             with suppress(OSError):  # the disk may be full
                 write_text(context.output / row.folder / "error.txt", traceback)
-        record = new_record(row, progress, context, 0.0).model_copy(update={"status": status, "error": failure})
+        shown = failure.model_copy(update={"message": portable_text(failure.message, Path.cwd())})
+        record = new_record(row, progress, context, 0.0).model_copy(update={"status": status, "error": shown})
         _finish(record, row, lease, context, on_event)
 
 

@@ -112,7 +112,7 @@ def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: C
         provenance=_provenance(row, context),
     )
     store.publish(lease, result, state.restorer, checkpoint.curve)
-    on_event(StageFinished(row.folder, result))
+    on_event(StageFinished(row.folder, result, stage.steps - done))
 
 
 def load_network(row: PlannedRow, key: str | None, context: Context) -> Restorer:

@@ -16,6 +16,7 @@ import yaml
 from benchmark.errors import BenchmarkError, ExperimentError, counted
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, PlannedRow, hash_of, network_id
+from benchmark.experiment.portable_paths import relative_paths
 from benchmark.experiment.resolve import resolve
 from benchmark.experiment.schema import RowSettings
 from benchmark.experiment.search_space import Choices, Search, with_values
@@ -24,7 +25,7 @@ from benchmark.runner.context import Context, plan_of, with_cached_sources
 from benchmark.runner.events import Event, JobFailed, MeasuredModel, RowFinished
 from benchmark.runner.jobs import MeasureNetwork, run_job
 from benchmark.runner.local_executor import worker_devices
-from benchmark.runner.preflight import check_metrics, check_patches, estimate_seconds, preflight
+from benchmark.runner.preflight import all_sides, check_metrics, check_patches, estimate_seconds, preflight
 from benchmark.runner.row import describe_gate
 from benchmark.search.study import (
     TrialResult,
@@ -169,7 +170,7 @@ class Trials:
             return
         setup = self._setup
         self.context = with_cached_sources(base.experiment, setup.context, self._on_event, ("train", "val"))
-        check_patches(base, self.context)
+        check_patches(base, self.context, all_sides)
         check_metrics(base, self.context, {"search.metric": ("val", setup.search.metric.name)})
         # Trials that run at once learn nothing from each other, so short searches get few workers.
         useful = max(1, setup.search.trials // _TRIALS_PER_WORKER)
@@ -286,7 +287,7 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
     content = {
         "name": f"{experiment.name}_best",
         **{name: settings[name] for name in RowSettings.model_fields if name in settings},
-        "data": experiment.rows[0].config["data"],
+        "data": relative_paths(experiment.rows[0].recipe.sources, file.parent),
         "seeds": list(experiment.seeds),
         "report": experiment.report.model_dump(),
         **({"tables": {"search": {"default": default}}} if default else {}),

@@ -11,4 +11,6 @@ try data.image_io read_image $W/f.png
 try model.weight_files read_checkpoint $W/f.png
 try model.weight_files read_checkpoint /dev/zero
 try files digest_of /dev/zero
+try experiment.document read $W/f.png
+try experiment.document read /dev/zero
 rm -rf $W; exit $bad

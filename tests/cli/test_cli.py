@@ -83,6 +83,10 @@ def test_run_report_and_plan(experiment_file: Path) -> None:
         (["run", "nothing.yaml"], "nothing.yaml: no such file"),
         (["run", "small.yaml", "--set", "modle.head.name=rgb"], "did you mean 'model'"),
         (["plan", "small.yaml", "--set", "protocol.psnr.optimizer={name: adamax, bteas: [0.9]}"], "bteas"),
+        (
+            ["plan", "small.yaml", "--set", "protocol.psnr.patch=80"],
+            "64 pixels at its shorter side, protocol.psnr",
+        ),
         (["run", "small.yaml", "--rows", "haeds.*"], "--rows haeds.*: matches no row"),
         (["run", "small.yaml", "--seeds", "a"], "write whole numbers with commas, each once"),
         (["run", "small.yaml", "--device", "gpu"], "--device gpu: no such device; use cpu, cuda or cuda:N"),

@@ -59,7 +59,7 @@ def test_sound_pairs_give_a_page_and_an_experiment(call: Call, faces: Path, tmp_
     links = sorted(file.relative_to(folder / "pairs").as_posix() for file in (folder / "pairs").rglob("*.png"))
     assert len(links) == 10 and {link.split("/")[0] for link in links} == {"train", "val", "test"}
     base, *others = load(folder / "experiment.yaml", Registry()).rows
-    assert base.config["protocol"]["order"] == ["coarse", "psnr", "score"]
+    assert base.recipe.config["protocol"]["order"] == ["coarse", "psnr", "score"]
     assert [row.name for row in others] == ["backbones.nafnet", "heads.direct_rgb"]
 
 

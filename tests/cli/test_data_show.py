@@ -104,8 +104,14 @@ def test_several_augmentations_act_in_their_order(source: str, tmp_path: Path) -
     ("arguments", "message"),
     [
         (["--augment", "mask_shfit"], "no augmentation 'mask_shfit'; did you mean 'mask_shift'"),
-        (["--augment", "jpeg: {quality: 1}"], "--augment jpeg: quality: no such option; did you mean 'quality_range'"),
-        (["--augment", "jpeg: {probability: often}"], "--augment jpeg: probability: "),
+        (
+            ["--augment", "jpeg: {quality: 1}"],
+            "--augment jpeg: augmentation 'jpeg' has no option 'quality'; did you mean 'quality_range'",
+        ),
+        (
+            ["--augment", "jpeg: {probability: often}"],
+            "--augment jpeg: augmentation 'jpeg', option 'probability': ",
+        ),
         (["--augment", "jpeg: {probability: 2}"], "probability is 2.0; it must be from 0 to 1"),
         (["--augment", "{jpeg: {}, flip: {}}"], "write one name"),
         (["--augment", "jpeg: {"], "--augment:1"),

@@ -23,7 +23,7 @@ def line_of(file: Path, text: str) -> int:
 def test_defaults_are_filled_in(experiment_file: Path) -> None:
     """The resolved row holds every option of every component, given or not."""
     base = read(experiment_file).rows[0]
-    assert base.config["model"]["head"] == {
+    assert base.recipe.config["model"]["head"] == {
         "name": "degradation",
         "gain_channels": 3,
         "kernel_size": 3,
@@ -31,17 +31,20 @@ def test_defaults_are_filled_in(experiment_file: Path) -> None:
         "gain_resolution": "full",
         "pool": 16,
     }
-    assert base.config["protocol"]["coarse"]["optimizer"]["betas"] == [0.9, 0.999]
-    assert base.config["protocol"]["coarse"]["loss"]["l1"]["weight"] == 1.0
+    assert base.recipe.config["protocol"]["coarse"]["optimizer"]["betas"] == [0.9, 0.999]
+    assert base.recipe.config["protocol"]["coarse"]["loss"]["l1"]["weight"] == 1.0
 
 
 def test_rows_are_the_base_with_overrides(experiment_file: Path) -> None:
     """A row differs from the base in what it overrides and in nothing else."""
     base, rgb, stage_1 = read(experiment_file).rows
     assert [row.name for row in (base, rgb, stage_1)] == ["base", "heads.direct_rgb", "stages.stage_1"]
-    assert rgb.config["model"]["head"]["name"] == "rgb"
-    assert rgb.config["protocol"] == base.config["protocol"]
-    assert stage_1.config["protocol"] == {"order": ["coarse"], "coarse": base.config["protocol"]["coarse"]}
+    assert rgb.recipe.config["model"]["head"]["name"] == "rgb"
+    assert rgb.recipe.config["protocol"] == base.recipe.config["protocol"]
+    assert stage_1.recipe.config["protocol"] == {
+        "order": ["coarse"],
+        "coarse": base.recipe.config["protocol"]["coarse"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -61,6 +64,9 @@ def test_rows_are_the_base_with_overrides(experiment_file: Path) -> None:
         ("width: 4", "width: wide", "backbone 'nafnet', option 'width': Input should be a valid integer"),
         ("width: 4, ", "size: tini, ", "backbone 'nafnet' has no size 'tini'; did you mean 'tiny'?"),
         ("{l1: 1.0}", "{l2: 1.0}", "no loss 'l2'; did you mean 'l1'?"),
+        ("{l1: 1.0}", "{l1:1.0}", "l1:1.0: a space is missing; write `l1: 1.0`"),
+        ("{l1: 1.0}", "{region:1.0}", "write `mask_bce_dice: 1.0`, 'region' is called 'mask_bce_dice' now"),
+        ("{l1: 1.0}", "{region: }", "loss.region: expected settings `key: value`, got None; it is called"),
         ("augment: {flip: {}}", "augment: {flop: {}}", "no augmentation 'flop'; did you mean 'flip'?"),
         ("augment: {flip: {}}", "augment: {flip: {p: 1}}", "augmentation 'flip' has no option 'p'"),
         ("order: [coarse, psnr]", "order: [coarse, pnsr]", "no stage 'pnsr' in protocol; did you mean 'psnr'?"),
@@ -124,15 +130,15 @@ def test_a_second_spelling_of_a_row_is_refused(edited: Edited) -> None:
 def test_set_changes_any_path(experiment_file: Path) -> None:
     """`--set` reaches any setting and stands in the resolved row."""
     base = read(experiment_file, "protocol.coarse.lr=1e-4", "model.backbone.width=6").rows[0]
-    assert base.config["protocol"]["coarse"]["lr"] == 1e-4
-    assert base.config["model"]["backbone"]["width"] == 6
+    assert base.recipe.config["protocol"]["coarse"]["lr"] == 1e-4
+    assert base.recipe.config["model"]["backbone"]["width"] == 6
 
 
 def test_setting_the_present_value_is_a_notice(experiment_file: Path) -> None:
     """The experiment stays as it is; only the override that changes nothing is named."""
     experiment = read(experiment_file, "protocol.coarse.lr=1e-3", "model.backbone.width=6")
     assert experiment.notices == ("--set protocol.coarse.lr=1e-3: changes nothing; the experiment already says so",)
-    assert experiment.rows[0].config == read(experiment_file, "model.backbone.width=6").rows[0].config
+    assert experiment.rows[0].recipe.config == read(experiment_file, "model.backbone.width=6").rows[0].recipe.config
 
 
 @pytest.mark.parametrize(
@@ -178,20 +184,23 @@ def test_a_file_extends_another(experiment_file: Path) -> None:
     child = experiment_file.parent / "child.yaml"
     child.write_text("extends: small.yaml\nname: child\nprotocol: {coarse: {lr: 2e-3}}\n")
     base = read(child).rows[0]
-    assert (base.config["protocol"]["coarse"]["lr"], base.config["protocol"]["coarse"]["steps"]) == (2e-3, 4)
+    assert (base.recipe.config["protocol"]["coarse"]["lr"], base.recipe.config["protocol"]["coarse"]["steps"]) == (
+        2e-3,
+        4,
+    )
 
 
 def test_another_component_brings_its_own_options(experiment_file: Path) -> None:
     """A mapping whose name changes replaces the old one: options of one backbone mean nothing to another."""
     child = experiment_file.parent / "child.yaml"
     child.write_text("extends: small.yaml\nname: child\nmodel: {backbone: {name: gunet, size: tiny}}\n")
-    assert read(child).rows[0].config["model"]["backbone"]["name"] == "gunet"
+    assert read(child).rows[0].recipe.config["model"]["backbone"]["name"] == "gunet"
 
 
 def test_null_deletes(experiment_file: Path) -> None:
     """Null takes a loss out of a stage."""
     experiment = read(experiment_file, "protocol.coarse.loss.color=1.0", "protocol.coarse.loss.l1=null")
-    assert list(experiment.rows[0].config["protocol"]["coarse"]["loss"]) == ["color"]
+    assert list(experiment.rows[0].recipe.config["protocol"]["coarse"]["loss"]) == ["color"]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +228,7 @@ def test_folders_are_relative_to_the_file(experiment_file: Path, pairs: Path, tm
     child = tmp_path / "deep" / "child.yaml"
     child.parent.mkdir()
     child.write_text("extends: ../small.yaml\nname: child\n")
-    folder = Path(read(child).rows[0].config["data"]["test"]["degraded"])
+    folder = Path(read(child).rows[0].recipe.sources["test"]["degraded"])
     assert folder.is_absolute()
     assert folder.resolve() == (pairs / "test/degraded").resolve()
 
@@ -230,3 +239,33 @@ def test_a_setting_of_another_gate_is_not_suggested_to_itself(experiment_file: P
     experiment_file.write_text(text)
     with pytest.raises(ExperimentError, match=r"gates.size.limit: no such setting; did you mean 'limit_\w+'\?"):
         read(experiment_file)
+
+
+SMALL_FACES = "={source: synthetic_faces, size: 128, count: 2, seed: 7}"
+
+
+@pytest.mark.parametrize(
+    ("sets", "place"),
+    [
+        ([f"data.test{SMALL_FACES}", "report.primary=ms_ssim"], "report.primary: ms_ssim"),
+        (
+            [
+                f"data.test{SMALL_FACES}",
+                "claims=[{id: a, text: b, better: base, worse: heads.direct_rgb, metric: score}]",
+            ],
+            "claims.0.metric: score",
+        ),
+        (
+            [
+                f"data.val{SMALL_FACES}",
+                "search={metric: score, parameters: {protocol.psnr.lr: {low: 1e-5, high: 1e-3}}}",
+            ],
+            "search.metric: score",
+        ),
+    ],
+)
+def test_a_metric_that_needs_larger_images_is_an_error(experiment_file: Path, sets: list[str], place: str) -> None:
+    """Where the file says how large the images are; at 161 pixels the metric can be computed."""
+    with pytest.raises(ExperimentError, match=rf"{place} needs images of at least 161 pixels.* have 128 in row base"):
+        read(experiment_file, *sets)
+    read(experiment_file, *(item.replace("size: 128", "size: 161") for item in sets))

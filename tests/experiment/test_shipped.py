@@ -38,7 +38,7 @@ def test_gunet_full_trains_every_stage_once(root: Path) -> None:
 
 def test_gunet_full_is_the_reference_protocol(root: Path) -> None:
     """Learning rates, batch, patch, flips and limits are those of the reference."""
-    base = plan_of(root / "experiments/gunet_full.yaml").rows[0].config
+    base = plan_of(root / "experiments/gunet_full.yaml").rows[0].recipe.config
     protocol = base["protocol"]
     assert [protocol[name]["lr"] for name in protocol["order"]] == [5e-4, 5e-5, 2e-5]
     assert (protocol["coarse"]["batch"], protocol["coarse"]["patch"]) == (8, 480)
@@ -65,21 +65,21 @@ def test_heads_and_losses_changes_one_thing_at_a_time(root: Path) -> None:
     """
     base, *rows = load(root / "experiments/heads_and_losses.yaml", Registry()).rows
     heads = {row.recipe.model.head.model_dump_json() for row in (base, *rows)}
-    assert {row.config["model"]["head"]["name"] for row in rows} == {
+    assert {row.recipe.config["model"]["head"]["name"] for row in rows} == {
         "degradation",
         "rgb",
         "residual",
         "mask_blend",
         "blend",
     }
-    losses = {json.dumps(_losses(row.config)) for row in (base, *rows) if row.table != "heads"}
+    losses = {json.dumps(_losses(row.recipe.config)) for row in (base, *rows) if row.table != "heads"}
     assert len(heads) == 8 and len(losses) == 14
     for row in rows:
-        same_head = row.config["model"] == base.config["model"]
+        same_head = row.recipe.config["model"] == base.recipe.config["model"]
         assert same_head is (row.table == "losses") or row.table == "learning_rates"
-        assert same_head or _losses(row.config).keys() - {"mask_bce_dice"} == {"l1"}
-        assert row.config["data"] == base.config["data"]
-        stage, of_base = (dict(config["protocol"]["train"]) for config in (row.config, base.config))
+        assert same_head or _losses(row.recipe.config).keys() - {"mask_bce_dice"} == {"l1"}
+        assert row.recipe.config["data"] == base.recipe.config["data"]
+        stage, of_base = (dict(config["protocol"]["train"]) for config in (row.recipe.config, base.recipe.config))
         for settings in (stage, of_base):
             del settings["loss"]
             if row.table == "learning_rates":
@@ -94,8 +94,8 @@ def _losses(config: Any) -> dict[str, Any]:
 def test_maps_recovery_tests_what_it_trains_on(root: Path) -> None:
     """Val and test have casts of the range of the augmentation; all rows are scored on the maps, base is not taught."""
     base, *rows = load(root / "experiments/maps_recovery.yaml", Registry()).rows
-    cast = base.config["protocol"]["train"]["augment"]["channel_gain"]
+    cast = base.recipe.config["protocol"]["train"]["augment"]["channel_gain"]
     assert cast["images"] == "degraded"
-    assert all(base.config["data"][split]["gain_range"] == cast["gain_range"] for split in ("val", "test"))
-    weights = [_losses(row.config)["map_l1"]["weight"] for row in (base, *rows)]
+    assert all(base.recipe.config["data"][split]["gain_range"] == cast["gain_range"] for split in ("val", "test"))
+    weights = [_losses(row.recipe.config)["map_l1"]["weight"] for row in (base, *rows)]
     assert 0 < weights[0] < 1e-6 and weights[1:] == [1.0, 1.0]

@@ -56,7 +56,7 @@ def test_the_file_is_relative_to_the_experiment(
     """Wherever the command is called; the resolved row has its absolute path and its digest."""
     file = with_row(published_nafnet.name)
     monkeypatch.chdir("/")
-    found = load(file, Registry()).rows[-1].config["model"]["weights"]
+    found = load(file, Registry()).rows[-1].recipe.model.as_config()["weights"]
     assert found == {"file": str(published_nafnet), "sha256": digest_of(published_nafnet)}
 
 
@@ -70,7 +70,7 @@ def test_what_is_set_is_relative_to_where_the_command_is_called(
     monkeypatch.chdir(tmp_path / "elsewhere")
     sets = ("model.weights=w.pth", "model.head={name: residual, padding: zeros}", "protocol.order=[psnr]")
     rows = load(file, Registry(), (*sets, "tables=null")).rows
-    assert rows[0].config["model"]["weights"]["file"] == str(tmp_path / "elsewhere/w.pth")
+    assert rows[0].recipe.model.weights.file == str(tmp_path / "elsewhere/w.pth")
 
 
 @pytest.mark.parametrize("spelling", ["model.weights: %s", "model: {weights: %s}"])
@@ -115,7 +115,7 @@ def test_a_row_may_train_nothing_if_it_has_weights(with_row: Callable[[object], 
     """It has no stage, ends with the weights it begins with, and its record belongs to the device it is tested on."""
     file = with_row(published_nafnet.name)
     run = row_of(plan_of(file), "published.nafnet")
-    assert (run.stages, run.last_key, run.config["protocol"]) == ((), None, {"order": []})
+    assert (run.stages, run.last_key, run.recipe.config["protocol"]) == ((), None, {"order": []})
     assert row_of(plan_of(file, device="cuda"), "published.nafnet").config_hash != run.config_hash
 
 
@@ -149,7 +149,7 @@ def record_folder(folder: Path, head: dict[str, Any]) -> Path:
 def test_the_folder_of_a_trained_row_stands_for_its_weights(with_row: Callable[[object], Path], tmp_path: Path) -> None:
     """Its weights file is what is meant."""
     folder = record_folder(tmp_path / "seed0", {"name": "residual", "kernel_size": 3, "padding": "zeros"})
-    found = load(with_row(folder), Registry()).rows[-1].config["model"]["weights"]
+    found = load(with_row(folder), Registry()).rows[-1].recipe.model.as_config()["weights"]
     assert found["file"] == str(folder / "weights.safetensors")
 
 

@@ -22,9 +22,9 @@ from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.files import read_json, write_json
 from benchmark.model import load, restore_image
 from benchmark.runner.context import with_cached_sources
-from benchmark.runner.events import Event, RowFinished, StageDamaged, StageFinished, StageReused
+from benchmark.runner.events import Event, RowFinished, StageDamaged, StageFinished, StageProgress, StageReused
 from benchmark.runner.local_executor import worker_devices
-from benchmark.runner.preflight import check_patches, preflight
+from benchmark.runner.preflight import all_sides, check_patches, preflight
 from benchmark.runner.record_writer import write_plan
 from benchmark.runner.run import run_rows
 from reports.schema import Record
@@ -179,6 +179,18 @@ def test_an_interrupted_run_goes_on_from_the_last_finished_stage(experiment_file
     shutil.rmtree(output.parent)
     run(experiment_file)
     assert (output / "base/seed0/weights.safetensors").read_bytes() == resumed
+
+
+def test_the_steps_of_a_stored_state_are_not_counted_again(edited: Edited, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage that was interrupted after its eighth of ten steps has two left, and its end says so."""
+    monkeypatch.setattr("benchmark.runner.stage.SAVE_SECONDS", 0.0)
+    file = edited("steps: 4, batch: 2", "steps: 10, batch: 2")
+    ready = prepared(file)
+    events, _ = carry_out(ready, ready.plan.rows, until=StageProgress)
+    assert isinstance(events[-1], StageProgress) and events[-1].progress.step == 8
+    events, _, _ = run(file)
+    finished = next(event for event in events if isinstance(event, StageFinished))
+    assert (finished.result.name, finished.result.steps, finished.steps) == ("coarse", 10, 2)
 
 
 def test_a_row_that_diverges_is_recorded_and_the_others_go_on(edited: Edited) -> None:
@@ -361,7 +373,7 @@ def test_a_patch_larger_than_an_image_is_refused_before_training(edited: Edited)
     """The message names the image, its side, the stage and its patch."""
     ready = prepared(edited("steps: 3, batch: 2, patch: 32", "steps: 3, batch: 2, patch: 80"))
     with pytest.raises(DataError, match=r"picture_00.* 64 pixels .*protocol\.psnr\.patch is 80"):
-        check_patches(ready.plan, ready.context)
+        check_patches(ready.plan, ready.context, all_sides)
 
 
 def test_a_loss_that_needs_larger_patches_is_refused_before_training(edited: Edited) -> None:

@@ -89,7 +89,7 @@ def test_the_first_trial_is_the_base_row(set_up: SetUp) -> None:
     record = read_json(setup.context.output / "trial.0/seed0/record.json")
     file = setup.context.output.parent.parent / "small.yaml"
     plan = prepare(Selection(file, None, ("base",), (), (), "cpu", (), replace=False)).plan
-    assert record["config"] == plan.rows[0].config
+    assert record["config"] == plan.rows[0].recipe.config
     assert [stage.key for stage in plan.rows[0].stages] == [stage["key"] for stage in record["stages"]]
 
 
@@ -215,8 +215,8 @@ def test_the_best_is_an_experiment_that_runs(
     assert (plan.experiment.name, plan.experiment.seeds) == ("small_best", (0, 3))
     config = read_json(setup.context.output / f"trial.{best.number}/seed0/record.json")["config"]
     assert [row.name for row in plan.experiment.rows] == ["base", "search.default"]
-    assert plan.rows[0].config == config
-    assert plan.experiment.rows[1].config == setup.experiment.rows[0].config
+    assert plan.rows[0].recipe.config == config
+    assert plan.experiment.rows[1].recipe.config == setup.experiment.rows[0].recipe.config
     stored = {
         row.seed: [setup.context.store.finished(stage.key) is not None for stage in row.stages] for row in plan.rows
     }

@@ -11,7 +11,7 @@ import click
 
 from benchmark.cli.options import plugin_option
 from benchmark.cli.terminal import show_progress
-from benchmark.errors import DataError, counted
+from benchmark.errors import DataError, counted, shown
 from benchmark.processes import usable_cores
 
 if TYPE_CHECKING:  # numpy, scipy and pydantic come in only when the command runs
@@ -39,7 +39,7 @@ class _Audit:
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Folder of the page.  [default: runs/data_check/<name>]"
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes that read images.  [default: one a core]")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes that read images.  [default: one a core]")
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override any setting of the experiment.")
 @plugin_option
 def command(
@@ -57,8 +57,10 @@ def command(
       python -m benchmark data check pairs/degraded pairs/target --output runs/my_pairs
       python -m benchmark data check experiments/quickstart.yaml
     """
-    from benchmark.audit.checks import find_all
+    from benchmark.audit.checks import as_data, find_all
     from benchmark.data.image_io import parallel_map
+    from benchmark.files import write_json
+    from reports.pages.audit_page import write
 
     if len(paths) == 2 and not sets:
         audit = _of_folders(*paths)
@@ -75,7 +77,11 @@ def command(
     seconds = time.perf_counter() - started
     findings = find_all(pairs, audit.folders, audit.shared)
     _show(findings)
-    page = _write(audit, pairs, findings, output)
+    # The record first: it marks the folder as this command's own.
+    write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, ""))
+    text = _write_starter(audit, pairs, findings, output)
+    write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, text))
+    page = write(output)
     click.echo(
         f"{counted(audit.count, 'pair')} in {seconds:.0f} s ({seconds / max(audit.count, 1):.2f} s a pair)", err=True
     )
@@ -91,10 +97,10 @@ def _of_folders(degraded: Path, target: Path) -> _Audit:
     if degraded.samefile(target):
         raise DataError(f"{degraded}: given as degraded and as target; a pair needs an image from each of two folders")
     for folder, listing in ((degraded, folders.degraded), (target, folders.target)):
-        click.echo(f"{_safe(str(folder))}: {listing}")
+        click.echo(f"{shown(str(folder))}: {listing}")
+    measure = partial(measure_files, folders.pairs)
     name = safe_name(degraded.resolve().parent.name)
-    count = len(folders.pairs)
-    return _Audit(name, (str(degraded), str(target)), count, partial(measure_files, folders.pairs), folders)
+    return _Audit(name, (str(degraded), str(target)), len(folders.pairs), measure, folders)
 
 
 def _of_experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) -> _Audit:
@@ -106,11 +112,10 @@ def _of_experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...])
 
     registry = Registry(plugins)
     experiment = load(file, registry, sets)
-    splits = experiment.rows[0].config["data"]
-    sources = tuple((split, open_source(splits[split], registry)) for split in ("train", "val", "test"))
-    count = sum(len(source) for _, source in sources)
-    shared = shared_subjects(dict(sources))
-    return _Audit(experiment.name, (str(file),), count, partial(measure_sources, sources), shared=shared)
+    sources = {split: open_source(spec, registry) for split, spec in experiment.rows[0].recipe.sources.items()}
+    measure = partial(measure_sources, tuple(sources.items()))
+    count = sum(map(len, sources.values()))
+    return _Audit(experiment.name, (str(file),), count, measure, shared=shared_subjects(sources))
 
 
 def _show(findings: "Sequence[Finding]") -> None:
@@ -121,27 +126,9 @@ def _show(findings: "Sequence[Finding]") -> None:
         for finding in listed:
             click.echo(f"  {finding.title} ({len(finding.cases)}): {finding.advice}")
             for case in finding.cases[:_SHOWN_CASES]:
-                click.echo(f"    {_safe(case.pair)}{': ' if case.detail else ''}{_safe(case.detail)}")
+                click.echo(f"    {shown(case.pair)}{': ' if case.detail else ''}{shown(case.detail)}")
             if len(finding.cases) > _SHOWN_CASES:
                 click.echo(f"    and {len(finding.cases) - _SHOWN_CASES} more, see the page")
-
-
-def _safe(text: str) -> str:
-    """Return text of others without characters that control a terminal or cannot be written."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def _write(audit: _Audit, pairs: "Sequence[MeasuredPair]", findings: "Sequence[Finding]", output: Path) -> Path:
-    """Write the record, of two folders a starter experiment, and the page."""
-    from benchmark.audit.checks import as_data
-    from benchmark.files import write_json
-    from reports.pages.audit_page import write
-
-    # The record first: it marks the folder as this command's own.
-    write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, ""))
-    text = _write_starter(audit, pairs, findings, output)
-    write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, text))
-    return write(output)
 
 
 def _write_starter(audit: _Audit, pairs: "Sequence[MeasuredPair]", findings: "Sequence[Finding]", output: Path) -> str:

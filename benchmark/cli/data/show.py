@@ -9,7 +9,7 @@ import click
 
 from benchmark.cli.options import plugin_option
 from benchmark.data import Pair, Source
-from benchmark.errors import ExperimentError, suggestion
+from benchmark.errors import ExperimentError
 
 if TYPE_CHECKING:  # pydantic and Pillow are imported only when the command runs
     from benchmark.registry import Registry
@@ -27,7 +27,7 @@ _ROWS = ("degraded", "target", f"difference x {_AMPLIFIED}", "spots")
 @click.option("--augment", multiple=True, metavar="YAML", help="An augmentation, alone or with options; repeatable.")
 @click.option("--count", type=click.IntRange(1, 64), default=6, show_default=True, help="How many pairs.")
 @click.option(
-    "--patch", type=click.IntRange(1), metavar="PX", help=f"Side of the patches.  [default: up to {_TILE_PX}]"
+    "--patch", type=click.IntRange(1, 100_000), metavar="PX", help=f"Side of the patches.  [default: up to {_TILE_PX}]"
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of places and augmentations.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("pairs.png"), show_default=True)
@@ -76,7 +76,7 @@ def command(
         ((name, options),) = _components("source", "--source", [source], registry).items()
         opened = open_source({"source": name, **options}, registry)
     elif file is not None and source is None:
-        opened = open_source(load(file, registry, sets).rows[0].config["data"][split], registry)
+        opened = open_source(load(file, registry, sets).rows[0].recipe.sources[split], registry)
     else:
         raise click.UsageError("name either the FILE of an experiment (--set changes it) or a --source")
     first = _FirstPairs(tuple(opened.read(index) for index in range(min(count, len(opened)))))
@@ -88,8 +88,7 @@ def command(
     labels = [_label(f"{row}{suffix}") for suffix in ("", "\nafter")[: len(patches)] for row in _ROWS]
     columns = [[tile for pair in column for tile in _tiles(pair)] for column in zip(*patches, strict=True)]
     write_bytes(out, png(contact_sheet([labels, *columns], _TILE_PX)))
-    names = ", ".join(pair.name for pair in patches[0])
-    click.echo(f"{out}: patches of {side} pixels, from left to right {names}")
+    click.echo(f"{out}: patches of {side} pixels, from left to right {', '.join(pair.name for pair in patches[0])}")
     if statistics:
         click.echo("\n".join(summary([statistics_of(pair) for pair in first.pairs])))
 
@@ -115,6 +114,7 @@ class _FirstPairs(Source):
 def _components(kind: str, option: str, texts: Iterable[str], registry: "Registry") -> dict[str, dict[str, Any]]:
     """Return names and options as given on the command line: `flip` or `jpeg: {probability: 1}`."""
     from benchmark.experiment.document import parse
+    from benchmark.experiment.resolve import resolve_options
 
     components: dict[str, dict[str, Any]] = {}
     for text in texts:
@@ -127,23 +127,9 @@ def _components(kind: str, option: str, texts: Iterable[str], registry: "Registr
                 raise ExperimentError(
                     f"{option} {text!r}: write one name, or one name with options 'name: {{key: value}}'"
                 )
-    for name, options in components.items():
-        _check_options(kind, option, name, options, registry)
-    return components
-
-
-def _check_options(kind: str, option: str, name: str, options: dict[str, Any], registry: "Registry") -> None:
-    from pydantic import ValidationError
-
-    model = registry.options_model(kind, name)
-    try:
-        model.model_validate(options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        unknown = f"no such option; {suggestion(key, model.model_fields)}"
-        reason = unknown if first["type"] == "extra_forbidden" else first["msg"]
-        raise ExperimentError(f"{option} {name}: {key}: {reason}") from None
+    return {
+        name: resolve_options(kind, name, options, f"{option} {name}", registry) for name, options in components.items()
+    }
 
 
 def _tiles(pair: Pair) -> list["Image"]:

@@ -14,7 +14,7 @@ from benchmark.data import CleanFace, Dataset, Pair, Source, sampling
 from benchmark.data.fingerprint import files_digest
 from benchmark.data.image_folders import images_in
 from benchmark.data.image_io import read_image
-from benchmark.data.sources.synthetic_faces import SIZES_PX, check_options, damaged
+from benchmark.data.sources.synthetic_faces import MOST_PAIRS, SIZES_PX, check_options, damaged
 from benchmark.data.splits import Splits, SplitSpec, select_images
 from benchmark.errors import DataError
 from benchmark.synthetic_faces import skin_segmentation
@@ -36,6 +36,7 @@ class CleanFolder(Source):
     """
 
     origin: ClassVar[str] = "the user's clean faces, with spots drawn by this project (benchmark.synthetic_faces)"
+    side_option: ClassVar[str | None] = "size"
 
     def __init__(
         self,
@@ -52,8 +53,8 @@ class CleanFolder(Source):
         split_seed: int = 0,
     ) -> None:
         check_options("clean_folder", preset, size, seed)
-        if versions < 1:
-            raise DataError(f"clean_folder: versions is {versions}; it must be at least 1")
+        if not 1 <= versions <= MOST_PAIRS:
+            raise DataError(f"clean_folder: versions is {versions}; it must be from 1 to {MOST_PAIRS:,}")
         if fresh and versions > 1:
             raise DataError(f"clean_folder: fresh draws new spots in each epoch; leave out versions ({versions})")
         self._folder = folder

@@ -36,6 +36,7 @@ class DeadLeaves(Source):
     """
 
     origin: ClassVar[str] = "drawn by this project (benchmark.data.sources.dead_leaves); nothing is depicted"
+    side_option: ClassVar[str | None] = "size"
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from benchmark.data.fingerprint import files_digest
 from benchmark.errors import DataError
 
 SIZES_PX = (64, 4096)
+MOST_PAIRS = 1_000_000
 
 
 class SyntheticFaces(Source):
@@ -18,10 +19,11 @@ class SyntheticFaces(Source):
 
     `preset` says how much damage (`benchmark.synthetic_faces.lesions`), `count` how many pairs; `size` is the side in
     pixels; another `seed` gives other faces. `gain` and `spots` are known for each pair. Raises DataError for an
-    unknown preset, a count below 1, a size outside 64 to 4096 or a negative seed.
+    unknown preset, a count outside 1 to 1,000,000, a size outside 64 to 4096 or a negative seed.
     """
 
     origin: ClassVar[str] = "drawn by this project (benchmark.synthetic_faces); no person is depicted"
+    side_option: ClassVar[str | None] = "size"
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ def check_options(source: str, preset: str, size: int | None, seed: int, count: 
         raise DataError(f"{source}: preset {preset!r} is unknown; use one of {', '.join(synthetic_faces.PRESETS)}")
     if size is not None and not smallest <= size <= largest:
         raise DataError(f"{source}: size is {size} px; it must be from {smallest} to {largest}")
-    if count < 1:
-        raise DataError(f"{source}: count is {count}; it must be at least 1")
+    if not 1 <= count <= MOST_PAIRS:
+        raise DataError(f"{source}: count is {count}; it must be from 1 to {MOST_PAIRS:,}")
     if seed < 0:
         raise DataError(f"{source}: seed is {seed}; it must be 0 or more")

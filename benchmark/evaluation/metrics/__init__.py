@@ -39,9 +39,11 @@ class Metric(ABC):
         unit: Empty for a pure number.
         direction: Which values are better: `higher`, `lower` or `near 1`.
         formula: What is computed, in one line.
+        min_side: Smallest side, in pixels, of an image that it can be computed on.
     """
 
     unit: ClassVar[str] = ""
+    min_side: ClassVar[int] = 1
     direction: ClassVar[Direction]
     formula: ClassVar[str]
 

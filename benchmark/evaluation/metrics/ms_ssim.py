@@ -19,6 +19,7 @@ class MsSsim(ComparisonMetric):
     """Structural similarity over five scales, mean over RGB."""
 
     unit, direction, formula = builtin_facts("ms_ssim")
+    min_side = MIN_SIDE
 
     def compute(self, comparison: ImageComparison) -> float | None:
         """Return the MS-SSIM; None for an image that is too small."""

@@ -1,7 +1,7 @@
 """The score of the retouching contest: the mean of PSNR / 100 and MS-SSIM."""
 
 from benchmark.evaluation.metrics import ComparisonMetric, ImageComparison, builtin_facts
-from benchmark.evaluation.metrics.ms_ssim import multi_scale_ssim
+from benchmark.evaluation.metrics.ms_ssim import MIN_SIDE, multi_scale_ssim
 from benchmark.evaluation.metrics.psnr import psnr
 
 
@@ -9,6 +9,7 @@ class Score(ComparisonMetric):
     """(PSNR / 100 + MS-SSIM) / 2."""
 
     unit, direction, formula = builtin_facts("score")
+    min_side = MIN_SIDE
 
     def compute(self, comparison: ImageComparison) -> float | None:
         """Return the score; None where the image is too small for MS-SSIM."""

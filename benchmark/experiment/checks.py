@@ -1,0 +1,114 @@
+"""Checks of an experiment across its sections: the metrics that it names, and what its claims are about."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmark.errors import ExperimentError, suggestion
+from benchmark.experiment.document import Document
+from benchmark.experiment.resolve import Recipe
+from benchmark.experiment.schema import ExperimentFile, Report
+from benchmark.experiment.yaml_text import KeyPath
+from benchmark.registry import Registry
+from reports.metrics import IMAGE_METRICS
+from reports.schema import AnyClaim, BetterClaim, EquivalentClaim, FrontClaim, WithinClaim
+
+
+def check_named_metrics(
+    document: Document, file: ExperimentFile, rows: Mapping[str, Recipe], registry: Registry
+) -> None:
+    """Check that every metric exists, and can be computed on the images that it is computed on.
+
+    Args:
+        document: The experiment file, for the places in messages.
+        file: The experiment file as settings.
+        rows: Recipes by row.
+        registry: Knows the metrics.
+
+    Raises:
+        ExperimentError: A metric is neither built in nor a plugin's, or needs larger images than a source makes.
+    """
+    names = [*IMAGE_METRICS, *registry.names("metric")]
+    sections: list[tuple[KeyPath, Any, str]] = [(("search",), file.search, "val"), (("tuning",), file.tuning, "val")]
+    sections += [(("claims", index), claim, "test") for index, claim in enumerate(file.claims)]
+    metrics = [((*path, "metric"), getattr(section, "metric", None), split) for path, section, split in sections]
+    for path, metric, split in [(("report", "primary"), file.report.primary, "test"), *metrics]:
+        place, dotted = document.place(path), ".".join(map(str, path))
+        if metric is not None and metric not in names:
+            raise ExperimentError(f"{place}: {dotted}: no metric {metric!r}; {suggestion(metric, names)}")
+        least = registry.find("metric", metric).min_side if metric is not None else 1
+        for row, recipe in rows.items():
+            side = _largest_side(recipe, split, registry)
+            if side is not None and side < least:
+                raise ExperimentError(
+                    f"{place}: {dotted}: {metric} needs images of at least {least} pixels, those of data.{split} have "
+                    f"{side} in row {row}; name another metric, or make them larger"
+                )
+
+
+def _largest_side(recipe: Recipe, split: str, registry: Registry) -> int | None:
+    """Return the pixels that no side of an image of a split exceeds; None where only the images tell."""
+    spec = recipe.data[split]
+    option = registry.find("source", spec.source).side_option
+    return spec.options.get(option) if option else None
+
+
+def check_claims(
+    document: Document, claims: Sequence[AnyClaim], rows: Mapping[str, Mapping[str, Any]], report: Report
+) -> None:
+    """Check that every claim is about what the experiment has.
+
+    Args:
+        document: The experiment file, for the places in messages.
+        claims: The claims in the order of the file.
+        rows: Resolved configuration by row, baselines included.
+        report: The settings that fill in what a claim leaves open.
+
+    Raises:
+        ExperimentError: A claim names a row, table, gate or cost that the experiment lacks, lacks a margin, or
+            compares a row with itself; or two claims have one id.
+    """
+    for index, claim in enumerate(claims):
+        for at, message in _claim_mistakes(claim, claims[:index], rows, report):
+            path: KeyPath = ("claims", index, *at)
+            raise ExperimentError(f"{document.place(path)}: {'.'.join(map(str, path))}: {message}")
+
+
+def _claim_mistakes(
+    claim: AnyClaim, earlier: Sequence[AnyClaim], rows: Mapping[str, Mapping[str, Any]], report: Report
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the mistakes of a claim, each with its path below the claim; each may follow from the one before."""
+    if claim.id in [other.id for other in earlier]:
+        yield ("id",), f"two claims have the id {claim.id!r}"
+    metric = None if isinstance(claim, WithinClaim) else claim.metric or report.primary
+    if metric is not None and metric not in IMAGE_METRICS:
+        yield ("metric",), f"a claim needs a built-in metric, not {metric!r}; {suggestion(metric, IMAGE_METRICS)}"
+    match claim:
+        case BetterClaim():
+            yield from _unknown(("better",), "row", [claim.better], rows)
+            yield from _unknown(("worse",), "row", claim.rivals, rows)
+            if claim.better in claim.rivals:
+                yield ("worse",), f"{claim.better} is compared with itself"
+        case EquivalentClaim():
+            yield from _unknown(("equivalent",), "row", claim.equivalent, rows)
+            if len(set(claim.equivalent)) == 1:
+                yield ("equivalent",), f"{claim.equivalent[0]} is compared with itself"
+            is_of_primary = claim.metric in (None, report.primary)
+            if claim.equivalence_margin is None and not (is_of_primary and report.equivalence_margin):
+                default = f"report.equivalence_margin is of {report.primary}, at {report.equivalence_margin:g}"
+                yield (), f"give an equivalence_margin: {default}"
+        case WithinClaim(within=within):
+            yield from _unknown(("within", "row"), "row", [within.row], rows)
+            yield from _unknown(("within", "gate"), "gate", [within.gate], rows[within.row].get("gates", {}))
+        case FrontClaim(front=front):
+            yield from _unknown(("front", "row"), "row", [front.row], rows)
+            tables = {row.partition(".")[0] for row in rows if "." in row}
+            yield from _unknown(("front", "among"), "table", [front.among], tables)
+            gates = rows[front.row].get("gates", {})
+            costs = ["macs", *(name for name, gate in gates.items() if gate["quantity"] == "latency")]
+            yield from _unknown(("front", "cost"), "cost", [front.cost], costs)
+
+
+def _unknown(at: KeyPath, kind: str, named: Iterable[str], names: Collection[str]) -> Iterator[tuple[KeyPath, str]]:
+    for name in named:
+        if name not in names:
+            yield at, f"no {kind} {name!r} in this experiment; {suggestion(name, names)}"
