@@ -72,6 +72,21 @@ RENAMED_KEYS: Final[Mapping[str, str]] = {
 }
 """Former names of settings and components, with the present ones. A former name is an error that says the present."""
 _SHOWN_CHARACTERS = 200
+_REMEDIES: Final[Mapping[int, str]] = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "your quota on that disk is used up; make room there",
+    errno.EACCES: "give this user the right, or choose another path",
+    errno.EPERM: "give this user the right, or choose another path",
+    errno.EROFS: "choose a path that can be written",
+    errno.ENOTDIR: "a file is in the way of that folder; choose another path",
+    errno.EEXIST: "something else is in the way of that path; choose another one",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENOMEM: "free some memory",
+    errno.EIO: "the disk may be broken; see the system's log",
+    errno.EPIPE: "the program that reads the output has ended",
+}
+"""What to do about an error of the system, by its number."""
 
 
 def shown(text: str) -> str:
@@ -92,6 +107,15 @@ def suggestion(word: str, allowed: Iterable[str]) -> str:
 def counted(amount: int, noun: str) -> str:
     """Return `1 row`, `2 rows`."""
     return f"{amount} {noun}{'' if amount == 1 else 's'}"
+
+
+def system_error(error: OSError) -> str:
+    """Return what the system refused, in one line: the path, the reason, and what to do where that is known."""
+    if error.strerror is None:
+        return shown(str(error)) or type(error).__name__
+    paths = " -> ".join(shown(str(path)) for path in (error.filename, error.filename2) if path is not None)
+    remedy = _REMEDIES.get(error.errno or 0)
+    return f"{paths}{': ' if paths else ''}{error.strerror}" + (f"; {remedy}" if remedy else "")
 
 
 def missing_packages(packages: Iterable[str], extra: str) -> str | None:

@@ -20,13 +20,27 @@ class ResumableInterrupt(KeyboardInterrupt):
     """An interrupt of a command that resumes when it is started again."""
 
 
+RESUMES = "what is finished is stored, the same command goes on from there"
+
+
+@contextmanager
+def noted_as_resumable() -> Generator[None]:
+    """Note on what ends a command inside, an interrupt or an error of the system, that the command can be resumed."""
+    try:
+        yield
+    except (KeyboardInterrupt, OSError) as error:
+        error.add_note(RESUMES)
+        raise
+
+
 @contextmanager
 def resumable_interrupts() -> Generator[None]:
     """Convert every KeyboardInterrupt inside into a ResumableInterrupt, which leads to the exit code 85."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise ResumableInterrupt from error
+    with noted_as_resumable():
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            raise ResumableInterrupt from error
 
 
 @contextmanager

@@ -205,7 +205,7 @@ def _files(package: str) -> Mapping[str, Path]:
 def _import(kind: str, name: str, module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ComponentError(f"{kind} {name!r} cannot be imported: {error}; install what it needs") from error
     except Exception as error:
         raise ComponentError(f"{kind} {name!r} is broken: {type(error).__name__}: {shown(str(error))}") from error

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from benchmark.errors import BenchmarkError, suggestion
+from benchmark.errors import BenchmarkError, suggestion, system_error
 from benchmark.interrupts import EXIT_RESUME, ResumableInterrupt, exit_now, interrupt_on_termination
 from reports.errors import ReportError
 
@@ -94,7 +94,7 @@ def main() -> None:
     except (BenchmarkError, ReportError) as error:
         click.echo(f"error: {error}", err=True)
     except OSError as error:  # a full disk, a folder that may not be written
-        click.echo(f"error: {error}; what is finished is stored, the same command goes on from there", err=True)
+        click.echo("; ".join([f"error: {system_error(error)}", *getattr(error, "__notes__", [])]), err=True)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
     except click.UsageError as error:
@@ -103,8 +103,9 @@ def main() -> None:
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
-        click.echo("interrupted; what is finished is stored, the same command goes on from there", err=True)
-        interrupt_code = EXIT_RESUME if isinstance(error.__cause__, ResumableInterrupt) else 130  # click wraps it
+        cause = error.__cause__  # click wraps it
+        click.echo("; ".join(["interrupted", *getattr(cause, "__notes__", [])]), err=True)
+        interrupt_code = EXIT_RESUME if isinstance(cause, ResumableInterrupt) else 130
     # Outside the handler: the traceback, and with it everything that the command still holds, is gone by now.
     if interrupt_code is not None:
         exit_now(interrupt_code)

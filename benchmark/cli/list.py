@@ -11,7 +11,7 @@ import click
 
 from benchmark.cli.options import plugin_option
 from benchmark.cli.terminal import new_table, show_table
-from benchmark.errors import ComponentError, suggestion
+from benchmark.errors import ComponentError, shown, suggestion
 
 if TYPE_CHECKING:  # imported only when the command runs
     from benchmark.component_source import Option
@@ -139,7 +139,7 @@ def show_costs(registry: "Registry", backbone: str) -> None:
             file_bytes = len(weight_bytes(restorer.to_empty(device="cpu"), torch.float32))
             table.add_row(size, *counts, f"{file_bytes:,}", "yes" if file_bytes <= FILE_LIMIT_BYTES else "no")
         except Exception as error:  # whatever is wrong with one size must not hide the others
-            broken.append(f"    {size} cannot be built: {type(error).__name__}: {error}")
+            broken.append(f"    {size} cannot be built: {type(error).__name__}: {shown(str(error))}")
     click.echo(f"  costs, with head {COST_HEAD}:")
     show_table(Padding.indent(table, 4))
     for line in broken:

@@ -11,7 +11,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from benchmark.cli.options import matching_rows
-from benchmark.errors import BenchmarkError, RecordError, suggestion
+from benchmark.errors import BenchmarkError, RecordError, shown, suggestion
 from benchmark.experiment.document import Document, KeyPath, parse
 from benchmark.experiment.load import load as load_experiment
 from benchmark.experiment.plan import network_id
@@ -146,7 +146,7 @@ def count(
             raise
         return Counted(network, error=str(error))
     except Exception as error:  # somebody's network: whatever is wrong with it must not hide the others
-        return Counted(network, error=f"{type(error).__name__}: {error}")
+        return Counted(network, error=f"{type(error).__name__}: {shown(str(error))}")
 
 
 def conditions_asked(
@@ -187,7 +187,7 @@ def _quick(network: Network, conditions: Conditions, seconds: float, machine: Ma
         return Cell(conditions, quick_latency(restorer, conditions, machine.device, seconds, MOST_MS))
     except Exception as error:
         kind = "" if isinstance(error, BenchmarkError) else f"{type(error).__name__}: "
-        return Cell(conditions, None, f"{kind}{str(error).splitlines()[0]}")
+        return Cell(conditions, None, f"{kind}{shown(str(error))}")
 
 
 def _full(networks: Sequence[Network], conditions: Conditions, machine: Machine, registry: Registry) -> list[Cell]:

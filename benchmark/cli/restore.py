@@ -10,6 +10,7 @@ import click
 from benchmark.cli.options import plugin_option
 from benchmark.cli.terminal import show_progress
 from benchmark.errors import DataError, counted
+from benchmark.interrupts import noted_as_resumable
 
 if TYPE_CHECKING:  # numpy and torch are imported only when the command runs
     import numpy as np
@@ -86,7 +87,8 @@ def command(
             return prepared(image.shape[0], image.shape[1]).restore(image)
         return restore_in_tiles(prepared(tile, tile).restore, image, tile, overlap)
 
-    outcomes = show_progress(restore_folder(restore, files, out, replace=replace), len(files), "image")
+    with noted_as_resumable():
+        outcomes = show_progress(restore_folder(restore, files, out, replace=replace), len(files), "image")
     for outcome in outcomes:
         if outcome.result == "failed":
             hint = "; --tile 512 needs less" if "memory" in outcome.message and tile is None else ""

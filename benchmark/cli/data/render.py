@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from benchmark.cli.terminal import show_progress
-from benchmark.errors import DataError, counted
+from benchmark.errors import DataError, counted, system_error
 from benchmark.processes import usable_cores
 
 _SETTINGS_FILE = "rendered.json"
@@ -52,14 +52,12 @@ def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
         source = open_source({**settings, "versions": -(-count // len(source))}, Registry())
     again = "fix that, then add --force to start again"
     started = time.perf_counter()
+    _prepare(out, {"pairs": count, **settings}, force=force)
     try:
-        _prepare(out, {"pairs": count, **settings}, force=force)
-        try:
-            show_progress(write_pairs(source, count, out, usable_cores(), with_maps=maps), count, "pair")
-        except DataError as error:
-            raise DataError(f"{error}; {out} is not complete: {again}") from None
-    except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error}); {again}") from None
+        show_progress(write_pairs(source, count, out, usable_cores(), with_maps=maps), count, "pair")
+    except (DataError, OSError) as error:
+        cause = system_error(error) if isinstance(error, OSError) else error
+        raise DataError(f"{cause}; {out} is not complete: {again}") from None
     except KeyboardInterrupt:
         click.echo(f"interrupted; {out} is not complete; add --force to start again", err=True)
         return 130
