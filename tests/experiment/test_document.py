@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from benchmark.errors import ExperimentError
 from benchmark.experiment.document import parse, read, read_with_parents
+from benchmark.experiment.yaml_text import LARGEST_INTEGER
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,11 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.sampled_from("abnoyesf~ -:#")),
+    st.none()
+    | st.booleans()
+    | st.integers(-LARGEST_INTEGER, LARGEST_INTEGER)
+    | st.floats(allow_nan=False)
+    | st.text(st.sampled_from("abnoyesf~ -:#")),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), inner, max_size=3)
     ),
