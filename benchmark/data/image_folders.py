@@ -63,12 +63,13 @@ def images_in(folder: Path) -> dict[str, Path]:
     """Return the images of a folder by name; see `list_folder`. A warning counts files that are passed over."""
     listing = list_folder(folder)
     if any(file.suffix.lower() not in _TABLES for file in listing.others):
-        _tell(f"{folder}: {listing}; allowed: {ALLOWED}")
+        warn_once(f"{folder}: {listing}; allowed: {ALLOWED}")
     return dict(listing.images)
 
 
-@lru_cache  # once in each process: several sources may read one folder
-def _tell(message: str) -> None:
+@lru_cache
+def warn_once(message: str) -> None:
+    """Log a warning, once in each process: several sources may read one folder."""
     _LOG.warning(message)
 
 

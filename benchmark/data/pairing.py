@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from benchmark.data.image_folders import images_in
+from benchmark.data.image_folders import images_in, warn_once
 from benchmark.data.image_io import SUFFIXES
 from benchmark.errors import DataError, counted
 from reports.file_access import read_text
@@ -49,7 +49,7 @@ def by_equal_names(degraded: Path, target: Path) -> list[PairedFiles]:
 def by_templates(folders: tuple[Path, Path], templates: tuple[str, str]) -> list[PairedFiles]:
     """Return the pairs whose names agree in the fields of two templates, e.g. `{id}_noisy` and `{id}_clean`.
 
-    The name of a pair is its fields, joined by `_`. Images that do not fit their template are skipped.
+    The name of a pair is its fields, joined by `_`. A warning counts the images that fit no template.
 
     Args:
         folders: of degraded and of target images; both may be the same.
@@ -67,6 +67,13 @@ def by_templates(folders: tuple[Path, Path], templates: tuple[str, str]) -> list
     fields = sorted(patterns[0].groupindex, key=patterns[0].groupindex.__getitem__)
     sides = [_fitting(*side, fields) for side in zip(folders, templates, patterns, strict=True)]
     _check_names(sides)
+    taken = {file for side in sides for file in side.values()}
+    for folder in dict.fromkeys(folders):
+        others = [file for file in images_in(folder).values() if file not in taken]
+        if others:
+            warn_once(
+                f"{folder}: {counted(len(others), 'image')} passed over, as no template fits: {others[0].name} ..."
+            )
     named = [{"_".join(values): file for values, file in side.items()} for side in sides]
     return _matched(folders[0], named[0], folders[1], named[1])
 

@@ -51,6 +51,7 @@ def check(call: Call, faces: Path, *more: object) -> tuple[int, str, str]:
 def test_sound_pairs_give_a_page_and_an_experiment(call: Call, faces: Path, tmp_path: Path) -> None:
     """Exit code 0; the experiment that was written loads, finds its images, and has every pair in one split."""
     code, out, _ = check(call, faces)
+    assert f"{faces / 'degraded'}: 5 images read (5 png)\n{faces / 'target'}: 5 images read (5 png)\n" in out
     folder = tmp_path / "runs/data_check/my_faces"
     assert (
         code == 0 and "errors, which spoil a comparison: none" in out and "runs/data_check/my_faces/index.html" in out

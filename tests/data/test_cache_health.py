@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -192,3 +193,13 @@ def test_an_error_of_the_source_is_none_of_the_cache(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^Gone: .*No such file.*'gone\.npy'") as error:
         cached(Gone(), tmp_path, 1)
     assert "BENCHMARK_CACHE" not in str(error.value)
+
+
+def test_a_folder_of_caches_that_another_user_closed_takes_no_new_one(shared: Path) -> None:
+    """The cause and the way out stand in one line, and nothing is left there."""
+    (folder,) = shared.iterdir()
+    shutil.rmtree(folder)
+    message = as_nobody(shared)
+    assert message.startswith(f"{shared}: the cache cannot be written ([Errno 13] Permission denied: ")
+    assert message.endswith("free space or set BENCHMARK_CACHE to another folder") and "\n" not in message
+    assert list(shared.iterdir()) == []

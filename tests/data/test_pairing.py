@@ -59,12 +59,13 @@ def test_pairs_are_named_in_one_way(options: dict[str, Any]) -> None:
         PairedFolders(**options)
 
 
-def test_templates_pair_different_names(tmp_path: Path) -> None:
-    """As in SIDD: one folder, names that differ in a word; what fits neither is passed over."""
+def test_templates_pair_different_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As in SIDD: one folder, names that differ in a word; what fits neither is passed over, and counted."""
     save(*(tmp_path / f"{i}_{word}_010.png" for i in ("0001", "0002") for word in ("NOISY", "GT")), tmp_path / "x.png")
     templates = {"degraded_name": "{id}_NOISY_{part}", "target_name": "{id}_GT_{part}"}
     source = PairedFolders(tmp_path, tmp_path, **templates)
     assert names(source) == ["0001_010", "0002_010"]
+    assert caplog.messages == [f"{tmp_path}: 1 image passed over, as no template fits: x.png ..."]
     assert [file.name for file in source.files[:2]] == ["0001_NOISY_010.png", "0001_GT_010.png"]
     (tmp_path / "0002_GT_010.png").unlink()
     with pytest.raises(DataError, match="'0002_010' has no partner"):
