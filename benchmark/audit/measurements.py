@@ -176,8 +176,9 @@ def has_block_grid(image: NDArray[np.uint8]) -> bool:
     """Return whether steps of brightness are strongest every 8 pixels from the corner, in rows and in columns.
 
     These are the borders of JPEG's 8 x 8 blocks. Of 106 photographs, portraits and drawn faces it is True for 105 saved
-    at quality 80, 91 at quality 90, 48 at quality 95 and none without JPEG, nor for any of 360 drawn faces of 64 to 128
-    px. A grid that was cropped off its corner or resized is not seen. False for images below 64 px a side.
+    at quality 80, 91 at quality 90, 48 at quality 95 and none without JPEG, nor for any of 360 faces of 64 to 128 px
+    that were drawn without a camera's JPEG. A grid that was cropped off its corner or resized is not seen. False for
+    images below 64 px a side.
     """
     if min(image.shape[:2]) < _BLOCK_GRID_MIN_SIDE_PX:
         return False

@@ -15,17 +15,24 @@ from benchmark.audit import Finding
 from benchmark.audit.checks import find_all
 from benchmark.audit.measurements import PairMeasurements, match_folders, measure_files, measure_sources
 from benchmark.audit.starter_experiment import experiment_text, link_pairs, safe_name, split_pairs
-from benchmark.data import Source
+from benchmark.data import Pair, Source
 from benchmark.data.image_io import write_pairs
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
 Audit = Callable[[], dict[str, Finding]]
 
 
+class CroppedFaces(SyntheticFaces):
+    """Drawn faces without a margin of 3 pixels: the camera's JPEG leaves no blocks that begin in the corner."""
+
+    def read(self, index: int) -> Pair:
+        return super().read(index).map_spatial(lambda pixels: pixels[3:-3, 3:-3])
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Seven spotted faces of 96 px in `degraded` and `target`."""
-    list(write_pairs(SyntheticFaces(preset="severe", count=7, size=96, seed=5), 7, tmp_path, 1, with_maps=False))
+    list(write_pairs(CroppedFaces(preset="severe", count=7, size=102, seed=5), 7, tmp_path, 1, with_maps=False))
     return tmp_path
 
 

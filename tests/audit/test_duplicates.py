@@ -13,8 +13,9 @@ from benchmark.data.sources.synthetic_faces import SyntheticFaces
 
 @pytest.fixture(scope="module")
 def faces() -> list[np.ndarray]:
-    source = SyntheticFaces(preset="contest", count=14, size=128, seed=21)
-    return [source.read(index).target for index in range(len(source))]
+    """Drawn faces of 128 px, without the corner in which the blocks of the camera's JPEG begin."""
+    source = SyntheticFaces(preset="contest", count=14, size=134, seed=21)
+    return [source.read(index).target[3:-3, 3:-3] for index in range(len(source))]
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:

@@ -156,5 +156,6 @@ def test_no_image_is_opened_without_named_formats(root: Path) -> None:
     assert [file for file, _ in calls] == [
         "benchmark/data/augmentations/jpeg.py",
         "benchmark/data/image_io.py",
+        "benchmark/synthetic_faces/camera.py",
         "reports/figures/pictures.py",
     ]
