@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from benchmark.data import Pair, Source
 from benchmark.data.image_folders import ImageFolder, list_folder
 from benchmark.data.image_io import open_image, read_image, stored_bits
 from benchmark.data.pairing import PairedFiles
-from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.errors import DataError
 
 MIN_SIDE_PX: Final = 16
@@ -82,6 +81,15 @@ class UnusablePair:
 MeasuredPair = PairMeasurements | UnusablePair
 
 
+@runtime_checkable
+class HasPairFiles(Protocol):
+    """A source whose pairs are two image files each."""
+
+    def pair_files(self, index: int) -> PairedFiles:
+        """Return the name and the files of pair number `index`."""
+        ...
+
+
 def match_folders(degraded: Path, target: Path) -> Folders:
     """Return the pairs of two folders by equal names.
 
@@ -119,7 +127,7 @@ def measure_sources(sources: Sequence[tuple[str, Source]], index: int) -> Measur
     place = bisect_right(ends, index)
     split, source = sources[place]
     number = index - (ends[place] - len(source))
-    if isinstance(source, PairedFolders):
+    if isinstance(source, HasPairFiles):
         return measure_files([source.pair_files(number)], 0, split)
     try:
         return _measure(source.read(number), split, None)
