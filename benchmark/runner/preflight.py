@@ -8,11 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from benchmark.audit.measurements import HasPairFiles
 from benchmark.data import Source
 from benchmark.data.augmentations import make_augmentations
+from benchmark.data.image_io import open_image
 from benchmark.errors import DataError
 from benchmark.evaluation.evaluate import load_metrics, pairs, score_image
 from benchmark.experiment.load import Experiment
@@ -99,7 +99,7 @@ def known_sides(source: Source) -> Iterator[tuple[str, int]]:
         yield first.name, min(first.degraded.shape[:2])
         return
     for files in map(source.pair_files, range(len(source))):
-        with suppress(OSError), Image.open(files.degraded) as image:  # `run` reports an image that cannot be read
+        with suppress(DataError), open_image(files.degraded) as image:  # `run` reports an image that cannot be read
             yield files.name, min(image.size)
 
 
