@@ -92,13 +92,13 @@ def read_checkpoint(file: Path) -> list[WeightSet]:
         CheckpointError: The file is unreadable, holds objects that only code could restore, or holds no weights.
     """
     content = _content(file)
-    found = list(_tensor_mappings(content, ()))
-    if not found:
+    mappings = list(_tensor_mappings(content, ()))
+    if not mappings:
         kind = "an empty mapping" if isinstance(content, Mapping) and not content else f"a {type(content).__name__}"
         raise CheckpointError(
             f"{file}: holds no weights, but {kind}; expected tensors by name, bare or in {', '.join(WRAPPERS)}"
         )
-    sets = [part for path, tensors in found for part in _with_prefixes(path, tensors)]
+    sets = [part for path, tensors in mappings for part in _with_prefixes(path, tensors)]
     return sorted(sets, key=lambda part: _AVERAGE.search(part.name) is None)
 
 

@@ -34,7 +34,7 @@ def test_each_face_and_channel_has_a_gain_of_its_own():
     tinted = TintedFaces(**OPTIONS, gain_range=(0.5, 0.6))
     gains = np.array([1 / (1 + np.median(tinted.read(index).gain.astype(float), axis=(0, 1))) for index in range(3)])
     assert (gains > 0.45).all() and (gains < 0.65).all()
-    assert len(np.unique(gains.round(3))) == 9
+    assert len(np.unique(gains.round(4))) == 9
     assert np.array_equal(tinted.read(1).degraded, TintedFaces(**OPTIONS, gain_range=(0.5, 0.6)).read(1).degraded)
 
 
