@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from benchmark.cli.terminal import print_anywhere
 from benchmark.errors import BenchmarkError, suggestion, system_error
 from benchmark.interrupts import EXIT_RESUME, ResumableInterrupt, exit_now, interrupt_on_termination
 from reports.errors import ReportError
@@ -88,6 +89,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; turn errors the user can mend into one line and exit code 2."""
     interrupt_code: int | None = None
+    print_anywhere()
     interrupt_on_termination()
     try:
         sys.exit(cli.main(prog_name=_PROGRAM, standalone_mode=False) or 0)

@@ -1,5 +1,7 @@
 """Print tables, durations and progress: in a terminal or a file; the tables of reports also as Markdown or CSV."""
 
+import codecs
+import io
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -20,6 +22,39 @@ PLAIN_SECONDS = 5.0
 """Least time between two plain lines of progress, outside a terminal."""
 _WIDTH_OF_A_FILE = 200
 """Characters. A file or a pipe has no width of its own; this many keep each row on one line."""
+
+
+_PLAIN_SIGNS = {
+    "✓": "+", "✗": "x", "−": "-", "–": "-", "—": "-", "×": "x", "·": "*", "±": "+/-", "…": "...", "Δ": "d", "µ": "u",
+    "\N{NO-BREAK SPACE}": " ", "━": "-", "╸": "-", "╺": "-",
+}  # fmt: skip
+"""What stands for signs in a terminal that cannot print them; `?` stands for all others."""
+
+
+class _AsciiStream(io.TextIOWrapper):
+    """Text for a terminal that knows ASCII alone. It calls itself UTF-8, because click does not believe in ASCII."""
+
+    def write(self, text: str, /) -> int:
+        """Write a text with plain signs."""
+        return super().write(text.encode("ascii", "plain_signs").decode())
+
+
+def print_anywhere() -> None:
+    """Make standard output and error replace what their encoding cannot print, where they would raise an error."""
+    codecs.register_error("plain_signs", _plain_signs)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain_signs")
+            if codecs.lookup(stream.encoding).name == "ascii":
+                buffering = stream.line_buffering
+                setattr(sys, name, _AsciiStream(stream.detach(), "utf-8", line_buffering=buffering))
+
+
+def _plain_signs(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN_SIGNS.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
 
 
 def format_option(csv_help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
