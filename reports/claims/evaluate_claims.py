@@ -14,7 +14,7 @@ from reports.claims.evidence import Gain, Gains, Unknown, compare_costs, find_ga
 from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import Metric
 from reports.results import Results
-from reports.results.summary import Summary
+from reports.results.summary import Summary, lacking_metric
 from reports.schema import (
     AnyClaim,
     BetterClaim,
@@ -204,6 +204,8 @@ def _pairs(claim: AnyClaim, plan: PlanFile) -> tuple[Pair, ...]:
 
 def _parts(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> tuple[PartOutcome, ...]:
     pairs = _pairs(claim, plan)
+    if pairs and (lacking := lacking_metric(pairs[0].metric.name, rows.values())):
+        return (PartOutcome(pairs[0].row, "not resolved", lacking, "claim a metric that is scored, or run the rows"),)
     match claim:
         case BetterClaim():
             return tuple(_decided(pair, pair.rival, gains(*pair), claim.above, claim.at_most) for pair in pairs)

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from reports import text
 from reports.metrics import Metric
 from reports.results import Problem, Results
-from reports.results.summary import BASE, IDENTITY, Summary, complete, difference, image_count, latency, ranked
+from reports.results.summary import (
+    BASE,
+    IDENTITY,
+    Summary,
+    complete,
+    difference,
+    image_count,
+    lacking_metric,
+    latency,
+    ranked,
+)
 from reports.statistics.verdicts import MEANINGS, Comparison, compare_pair
 from reports.tables import gates
 from reports.tables.differences import DifferenceTable
@@ -31,7 +41,9 @@ def headline(rows: dict[str, Summary], results: Results, primary: Metric) -> Hea
     peers = [row for row in complete(order) if row.mean(primary.name) is not None]
     passing = [row for row in peers if not row.failed_gates]
     if not passing:
-        return Headline("", _no_leader(order, peers, primary), open_points)
+        lacking = lacking_metric(primary.name, order) if order else ""
+        lead = f"There is no ranking: {lacking}." if lacking else _no_leader(peers, primary)
+        return Headline("", lead, open_points)
     leader = passing[0]
     base = rows.get(BASE) if leader.row != BASE else next((row for row in passing if row.row != BASE), None)
     # The leader was chosen among many rows, so the interval has to hold for all of them.
@@ -71,9 +83,9 @@ def next_steps(tables: Sequence[DifferenceTable], primary: Metric, equivalence_m
     return tuple(sentences)
 
 
-def _no_leader(order: Sequence[Summary], peers: Sequence[Summary], primary: Metric) -> str:
+def _no_leader(peers: Sequence[Summary], primary: Metric) -> str:
     if not peers:
-        return "The finished rows lack the primary metric." if order else "No row has finished yet."
+        return "No row has finished yet."
     failures = Counter(gate.name for row in peers for gate in row.failed_gates)
     counts = [f"{text.printable(gate)}: {text.count(number, 'row')}" for gate, number in failures.most_common()]
     best = f"The best of them, {text.printable(peers[0].row)}, has {_value(peers[0], primary)}."

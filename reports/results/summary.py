@@ -7,7 +7,7 @@ seeds, so what a seed does to both rows (same initial weights, same patches) can
 # pandas comes without types.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -112,6 +112,14 @@ def ranked(rows: Sequence[Summary], metric: Metric) -> list[Summary]:
         return mean is None, 0.0 if mean is None else metric.sort_key(mean), row.row
 
     return sorted([row for row in rows if row.finished], key=place)
+
+
+def lacking_metric(name: str, rows: Iterable[Summary]) -> str:
+    """Return that no row has a metric on test, and which they have; empty where a row has it."""
+    present = {metric for row in rows for record in row.finished for metric in record.scores.get(SPLIT, {})}
+    if name in present:
+        return ""
+    return f"no finished row has {name} on test; they have {', '.join(sorted(present)) or 'no scores'}"
 
 
 def complete(rows: Sequence[Summary]) -> list[Summary]:

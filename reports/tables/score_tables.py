@@ -25,7 +25,10 @@ def ranking(rows: Sequence[Summary], primary: Metric) -> Grid:
         caption=f"Rows by {primary.label}, mean over seeds of the mean over the test images"
         + (", with baselines, which need no training, below." if baselines else "."),
         columns=_ranking_columns(shown, primary),
-        lines=tuple(_ranking_line(place, row, shown, primary, best) for place, row in enumerate(trained, 1)),
+        lines=tuple(
+            _ranking_line(None if row.mean(primary.name) is None else place, row, shown, primary, best)
+            for place, row in enumerate(trained, 1)
+        ),
         footer_rows=tuple(_ranking_line(None, row, shown, primary, best) for row in baselines),
         notes=(*_ranking_notes(trained), *environment_notes(trained)),
         sortable=True,

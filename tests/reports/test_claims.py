@@ -352,6 +352,7 @@ def test_what_brings_nothing_may_even_harm(evaluated: Callable[..., tuple[Evalua
     [
         (claim(best="base"), "a claim needs one of better, equivalent, within, front"),
         (better("base", "heads.gone"), "is about row 'heads.gone', which the plan lacks"),
+        (front("base", "gone"), "is about table 'gone', which the plan lacks"),
         (better("base", "identity") | {"text": 7}, r"claims.0.BetterClaim.text is '7'"),
     ],
 )
@@ -361,3 +362,17 @@ def test_a_plan_with_other_claims_is_told(make_run: Run, edit: Edit, wrong: dict
     edit(run / "plan.json", claims=[wrong])
     with pytest.raises(ReportError, match=message):
         load(run)
+
+
+def test_a_claim_on_a_metric_that_no_row_has_says_so_once(
+    evaluated: Callable[..., tuple[EvaluatedClaim, ...]],
+) -> None:
+    """One line names the metric and those that are there, however many rivals the claim has."""
+    for claimed in (
+        better("base", "heads.equal", "heads.worse", metric="lpips"),
+        front("base", "heads") | {"metric": "lpips"},
+    ):
+        (open_,) = evaluated(claimed, tables={"heads.equal": "heads", "heads.worse": "heads"})
+        assert open_.result == "not resolved" and open_.numbers.count("lpips") == 1
+        assert open_.numbers.startswith("no finished row has lpips on test; they have fixed_share, harm, ")
+        assert open_.resolves == "claim a metric that is scored, or run the rows"
