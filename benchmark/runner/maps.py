@@ -17,7 +17,7 @@ from benchmark.experiment.schema import Component
 from benchmark.model import load, restore_with_maps
 from benchmark.registry import Registry
 from benchmark.runner.context import Context
-from benchmark.runner.record_writer import is_finished, write_images
+from benchmark.runner.record_writer import add_digests, is_finished, write_images
 from heads import Head
 
 _PROBE_PX = 32
@@ -80,6 +80,8 @@ def write_map_images(plan: Plan, images: Sequence[str], context: Context) -> Non
                 write_images(folder / "maps", _images(pair.name, maps))
                 truth = {"gain": pair.gain, "spots": pair.spots}
                 write_images(context.output / "pairs" / "maps", _images(pair.name, truth))
+        if names:
+            add_digests(folder, "maps")
 
 
 def map_image(name: str, values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -23,6 +23,7 @@ from benchmark.experiment.portable_paths import relative_paths
 from benchmark.files import digest_of, read_json, write_csv, write_json, write_text
 from benchmark.inference.device_setup import Machine
 from benchmark.runner.stage_store import StageStore
+from reports.digests import digests_of
 from reports.file_access import remove_abandoned, temporary_path
 from reports.schema import SCHEMA, PlanFile, PlannedStage, PlanRow, to_json
 
@@ -116,9 +117,12 @@ def _files_of(record: Mapping[str, Any]) -> dict[str, str | None]:
 
     Restored images must be there, but are not read: that would take longer than to start a run should.
     """
-    is_tested, is_trained = "test" in record.get("scores", {}), record.get("seed") is not None
+    scores, files = record.get("scores", {}), record.get("files", {})
+    if not (isinstance(scores, dict) and isinstance(files, dict)):
+        return {"record.json": "of another form"}
+    is_tested, is_trained = "test" in scores, record.get("seed") is not None
     needed = ["scores.csv"] * is_tested + ["weights.safetensors"] * (is_tested and is_trained)
-    digests = {name: None if "/" in name else digest for name, digest in record.get("files", {}).items()}
+    digests = {name: None if "/" in name else digest for name, digest in files.items()}
     return {**dict.fromkeys(needed), **digests}
 
 
@@ -159,6 +163,14 @@ def write_images(folder: Path, images: Mapping[str, NDArray[np.uint8]]) -> None:
             temporary.replace(file)  # not flushed to disk, which would take as long as to restore a small image
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def add_digests(folder: Path, inner: str) -> None:
+    """Note the digests of the files in an inner folder, which were written after the record, in the record."""
+    record = read_json(folder / "record.json")
+    if record.get("files"):  # a record of an earlier version has none
+        later = {f"{inner}/{name}": digest for name, digest in digests_of(folder / inner, "").items()}
+        write_json(folder / "record.json", {**record, "files": {**record["files"], **later}})
 
 
 def write_pairs(folder: Path, source: Source) -> None:
