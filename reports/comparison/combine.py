@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pandas as pd
-import yaml
 
 from reports import text
 from reports.results import Results
+from reports.results.load import parsed_yaml
 from reports.results.summary import IDENTITY, SPLIT
 from reports.schema import PlanFile, PlanRow, Record
 
@@ -254,10 +254,7 @@ def _agree(name: str, value: float, other: float) -> bool:
 
 def section(experiment_yaml: str, *path: str) -> dict[str, str]:
     """Return the settings below `path`, as dotted name -> text; empty where the file lacks them or is not readable."""
-    try:
-        settings: Any = yaml.safe_load(experiment_yaml)
-    except (yaml.YAMLError, RecursionError):
-        return {}
+    settings = parsed_yaml(experiment_yaml)
     for name in path:
         settings = cast(Mapping[Any, Any], settings).get(name) if isinstance(settings, dict) else None
     return _flat(cast(Mapping[Any, Any], settings)) if isinstance(settings, dict) else {}

@@ -11,14 +11,17 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
 from reports.errors import ReportError
 from reports.file_access import write_bytes
 from reports.pages import files, run_page
+from reports.pages.relative_paths import relative_paths
 from reports.results import Results
-from reports.results.load import load
+from reports.results.load import load, parsed_yaml
 from reports.results.published import (
     CURVE_COLUMNS,
     CURVES,
@@ -36,7 +39,6 @@ from reports.schema import PlanFile, PlannedStage, PlanRow, Record, to_json
 from reports.text import row_and_seed
 
 _WEIGHTS = "weights.safetensors"
-_COPIED = ("experiment.yaml", "tuning.json")
 _FIGURE = re.compile(r"\((figures/[^)\s]+)\)")
 
 
@@ -78,19 +80,25 @@ def publish(run: Path, study: Path, *, append: bool = False) -> Path:
             file.unlink()
     _write_batch(study / SCORES, SCORE_COLUMNS, _score_table(results, added.keys()))
     _write_batch(study / CURVES, CURVE_COLUMNS, _curve_table(results, added.keys()))
-    for name in _COPIED:
-        if (run / name).is_file():
-            write_bytes(study / name, (run / name).read_bytes())
+    here = Path.cwd()
+    if settings := parsed_yaml(results.experiment_yaml):
+        text = yaml.safe_dump(relative_paths(settings, here), sort_keys=False, allow_unicode=True)
+        write_bytes(study / "experiment.yaml", text.encode())
+    if results.tuning:
+        _write_json(study / "tuning.json", to_json(results.tuning))
     records = kept | added
     ordered = [records[row.row, seed] for row in plan.rows for seed in row.seeds if (row.row, seed) in records]
-    lines = [
-        json.dumps(to_json(_without_pictures(record)), separators=(",", ":"), ensure_ascii=False) for record in ordered
-    ]
-    write_bytes(study / "plan.json", (json.dumps(to_json(plan), indent=1, ensure_ascii=False) + "\n").encode())
+    contents = [relative_paths(to_json(_without_pictures(record)), here) for record in ordered]
+    lines = [json.dumps(content, separators=(",", ":"), ensure_ascii=False) for content in contents]
+    _write_json(study / "plan.json", relative_paths(to_json(plan), here))
     write_bytes(study / RECORDS, "".join(f"{line}\n" for line in lines).encode())
     _write_report(study, report)
     write_bytes(study / MANIFEST, manifest_bytes(study))
     return study
+
+
+def _write_json(file: Path, content: Any) -> None:
+    write_bytes(file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _without_pictures(record: Record) -> Record:
@@ -179,9 +187,10 @@ def _report_files(run: Path) -> dict[str, bytes]:
     file = run / "report" / "report.md"
     if not file.is_file():
         raise ReportError(f"{file}: is missing; `python -m benchmark report {run}` writes it")
-    figures = _FIGURE.findall(file.read_text(encoding="utf-8"))
-    present = [name for name in dict.fromkeys(figures) if (file.parent / name).is_file()]
-    return {name: (file.parent / name).read_bytes() for name in ("report.md", *present)}
+    names = _FIGURE.findall(file.read_text(encoding="utf-8"))
+    present = [name for name in dict.fromkeys(names) if (file.parent / name).is_file()]
+    figures = {name: (file.parent / name).read_bytes() for name in present}
+    return {"report.md": relative_paths(file.read_text(encoding="utf-8"), Path.cwd()).encode(), **figures}
 
 
 def _write_report(study: Path, report: dict[str, bytes]) -> None:

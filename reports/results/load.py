@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from reports.digests import check
 from reports.errors import FileFormatError, ReportError
+from reports.file_access import read_text
 from reports.results import DAMAGED, MISSING, Problem, Results, row_folder
 from reports.results.published import Study, read_study
 from reports.schema import PlanFile, PlanRow, Record, TuningFile, read
@@ -28,6 +30,8 @@ _SCORE_COLUMNS = ("split", "image", "metric", "value")
 _CURVE_COLUMNS = ("stage", "step", "name", "value")
 _NUMBERS = ("step", "value")
 _LOSS = "loss"
+_MOST_SETTINGS = 100_000
+"""Settings of an experiment.yaml, aliases resolved; a larger one, or a ring of aliases, is not read."""
 _NO_SEED = -1
 """Stands for the seed of a baseline where pandas groups by seed."""
 
@@ -81,7 +85,7 @@ def load(folder: Path) -> Results:
         ),
         scores=scores,
         curves=curves.loc[curves["name"] == _LOSS].reset_index(drop=True),
-        experiment_yaml=read_text(folder / "experiment.yaml"),
+        experiment_yaml=text_of(folder / "experiment.yaml"),
         tuning=tuning,
         unchecked=0 if study and study.is_checked else sum(not record.files for record in finished.values()),
     )
@@ -103,12 +107,26 @@ def trial_records(folder: Path, numbers: Iterable[int]) -> tuple[tuple[Record, .
     return tuple(records), tuple(damage)
 
 
-def read_text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """Return the text of a file; empty where there is none."""
     try:
-        return path.read_text(encoding="utf-8", errors="backslashreplace")
+        return read_text(path, "backslashreplace")
     except OSError:
         return ""
+
+
+def parsed_yaml(text: str) -> Any:
+    """Return a YAML text as plain data; None where it is not readable, or where its aliases multiply without end."""
+    try:
+        data: Any = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    items, count = [data], 0
+    while items and count < _MOST_SETTINGS:
+        item: Any = items.pop()
+        items += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        count += 1
+    return None if items else data
 
 
 def _plan(folder: Path) -> PlanFile:
@@ -237,11 +255,11 @@ def _frame(
 
 def _csv_lines(path: Path, columns: Sequence[str]) -> list[list[str]]:
     """Return the cells of these columns, line by line. Raises FileFormatError if the file is no such table."""
-    if not path.is_file():
-        raise FileFormatError("is missing")
     try:
-        header, *lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
+        header, *lines = csv.reader(io.StringIO(read_text(path), newline=""))
         at = [header.index(column) for column in columns]
+    except FileNotFoundError:
+        raise FileFormatError("is missing") from None
     except (OSError, ValueError, csv.Error) as error:
         reason = " ".join(str(error).split())
         raise FileFormatError(f"is no table with the columns {', '.join(columns)} ({reason})") from error

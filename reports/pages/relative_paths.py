@@ -1,0 +1,47 @@
+"""Published files name no folder of the machine and no user: absolute paths become relative, or a name alone."""
+
+import re
+from contextlib import suppress
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+_SEPARATED = r"[^\s'\"`,;:=()\[\]{}<>|\\/]+"
+_PATH = re.compile(rf"(?<![\w.:/\\])(?:/|[A-Za-z]:[\\/]+)(?:{_SEPARATED}[\\/]+)+(?:{_SEPARATED})?")
+"""An absolute path of two parts or more in running text; what stands behind a colon is an address."""
+
+
+def relative_paths(content: Any, base: Path) -> Any:
+    """Return plain data or a text with relative paths.
+
+    A path below `base` becomes relative to it. Of another one the name is left, without its folders.
+
+    Args:
+        content: JSON or YAML as plain data, or a text in which paths occur.
+        base: The folder that paths are relative to, absolute.
+    """
+    if isinstance(content, dict):
+        return {key: relative_paths(value, base) for key, value in content.items()}
+    if isinstance(content, list):
+        return [relative_paths(value, base) for value in content]
+    if not isinstance(content, str):
+        return content
+    if _is_absolute(content) and not re.search(r"[:\n]\s", content):  # a path with spaces, and no message
+        return _relative(content, base)
+    text = _PATH.sub(lambda match: _relative(match[0], base), content)
+    with suppress(RuntimeError):  # the system knows of no home folder
+        text = re.sub(rf"(?<![\w.-]){re.escape(str(Path.home()))}(?![\w.-])", "~", text)
+    return text
+
+
+def _is_absolute(text: str) -> bool:
+    return Path(text).is_absolute() or PureWindowsPath(text).is_absolute()
+
+
+def _relative(path: str, base: Path) -> str:
+    if not Path(path).is_absolute():
+        return PureWindowsPath(path).name
+    inside = Path(path).relative_to(base) if Path(path).is_relative_to(base) else Path(Path(path).name)
+    with suppress(RuntimeError):
+        if Path.home().name in inside.parts[:-1]:
+            return inside.name
+    return inside.as_posix()
