@@ -34,10 +34,10 @@ def check(folder: Path, names: Iterable[str], digests: Digests, noted_in: str) -
         FileFormatError: A file is missing, cannot be read, or has changed; the message begins with its name.
     """
     for name in digests.keys() & {*names}:
-        if not (folder / name).is_file():
-            raise FileFormatError(f"{name} is missing, though {noted_in} names it")
         try:
             actual = digest(folder / name)
+        except FileNotFoundError:
+            raise FileFormatError(f"{name} is missing, though {noted_in} names it") from None
         except OSError as error:
             raise FileFormatError(f"{name} cannot be read ({error.strerror})") from None
         if actual != digests[name]:

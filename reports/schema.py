@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from reports.errors import FileFormatError
+from reports.file_access import read_text
 from reports.metrics import IMAGE_METRICS, Direction
 
 SCHEMA = 2
@@ -32,6 +33,9 @@ SCHEMA = 2
 
 BASELINES = ("identity", "affine", "closing")
 """Rows that need no training and stand in every experiment."""
+
+_LARGEST = 2.0**62
+"""Largest number in a file: seeds fit into 64 bits, and squares of sums of scores are finite."""
 
 Json = Mapping[str, Any]
 Number = int | float
@@ -309,11 +313,13 @@ class PlanFile(VersionedFile):
 
     @model_validator(mode="after")
     def _check_claims(self) -> Self:
-        rows = {row.row for row in self.rows}
+        rows, tables = {row.row for row in self.rows}, {row.table for row in self.rows}
         for claim in self.claims:
             unknown = [row for row in rows_of(claim) if row not in rows]
             if unknown:
                 raise ValueError(f"claim {claim.id!r} is about row {unknown[0]!r}, which the plan lacks")
+            if isinstance(claim, FrontClaim) and claim.front.among not in tables:
+                raise ValueError(f"claim {claim.id!r} is about table {claim.front.among!r}, which the plan lacks")
         return self
 
 
@@ -372,8 +378,22 @@ def from_json(model: type[AnyModel], data: Json) -> AnyModel:
     """
     try:
         return model.model_validate_json(json.dumps(data))
+    except RecursionError:
+        raise FileFormatError("is nested too deeply") from None
     except ValidationError as error:
         raise FileFormatError(explain(error)) from None
+
+
+def loads(text: str) -> Any:
+    """Return parsed JSON. NaN is refused, and so are numbers that no measurement has: sums of them would overflow.
+
+    Raises:
+        FileFormatError: One line.
+    """
+    try:
+        return json.loads(text, parse_constant=_number, parse_int=_number, parse_float=_number)
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(f"not readable as JSON ({error})") from None
 
 
 def read(model: type[AnyModel], file: Path) -> AnyModel:
@@ -382,11 +402,17 @@ def read(model: type[AnyModel], file: Path) -> AnyModel:
     Raises:
         FileFormatError: One line; the caller adds the file's name.
     """
+    return parse(model, read_json(file))
+
+
+def read_json(file: Path) -> Any:
+    """Return the JSON in a file. Raises as `read` does."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        raise FileFormatError(f"not readable as JSON ({error})") from None
-    return parse(model, data)
+        return loads(read_text(file))
+    except OSError as error:
+        raise FileFormatError(f"cannot be read ({error.strerror})") from None
+    except UnicodeError as error:
+        raise FileFormatError(f"not readable as JSON (no UTF-8: {error})") from None
 
 
 def parse(model: type[AnyModel], data: Any) -> AnyModel:
@@ -399,8 +425,13 @@ def parse(model: type[AnyModel], data: Any) -> AnyModel:
     return from_json(model, data)
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+def _number(word: str) -> int | float:
+    """Return a number; JSON has no NaN, and nothing that is measured is beyond these limits."""
+    if word in ("NaN", "Infinity", "-Infinity"):
+        raise ValueError(f"{word} is not JSON")
+    if abs(float(word)) > _LARGEST:
+        raise ValueError(f"{word[:24]}... is too large a number")
+    return float(word) if set(word) & set(".eE") else int(word)
 
 
 def explain(error: ValidationError) -> str:

@@ -180,5 +180,6 @@ def _range(gate: GateResult) -> tuple[float, float]:
     """Between which milliseconds a measured latency lies."""
     if gate.interval:
         return gate.interval
-    measured, spread = gate.measured or 0.0, float(gate.protocol.get("spread") or 0.0)
+    measured, spread = gate.measured or 0.0, gate.protocol.get("spread")
+    spread = spread if isinstance(spread, int | float) else 0.0
     return measured * (1 - spread), measured * (1 + spread)

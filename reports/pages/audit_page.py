@@ -3,7 +3,6 @@
 # matplotlib's types are partial.
 # pyright: reportUnknownMemberType=false
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -14,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from reports import text
-from reports.errors import ReportError
+from reports.errors import FileFormatError, ReportError
 from reports.figures.figure_output import COLOURS, INK, PAPER, QUIET, RenderedFigure, canvas, panel, render, style
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.pages import Code, Page, files, section
-from reports.schema import FileModel, from_json
+from reports.schema import FileModel, from_json, read_json
 
 _THRESHOLD_LEVELS = 30
 _CHANNELS = (("red", COLOURS[1]), ("green", COLOURS[2]), ("blue", COLOURS[0]))
@@ -208,11 +207,9 @@ def write(folder: Path) -> Path:
     """
     file = folder / "audit.json"
     try:
-        page = build(from_json(Audit, json.loads(file.read_text(encoding="utf-8"))))
-    except OSError as error:
-        raise ReportError(f"{file}: cannot be read ({error}); `data check` writes it") from None
-    except (ValueError, RecursionError) as error:
-        raise ReportError(f"{file}: not the record of an audit ({error}); run `data check` again") from None
+        page = build(from_json(Audit, read_json(file)))
+    except FileFormatError as error:
+        raise ReportError(f"{file}: not the record of an audit ({error}); `data check` writes it") from None
     return files.save_html(page, folder)
 
 

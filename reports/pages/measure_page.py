@@ -1,6 +1,5 @@
 """The page of a measurement: cost, latency and gates of networks, from what `measure --json` wrote."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,12 @@ from typing import Any
 from pydantic import Field
 
 from reports import text
-from reports.errors import ReportError
+from reports.errors import FileFormatError, ReportError
 from reports.figures.figure_output import RenderedFigure, render, style
 from reports.figures.row_figures import latency_dots
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, plain
 from reports.pages import Code, Page, section
-from reports.schema import FileModel, GateResult, Json, Number, from_json
+from reports.schema import FileModel, GateResult, Json, Number, from_json, read_json
 from reports.tables import gates, provenance
 
 SCHEMA = 2
@@ -117,9 +116,9 @@ def build(file: Path) -> Page:
 
 def _read(file: Path) -> Measurement:
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ReportError(f"{file}: not readable as JSON ({error})") from error
+        data = read_json(file)
+    except FileFormatError as error:
+        raise ReportError(f"{file}: {error}") from None
     if not isinstance(data, dict) or "networks" not in data:
         raise ReportError(f"{file}: has no `networks`; a report is made from what `measure --json FILE` writes")
     if data.get("schema") != SCHEMA:

@@ -33,7 +33,7 @@ def build(folder: Path) -> Page:
     records, damage = load.trial_records(folder, [trial.number for trial in trials.trials])
     metric = find_metric(trials.metric, records)
     finished = ranked(trials.trials, metric)
-    best = load.read_text(folder / BEST)
+    best = load.text_of(folder / BEST)
     unreadable = f"{folder / TRIALS}: {text.count(trials.unreadable, 'line')} left out that hold no trial"
     return Page(
         title=text.printable(folder.resolve().name),

@@ -13,14 +13,15 @@
 import csv
 import gzip
 import io
-import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reports.digests import check, digests_of
 from reports.errors import FileFormatError, ReportError
-from reports.schema import Record, parse
+from reports.file_access import MOST_BYTES, read_bytes, read_text
+from reports.schema import Record, loads, parse
 
 RECORDS = "records.jsonl"
 MANIFEST = "SHA256SUMS"
@@ -70,13 +71,12 @@ def read_study(folder: Path) -> Study | None:
         raise ReportError(f"{folder}/{error}; publish the run again, or restore the study from a copy") from None
     notes: list[str] = []
     records: dict[Key, Record] = {}
-    lines = (folder / RECORDS).read_text(encoding="utf-8", errors="backslashreplace").splitlines()
+    lines = _lines(folder / RECORDS)
     for number, line in enumerate(lines, 1):
         try:
-            record = parse(Record, json.loads(line))
-        except (ValueError, RecursionError) as error:
-            reason = str(error) if isinstance(error, FileFormatError) else f"not readable as JSON ({error})"
-            notes.append(f"{RECORDS}, line {number}: {reason}.")
+            record = parse(Record, loads(line))
+        except FileFormatError as error:
+            notes.append(f"{RECORDS}, line {number}: {error}.")
             continue
         records[record.row, record.seed] = record
     scores: dict[Key, list[list[str]]] = {}
@@ -100,11 +100,15 @@ def manifest_bytes(folder: Path) -> bytes:
 
 def _manifest(folder: Path) -> dict[str, str]:
     """Return the digests in the manifest of a study; empty where it has none."""
-    file = folder / MANIFEST
-    if not file.is_file():
-        return {}
-    lines = file.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
+    lines = _lines(folder / MANIFEST) if (folder / MANIFEST).exists() else []
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return read_text(file, "backslashreplace").removesuffix("\n").split("\n")
+    except OSError as error:
+        raise ReportError(f"{file}: cannot be read ({error.strerror})") from None
 
 
 def table_bytes(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> bytes:
@@ -122,10 +126,12 @@ def _tables(
     """Yield row and seed, the other two named columns, and the further columns by name, of every line."""
     for file in batches(folder):
         try:
-            header, *lines = csv.reader(io.StringIO(gzip.decompress(file.read_bytes()).decode(), newline=""))
+            with gzip.open(io.BytesIO(read_bytes(file))) as content:
+                table = content.read(MOST_BYTES).decode()
+            header, *lines = csv.reader(io.StringIO(table, newline=""))
             if tuple(header[:4]) != tuple(columns):
                 raise ValueError(f"its columns are not {', '.join(columns)}, ...")
             for row, seed, first, second, *values in lines:
                 yield (row, int(seed) if seed else None), (first, second), dict(zip(header[4:], values, strict=True))
-        except (OSError, ValueError, EOFError, csv.Error) as error:
+        except (OSError, ValueError, EOFError, zlib.error, csv.Error) as error:
             notes.append(f"{folder.name}/{file.name}: not readable ({' '.join(str(error).split())}).")

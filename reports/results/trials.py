@@ -2,14 +2,14 @@
 
 import csv
 import io
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reports.errors import ReportError
+from reports.file_access import read_text
+from reports.schema import loads
 
 TRIALS = "trials.csv"
 _BEFORE, _AFTER = ("trial", "status"), ("steps_trained", "steps_reused", "seconds", "message")
@@ -48,9 +48,7 @@ def read(file: Path) -> Trials:
         ReportError: The file is no table of trials.
     """
     try:
-        header, *lines = csv.reader(
-            io.StringIO(file.read_text(encoding="utf-8", errors="backslashreplace"), newline="")
-        )
+        header, *lines = csv.reader(io.StringIO(read_text(file, "backslashreplace"), newline=""))
     except (OSError, ValueError, csv.Error) as error:
         raise ReportError(f"{file}: not readable as a table of trials ({error}); `search` writes it anew") from error
     if tuple(header[:2]) != _BEFORE or tuple(header[-4:]) != _AFTER or len(header) < 7:
@@ -65,21 +63,18 @@ def _trial(header: Sequence[str], line: Sequence[str]) -> Trial | None:
     cells = dict(zip(header, line, strict=False))
     try:
         return Trial(
-            number=int(cells["trial"]),
+            number=_count(cells["trial"]),
             status=cells["status"],
-            value=_finite(cells[header[2]]) if cells[header[2]] else None,
-            values={name: json.loads(cells[name]) for name in header[3:-4] if cells[name]},
-            steps_trained=int(cells["steps_trained"]),
-            steps_reused=int(cells["steps_reused"]),
-            seconds=_finite(cells["seconds"]),
+            value=float(loads(cells[header[2]])) if cells[header[2]] else None,
+            values={name: loads(cells[name]) for name in header[3:-4] if cells[name]},
+            steps_trained=_count(cells["steps_trained"]),
+            steps_reused=_count(cells["steps_reused"]),
+            seconds=float(loads(cells["seconds"])),
             message=cells["message"],
         )
-    except (KeyError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError):
         return None
 
 
-def _finite(word: str) -> float:
-    value = float(word)
-    if not math.isfinite(value):
-        raise ValueError(f"{word} is not a finite number")
-    return value
+def _count(word: str) -> int:
+    return int(loads(word))

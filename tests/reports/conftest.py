@@ -44,6 +44,12 @@ def make_run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
+def run_writer() -> Run:
+    """The function that writes a run folder, for fixtures that outlive a test."""
+    return write_run
+
+
+@pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report folder of an ordinary run; for reading only."""
     return write(write_run(tmp_path_factory.mktemp("written") / "quickstart")).page.parent
