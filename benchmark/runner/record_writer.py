@@ -6,6 +6,7 @@ import logging
 import platform
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from benchmark.files import digest_of, read_json, write_csv, write_json, write_t
 from benchmark.inference.device_setup import Machine
 from benchmark.runner.stage_store import StageStore
 from reports.digests import digests_of
+from reports.errors import FileFormatError
 from reports.file_access import remove_abandoned, temporary_path
-from reports.schema import SCHEMA, PlanFile, PlannedStage, PlanRow, to_json
+from reports.schema import SCHEMA, PlanFile, PlannedStage, PlanRow, read, to_json
 
 _LOG = logging.getLogger(__name__)
 _PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm", "onnxruntime", "openvino")
@@ -44,10 +46,9 @@ def write_plan(full_plan: Plan, chosen: Plan, folder: Path, command: str) -> Non
     settings = {**full_plan.experiment.document.data, "data": data, "seeds": list(full_plan.experiment.seeds)}
     text = yaml.safe_dump(relative_paths(settings, folder), sort_keys=False, allow_unicode=True)
     write_text(folder / "experiment.yaml", text)
-    earlier = read_json(folder / "plan.json")
     folders = {row.folder for row in chosen.rows}
-    if isinstance(earlier, dict) and earlier.get("rows"):
-        folders |= set(earlier.get("chosen") or [row.folder for row in full_plan.rows])
+    with suppress(FileFormatError):
+        folders |= set(read(PlanFile, folder / "plan.json").chosen or [row.folder for row in full_plan.rows])
     write_json(folder / "plan.json", to_json(plan_file(full_plan, command, folders)))
 
 

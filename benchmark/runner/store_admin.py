@@ -125,11 +125,12 @@ def _experiments_by_key(runs: Path) -> dict[str, tuple[str, ...]]:
     for file in runs.glob("*/plan.json"):
         for row in _entries(read_json(file), "rows"):
             for stage in _entries(row, "stages"):
-                for key in stage.get("keys", {}).values():
-                    named[key].add(file.parent.name)
+                keys = stage.get("keys")
+                for key in keys.values() if isinstance(keys, dict) else ():
+                    named[str(key)].add(file.parent.name)
     for file in runs.glob("*/*/seed*/record.json"):
         for stage in _entries(read_json(file), "stages"):
-            named[stage.get("key", "")].add(file.parents[2].name)
+            named[str(stage.get("key"))].add(file.parents[2].name)
     return {key: tuple(sorted(folders)) for key, folders in named.items()}
 
 

@@ -6,15 +6,15 @@ the row itself does not train them again.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from benchmark.errors import BenchmarkError, RecordError
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, PlannedRow
-from benchmark.files import read_json, write_json
+from benchmark.files import write_json
 from benchmark.runner.context import Context, plan_of
 from benchmark.runner.record_writer import is_finished
-from reports.schema import TunedCandidate, TunedRow, TuningFile, to_json
+from reports.errors import FileFormatError
+from reports.schema import Failure, Record, TunedCandidate, TunedRow, TuningFile, read, to_json
 
 _FOLDER = "tuning"
 
@@ -48,7 +48,7 @@ def unfinished(candidates: Sequence[PlannedRow], context: Context, *, replace: b
         candidate
         for candidate in candidates
         if not is_finished(context.output / candidate.folder, candidate, replace=replace)
-        and (_record(candidate, context).get("error") or {}).get("step") is None
+        and ((failure := _failure(candidate, context)) is None or failure.step is None)
     ]
 
 
@@ -80,7 +80,8 @@ def finish_tuning(plan: Plan, candidates: Sequence[PlannedRow], context: Context
     write_json(context.output / "tuning.json", to_json(_results(plan, context)))
     failed = unfinished(candidates, context, replace=True)
     if failed:
-        reason = (_record(failed[0], context).get("error") or {}).get("message", "it has no record")
+        failure = _failure(failed[0], context)
+        reason = failure.message if failure else "it has no record"
         raise RecordError(
             f"{context.output / failed[0].folder}: this candidate of tuning failed: {reason}; no row is run before all "
             "candidates have a result: mend the cause and run the same command again, what is trained is stored"
@@ -104,20 +105,28 @@ def _results(candidates: Plan, context: Context) -> TuningFile:
 def _value(candidate: PlannedRow, metric: str, context: Context) -> float | None:
     """Return the score of a candidate on val; None where it failed or has yet to run."""
     record = _record(candidate, context)
-    if record.get("status") != "done":
+    if record is None or record.status != "done":
         return None
-    try:
-        return float(record["scores"]["val"][metric]["mean"])
-    except KeyError:
+    score = record.scores.get("val", {}).get(metric)
+    if score is None:
         raise BenchmarkError(
             f"tuning by {metric}: {candidate.folder} has no such score on val; choose another tuning.metric"
-        ) from None
+        )
+    return score.mean
 
 
-def _record(candidate: PlannedRow, context: Context) -> dict[str, Any]:
-    """Return the record of a candidate as plain data; empty where there is none of this plan."""
-    record = read_json(context.output / candidate.folder / "record.json")
-    return record if isinstance(record, dict) and record.get("config_hash") == candidate.config_hash else {}
+def _record(candidate: PlannedRow, context: Context) -> Record | None:
+    """Return the record of a candidate; None where there is no readable one of this plan."""
+    try:
+        record = read(Record, context.output / candidate.folder / "record.json")
+    except FileFormatError:
+        return None
+    return record if record.config_hash == candidate.config_hash else None
+
+
+def _failure(candidate: PlannedRow, context: Context) -> Failure | None:
+    record = _record(candidate, context)
+    return record.error if record else None
 
 
 def _name(row: str, candidate: str) -> str:

@@ -1,12 +1,11 @@
 """Published files name no folder of the machine and no user: absolute paths become relative, or a name alone."""
 
 import re
-from contextlib import suppress
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 _SEPARATED = r"[^\s'\"`,;:=()\[\]{}<>|\\/]+"
-_PATH = re.compile(rf"(?<![\w.:/\\])(?:/|[A-Za-z]:[\\/]+)(?:{_SEPARATED}[\\/]+)+(?:{_SEPARATED})?")
+_PATH = re.compile(rf"(?<![\w.:/\\])(?:/|[A-Za-z]:[\\/]+)(?:{_SEPARATED}[\\/]+)+(?:{_SEPARATED})?(?<!\.)")
 """An absolute path of two parts or more in running text; what stands behind a colon is an address."""
 
 
@@ -28,9 +27,7 @@ def relative_paths(content: Any, base: Path) -> Any:
     if _is_absolute(content) and not re.search(r"[:\n]\s", content):  # a path with spaces, and no message
         return _relative(content, base)
     text = _PATH.sub(lambda match: _relative(match[0], base), content)
-    with suppress(RuntimeError):  # the system knows of no home folder
-        text = re.sub(rf"(?<![\w.-]){re.escape(str(Path.home()))}(?![\w.-])", "~", text)
-    return text
+    return re.sub(rf"(?<![\w.-]){re.escape(str(_home()))}(?![\w.-])", "~", text)
 
 
 def _is_absolute(text: str) -> bool:
@@ -40,8 +37,15 @@ def _is_absolute(text: str) -> bool:
 def _relative(path: str, base: Path) -> str:
     if not Path(path).is_absolute():
         return PureWindowsPath(path).name
+    if Path(path.replace("\\", "")) == _home():  # in Markdown, signs of a name stand behind backslashes
+        return "~"
     inside = Path(path).relative_to(base) if Path(path).is_relative_to(base) else Path(Path(path).name)
-    with suppress(RuntimeError):
-        if Path.home().name in inside.parts[:-1]:
-            return inside.name
-    return inside.as_posix()
+    return inside.name if _home().name in inside.parts[:-1] else inside.as_posix()
+
+
+def _home() -> Path:
+    """Return the home folder of the user; `~` where the system knows of none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("~")

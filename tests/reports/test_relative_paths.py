@@ -57,7 +57,7 @@ def test_a_study_names_no_folder_and_no_user(
     }
     for record in run.rglob("record.json"):
         edit(record, provenance={"command": command}, config=config)
-    failure = {"message": f"{home}/test/degraded/a.png: not readable, see ~ or {home}"}
+    failure = {"message": f"{home}/test/degraded/a.png: not readable, see {home}."}
     edit(run / "base/seed1/record.json", status="failed", error=failure, scores={})
     edit(run / "plan.json", command=command)
     (run / "experiment.yaml").write_text(
@@ -73,7 +73,7 @@ def test_a_study_names_no_folder_and_no_user(
     }
     assert results.plan.command == "python -m benchmark run a.yaml --plugin own.py"
     assert results.experiment_yaml.endswith("degraded: my pairs/degraded\n")
-    assert results.records[1].reason == "a.png: not readable, see ~ or ~"
+    assert results.records[1].reason == "a.png: not readable, see ~."
 
 
 def test_a_real_run_has_digests_and_is_published_without_its_user(
