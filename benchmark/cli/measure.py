@@ -45,7 +45,11 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
     help="quick: this process, seconds; full: five fresh processes, networks in turn.",
 )
 @click.option(
-    "--runtime", "runtimes", multiple=True, metavar="NAME", help="How the network is run; all: every way.  [eager]"
+    "--runtime",
+    "runtimes",
+    multiple=True,
+    metavar="NAME",
+    help="How the network is run; all: every way (cuda_graph and tensorrt: not tried on a GPU yet).  [eager]",
 )
 @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32", show_default=True)
 @click.option("--seconds", type=NumberRange(0.1, 86_400), default=3.0, show_default=True, help="For a quick latency.")

@@ -55,7 +55,11 @@ def command(
 
     RECORD is the folder of the trained row. Sub-folders are restored, too. Images that are in OUT already are skipped:
     the same command continues an interrupted one. Runtimes other than eager and channels_last prepare the network for
-    each size of image, which takes up to a minute: with --tile there is only one size.
+    each size of image, which takes up to a minute: with --tile there is one size for all larger images. cuda_graph and
+    tensorrt are not tried on a GPU yet.
+
+    Tiles give the same image as a whole where the network looks at most a quarter of a tile far; else a note says so.
+    Of an image with alpha, a colour profile, more than 8 bits or several frames a note says what the result has not.
 
     \b
     Examples:
@@ -64,8 +68,9 @@ def command(
     """
     from benchmark.data.image_folders import images_in
     from benchmark.inference.device_setup import prepare_machine
-    from benchmark.inference.restore_images import restore_folder, restore_in_tiles
-    from benchmark.inference.runtimes import prepare
+    from benchmark.inference.restore_images import restore_folder
+    from benchmark.inference.runtimes import check_runtime, prepare
+    from benchmark.inference.tiles import restore_in_tiles, tiling_for
     from benchmark.model import load
     from benchmark.model.restorer import fold
     from benchmark.registry import Registry
@@ -76,23 +81,31 @@ def command(
         raise DataError(f"{out}: is inside the folder of images, and would be restored next time; choose another")
     files = images_in(images)
     torch_device = prepare_machine(device).device
-    restorer = fold(load(record, Registry(plugins)))
+    check_runtime(runtime, torch_device, dtype)
+    restorer = fold(load(record, Registry(plugins))).to(torch_device)
+    tiling, note = (None, "") if tile is None else tiling_for(restorer, tile, overlap, torch_device)
+    if note:
+        click.echo(f"note: {note}", err=True)
 
     @lru_cache(_PREPARED_SIZES)
     def prepared(height: int, width: int) -> "PreparedNetwork":
         return prepare(runtime, restorer, (height, width), torch_device, dtype)
 
     def restore(image: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
-        if tile is None:
-            return prepared(image.shape[0], image.shape[1]).restore(image)
-        return restore_in_tiles(prepared(tile, tile).restore, image, tile, overlap)
+        return prepared(image.shape[0], image.shape[1]).restore(image)
+
+    def restore_whole_or_in_tiles(image: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
+        return restore(image) if tiling is None else restore_in_tiles(restore, image, tiling)
 
     with noted_as_resumable():
-        outcomes = show_progress(restore_folder(restore, files, out, replace=replace), len(files), "image")
+        restored = restore_folder(restore_whole_or_in_tiles, files, out, replace=replace)
+        outcomes = show_progress(restored, len(files), "image")
     for outcome in outcomes:
         if outcome.result == "failed":
             hint = "; --tile 512 needs less" if "memory" in outcome.message and tile is None else ""
             click.echo(f"not restored: {outcome.message}{hint}", err=True)
+        elif outcome.message:
+            click.echo(f"note: {outcome.message}", err=True)
     counts = Counter(outcome.result for outcome in outcomes)
     parts = [f"{counted(counts['restored'], 'image')} restored in {out}"]
     parts += [f"{counts['skipped']} were there already"] if counts["skipped"] else []

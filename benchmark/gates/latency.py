@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from benchmark.inference.device_setup import Machine
-from benchmark.inference.restore_images import tile_boxes
+from benchmark.inference.tiles import tile_boxes
 from reports.schema import Dtype
 
 QUANTILES: Mapping[str, float] = {"p25": 25, "median": 50, "p90": 90, "p99": 99}

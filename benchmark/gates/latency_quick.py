@@ -20,8 +20,8 @@ from benchmark.gates.latency import Call, Conditions, Latency, ModelSamples, War
 from benchmark.gates.latency_stability import load_doubts, load_since, read_counters
 from benchmark.inference.device_setup import torch_threads
 from benchmark.inference.prepared_network import PreparedNetwork
-from benchmark.inference.restore_images import restore_in_tiles
 from benchmark.inference.runtimes import prepare
+from benchmark.inference.tiles import Tiling, restore_in_tiles
 from benchmark.model import Restorer
 from benchmark.model.restorer import fold
 
@@ -88,7 +88,8 @@ def prepare_timer(restorer: Restorer, conditions: Conditions, device: torch.devi
         RuntimeUnavailable: The runtime is missing or cannot run this network.
     """
     network = fold(restorer) if conditions.folded else restorer
-    size = (conditions.tile, conditions.tile) if conditions.tile else conditions.image
+    height, width = conditions.image
+    size = (min(conditions.tile or height, height), min(conditions.tile or width, width))
     start = time.perf_counter()
     prepared = prepare(conditions.runtime, network, size, device, conditions.dtype)
     preparation_seconds = time.perf_counter() - start
@@ -111,7 +112,7 @@ def _timed(prepared: PreparedNetwork, conditions: Conditions, device: torch.devi
 
         start = time.perf_counter()
         if conditions.tile:
-            restore_in_tiles(restore, image, conditions.tile, conditions.overlap)
+            restore_in_tiles(restore, image, Tiling(conditions.tile, conditions.overlap))
         else:
             restore(image)
         image_ms = _ms_since(start)

@@ -106,9 +106,12 @@ def missing_compiler(device: torch.device) -> str | None:
 def _prepared(
     network: Callable[[Tensor], Tensor], size: tuple[int, int], device: torch.device, layout: torch.memory_format
 ) -> PreparedNetwork:
+    strides = _example(size, device, layout).stride()
+
     @torch.inference_mode()
     def to_input(image: NDArray[np.uint8]) -> Tensor:
-        return input_tensor(image, size, device).contiguous(memory_format=layout)
+        # A side of one pixel may have any stride; a compiled network insists on that of its example.
+        return input_tensor(image, size, device).contiguous(memory_format=layout).as_strided((1, 3, *size), strides)
 
     return PreparedNetwork(to_input, torch.inference_mode()(network), output_image)
 
@@ -160,12 +163,17 @@ def prepare(
     Raises:
         RuntimeUnavailable: The runtime is not installed, or cannot run this network.
     """
+    check_runtime(runtime, device, dtype)
+    return _RUNTIMES[runtime].prepare(restorer, size, device, dtype)
+
+
+def check_runtime(runtime: str, device: torch.device, dtype: Dtype) -> None:
+    """Raise RuntimeUnavailable where `prepare` would for every network and size."""
     if reason := unavailable(runtime, device):
         raise RuntimeUnavailable(reason)
     dtypes = _RUNTIMES[runtime].dtypes
     if dtype not in dtypes:
         raise RuntimeUnavailable(f"runtime {runtime}: not with dtype {dtype}; use {' or '.join(dtypes)}")
-    return _RUNTIMES[runtime].prepare(restorer, size, device, dtype)
 
 
 def runtime_names(device_type: str) -> tuple[str, ...]:

@@ -23,6 +23,9 @@ class Restorer(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+        convs = [module for module in head.modules() if isinstance(module, nn.Conv2d)]
+        reflected = [int(side) for conv in convs if conv.padding_mode == "reflect" for side in conv.padding]
+        self.min_side = max(backbone.min_side, 1 + max(reflected, default=0))  # what is reflected lies within the image
 
     def forward(self, degraded: Tensor) -> Restoration:
         """Restore degraded images `B 3 H W` in [0, 1]; the restored images are not clamped.
@@ -31,8 +34,8 @@ class Restorer(nn.Module):
         wholly or in part.
         """
         height, width = degraded.shape[-2:]
-        multiple, min_side = self.backbone.multiple_of, self.backbone.min_side
-        padded_height, padded_width = (-(-max(side, min_side) // multiple) * multiple for side in (height, width))
+        multiple = self.backbone.multiple_of
+        padded_height, padded_width = (-(-max(side, self.min_side) // multiple) * multiple for side in (height, width))
         padded = _pad(degraded, padded_height, padded_width, self.backbone.pad_mode)
         low, high = self.backbone.input_range
         scaled = padded if (low, high) == (0.0, 1.0) else padded * (high - low) + low

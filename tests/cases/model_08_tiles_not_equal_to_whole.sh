@@ -7,7 +7,7 @@ export OMP_NUM_THREADS=1
 python -W ignore - <<'PY'
 import sys
 import numpy as np, torch
-from benchmark.inference.restore_images import restore_in_tiles
+from benchmark.inference.tiles import Tiling, restore_in_tiles
 from benchmark.model import build, restore_image
 torch.manual_seed(0)
 r = build({"backbone": {"name": "dncnn", "width": 16, "depth": 5, "norm": "none"}, "head": {"name": "residual", "padding": "zeros"}}).eval()
@@ -18,7 +18,7 @@ image = np.random.default_rng(0).integers(100, 150, (130, 200, 3), dtype=np.uint
 dev = torch.device("cpu")
 def differ(image, tile, overlap):
     whole = restore_image(r, image, dev).astype(int)
-    tiles = restore_in_tiles(lambda t: restore_image(r, t, dev), image, tile, overlap)
+    tiles = restore_in_tiles(lambda t: restore_image(r, t, dev), image, Tiling(tile, overlap))
     return np.abs(whole - tiles).max(axis=2), np.abs(whole - image).mean()
 large, change = differ(image, 64, 32)
 small, _ = differ(image[:40, :50], 64, 32)

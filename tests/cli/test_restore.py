@@ -11,7 +11,7 @@ import click
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from benchmark.cli import main
 from benchmark.cli.restore import command
@@ -84,6 +84,59 @@ def test_bad_images_do_not_stop_the_others(call: Call, folder: Path) -> None:
     told = [line for line in err.splitlines() if line.startswith("not restored: ")]
     assert [line.split()[2] for line in told] == ["images/a2.png:", "images/b.png:"]
     assert not (folder / "out/a2.png").exists() and not list((folder / "out").glob(".*"))
+
+
+def test_what_a_result_has_not_is_told_for_each_file(call: Call, folder: Path) -> None:
+    """Alpha, a profile that is not sRGB, 16 bits, further frames; nothing is said of plain images and of sRGB."""
+    image = Image.open(folder / "images/a.png")
+    image.save(
+        folder / "images/srgb.png", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    )
+    image.save(folder / "images/lab.png", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes())
+    Image.fromarray(np.full((9, 9, 4), 100, np.uint8)).save(folder / "images/alpha.png")
+    Image.fromarray(np.full((9, 9), 30_000, np.uint16)).save(folder / "images/deep.png")
+    image.save(folder / "images/film.webp", save_all=True, append_images=[image.rotate(90), image.rotate(180)])
+    code, out, err = call("row", "images", "out")
+    assert (code, out) == (0, "8 images restored in out\n")
+    assert sorted(line for line in err.splitlines() if line.startswith("note: images")) == [
+        "note: images/alpha.png: the result has not its alpha channel",
+        "note: images/deep.png: the result has not its 16 bits a channel (the upper 8 are restored)",
+        "note: images/film.webp: the result has not its further 2 frames or pages",
+        "note: images/lab.png: the result has not its colour profile (numbers are taken as sRGB)",
+    ]
+
+
+def test_the_longest_names_are_restored(call: Call, folder: Path) -> None:
+    """A name of 255 bytes leaves no room for a longer one beside it while the file is written."""
+    for name in ("x" * 251, "é" * 125 + "y"):
+        Image.new("RGB", (9, 9)).save(folder / f"images/{name}.bmp")
+    code, out, err = call("row", "images", "out")
+    assert (code, out) == (0, "5 images restored in out\n"), err
+    assert sum(len(os.fsencode(file.name)) == 255 for file in (folder / "out").iterdir()) == 2
+
+
+def test_a_result_that_cannot_be_written_does_not_stop_the_others(call: Call, folder: Path) -> None:
+    """A folder in the place of one result, a file in the place of the folder of another."""
+    (folder / "out/a.png").mkdir(parents=True)
+    (folder / "out/more").write_text("")
+    code, out, err = call("row", "images", "out", "--replace")
+    assert (code, out) == (1, "1 image restored in out, 2 failed\n")
+    assert "not restored: out/a.png: cannot be written: is a folder, not a file" in err
+    assert "not restored: out/more/b.1.png: cannot be written" in err
+
+
+def test_tiles_restore_as_the_whole_where_the_network_is_local(call: Call, folder: Path) -> None:
+    """Byte for byte; a network that looks farther is named once, and restored all the same."""
+    local = {"backbone": {"name": "dncnn", "width": 4, "depth": 3, "norm": "none"}, "head": {"name": "residual"}}
+    write_weights(build(local, 1), folder / "local/weights.safetensors")
+    write_json(folder / "local/record.json", {"status": "done", "config": {"model": local}})
+    assert call("local", "images", "whole")[0] == 0
+    code, _, err = call("local", "images", "tiles", "--tile", 16, "--overlap", 0)
+    assert code == 0 and "note" not in err
+    for file in (folder / "whole").rglob("*.png"):
+        assert file.read_bytes() == (folder / "tiles" / file.relative_to(folder / "whole")).read_bytes()
+    code, _, err = call("row", "images", "far", "--tile", 16, "--overlap", 4)
+    assert code == 0 and err.count("note: the network looks farther than a tile, or") == 1
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,16 @@ def test_the_backbone_sees_what_it_needs_and_the_caller_what_it_gave(
     assert torch.equal(maps["gain"], image)
 
 
+@pytest.mark.parametrize("head", ["degradation", "residual", "rgb", "blend", "mask_blend"])
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+@pytest.mark.parametrize("sides", [(1, 1), (1, 9), (9, 2)])
+def test_heads_that_reflect_take_images_of_one_pixel(head: str, kernel_size: int, sides: tuple[int, int]) -> None:
+    """A head of 5 x 5 that reflects needs three pixels a side, whatever the backbone needs."""
+    model = {"backbone": {"name": "dncnn", "width": 4, "depth": 3, "norm": "none"}}
+    options = {"name": head, "kernel_size": kernel_size, "padding": "reflect"}
+    assert build({**model, "head": options}).eval()(torch.rand(1, 3, *sides)).image.shape[-2:] == sides
+
+
 def test_padding_reflects_at_the_right_and_the_bottom() -> None:
     """A reflected row repeats the second-to-last one; zeros are zeros."""
     image = torch.arange(6.0).reshape(1, 1, 1, 6).expand(1, 3, 5, 6)
