@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from itertools import product
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import torch
@@ -22,6 +22,7 @@ VARIANTS: list[Variant] = [
     *((name, {}) for name in NAMES),
     ("dncnn", {"norm": "none"}),
     ("gunet", {"norm": "layer"}),
+    ("gunet", {"gate": "none"}),
     ("restormer_lite", {"norm": "bias_free"}),
     ("timm_unet", {"encoder": "test_resnet"}),
     ("timm_unet", {"encoder": "test_mambaout"}),
@@ -114,6 +115,27 @@ def test_the_source_is_named(name: str) -> None:
         assert re.search(
             r"@[0-9a-f]{8} \([\w.-]+\)|written from the paper, not from the authors' code", component.origin
         )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_choice_leaves_an_affine_network(name: str, randomise: Callable[[nn.Module], None]) -> None:
+    """With all choices of words combined, the features of a mean of two images are not the mean of their features."""
+    fields = REGISTRY.options_model("backbone", name).model_fields
+    choices = {
+        option: get_args(field.annotation)
+        for option, field in fields.items()
+        if get_origin(field.annotation) is Literal
+    }
+    for values in product(*choices.values()):
+        options = dict(zip(choices, values, strict=True))
+        backbone = tiny(name, **options).eval().double()
+        randomise(backbone)
+        side = side_of(backbone)
+        images = torch.rand(2, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            mean_of_features = backbone(images).mean(0)
+            features_of_mean = backbone(images.mean(0, keepdim=True))[0]
+        assert (mean_of_features - features_of_mean).norm() > 1e-6 * mean_of_features.norm(), options
 
 
 @pytest.mark.parametrize(("name", "options"), SIZE_VARIANTS, ids=str)

@@ -23,6 +23,16 @@ def output_convolution(backbone):
     [
         ("gunet_b8_7stage", {"width": 8, "depths": (1, 1, 1, 2, 1, 1, 1)}, ("", "_odd")),
         ("gunet_ablation_ln_hsig_cat", ABLATION, ("",)),
+        (
+            "gunet_ablation_nogate_gelu_cat",
+            {"width": 12, "depths": (1, 2, 1), "gate": "none", "fusion": "concatenation"},
+            ("", "_odd"),
+        ),
+        (
+            "gunet_ablation_nogate_relu_sk",
+            {"width": 8, "depths": (2, 1, 1, 1, 2), "gate": "none_relu"},
+            ("",),
+        ),
         ("full/gunet_t", GUNet.sizes["t"], ("",)),
         ("full/gunet_s", GUNet.sizes["s"], ("",)),
     ],
@@ -66,6 +76,8 @@ def test_gunet_published_sizes_have_the_published_cost(count_macs, size, paramet
         {"fusion": "concatenation"},
         {"fusion": "sum"},
         {"gate": "hard_sigmoid"},
+        {"gate": "tanh"},
+        {"gate": "identity"},
         {"gate": "none"},
         {"norm": "layer"},
         {"kernel_size": 3},
@@ -76,6 +88,11 @@ def test_gunet_published_sizes_have_the_published_cost(count_macs, size, paramet
 def test_every_gunet_option_changes_the_network(differ, change):
     """Each option changes the parameters or, with equal weights, the output."""
     assert differ(GUNet(**SMALL), GUNet(**{**SMALL, **change}))
+
+
+def test_the_activation_of_blocks_without_gate_changes_them(differ):
+    """With equal weights, GELU and ReLU give other features."""
+    assert differ(GUNet(**SMALL, gate="none"), GUNet(**SMALL, gate="none_relu"))
 
 
 @pytest.mark.parametrize("scale", [2, 3])
