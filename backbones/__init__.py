@@ -74,13 +74,13 @@ class Backbone(nn.Module, ABC):
     """Paper; official repository@commit with its licence, where there is one; what differs here."""
     sizes: ClassVar[Sizes] = {}
     """Named configurations: size -> options. Published ones carry their published names."""
-    input_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    """Values that the network expects for black and white."""
     pad_mode: ClassVar[Literal["reflect", "zeros"]] = "reflect"
     """How the image is padded at the right and the bottom."""
     published: ClassVar[Published | None] = None
     """How to load checkpoints of the reference implementation; None where there are none."""
 
+    input_range: tuple[float, float] = (0.0, 1.0)
+    """Values that the network expects for black and white."""
     out_channels: int
     """Channels of the features; set in `__init__`."""
     multiple_of: int = 1

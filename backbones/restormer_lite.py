@@ -5,21 +5,18 @@ from the authors' code; their weights fit after renaming.
 """
 
 import copy
-import re
-from functools import partial
 from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Published, Sizes
+from backbones import Published, Sizes
 from backbones._folding import affine_before
-from backbones._layers import ChannelLayerNorm, check_option, check_positive
-from backbones._unet import level_channels, unet_forward
+from backbones._layers import ChannelLayerNorm, check_positive
+from backbones._restormer_unet import RestormerUNet, TransposedAttention, check_layout, make_renames
 
 NORM_EPS = 1e-5
-OFFICIAL_LEVELS = 4
 OFFICIAL_PARTS = {
     "norm1.body": "attention_norm",
     "norm2.body": "feed_forward_norm",
@@ -32,20 +29,10 @@ OFFICIAL_PARTS = {
     "ffn.project_out": "feed_forward.project",
 }
 """Names of the parts of a block: in published weights, and here."""
-OFFICIAL_STAGES = {
-    "latent": "latent",
-    "refinement": "refinement",
-    **{
-        f"{part}_level{level + 1}": f"{part}.{level}"
-        for part in ("encoder", "decoder")
-        for level in range(OFFICIAL_LEVELS - 1)
-    },
-}
-"""Names of the stages: in published weights, and here."""
 PUBLISHED = {"width": 48, "depths": (4, 6, 6, 8), "refinement": 4, "heads": (1, 2, 4, 8), "expansion": 2.66}
 
 
-class RestormerLite(Backbone):
+class RestormerLite(RestormerUNet):
     """U-Net of transposed attention and gated feed-forward blocks (paper, section 3).
 
     Levels double in channels and halve in size. Skip connections are concatenated; a 1x1 convolution halves the
@@ -60,6 +47,7 @@ class RestormerLite(Backbone):
         heads: attention heads per level; as many entries as `depths`.
         expansion: hidden channels of the feed-forward part, as a multiple of its channels.
         norm: LayerNorm over channels, or its bias-free form, which divides by the deviation and keeps the mean.
+        bias: whether the convolutions of the blocks and those after concatenations have a bias.
 
     Raises:
         ValueError: an option is outside its allowed range.
@@ -84,25 +72,7 @@ class RestormerLite(Backbone):
         "tiny": {"width": 4, "depths": (1, 1, 2, 2), "refinement": 0, "heads": (1, 1, 2, 4), "expansion": 2.0},
     }
     published = Published(
-        # Official names count levels from 1; ours count from 0, with one list per kind of layer.
-        keys=(
-            (r"patch_embed\.proj\.(\w+)", r"backbone.stem.\1"),
-            (r"output\.(\w+)", r"head.conv.\1"),
-            *(
-                rename
-                for level in range(OFFICIAL_LEVELS - 1)
-                for rename in (
-                    (rf"down{level + 1}_{level + 2}\.body\.0\.(\w+)", rf"backbone.downs.{level}.0.\1"),
-                    (rf"up{level + 2}_{level + 1}\.body\.0\.(\w+)", rf"backbone.ups.{level}.0.\1"),
-                    (rf"reduce_chan_level{level + 2}\.(\w+)", rf"backbone.reductions.{level}.\1"),
-                )
-            ),
-            *(
-                (rf"{theirs}\.(\d+)\.{re.escape(part)}(|\.\w+)", rf"backbone.{ours}.\1.{name}\2")
-                for theirs, ours in OFFICIAL_STAGES.items()
-                for part, name in OFFICIAL_PARTS.items()
-            ),
-        ),
+        keys=make_renames(OFFICIAL_PARTS),
         head={"name": "residual", "padding": "zeros"},
         zeros=("head.conv.bias",),
     )
@@ -115,58 +85,26 @@ class RestormerLite(Backbone):
         heads: tuple[int, ...] = (1, 2, 4, 8),
         expansion: float = 2.66,
         norm: Literal["with_bias", "bias_free"] = "with_bias",
+        bias: bool = False,
     ) -> None:
-        super().__init__()
-        _check_options(width, depths, refinement, heads, expansion)
-        levels = len(depths) - 1
-        channels = level_channels(width, levels)
-        decoder_channels = [2 * width, *channels[1:levels]]
+        check_layout("restormer_lite", width, depths, refinement, heads)
+        check_positive("restormer_lite", expansion=expansion)
 
-        def stage(size: int, depth: int, head_count: int) -> nn.Sequential:
-            return nn.Sequential(*[_Block(size, head_count, expansion, norm) for _ in range(depth)])
+        def make_block(level: int, channels: int) -> nn.Module:
+            return _Block(channels, heads[level], expansion, norm, bias)
 
-        self.stem = nn.Conv2d(3, width, 3, padding=1, bias=False)
-        self.encoder = nn.ModuleList(map(stage, channels[:-1], depths, heads))
-        self.downs = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(size, size // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
-            for size in channels[:-1]
-        )
-        self.latent = stage(channels[-1], depths[-1], heads[-1])
-        self.ups = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(size, 2 * size, 3, padding=1, bias=False), nn.PixelShuffle(2))
-            for size in channels[1:]
-        )
-        self.reductions = nn.ModuleList(nn.Conv2d(2 * size, size, 1, bias=False) for size in channels[1:levels])
-        self.decoder = nn.ModuleList(map(stage, decoder_channels, depths, heads))
-        self.refinement = stage(2 * width, refinement, heads[0])
-
-        self.out_channels = 2 * width
-        self.multiple_of = self.min_side = 2**levels
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return features `B 2*width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
-
-        def join(level: int, features: Tensor, skipped: Tensor) -> Tensor:
-            features = torch.cat((self.ups[level](features), skipped), dim=1)
-            return self.reductions[level - 1](features) if level > 0 else features
-
-        # The norms work on pixels: in any other memory layout each norm and each sum would copy its input.
-        features = self.stem(image).contiguous(memory_format=torch.channels_last)
-        stages = [*self.encoder, self.latent, *reversed(self.decoder)]
-        return self.refinement(
-            unet_forward(features, stages, lambda level, features: self.downs[level](features), join)
-        )
+        super().__init__(width, depths, refinement, make_block, bias)
 
 
 class _Block(nn.Module):
     """Residual attention, then residual feed-forward."""
 
-    def __init__(self, channels: int, heads: int, expansion: float, norm: str) -> None:
+    def __init__(self, channels: int, heads: int, expansion: float, norm: str, bias: bool) -> None:
         super().__init__()
         self.attention_norm = _norm(norm, channels)
-        self.attention = _TransposedAttention(channels, heads)
+        self.attention = TransposedAttention(channels, heads, bias)
         self.feed_forward_norm = _norm(norm, channels)
-        self.feed_forward = _GatedFeedForward(channels, int(channels * expansion))
+        self.feed_forward = _GatedFeedForward(channels, int(channels * expansion), bias)
 
     def forward(self, features: Tensor) -> Tensor:
         features = features + self.attention(self.attention_norm(features))
@@ -175,8 +113,8 @@ class _Block(nn.Module):
     def folded(self) -> nn.Module:
         """Return a block with the weights of bias-free norms in the 1x1 convolutions that follow them.
 
-        The weights of `with_bias` norms stay. The convolutions have no bias to take the shift, and a new bias for their
-        many channels would need more weights than the norm has and would not be faster.
+        The weights of `with_bias` norms stay. The published convolutions have no bias to take the shift, and a new bias
+        for their many channels would need more weights than the norm has and would not be faster.
         """
         block = copy.deepcopy(self)
         for norm, layer in ((block.attention_norm, block.attention), (block.feed_forward_norm, block.feed_forward)):
@@ -186,65 +124,14 @@ class _Block(nn.Module):
         return block
 
 
-class _TransposedAttention(nn.Module):
-    """Attention between the channels of each head, over all pixels (paper: MDTA, equation 1)."""
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.expand = nn.Conv2d(channels, 3 * channels, 1, bias=False)
-        self.depthwise = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False)
-        self.project = nn.Conv2d(channels, channels, 1, bias=False)
-
-    def forward(self, features: Tensor) -> Tensor:
-        weights, value = _attend(self.depthwise(self.expand(features)), self.temperature)
-        return self.project((weights @ value).flatten(1, 2).unflatten(2, features.shape[2:]))
-
-    def folded(self) -> nn.Module:
-        """Return attention that multiplies its projection into the few attention weights instead of into all pixels."""
-        return _FoldedAttention(self)
-
-
-class _FoldedAttention(nn.Module):
-    """Transposed attention with one product over the values of all pixels instead of two."""
-
-    def __init__(self, attention: _TransposedAttention) -> None:
-        super().__init__()
-        self.temperature = nn.Parameter(attention.temperature.detach().clone())
-        self.expand = copy.deepcopy(attention.expand)
-        self.depthwise = copy.deepcopy(attention.depthwise)
-        by_head = attention.project.weight.detach().flatten(1).unflatten(1, (attention.heads, -1))
-        self.project = nn.Parameter(by_head.transpose(0, 1).clone())
-
-    def forward(self, features: Tensor) -> Tensor:
-        weights, value = _attend(self.depthwise(self.expand(features)), self.temperature)
-        projected = (self.project @ weights).transpose(1, 2).flatten(2)
-        # Pixels come before channels: the result is in channels_last, like the features it is added to.
-        mixed = value.flatten(1, 2).transpose(1, 2) @ projected.transpose(1, 2)
-        return mixed.transpose(1, 2).unflatten(2, features.shape[2:])
-
-
-def _attend(joint: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights `B heads C C` between the channels of a head, and values `B heads C HW`.
-
-    Args:
-        joint: query, key and value side by side, `B 3*heads*C H W`.
-        temperature: factor of the similarities, `heads 1 1`.
-    """
-    query, key, value = joint.unflatten(1, (3, len(temperature), -1)).flatten(4).unbind(1)
-    similarity = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).transpose(-2, -1)
-    return (similarity * temperature).softmax(dim=-1), value
-
-
 class _GatedFeedForward(nn.Module):
     """Feed-forward part in which GELU of one half of the hidden channels gates the other (paper: GDFN, equation 2)."""
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: int, hidden: int, bias: bool) -> None:
         super().__init__()
-        self.expand = nn.Conv2d(channels, 2 * hidden, 1, bias=False)
-        self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=False)
-        self.project = nn.Conv2d(hidden, channels, 1, bias=False)
+        self.expand = nn.Conv2d(channels, 2 * hidden, 1, bias=bias)
+        self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=bias)
+        self.project = nn.Conv2d(hidden, channels, 1, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
         gate, value = self.depthwise(self.expand(features)).chunk(2, dim=1)
@@ -272,17 +159,3 @@ class _BiasFreeNorm(nn.Module):
 
 def _norm(name: str, channels: int) -> nn.Module:
     return ChannelLayerNorm(channels, NORM_EPS) if name == "with_bias" else _BiasFreeNorm(channels)
-
-
-def _check_options(
-    width: int, depths: tuple[int, ...], refinement: int, heads: tuple[int, ...], expansion: float
-) -> None:
-    check = partial(check_option, "restormer_lite")
-    check("width", width, width >= 2 and width % 2 == 0, "it must be even and at least 2")
-    check("depths", depths, len(depths) >= 2 and min(depths) >= 1, "it must hold at least 2 integers of at least 1")
-    check("heads", heads, len(heads) == len(depths), f"depths has {len(depths)} levels, so must heads")
-    for level, (count, channels) in enumerate(zip(heads, level_channels(width, len(depths) - 1), strict=True)):
-        valid = count >= 1 and channels % count == 0
-        check(f"heads[{level}]", count, valid, f"it must divide the level's {channels} channels")
-    check("refinement", refinement, refinement >= 0, "it must be at least 0")
-    check_positive("restormer_lite", expansion=expansion)

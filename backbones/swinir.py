@@ -4,7 +4,7 @@ Every second block shifts its windows by half, so that neighbouring windows exch
 code, ours has no stochastic depth in training and no upsampling.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,8 @@ from backbones._window_attention import WindowAttention, linear
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K, subtracted from the image."""
+SLOPE = 0.2
+"""Slope of the leaky ReLU for negative values, between three residual convolutions."""
 
 
 class SwinIR(Backbone):
@@ -28,8 +30,11 @@ class SwinIR(Backbone):
         width: channels; divisible by all `heads`.
         depths: blocks in each group.
         heads: attention heads of the blocks in each group.
-        window: side of the windows in pixels, even; images are padded to multiples of it.
+        window: side of the windows in pixels, at least 2; images are padded to multiples of it.
         expansion: hidden channels of the feed-forward part, as a multiple of `width`.
+        residual_convolutions: convolutions at the end of each group and of all groups: one of 3x3, or three that narrow
+            to a quarter of `width`: 3x3, 1x1, 3x3.
+        img_range: factor on the values of the image; the result is divided by it.
 
     Raises:
         ValueError: an option is outside its allowed range.
@@ -42,13 +47,14 @@ class SwinIR(Backbone):
   year = {2021}
 }"""
     origin = (
-        "arXiv:2108.10257; reference implementation JingyunLiang/SwinIR@6545850f (Apache-2.0), whose weights of "
-        "denoising fit after renaming; those for JPEG artefacts scale the image by 255 and do not. Size denoise is "
-        "published; light is the trunk of the published light super-resolution at equal size; small and tiny are our "
-        "choices. Stochastic depth in training is left out."
+        "arXiv:2108.10257; reference implementation JingyunLiang/SwinIR@6545850f (Apache-2.0), whose weights fit "
+        "after renaming. Sizes denoise and jpeg (both for colour) are published; light is the trunk of the published "
+        "light super-resolution at equal size; small and tiny are our choices. Left out are upsampling, grey images, "
+        "absolute position embedding and, in training, stochastic depth."
     )
     sizes: ClassVar[Sizes] = {
         "denoise": {"width": 180, "depths": (6,) * 6, "heads": (6,) * 6},
+        "jpeg": {"width": 180, "depths": (6,) * 6, "heads": (6,) * 6, "window": 7, "img_range": 255.0},
         "light": {"width": 60, "depths": (6,) * 4, "heads": (6,) * 4},
         "small": {"width": 32, "depths": (2, 2, 2), "heads": (2, 2, 2)},
         "tiny": {"width": 16, "depths": (2, 2), "heads": (2, 2), "window": 4},
@@ -79,9 +85,9 @@ class SwinIR(Backbone):
                 r"layers\.(\d+)\.residual_group\.blocks\.(\d+)\.mlp\.fc2\.(\w+)",
                 r"backbone.groups.\1.blocks.\2.contract.\3",
             ),
-            (r"layers\.(\d+)\.conv\.(\w+)", r"backbone.groups.\1.conv.\2"),
+            (r"layers\.(\d+)\.conv\.((?:\d\.)?\w+)", r"backbone.groups.\1.conv.\2"),
             (r"norm\.(\w+)", r"backbone.last_norm.\1"),
-            (r"conv_after_body\.(\w+)", r"backbone.end.\1"),
+            (r"conv_after_body\.((?:\d\.)?\w+)", r"backbone.end.\1"),
             (r"conv_last\.(\w+)", r"head.conv.\1"),
         ),
         head={"name": "residual", "padding": "zeros"},
@@ -95,30 +101,38 @@ class SwinIR(Backbone):
         heads: tuple[int, ...] = (6,) * 6,
         window: int = 8,
         expansion: int = 2,
+        residual_convolutions: Literal[1, 3] = 1,
+        img_range: float = 1.0,
     ) -> None:
         super().__init__()
-        check_positive("swinir", width=width, window=window, expansion=expansion)
+        check_positive("swinir", width=width, expansion=expansion, img_range=img_range)
         check_option(
             *("swinir", "depths", depths, len(depths) == len(heads) > 0 and min(*depths, *heads) >= 1),
             requirement=f"heads is {list(heads)}; both need one integer above 0 per group",
         )
         divisible = all(width % count == 0 for count in heads)
         check_option("swinir", "width", width, divisible, f"it must be divisible by all heads, {list(heads)}")
-        check_option("swinir", "window", window, window % 2 == 0, "it must be even, as blocks shift by half of it")
-        self.mean = nn.Buffer(torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
+        check_option("swinir", "window", window, window >= 2, "it must be at least 2, as blocks shift by half of it")
+        narrow = width // 4 if residual_convolutions == 3 else None
+        check_option("swinir", "width", width, narrow != 0, "with 3 residual_convolutions it must be at least 4")
+        self.mean = nn.Buffer(img_range * torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
         self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.first_norm = nn.LayerNorm(width)
         self.groups = nn.Sequential(
-            *[_Group(width, depth, count, window, expansion) for depth, count in zip(depths, heads, strict=True)]
+            *[
+                _Group(width, depth, count, window, expansion, narrow)
+                for depth, count in zip(depths, heads, strict=True)
+            ]
         )
         self.last_norm = nn.LayerNorm(width)
-        self.end = nn.Conv2d(width, width, 3, padding=1)
+        self.end = _residual_convolution(width, narrow)
 
+        self.input_range = (0.0, img_range)
         self.out_channels = width
         self.multiple_of = self.min_side = window
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        """Return features `B width H W` of an image `B 3 H W` in `input_range`; H and W multiples of `multiple_of`."""
         # Norms and linear layers work on pixels: channels_last makes the permutes of all groups views.
         first = self.stem(image - self.mean).contiguous(memory_format=torch.channels_last)
         pixels = self.groups(self.first_norm(first.permute(0, 2, 3, 1)))
@@ -126,13 +140,13 @@ class SwinIR(Backbone):
 
 
 class _Group(nn.Module):
-    """Blocks and a 3x3 convolution, added to the input, on `B H W C` (residual Swin transformer block)."""
+    """Blocks and a convolution or three, added to the input, on `B H W C` (residual Swin transformer block)."""
 
-    def __init__(self, width: int, depth: int, heads: int, window: int, expansion: int) -> None:
+    def __init__(self, width: int, depth: int, heads: int, window: int, expansion: int, narrow: int | None) -> None:
         super().__init__()
         shifts = [window // 2 * (index % 2) for index in range(depth)]
         self.blocks = nn.Sequential(*[_Block(width, heads, window, shift, expansion) for shift in shifts])
-        self.conv = nn.Conv2d(width, width, 3, padding=1)
+        self.conv = _residual_convolution(width, narrow)
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.conv(self.blocks(features).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
@@ -164,3 +178,14 @@ class _Attention(WindowAttention):
     def forward(self, features: Tensor) -> Tensor:
         query, key, value = self.query_key_value(self.shifted(features)).chunk(3, dim=-1)
         return self.shifted_back(self.attend(query, key, value))
+
+
+def _residual_convolution(width: int, narrow: int | None) -> nn.Module:
+    """Return a 3x3 convolution, or three through `narrow` channels."""
+    if narrow is None:
+        return nn.Conv2d(width, width, 3, padding=1)
+    return nn.Sequential(
+        *(nn.Conv2d(width, narrow, 3, padding=1), nn.LeakyReLU(SLOPE, inplace=True)),
+        *(nn.Conv2d(narrow, narrow, 1), nn.LeakyReLU(SLOPE, inplace=True)),
+        nn.Conv2d(narrow, width, 3, padding=1),
+    )

@@ -29,10 +29,11 @@ GOLDENS_ELSEWHERE = REPOSITORY.parent / "shared" / "goldens"
 
 @dataclass(frozen=True)
 class Golden:
-    """Weights under the authors' names, and named inputs and outputs."""
+    """Weights under the authors' names, named inputs and outputs, and their values for black and white."""
 
     weights: dict[str, Tensor]
     tensors: dict[str, Tensor]
+    input_range: tuple[float, float]
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def _load_golden(name: str) -> Golden:
     if key_list.exists():
         keys = json.loads(gzip.decompress(key_list.read_bytes()))["keys"]
         weights = {key: _recipe(key, shape, meta["gain"]) for key, shape, _ in keys}
-    return Golden(weights, tensors)
+    return Golden(weights, tensors, tuple(json.loads(meta["input_range"])))
 
 
 def _as_float(stored: Tensor) -> Tensor:
@@ -127,7 +128,7 @@ def _with_published_weights(
     head = Registry().find("backbone", backbone).published.head
     weights = {"file": str(file), "sha256": digest_of(file)}
     restorer = build({"backbone": {"name": backbone, **options}, "head": head, "weights": weights}).eval()
-    low, high = restorer.backbone.input_range
+    low, high = golden.input_range
 
     def restore(image: Tensor) -> Tensor:
         with torch.no_grad():

@@ -23,7 +23,10 @@ VARIANTS: list[Variant] = [
     ("dncnn", {"norm": "none"}),
     ("gunet", {"norm": "layer"}),
     ("gunet", {"gate": "none"}),
+    ("kbnet_l", {"bias": True}),
     ("restormer_lite", {"norm": "bias_free"}),
+    ("restormer_lite", {"bias": True}),
+    ("swinir", {"residual_convolutions": 3, "img_range": 255.0, "window": 7}),
     ("timm_unet", {"encoder": "test_resnet"}),
     ("timm_unet", {"encoder": "test_mambaout"}),
     ("unet", {"norm": "batch", "up": "bilinear", "down": "conv"}),
@@ -44,10 +47,14 @@ SIZE_VARIANTS: list[Variant] = [
         ("uformer", {"depths": (2,) * (2 * levels + 1), "heads": (1,) * (2 * levels + 1), "window": 2})
         for levels in range(3)
     ),
-    *(("restormer_lite", {"depths": (1,) * levels, "heads": (1,) * levels}) for levels in (2, 3, 4)),
+    *(
+        (name, {"depths": (1,) * levels, "heads": (1,) * levels})
+        for name in ("restormer_lite", "kbnet_l")
+        for levels in (2, 3, 4)
+    ),
     *(("unet", {"levels": levels, "norm": norm}) for levels, norm in product((1, 2, 3), ("none", "batch"))),
     *(("hinet", {"depth": depth}) for depth in (2, 4)),
-    *(("swinir", {"window": window}) for window in (2, 8)),
+    *(("swinir", {"window": window}) for window in (2, 3, 8)),
     ("erase_unet", {"levels": 3}),
 ]
 """Variants with options that decide which image sizes a backbone takes."""
@@ -62,7 +69,7 @@ EXPORT_VARIANTS: list[Variant] = [
     ("timm_unet", {"encoder": "test_efficientnet", "stages": 2}),
 ]
 """Variants that are exported with free sides; attention in windows fixes them."""
-ENDS_CONTIGUOUS = {"hinet", "restormer_lite", "swinir"}
+ENDS_CONTIGUOUS = {"hinet", "kbnet_l", "restormer_lite", "swinir"}
 """The last layer of these has an output layout of its own."""
 HALF_PRECISION_ERROR = {"hinet": 0.05}
 """Of the features, as a share; 0.03 for all others."""

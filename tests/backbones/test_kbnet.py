@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from backbones import kbnet
-from backbones.kbnet import KBNet, KernelBasis
+from backbones import _kernel_basis
+from backbones._kernel_basis import KernelBasis
+from backbones.kbnet import KBNet
 from benchmark.model import build
 from benchmark.model.restorer import fold
 
@@ -15,14 +16,16 @@ SMALL = {"width": 4, "depths": (1, 1, 1), "bases": 3}
 def at_every_pixel(basis, features, coefficients):
     """Kernel basis attention by its definition: the kernel of each pixel, then its product with what lies around."""
     batch, channels, height, width = features.shape
-    kernels = basis.kernels.view(-1, channels, 4, 3, 3)
+    group = basis.group
+    kernels = basis.kernels.view(-1, channels, group, 3, 3)
     beyond = nn.functional.pad(features, (1, 1, 1, 1))
     result = torch.empty_like(features)
     for row in range(height):
         for column in range(width):
             mixture = coefficients[:, :, row, column]
-            around = beyond[:, :, row : row + 3, column : column + 3].reshape(batch, channels // 4, 4, 3, 3)
-            kernel = torch.einsum("bs,socij->bocij", mixture, kernels).view(batch, channels // 4, 4, 4, 3, 3)
+            around = beyond[:, :, row : row + 3, column : column + 3].reshape(batch, channels // group, group, 3, 3)
+            kernel = torch.einsum("bs,socij->bocij", mixture, kernels)
+            kernel = kernel.view(batch, channels // group, group, group, 3, 3)
             seen = torch.einsum("bgocij,bgcij->bgo", kernel, around).reshape(batch, channels)
             result[:, :, row, column] = seen + mixture @ basis.biases[0]
     return result
@@ -46,11 +49,12 @@ def test_kbnet_gives_the_authors_output(load_golden, with_published_weights):
 
 @pytest.mark.parametrize("strip_pixels", [1, 25, 10_000])
 @pytest.mark.parametrize("training", [False, True])
-def test_kernel_basis_equals_its_definition(monkeypatch, strip_pixels, training):
+@pytest.mark.parametrize("group", [2, 4])
+def test_kernel_basis_equals_its_definition(monkeypatch, strip_pixels, training, group):
     """In strips of one row, of several or in one piece: each pixel's own kernel and bias, in both directions."""
-    monkeypatch.setattr(kbnet, "STRIP_PIXELS_CPU", strip_pixels)
+    monkeypatch.setattr(_kernel_basis, "STRIP_PIXELS_CPU", strip_pixels)
     torch.manual_seed(0)
-    basis = KernelBasis(8, 5).double().train(training)
+    basis = KernelBasis(8, 5, group).double().train(training)
     features = torch.randn(2, 8, 7, 5, dtype=torch.float64, requires_grad=True)
     coefficients = torch.randn(2, 5, 7, 5, dtype=torch.float64, requires_grad=True)
     inputs, cotangent = (features, coefficients, *basis.parameters()), torch.randn(2, 8, 7, 5, dtype=torch.float64)
@@ -62,7 +66,7 @@ def test_kernel_basis_equals_its_definition(monkeypatch, strip_pixels, training)
 
 def test_kbnet_keeps_no_kernels_of_pixels_for_the_backward_pass():
     """In training less is kept per pixel than a tenth of its kernels, which are 36 numbers per channel."""
-    basis, side = KernelBasis(16, 32).train(), 64
+    basis, side = KernelBasis(16, 32, 4).train(), 64
     features, coefficients = (torch.rand(1, count, side, side, requires_grad=True) for count in (16, 32))
     kept = {}
 

@@ -21,6 +21,18 @@ def output_convolution(backbone):
             "restormer_d8_biasfree",
             {"width": 8, "depths": (1, 1, 1, 1), "refinement": 1, "heads": (1, 2, 4, 8), "norm": "bias_free"},
         ),
+        (
+            "restormer_d8_bias_biasfree_ffn2",
+            {
+                "width": 8,
+                "depths": (1, 2, 1, 1),
+                "refinement": 1,
+                "heads": (1, 1, 2, 2),
+                "expansion": 2.0,
+                "norm": "bias_free",
+                "bias": True,
+            },
+        ),
         pytest.param("full/restormer_real_denoise", RestormerLite.sizes["restormer_denoise"], marks=pytest.mark.slow),
     ],
 )
@@ -59,12 +71,25 @@ def test_restormer_has_the_published_cost(count_macs, options, mega_parameters, 
         {"heads": (1, 1, 4)},
         {"expansion": 2.0},
         {"norm": "bias_free"},
+        {"bias": True},
     ],
     ids=str,
 )
 def test_every_restormer_option_changes_the_network(differ, change):
     """Each option changes the parameters or, with equal weights, the output."""
     assert differ(RestormerLite(**SMALL), RestormerLite(**{**SMALL, **change}))
+
+
+def test_restormer_bias_reaches_neither_stem_nor_resampling_nor_norms():
+    """Exactly the convolutions of the blocks and those after concatenations get a bias."""
+    plain, biased = (set(dict(RestormerLite(**SMALL, bias=bias).named_parameters())) for bias in (False, True))
+    added = {name.removesuffix(".bias") for name in biased - plain}
+    layers = {".".join(name.split(".")[-2:]) for name in added if not name.startswith("reductions.")}
+    assert biased >= plain
+    assert layers == {
+        f"{part}.{layer}" for part in ("attention", "feed_forward") for layer in ("expand", "depthwise", "project")
+    }
+    assert {name for name in added if name.startswith("reductions.")} == {"reductions.0"}
 
 
 def test_bias_free_norm_keeps_the_mean():

@@ -41,11 +41,21 @@ def outside_attention(attention, features):
     return attention.project(mixed)
 
 
+THREE_CONVOLUTIONS = {"depths": (1, 2), "heads": (3, 2), "residual_convolutions": 3, "img_range": 255.0}
+
+
 @pytest.mark.parametrize("case", ["", "_odd"])
-def test_swinir_gives_the_authors_output(load_golden, with_published_weights, case):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("swinir_light_e12_w8", {"depths": (2, 2), "heads": (2, 3)}),
+        ("swinir_e12_w8_3conv_r255", THREE_CONVOLUTIONS),
+    ],
+)
+def test_swinir_gives_the_authors_output(load_golden, with_published_weights, name, options, case):
     """With the authors' weights from a file, also of a size that windows do not divide."""
-    golden = load_golden("swinir_light_e12_w8")
-    restore = with_published_weights("swinir", {"width": 12, "depths": (2, 2), "heads": (2, 3)}, golden)
+    golden = load_golden(name)
+    restore = with_published_weights("swinir", {"width": 12, **options}, golden)
     restored = restore(golden.tensors[f"input{case}"])
     torch.testing.assert_close(restored, golden.tensors[f"output{case}"], rtol=1e-5, atol=5e-5)
 
@@ -69,6 +79,17 @@ def test_swinir_attention_is_that_of_a_shifted_grid(backbone, block):
     attention = backbone.groups[0].blocks[block].attention
     assert attention.shift == 2 * block
     features = torch.randn(8, 12, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(attention(features[None])[0], outside_attention(attention, features))
+
+
+def test_swinir_shifts_an_odd_window_by_half_rounded_down():
+    """A window of 7 pixels, as published for JPEG artefacts, shifts by 3 and attends as the definition says."""
+    torch.manual_seed(0)
+    attention = SwinIR(8, (2,), (2,), window=7).groups[0].blocks[1].attention
+    nn.init.normal_(attention.offset_bias)
+    assert attention.shift == 3
+    features = torch.randn(14, 21, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(attention(features[None])[0], outside_attention(attention, features))
 
@@ -121,7 +142,10 @@ def test_windows_see_each_other_only_where_they_shift(backbone):
 
 @pytest.mark.parametrize(
     "option",
-    [{"width": 12}, {"depths": (2, 2)}, {"heads": (4, 1)}, {"window": 8}, {"expansion": 3}],
+    [
+        *({"width": 12}, {"depths": (2, 2)}, {"heads": (4, 1)}, {"window": 8}, {"expansion": 3}),
+        *({"residual_convolutions": 3}, {"img_range": 255.0}),
+    ],
     ids=str,
 )
 def test_every_option_does_something(differ, option):
@@ -131,7 +155,10 @@ def test_every_option_does_something(differ, option):
 
 @pytest.mark.parametrize(
     "options",
-    [{"width": 0}, {"heads": (3, 1)}, {"depths": (2,)}, {"window": 5}, {"depths": (), "heads": ()}, {"depths": (0, 1)}],
+    [
+        *({"width": 0}, {"heads": (3, 1)}, {"depths": (2,)}, {"window": 1}, {"depths": (), "heads": ()}),
+        *({"depths": (0, 1)}, {"img_range": 0.0}, {"width": 2, "heads": (1, 1), "residual_convolutions": 3}),
+    ],
     ids=str,
 )
 def test_impossible_options_are_told(options):

@@ -21,7 +21,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("gunet", {"gate": "none", "fusion": "sum", "padding": "zeros", "kernel_size": 1}),
     ("nafnet", {"block": "baseline"}),
     ("nafnet", {"tlc_train_size": 24}),
+    ("kbnet_l", {"bias": True}),
     ("restormer_lite", {"norm": "bias_free"}),
+    ("restormer_lite", {"bias": True}),
     ("unet", {"norm": "batch"}),
 ]
 each_variant = pytest.mark.parametrize(("name", "options"), VARIANTS, ids=lambda value: str(value or "tiny"))
