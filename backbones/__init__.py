@@ -13,7 +13,7 @@ itself. `benchmark.model.restorer` replaces the modules, from the outermost inwa
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -49,6 +49,8 @@ class Published:
     """Rules that rename official keys, or a function from all keys of a checkpoint to such rules."""
     head: Mapping[str, Any]
     """Name and options of the head, e.g. `{"name": "residual", "padding": "zeros"}`."""
+    other_heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """Another head of the networks for which the option of this name is true."""
     zeros: tuple[str, ...] = ()
     """Our keys without an official counterpart, where the official network has zero."""
     recomputed: tuple[str, ...] = ()
@@ -58,6 +60,10 @@ class Published:
     the authors subtract the prediction."""
     head_mix: tuple[tuple[float, ...], ...] = ()
     """Matrix instead of `head_scale`: each channel of our last convolution, in units of [0, 1], as a sum of theirs."""
+
+    def head_of(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return name and options of the head of a network with these options."""
+        return next((head for option, head in self.other_heads.items() if options.get(option)), self.head)
 
 
 class Backbone(nn.Module, ABC):
@@ -81,6 +87,8 @@ class Backbone(nn.Module, ABC):
 
     input_range: tuple[float, float] = (0.0, 1.0)
     """Values that the network expects for black and white."""
+    in_channels: int = 3
+    """Channels of the image; data and costs have 3, so other networks are for import and for use from Python."""
     out_channels: int
     """Channels of the features; set in `__init__`."""
     multiple_of: int = 1
@@ -90,7 +98,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, image: Tensor) -> Tensor | Features:
-        """Return features `B out_channels H W` of an image `B 3 H W` in `input_range`.
+        """Return features `B out_channels H W` of an image `B in_channels H W` in `input_range`.
 
         A multi-output network returns `Features` in training mode and the tensor alone in eval mode, so that counting,
         export and compilation see one output.

@@ -40,6 +40,7 @@ class RestormerUNet(Backbone):
         refinement: int,
         make_block: Callable[[int, int], nn.Module],
         bias: bool,
+        dual_pixel: bool = False,
     ) -> None:
         """Build stem, stages, downsampling and upsampling.
 
@@ -50,6 +51,8 @@ class RestormerUNet(Backbone):
             make_block: makes one block from its level and its channels.
             bias: whether the 1x1 convolutions after concatenations have a bias; stem, downsampling and upsampling have
                 none.
+            dual_pixel: whether the image is two views, one after the other in 6 channels; the features of the stem,
+                projected, are then added to those of the last block.
         """
         super().__init__()
         levels = len(depths) - 1
@@ -59,7 +62,8 @@ class RestormerUNet(Backbone):
         def stage(level: int, size: int, depth: int) -> nn.Sequential:
             return nn.Sequential(*[make_block(level, size) for _ in range(depth)])
 
-        self.stem = nn.Conv2d(3, width, 3, padding=1, bias=False)
+        self.in_channels = 6 if dual_pixel else 3
+        self.stem = nn.Conv2d(self.in_channels, width, 3, padding=1, bias=False)
         self.encoder = nn.ModuleList(map(stage, range(levels), channels, depths))
         self.downs = nn.ModuleList(
             nn.Sequential(nn.Conv2d(size, size // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
@@ -73,23 +77,27 @@ class RestormerUNet(Backbone):
         self.reductions = nn.ModuleList(nn.Conv2d(2 * size, size, 1, bias=bias) for size in channels[1:levels])
         self.decoder = nn.ModuleList(map(stage, range(levels), decoder_channels, depths))
         self.refinement = stage(0, 2 * width, refinement)
+        self.skip = nn.Conv2d(width, 2 * width, 1, bias=bias) if dual_pixel else None
 
         self.out_channels = 2 * width
         self.multiple_of = self.min_side = 2**levels
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return features `B 2*width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        """Return features `B 2*width H W` of an image `B in_channels H W` in [0, 1].
+
+        H and W are multiples of `multiple_of`.
+        """
 
         def join(level: int, features: Tensor, skipped: Tensor) -> Tensor:
             features = torch.cat((self.ups[level](features), skipped), dim=1)
             return self.reductions[level - 1](features) if level > 0 else features
 
         # The norms work on pixels: in any other memory layout each norm and each sum would copy its input.
-        features = self.stem(image).contiguous(memory_format=torch.channels_last)
+        shallow = self.stem(image).contiguous(memory_format=torch.channels_last)
         stages = [*self.encoder, self.latent, *reversed(self.decoder)]
-        return self.refinement(
-            unet_forward(features, stages, lambda level, features: self.downs[level](features), join)
-        )
+        features = unet_forward(shallow, stages, lambda level, features: self.downs[level](features), join)
+        features = self.refinement(features)
+        return features if self.skip is None else features + self.skip(shallow)
 
 
 class TransposedAttention(nn.Module):
@@ -157,6 +165,7 @@ def make_renames(parts: Mapping[str, str]) -> Renames:
     return (
         (r"patch_embed\.proj\.(\w+)", r"backbone.stem.\1"),
         (r"output\.(\w+)", r"head.conv.\1"),
+        (r"skip_conv\.(\w+)", r"backbone.skip.\1"),
         *(
             rename
             for level in range(OFFICIAL_LEVELS - 1)

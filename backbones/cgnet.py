@@ -58,7 +58,9 @@ class CGNet(NafUNet):
     origin = (
         "arXiv:2401.15235; reference implementation Ascend-Research/CascadedGaze@0daa9844 (MIT), whose weights fit "
         "after renaming. The steps of a cascade are weighted and projected before they are enlarged, not after, which "
-        "gives the same numbers with fewer multiply-adds. Size sidd is published; small and tiny are our choices."
+        "gives the same numbers with fewer multiply-adds. Size sidd is published; small and tiny are our choices. Left "
+        "out are the authors' larger network for Gaussian noise (cascades of up to 4 steps) and the one with several "
+        "outputs for GoPro."
     )
     sizes: ClassVar[Sizes] = {
         "sidd": {"width": 60, "depths": (2, 2, 4, 6, 10, 2, 2, 2, 2), "cascade": (3, 3, 2, 2)},

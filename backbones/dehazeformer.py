@@ -67,7 +67,7 @@ class DehazeFormer(Backbone):
     origin = (
         "arXiv:2204.03883; reference implementation IDKiro/DehazeFormer@5af7c34d (MIT), whose weights fit after "
         "renaming. Sizes t, s, b, d, w, m and l are published; small is t, which keeps within 10 MB, and tiny is our "
-        "choice."
+        "choice. Other kinds of convolution or normalisation per stage, which no published size has, are left out."
     )
     sizes: ClassVar[Sizes] = {
         "t": {"depths": (4, 4, 4, 2, 2), "attention": (0.0, 0.5, 1.0, 0.0, 0.0)},

@@ -63,7 +63,8 @@ class DnCNN(Backbone):
         "authors subtract what the network predicts, head residual adds it: the last convolution changes its sign. "
         "Sizes dncnn_s (one noise level) and cdncnn_b (colour, blind) are published for colour images, cdncnn_b as it "
         "was released, without normalisation; the paper trains it with norm: batch. Size small is dncnn_s, which keeps "
-        "to 10 MB as it is; tiny is our choice. Initialisation is the paper's (He), not that of KAIR."
+        "to 10 MB as it is; tiny is our choice. Initialisation is the paper's (He), not that of KAIR. Grey images and "
+        "a noise map as further input (FDnCNN) are left out."
     )
     sizes: ClassVar[Sizes] = {
         "dncnn_s": {"width": 64, "depth": 17, "norm": "batch"},

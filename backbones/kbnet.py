@@ -70,7 +70,7 @@ class KBNet(NafUNet):
     origin = (
         "arXiv:2303.02881; reference implementation zhangyi-3/KBNet@ec33fb34 (MIT), KBNet_s, whose weights fit after "
         "renaming. Kernels are mixed strip by strip, which gives the same numbers with less memory. Sizes sidd and "
-        "gaussian are published; small and tiny are our choices."
+        "gaussian are published; small and tiny are our choices. Grey images are left out."
     )
     sizes: ClassVar[Sizes] = {
         "sidd": {"width": 64, "depths": PUBLISHED_DEPTHS, "local": "depthwise", "channel_expansion": 1.5},

@@ -43,9 +43,10 @@ class MimoUNet(Backbone):
 }"""
     origin = (
         "arXiv:2108.05054; written from the paper, not from the authors' code, which has no licence. Their weights fit "
-        "after renaming. Sizes mimo_unet and mimo_unet_plus are published; small and tiny are our choices. Images and "
-        "features are resized by nearest neighbour, as in the authors' outputs. The smaller outputs are computed in "
-        "training only; their convolutions count as parameters, not as multiply-adds."
+        "after renaming. Sizes mimo_unet and mimo_unet_plus are published (MIMO-UNet++ is the latter on mirrored and "
+        "turned images); small and tiny are our choices. Images and features are resized by nearest neighbour, as in "
+        "the authors' outputs. The smaller outputs are computed in training only; their convolutions count as "
+        "parameters, not as multiply-adds."
     )
     sizes: ClassVar[Sizes] = {
         "mimo_unet": {"width": 32, "depth": 8},

@@ -68,7 +68,8 @@ class NAFNet(NafUNet):
         "arXiv:2204.04676; reference implementation megvii-research/NAFNet@2b4af71e (MIT), whose weights fit after "
         "renaming. Sizes that name a data set are published, those of the baseline with its blocks. The published "
         "GoPro scores are with tlc_train_size 256, which no size sets: it goes with the patches of the training. Sizes "
-        "small and tiny are our choices."
+        "small and tiny are our choices. The published network for REDS is w64_gopro; stereo super-resolution (NAFSSR) "
+        "is left out."
     )
     sizes: ClassVar[Sizes] = {
         "w32_gopro": {"width": 32, "depths": GOPRO},

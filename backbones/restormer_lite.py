@@ -48,6 +48,8 @@ class RestormerLite(RestormerUNet):
         expansion: hidden channels of the feed-forward part, as a multiple of its channels.
         norm: LayerNorm over channels, or its bias-free form, which divides by the deviation and keeps the mean.
         bias: whether the convolutions of the blocks and those after concatenations have a bias.
+        dual_pixel: for two views of a dual-pixel sensor, one after the other in 6 channels, with head rgb: the network
+            computes the whole image. No data of this project has 6 channels: for import and use from Python.
 
     Raises:
         ValueError: an option is outside its allowed range.
@@ -62,18 +64,21 @@ class RestormerLite(RestormerUNet):
 }"""
     origin = (
         "arXiv:2111.09881; written from the paper, not from the authors' code, which is under a non-commercial licence "
-        "(and so are weights trained with it). Sizes restormer (deblurring, deraining) and restormer_denoise are "
-        "published; small and tiny are our choices."
+        "(and so are weights trained with it). Sizes restormer (deblurring, deraining), restormer_denoise and "
+        "restormer_dual_pixel (defocus deblurring) are published, for colour; small and tiny are our choices. The "
+        "published denoisers of grey images are left out."
     )
     sizes: ClassVar[Sizes] = {
         "restormer": {**PUBLISHED, "norm": "with_bias"},
         "restormer_denoise": {**PUBLISHED, "norm": "bias_free"},
+        "restormer_dual_pixel": {**PUBLISHED, "norm": "with_bias", "dual_pixel": True},
         "small": {"width": 16, "depths": (2, 3, 3, 4), "refinement": 2, "heads": (1, 2, 4, 8)},
         "tiny": {"width": 4, "depths": (1, 1, 2, 2), "refinement": 0, "heads": (1, 1, 2, 4), "expansion": 2.0},
     }
     published = Published(
         keys=make_renames(OFFICIAL_PARTS),
         head={"name": "residual", "padding": "zeros"},
+        other_heads={"dual_pixel": {"name": "rgb", "padding": "zeros"}},
         zeros=("head.conv.bias",),
     )
 
@@ -86,6 +91,7 @@ class RestormerLite(RestormerUNet):
         expansion: float = 2.66,
         norm: Literal["with_bias", "bias_free"] = "with_bias",
         bias: bool = False,
+        dual_pixel: bool = False,
     ) -> None:
         check_layout("restormer_lite", width, depths, refinement, heads)
         check_positive("restormer_lite", expansion=expansion)
@@ -93,7 +99,7 @@ class RestormerLite(RestormerUNet):
         def make_block(level: int, channels: int) -> nn.Module:
             return _Block(channels, heads[level], expansion, norm, bias)
 
-        super().__init__(width, depths, refinement, make_block, bias)
+        super().__init__(width, depths, refinement, make_block, bias, dual_pixel)
 
 
 class _Block(nn.Module):

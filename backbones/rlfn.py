@@ -42,7 +42,8 @@ class RLFN(Backbone):
     origin = (
         "arXiv:2205.07514; reference implementation bytedance/RLFN@bccfde91 (Apache-2.0), whose weights fit after "
         "renaming where they were trained at upscale 1. Sizes rlfn and rlfn_s are the published trunks, without their "
-        "upsampler; small and tiny are our choices."
+        "upsampler; small and tiny are our choices. The pruned network of the NTIRE 2022 challenge, with other "
+        "channels inside its blocks, is left out."
     )
     sizes: ClassVar[Sizes] = {
         "rlfn": {"width": 52},

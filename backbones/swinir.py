@@ -47,9 +47,9 @@ class SwinIR(Backbone):
   year = {2021}
 }"""
     origin = (
-        "arXiv:2108.10257; reference implementation JingyunLiang/SwinIR@6545850f (Apache-2.0), whose weights fit "
-        "after renaming. Sizes denoise and jpeg (both for colour) are published; light is the trunk of the published "
-        "light super-resolution at equal size; small and tiny are our choices. Left out are upsampling, grey images, "
+        "arXiv:2108.10257; reference implementation JingyunLiang/SwinIR@6545850f (Apache-2.0), whose weights fit after "
+        "renaming. Sizes denoise and jpeg (both for colour) are published; light is the trunk of the published light "
+        "super-resolution at equal size; small and tiny are our choices. Left out are upsampling, grey images, "
         "absolute position embedding and, in training, stochastic depth."
     )
     sizes: ClassVar[Sizes] = {

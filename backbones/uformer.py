@@ -80,7 +80,9 @@ class Uformer(Backbone):
         "arXiv:2106.03106; reference implementation ZhendongWang6/Uformer@65fc970a (MIT), whose weights fit after "
         "renaming and whose output ours equals on squares that need no padding. It takes squares alone, which its "
         "scripts make by centring the image among zeros; ours takes rectangles, with zeros at the right and bottom. "
-        "Training is without its stochastic depth. Sizes t, s and b are published; small and tiny are our choices."
+        "Training is without its stochastic depth. Sizes t, s and b are published; small and tiny are our choices. "
+        "Left out is what no published size uses: the cross modulator, projections by convolution, and a feed-forward "
+        "half without depthwise convolution."
     )
     sizes: ClassVar[Sizes] = {
         "t": {"width": 16},

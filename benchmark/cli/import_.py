@@ -10,6 +10,8 @@ import click
 from benchmark.cli.options import plugin_option
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
+    from backbones import Published
+    from benchmark.cli.measure_networks import Network
     from benchmark.registry import Registry
 
 
@@ -52,8 +54,8 @@ def command(
     if file.exists() and not replace:
         raise click.UsageError(f"{file} exists already; choose another file with --out, or add --replace")
     registry = Registry(plugins)
-    head = published_of(backbone, checkpoint, registry).head
-    candidates = _candidates((backbone, size, options), head, registry)
+    published = published_of(backbone, checkpoint, registry)
+    candidates = _candidates((backbone, size, options), published, registry)
     models = {label: model for label, (_, model) in candidates.items()}
     match = find_config(checkpoint, read_checkpoint(checkpoint), models, registry)
     size, model = candidates[match.name]
@@ -77,7 +79,7 @@ def command(
 
 
 def _candidates(
-    backbone: tuple[str, str | None, Sequence[str]], head: Mapping[str, Any], registry: "Registry"
+    backbone: tuple[str, str | None, Sequence[str]], published: "Published", registry: "Registry"
 ) -> dict[str, tuple[str | None, Mapping[str, Any]]]:
     """Return sizes and models that the checkpoint may belong to, by label.
 
@@ -91,6 +93,12 @@ def _candidates(
     name, given_size, options = backbone
     named = list(registry.find("backbone", name).sizes)
     sizes = [given_size] if given_size else [None, *named] if options or not named else named
-    head_options = [f"{key}={json.dumps(value)}" for key, value in head.items() if key != "name"]
-    networks = {size: described(name, size, options, head["name"], head_options, registry) for size in sizes}
+
+    def candidate(size: str | None) -> "Network":
+        default = described(name, size, options, published.head["name"], (), registry)
+        head = published.head_of(default.model.backbone.options)
+        head_options = [f"{key}={json.dumps(value)}" for key, value in head.items() if key != "name"]
+        return described(name, size, options, head["name"], head_options, registry)
+
+    networks = {size: candidate(size) for size in sizes}
     return {network.label: (size, network.model.as_config()) for size, network in networks.items()}

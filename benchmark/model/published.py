@@ -116,11 +116,11 @@ def load_weights(restorer: Restorer, model: Mapping[str, Any], weights: Mapping[
     fit = best_fit(read_checkpoint(file), restorer)
     name, head = model["backbone"]["name"], model["head"]
     if not has_own_names(fit.source.tensors):
-        published = published_of(name, file, registry)
-        if _with_defaults(head, registry) != _with_defaults(published.head, registry):
+        published_head = published_of(name, file, registry).head_of(model["backbone"])
+        if _with_defaults(head, registry) != _with_defaults(published_head, registry):
             raise CheckpointError(
                 f"{file}: published weights of backbone {name!r} end in another head than model.head; "
-                f"write  head: {flow(published.head)}"
+                f"write  head: {flow(published_head)}"
             )
     if fit.mismatch:
         raise CheckpointError(

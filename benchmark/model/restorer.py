@@ -28,11 +28,19 @@ class Restorer(nn.Module):
         self.min_side = max(backbone.min_side, 1 + max(reflected, default=0))  # what is reflected lies within the image
 
     def forward(self, degraded: Tensor) -> Restoration:
-        """Restore degraded images `B 3 H W` in [0, 1]; the restored images are not clamped.
+        """Restore degraded images `B C H W` in [0, 1], C as the backbone takes; restored images are not clamped.
 
         In training mode a multi-output backbone adds its auxiliary images, without the pixels that lie in the padding,
         wholly or in part.
+
+        Raises:
+            ValueError: There is no image or pixel, or another number of channels than the backbone takes.
         """
+        if degraded.shape[1] != self.backbone.in_channels or 0 in degraded.shape:
+            raise ValueError(
+                f"images of shape {tuple(degraded.shape)}; for this backbone images are "
+                f"`B {self.backbone.in_channels} H W` with at least one image and pixel"
+            )
         height, width = degraded.shape[-2:]
         multiple = self.backbone.multiple_of
         padded_height, padded_width = (-(-max(side, self.min_side) // multiple) * multiple for side in (height, width))

@@ -125,7 +125,7 @@ def _with_published_weights(
     file: Path, backbone: str, options: Mapping[str, Any], golden: Golden
 ) -> Callable[[Tensor], Tensor]:
     torch.save({"params": {f"module.{key}": value for key, value in golden.weights.items()}}, file)
-    head = Registry().find("backbone", backbone).published.head
+    head = Registry().find("backbone", backbone).published.head_of(options)
     weights = {"file": str(file), "sha256": digest_of(file)}
     restorer = build({"backbone": {"name": backbone, **options}, "head": head, "weights": weights}).eval()
     low, high = golden.input_range

@@ -70,7 +70,10 @@ def test_folded_kbnet_l_gives_the_same_image_without_scales(randomise):
     ("options", "message"),
     [
         ({"width": 7}, "kbnet_l: width is 7; it must be even"),
-        ({"width": 10}, "kbnet_l: width is 10; a level gets 40 channels, which above 24 must be a multiple of 24"),
+        (
+            {"width": 10, "expansion": 2.0},
+            "kbnet_l: width is 10; a level gets 40 channels, which above 24 must be a multiple of 24",
+        ),
         ({"heads": (1, 2)}, "depths has 4 levels, so must heads"),
         ({"refinement": -1}, "refinement is -1; it must be at least 0"),
         ({"bases": 0}, "bases is 0; it must be above 0"),

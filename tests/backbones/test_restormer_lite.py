@@ -1,10 +1,15 @@
 """Restormer: equal to reference outputs, to its published cost, and every option does something."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
-from backbones.restormer_lite import RestormerLite
+from backbones.restormer_lite import OFFICIAL_PARTS, RestormerLite
+from benchmark.errors import CheckpointError
+from benchmark.files import digest_of
+from benchmark.model import build
 
 SMALL = {"width": 8, "depths": (1, 1, 1), "refinement": 1, "heads": (1, 2, 4)}
 
@@ -151,3 +156,66 @@ def test_restormer_says_what_is_allowed(options, message):
     """An option outside its range is refused, with the value and what would do."""
     with pytest.raises(ValueError, match=message):
         RestormerLite(**options)
+
+
+DUAL_PIXEL = {"width": 4, "depths": (1, 1, 1, 1), "refinement": 1, "heads": (1, 1, 2, 4), "dual_pixel": True}
+
+
+@pytest.fixture
+def dual_pixel(randomise):
+    """Return the dual-pixel form with the head of its authors, every weight away from its initial value."""
+    head = RestormerLite.published.head_of(DUAL_PIXEL)
+    network = build({"backbone": {"name": "restormer_lite", **DUAL_PIXEL}, "head": head}).eval()
+    randomise(network)
+    network.head.conv.bias.data.zero_()  # the authors' output convolution has none
+    return network
+
+
+def test_the_dual_pixel_form_adds_its_stem_and_no_view(dual_pixel):
+    """Output = convolution of (U-Net + 1x1 convolution of the stem): without these two, no view shows through."""
+    views = torch.rand(1, 6, 19, 24, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        restored = dual_pixel(views).image
+        padded = nn.functional.pad(views, (0, 0, 0, 5), mode="reflect")
+        seen = []
+        hook = dual_pixel.backbone.refinement.register_forward_hook(lambda _, __, result: seen.append(result))
+        dual_pixel(views)
+        hook.remove()
+        stem = nn.functional.conv2d(padded, dual_pixel.backbone.stem.weight, padding=1)
+        features = seen[0] + nn.functional.conv2d(stem, dual_pixel.backbone.skip.weight)
+        expected = nn.functional.conv2d(features, dual_pixel.head.conv.weight, padding=1)[..., :19, :]
+    assert restored.shape == (1, 3, 19, 24)
+    torch.testing.assert_close(restored, expected)
+
+
+def test_dual_pixel_weights_are_imported_with_a_head_of_their_own(dual_pixel, tmp_path):
+    """Under the authors' names they fit with head rgb, and give the same image; another head is refused by name."""
+    official = {}
+    for name, weight in dual_pixel.state_dict().items():  # as the authors' checkpoint names them
+        key = re.sub(r"backbone\.(encoder|decoder)\.(\d)\.", lambda m: f"{m[1]}_level{int(m[2]) + 1}.", name)
+        key = re.sub(r"backbone\.(latent|refinement)\.", r"\1.", key)
+        key = key.replace("backbone.stem.", "patch_embed.proj.").replace("backbone.skip.", "skip_conv.")
+        key = key.replace("head.conv.", "output.")
+        key = re.sub(r"backbone\.downs\.(\d)\.0", lambda m: f"down{int(m[1]) + 1}_{int(m[1]) + 2}.body.0", key)
+        key = re.sub(r"backbone\.ups\.(\d)\.0", lambda m: f"up{int(m[1]) + 2}_{int(m[1]) + 1}.body.0", key)
+        key = re.sub(r"backbone\.reductions\.(\d)", lambda m: f"reduce_chan_level{int(m[1]) + 2}", key)
+        for theirs, ours in OFFICIAL_PARTS.items():
+            key = re.sub(rf"(\.\d+)\.{re.escape(ours)}(\.\w+)?$", rf"\1.{theirs}\2", key)
+        official[key] = weight
+    del official["output.bias"]
+    file = tmp_path / "dual_pixel_defocus_deblurring.pth"
+    torch.save({"params": official}, file)
+    weights = {"file": str(file), "sha256": digest_of(file)}
+    model = {"backbone": {"name": "restormer_lite", **DUAL_PIXEL}, "weights": weights}
+    imported = build({**model, "head": RestormerLite.published.head_of(DUAL_PIXEL)}).eval()
+    views = torch.rand(1, 6, 16, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(imported(views).image, dual_pixel(views).image)
+    with pytest.raises(CheckpointError, match=r"write  head: \{name: rgb, padding: zeros\}"):
+        build({**model, "head": RestormerLite.published.head})
+
+
+def test_a_network_for_two_views_refuses_one(dual_pixel):
+    """The error says what shape there is and how many channels the backbone takes."""
+    with pytest.raises(ValueError, match=r"images of shape \(1, 3, 16, 16\); for this backbone images are `B 6 H W`"):
+        dual_pixel(torch.rand(1, 3, 16, 16))
