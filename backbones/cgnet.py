@@ -150,7 +150,8 @@ def _mean_when_enlarged(features: Tensor, height: int, width: int) -> Tensor:
     rows, columns = (
         _shares(small, large, features) for small, large in zip(features.shape[-2:], (height, width), strict=True)
     )
-    return (features * (rows[:, None] * columns)).sum((2, 3), keepdim=True)
+    # In float32 like the shares; a network in half precision goes on in half precision.
+    return (features * (rows[:, None] * columns)).sum((2, 3), keepdim=True).to(features.dtype)
 
 
 def _shares(small: int, large: int, like: Tensor) -> Tensor:
