@@ -47,11 +47,8 @@ SIZE_VARIANTS: list[Variant] = [
         ("uformer", {"depths": (2,) * (2 * levels + 1), "heads": (1,) * (2 * levels + 1), "window": 2})
         for levels in range(3)
     ),
-    *(
-        (name, {"depths": (1,) * levels, "heads": (1,) * levels})
-        for name in ("restormer_lite", "kbnet_l")
-        for levels in (2, 3, 4)
-    ),
+    *(("restormer_lite", {"depths": (1,) * levels, "heads": (1,) * levels}) for levels in (2, 3, 4)),
+    *(("kbnet_l", {"depths": (1,) * levels, "heads": (1,) * levels}) for levels in (2, 3)),
     *(("unet", {"levels": levels, "norm": norm}) for levels, norm in product((1, 2, 3), ("none", "batch"))),
     *(("hinet", {"depth": depth}) for depth in (2, 4)),
     *(("swinir", {"window": window}) for window in (2, 3, 8)),
