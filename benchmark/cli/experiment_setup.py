@@ -99,6 +99,7 @@ def show_plan(prepared: Prepared, *, replace: bool) -> None:
     plan, context = prepared.plan, prepared.context
     todo = preflight(plan, context, replace=replace)
     check_patches(plan, context, known_sides)
+    check_metrics(plan, context, metrics_in_use(plan.experiment))
     estimates = estimate_seconds(plan, context, len(worker_devices(plan, context)))
     _show_rows(plan, context, {row.folder for row in todo})
     _show_gates(plan, context)

@@ -87,6 +87,10 @@ def test_run_report_and_plan(experiment_file: Path) -> None:
             ["plan", "small.yaml", "--set", "protocol.psnr.patch=80"],
             "64 pixels at its shorter side, protocol.psnr",
         ),
+        (
+            ["plan", "small.yaml", "--set", "report.primary=ms_ssim"],
+            "report.primary: no image of data.test has ms_ssim",
+        ),
         (["run", "small.yaml", "--rows", "haeds.*"], "--rows haeds.*: matches no row"),
         (["run", "small.yaml", "--seeds", "a"], "write whole numbers with commas, each once"),
         (["run", "small.yaml", "--device", "gpu"], "--device gpu: no such device; use cpu, cuda or cuda:N"),
