@@ -1,5 +1,6 @@
 """Checks before anything is trained: can the plan work, does it fit into memory, how long will it take."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from benchmark.model import Restorer, build
 from benchmark.registry import Registry
 from benchmark.runner.context import Context
 from benchmark.runner.maps import check_supervision
-from benchmark.runner.record_writer import is_finished
+from benchmark.runner.record_writer import damaged_file, is_finished
 from benchmark.training.objective import make_objective
 from benchmark.training.train_state import check_optimizer, make_train_state, set_memory_format
 from reports.schema import WithinClaim
@@ -34,6 +35,7 @@ _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 _TIMED_PIXELS = 8 * 128 * 128
 """Batches with more pixels are timed at a smaller one and scaled up, so that an estimate takes seconds."""
 _TIMED_STEPS = 2
+_LOG = logging.getLogger(__name__)
 
 
 def preflight(plan: Plan, context: Context, *, replace: bool) -> list[PlannedRow | PlannedBaseline]:
@@ -52,11 +54,12 @@ def preflight(plan: Plan, context: Context, *, replace: bool) -> list[PlannedRow
     models = {hash_of(row.recipe.model.identity()): row.recipe.model for row in plan.rows if row.recipe.model.weights}
     for model in models.values():
         build(model, 0, context.registry)
-    return [
-        row
-        for row in (*plan.baselines, *plan.rows)
-        if not is_finished(context.output / row.folder, row, replace=replace)
-    ]
+    rows = (*plan.baselines, *plan.rows)
+    todo = [row for row in rows if not is_finished(context.output / row.folder, row, replace=replace)]
+    for row in todo:
+        if file := damaged_file(context.output / row.folder):
+            _LOG.warning("%s is missing or damaged: the row is tested again", file)
+    return todo
 
 
 def check_patches(plan: Plan, context: Context, sizes: Callable[[Source], Iterable[tuple[str, int]]]) -> None:

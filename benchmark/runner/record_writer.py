@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import logging
 import platform
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,9 +26,8 @@ from benchmark.runner.stage_store import StageStore
 from reports.digests import digests_of
 from reports.errors import FileFormatError
 from reports.file_access import remove_abandoned, temporary_path
-from reports.schema import SCHEMA, PlanFile, PlannedStage, PlanRow, read, to_json
+from reports.schema import SCHEMA, PlanFile, PlannedStage, PlanRow, Record, read, to_json
 
-_LOG = logging.getLogger(__name__)
 _PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm", "onnxruntime", "openvino")
 
 
@@ -47,7 +45,7 @@ def write_plan(full_plan: Plan, chosen: Plan, folder: Path, command: str) -> Non
     text = yaml.safe_dump(relative_paths(settings, folder), sort_keys=False, allow_unicode=True)
     write_text(folder / "experiment.yaml", text)
     folders = {row.folder for row in chosen.rows}
-    with suppress(FileFormatError):
+    with suppress(FileFormatError):  # there is none yet, or one of another form
         folders |= set(read(PlanFile, folder / "plan.json").chosen or [row.folder for row in full_plan.rows])
     write_json(folder / "plan.json", to_json(plan_file(full_plan, command, folders)))
 
@@ -100,10 +98,7 @@ def is_finished(folder: Path, planned: PlannedRow | PlannedBaseline, *, replace:
     if not isinstance(record, dict) or record.get("status") not in ("done", "rejected"):
         return False
     if record.get("schema") == SCHEMA and record.get("config_hash") == planned.config_hash:
-        damaged = [name for name, digest in _files_of(record).items() if not _is_sound(folder / name, digest)]
-        if damaged:
-            _LOG.warning("%s is missing or damaged: the row is tested again", folder / damaged[0])
-        return not damaged
+        return damaged_file(folder) is None
     if replace:
         return False
     raise RecordError(
@@ -113,18 +108,20 @@ def is_finished(folder: Path, planned: PlannedRow | PlannedBaseline, *, replace:
     )
 
 
-def _files_of(record: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the files that must stand beside a finished record, with their SHA-256 where it is to be compared.
+def damaged_file(folder: Path) -> Path | None:
+    """Return a file of a finished row that is missing or not what was written; None if none is, or there is no record.
 
     Restored images must be there, but are not read: that would take longer than to start a run should.
     """
-    scores, files = record.get("scores", {}), record.get("files", {})
-    if not (isinstance(scores, dict) and isinstance(files, dict)):
-        return {"record.json": "of another form"}
-    is_tested, is_trained = "test" in scores, record.get("seed") is not None
+    try:
+        record = read(Record, folder / "record.json")
+    except FileFormatError:
+        return folder / "record.json" if (folder / "record.json").exists() else None
+    is_tested, is_trained = "test" in record.scores, record.seed is not None
     needed = ["scores.csv"] * is_tested + ["weights.safetensors"] * (is_tested and is_trained)
-    digests = {name: None if "/" in name else digest for name, digest in files.items()}
-    return {**dict.fromkeys(needed), **digests}
+    digests = {**dict.fromkeys(needed), **record.files}
+    files = {folder / name: None if "/" in name else digest for name, digest in digests.items()}
+    return next((file for file, digest in files.items() if not _is_sound(file, digest)), None)
 
 
 def _is_sound(file: Path, digest: str | None) -> bool:

@@ -147,9 +147,10 @@ def _claim_folder(row: PlannedRow | PlannedBaseline, context: Context, on_event:
     Waits while another process has the folder. A row that another process has finished is reported as it stands there.
     """
     folder = context.output / row.folder
-    leases = LeaseFolder(context.output / ".leases", context.store.beat_seconds, context.store.stale_seconds)
+    lease_path = context.output / ".leases" / row.folder
+    leases = LeaseFolder(lease_path.parent, context.store.beat_seconds, context.store.stale_seconds)
     with leases.claim(
-        row.folder.replace("/", "+"),
+        lease_path.name,
         lambda: is_finished(folder, row, replace=True),
         lambda owner: on_event(RowAwaited(row.folder, owner)),
     ) as lease:
@@ -157,7 +158,7 @@ def _claim_folder(row: PlannedRow | PlannedBaseline, context: Context, on_event:
             _report(read(Record, folder / "record.json"), row, on_event)
         else:  # the record first: it never stands beside files of another one
             names = ("record.json", "error.txt", "scores.csv", "curve.csv", "weights.safetensors")
-            for file in (*map(folder.joinpath, names), *folder.glob(".*")):  # hidden: half files of killed processes
+            for file in (*map(folder.joinpath, names), *folder.glob(".writing-*")):  # of killed processes
                 file.unlink(missing_ok=True)
             for name in ("images", "maps"):
                 shutil.rmtree(folder / name, ignore_errors=True)

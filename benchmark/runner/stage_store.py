@@ -125,7 +125,7 @@ class StageStore:
         """Remove half files that killed processes left, and the train state if the stage is finished."""
         folder = self.folder(key)
         obsolete = [folder / _STATE] if (folder / "meta.json").exists() else []
-        for file in (*folder.glob(".*"), *obsolete):
+        for file in (*folder.glob(".writing-*"), *obsolete):
             with suppress(OSError):  # in a store that may only be read
                 file.unlink()
 

@@ -8,16 +8,16 @@ python -m benchmark run "$T/tiny.yaml" --output "$OUT" > "$T/log" 2>&1 || { cat 
 # The first command is at its row: it holds the folder and has written everything but the record.
 mv "$ROW/record.json" "$T/record.json"
 mkfifo "$T/end"
-python - "$OUT/.leases" "$T/end" <<'P' &
+python - "$OUT/.leases/base" "$T/end" <<'P' &
 import sys
 from pathlib import Path
 from benchmark.lease import LeaseFolder
-with LeaseFolder(Path(sys.argv[1])).hold("base+seed0") as lease:
+with LeaseFolder(Path(sys.argv[1])).hold("seed0") as lease:
     Path(sys.argv[1], "held").touch()
     open(sys.argv[2]).read()
 P
-while [ ! -e "$OUT/.leases/held" ]; do sleep 0.1; done
-rm "$OUT/.leases/held"
+while [ ! -e "$OUT/.leases/base/held" ]; do sleep 0.1; done
+rm "$OUT/.leases/base/held"
 python - "$T" "$OUT" <<'P'
 import signal, subprocess, sys, time
 log = open(f"{sys.argv[1]}/second", "w+")

@@ -34,8 +34,8 @@ data:
 model: {{backbone: {{name: dncnn, size: tiny}}, head: {{name: residual}}}}
 protocol:
   order: [coarse, last]
-  coarse: {{steps: 40, batch: 1, patch: 16, lr: 1e-3, loss: {{l1: 1.0}}, augment: {{flip: {{}}}}}}
-  last: {{steps: 30, batch: 1, patch: 16, lr: 1e-4, loss: {{l1: 1.0}}, ema: {{}}, output: ema}}
+  coarse: {{steps: 16, batch: 1, patch: 16, lr: 1e-3, loss: {{l1: 1.0}}, augment: {{flip: {{}}}}}}
+  last: {{steps: 12, batch: 1, patch: 16, lr: 1e-4, loss: {{l1: 1.0}}, ema: {{}}, output: ema}}
 seeds: [0]
 tables:
   heads:

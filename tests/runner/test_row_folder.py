@@ -21,7 +21,7 @@ def test_a_row_that_another_process_tests_is_awaited_and_kept(experiment_file: P
     _, _, output = run(experiment_file)
     folder = output / "base/seed0"
     shutil.move(folder, tmp_path / "by_the_first")
-    lease = LeaseFolder(output / ".leases").acquire("base+seed0")
+    lease = LeaseFolder(output / ".leases/base").acquire("seed0")
     assert lease is not None
     ready, events = prepared(experiment_file), list[Event | JobEvent]()
 

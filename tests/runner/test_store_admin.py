@@ -62,7 +62,8 @@ def test_stages_of_a_search_are_in_use(store: StageStore) -> None:
     record = store.root.parent / "search/trial.0/seed0/record.json"
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"stages": [{"name": "coarse", "key": "b" * 32}]}))
-    (store.root.parent / "mine/plan.json").write_text('{"rows": [1, {"stages": {}}]}')
+    plan = '{"rows": [1, {"stages": {}}, {"stages": [{"keys": [1]}, {"keys": {"0": ["a"]}}]}]}'
+    (store.root.parent / "mine/plan.json").write_text(plan)
     (store.folder("a" * 32) / "meta.json").write_text('{"schema": 1, "other": 2}')
     found = by_name(store)
     assert found["b"].experiments == ("search",) and found["a"].experiments == ()
