@@ -1,5 +1,6 @@
 """Metrics that do not apply to the data are an error before the first step."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.cli.test_cli import Edited, call
 from tests.runner.test_run import prepared
 
 CLAIM = "claims: [{id: similar, text: a claim, better: base, worse: identity, metric: ms_ssim}]\n"
-SEARCH = "search: {metric: score, trials: 2, parameters: {protocol.psnr.lr: {choices: [1e-3, 2e-3]}}}\n"
+SEARCH = "search: {metric: score, trials: 2, parameters: {protocol.psnr.lr: {choices: [1e-4, 1e-3]}}}\n"
 TUNING = "tuning: {metric: score, candidates: {low: {protocol.psnr.lr: 1e-4}, high: {protocol.psnr.lr: 1e-3}}}\n"
 
 
@@ -35,9 +36,10 @@ def test_nothing_is_trained_for_a_metric_that_images_are_too_small_for(
     assert not list(experiment_file.parent.rglob("meta.json"))
 
 
-def test_pairs_without_spots_have_no_metric_of_spots(edited: Edited, pairs: Path) -> None:
-    """Where degraded and target are the same files, nothing is to be mended; PSNR applies all the same."""
-    file = edited(f"degraded: {pairs}/test/degraded", f"degraded: {pairs}/test/target")
+def test_pairs_without_spots_have_no_metric_of_spots(edited: Edited, pairs: Path, tmp_path: Path) -> None:
+    """Where degraded and target are the same images, nothing is to be mended; PSNR applies all the same."""
+    shutil.copytree(pairs / "test/target", tmp_path / "same")
+    file = edited(f"degraded: {pairs}/test/degraded", f"degraded: {tmp_path}/same")
     ready = prepared(file)
     context = with_cached_sources(ready.plan.experiment, ready.context, lambda event: None)
     check_metrics(ready.plan, context, metrics_in_use(ready.plan.experiment))
