@@ -71,15 +71,14 @@ def write_map_images(plan: Plan, images: Sequence[str], context: Context) -> Non
         written_rows.add(row.row)
         names = [name for name in predicted_maps(row.recipe.model.head, context.registry) if _is_shown(name)]
         files = (folder / "maps" / f"{image}.{name}.png" for image in images for name in names)
-        if all(file.is_file() for file in files):
-            continue
-        restorer = load(folder, context.registry).to(context.machine.device)
-        for pair in pairs(context.source(row.recipe.data["test"])):
-            if pair.name in images:
-                maps = restore_with_maps(restorer, np.array(pair.degraded), context.machine.device)[1]
-                write_images(folder / "maps", _images(pair.name, maps))
-                truth = {"gain": pair.gain, "spots": pair.spots}
-                write_images(context.output / "pairs" / "maps", _images(pair.name, truth))
+        if not all(file.is_file() for file in files):
+            restorer = load(folder, context.registry).to(context.machine.device)
+            for pair in pairs(context.source(row.recipe.data["test"])):
+                if pair.name in images:
+                    maps = restore_with_maps(restorer, np.array(pair.degraded), context.machine.device)[1]
+                    write_images(folder / "maps", _images(pair.name, maps))
+                    truth = {"gain": pair.gain, "spots": pair.spots}
+                    write_images(context.output / "pairs" / "maps", _images(pair.name, truth))
         if names:
             add_digests(folder, "maps")
 

@@ -166,8 +166,8 @@ def write_images(folder: Path, images: Mapping[str, NDArray[np.uint8]]) -> None:
 def add_digests(folder: Path, inner: str) -> None:
     """Note the digests of the files in an inner folder, which were written after the record, in the record."""
     record = read_json(folder / "record.json")
-    if record.get("files"):  # a record of an earlier version has none
-        later = {f"{inner}/{name}": digest for name, digest in digests_of(folder / inner, "").items()}
+    later = {f"{inner}/{name}": digest for name, digest in digests_of(folder / inner, "").items()}
+    if record.get("files") and not later.items() <= record["files"].items():  # one of an earlier version has none
         write_json(folder / "record.json", {**record, "files": {**record["files"], **later}})
 
 
