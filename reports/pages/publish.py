@@ -82,8 +82,9 @@ def publish(run: Path, study: Path, *, append: bool = False) -> Path:
     _write_batch(study / CURVES, CURVE_COLUMNS, _curve_table(results, added.keys()))
     here = Path.cwd()
     if settings := parsed_yaml(results.experiment_yaml):
-        text = yaml.safe_dump(relative_paths(settings, here), sort_keys=False, allow_unicode=True)
-        write_bytes(study / "experiment.yaml", text.encode())
+        portable = relative_paths(settings, here)
+        text = yaml.safe_dump(portable, sort_keys=False, allow_unicode=True)
+        write_bytes(study / "experiment.yaml", (results.experiment_yaml if portable == settings else text).encode())
     if results.tuning:
         _write_json(study / "tuning.json", to_json(results.tuning))
     records = kept | added
