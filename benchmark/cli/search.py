@@ -100,6 +100,8 @@ def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
                 f"seed {setup.search.seed}, compared by {setup.search.metric.name} on val; "
                 f"at most about {duration(event.at_most_seconds)}"
             )
+            if event.total < setup.search.trials:
+                headline += f"; its parameters have no more than {event.total} different settings, each is tried once"
             display.end("search", "\n".join([headline, *(f"gate {line}" for line in event.gates)]))
         case TrialFinished():
             display.end(event.folder, _trial_line(event, setup.search))

@@ -154,9 +154,13 @@ class _Reader:
         self._override(path, example)  # raises where the path does not exist
         base = self._base_value(path.split("."))
         parameter = Parameter(path, base, self._domain(path, spec, base))
+        rows: dict[str, Any] = {}
         for value in parameter.extremes:
-            if value != base and resolve(self._override(path, value), self.registry).config == self.base.config:
+            recipe = self.base if value == base else resolve(self._override(path, value), self.registry)
+            if value != base and recipe.config == self.base.config:
                 self.fail(path, f"{_shown(value)} changes nothing against the base row")
+            if (other := rows.setdefault(json.dumps(recipe.config), value)) is not value:
+                self.fail(path, f"{_shown(other)} and {_shown(value)} make the same row; keep one of them")
         return parameter
 
     def _override(self, path: str, value: Any) -> Document:

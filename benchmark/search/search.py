@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import statistics
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +35,12 @@ from benchmark.search.study import (
     open_study,
     results,
     resume,
+    space_size,
     tell,
     values_of,
 )
 from reports.metrics import Metric
-from reports.schema import Record
+from reports.schema import GateResult, Record
 
 TABLE = "trial"
 _TRIALS_PER_WORKER = 5
@@ -66,7 +67,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class SearchStarted:
-    """`todo` of `total` trials are to be run, `workers` at once."""
+    """`todo` of `total` trials are to be run, `workers` at once. `total`: no more than there are different settings."""
 
     todo: int
     total: int
@@ -117,12 +118,13 @@ class Trials:
         self._setup, self._study, self._on_event = setup, study, on_event
         self._running: dict[str, tuple[optuna.Trial, dict[str, Any]]] = {}
         self._seconds: list[float] = []
-        self._todo = max(0, setup.search.trials - count_finished(study))
+        self._total = int(min(setup.search.trials, space_size(setup.search)))
+        self._todo = max(0, self._total - count_finished(study))
 
     def more_rows(self) -> list[PlannedRow]:
         """Return the row of the next trial; none where all were tried.
 
-        A trial whose values make no valid row together has failed at once.
+        A trial whose values make no valid row together is rejected at once.
         """
         while self._todo:
             self._todo -= 1
@@ -131,8 +133,8 @@ class Trials:
             try:
                 row = self._setup.plan(trial.number, values).rows[0]
             except ExperimentError as error:
-                result = TrialResult(trial.number, "failed", None, values, message=str(error))
-                tell(self._study, trial, result, self._setup.search.metric)
+                result = TrialResult(trial.number, "rejected", None, values, message=str(error))
+                self._end(f"{TABLE}.{trial.number}", trial, result)
                 continue
             self._running[row.folder] = trial, values
             return [row]
@@ -143,14 +145,17 @@ class Trials:
         if not isinstance(event, RowFinished):
             self._on_event(event)
             return
-        (trial, values), search = self._running.pop(event.folder), self._setup.search
-        result = trial_result(trial.number, values, search.metric.name, event.record)
-        tell(self._study, trial, result, search.metric, event.record.gates)
+        trial, values = self._running.pop(event.folder)
+        result = trial_result(trial.number, values, self._setup.search.metric.name, event.record)
+        self._end(event.folder, trial, result, event.record.gates)
+
+    def _end(self, folder: str, trial: optuna.Trial, result: TrialResult, gates: Sequence[GateResult] = ()) -> None:
+        """Write the result of a trial to the journal, and report it."""
+        tell(self._study, trial, result, self._setup.search.metric, gates)
         self._seconds.append(result.seconds)
         left = self._todo + len(self._running)
         seconds_left = statistics.median(self._seconds) * left / len(self.devices)
-        best = self._write()
-        self._on_event(TrialFinished(event.folder, result, best, search.trials - left, search.trials, seconds_left))
+        self._on_event(TrialFinished(folder, result, self._write(), self._total - left, self._total, seconds_left))
 
     def outcome(self) -> Outcome:
         """Return what the study has found so far."""
@@ -160,8 +165,12 @@ class Trials:
         shares = optuna.importance.get_param_importances(self._study) if is_enough else {}
         return Outcome(trials, failures(self._study, self._setup.search), shares)
 
-    def start(self, base: Plan, times: dict[str, float]) -> None:
-        """Read the data and measure the base row's network. `times`: how often a stage is trained at most, by key.
+    def start(self, base: Plan, extremes: Mapping[str, Sequence[Plan]]) -> None:
+        """Read the data and measure the base row's network.
+
+        Args:
+            base: The base row.
+            extremes: The base row with each extreme value of a parameter, by the path of the parameter.
 
         Raises:
             BenchmarkError: No trial could be trained.
@@ -175,11 +184,14 @@ class Trials:
         # Trials that run at once learn nothing from each other, so short searches get few workers.
         useful = max(1, setup.search.trials // _TRIALS_PER_WORKER)
         chosen = (str(setup.context.machine.device),) * (setup.workers or 0)
-        self.devices = chosen or worker_devices(base, setup.context, independent=useful)
+        rows = [row for plans in extremes.values() for plan in plans for row in plan.rows]
+        demanding = dataclasses.replace(base, rows=(*base.rows, *rows))
+        self.devices = chosen or worker_devices(demanding, setup.context, independent=useful)
         seconds = estimate_seconds(base, self.context, workers=1)
+        times = _times_trained(base, setup.search, extremes)
         at_most = sum(seconds[key] * min(self._todo, times[key]) for key in seconds)
         gates = self._measure_base(base.rows[0])
-        self._on_event(SearchStarted(self._todo, setup.search.trials, len(self.devices), at_most, gates))
+        self._on_event(SearchStarted(self._todo, self._total, len(self.devices), at_most, gates))
 
     def _measure_base(self, base: PlannedRow) -> tuple[str, ...]:
         """Measure the base row's network; return its gate results, a line each."""
@@ -215,12 +227,18 @@ def open_trials(
 
     An interrupted search resumes. Raises BenchmarkError before anything is trained.
     """
-    base, times = setup.plan(0, {}), _times_trained(setup)
+    base = setup.plan(0, {})
+    extremes = {
+        parameter.path: [setup.plan(0, {parameter.path: value}) for value in parameter.extremes]
+        for parameter in setup.search.parameters
+    }
+    for plan in (plan for plans in extremes.values() for plan in plans):
+        preflight(plan, setup.context, replace=True)
     identity = hash_of([repr(setup.search.parameters), setup.search.metric.name, base.rows[0].config_hash])
     with open_study(setup.journal, setup.experiment.name, setup.search, identity, replace=replace) as study:
         resume(study, setup.search)
         trials = Trials(setup, study, on_event)
-        trials.start(base, times)
+        trials.start(base, extremes)
         yield trials
 
 
@@ -308,17 +326,11 @@ def override_to(base: Any, best: Any) -> Any:
     return {**deleted, **{key: override_to(value, best.get(key)) for key, value in base.items()}}
 
 
-def _times_trained(setup: Setup) -> dict[str, float]:
-    """Return how often at most a stage of the base row is trained, in itself or with other settings, by key.
-
-    Raises:
-        BenchmarkError: The base row with an extreme value of a parameter makes no trial.
-    """
-    times = dict.fromkeys(setup.plan(0, {}).stages, 1.0)
-    for parameter in setup.search.parameters:
-        plans = [setup.plan(0, {parameter.path: value}) for value in parameter.extremes]
-        for plan in plans:
-            preflight(plan, setup.context, replace=True)
+def _times_trained(base: Plan, search: Search, extremes: Mapping[str, Sequence[Plan]]) -> dict[str, float]:
+    """Return how often at most a stage of the base row is trained, in itself or with other settings, by key."""
+    times = dict.fromkeys(base.stages, 1.0)
+    for parameter in search.parameters:
+        plans = extremes[parameter.path]
         for key in times:
             if any(key not in plan.stages for plan in plans):
                 times[key] *= len(plans) if isinstance(parameter.domain, Choices) else math.inf

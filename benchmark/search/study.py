@@ -1,6 +1,7 @@
 """The Optuna study behind a search: a journal on disk, from which an interrupted search resumes."""
 
 import json
+import math
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import FiniteFloat, TypeAdapter
 
 from benchmark.errors import RecordError
 from benchmark.experiment.search_space import Choices, Parameter, Range, Search
@@ -36,16 +38,58 @@ class TrialResult:
 
     number: int
     status: Status
-    value: float | None
+    value: FiniteFloat | None
     """The metric on val; None if the trial was not trained to its end."""
     values: dict[str, Any]
     """The parameters by path, as they stand in YAML."""
     steps_trained: int = 0
     steps_reused: int = 0
     """Of its steps, those that were in the store before."""
-    seconds: float = 0.0
+    seconds: FiniteFloat = 0.0
     message: str = ""
     """Why it was not trained to its end."""
+
+
+_RESULT: TypeAdapter[TrialResult] = TypeAdapter(TrialResult)
+
+
+class _NoLock(JournalFileSymlinkLock):
+    """The lease of the journal excludes other writers; Optuna's own lock would outlive a killed search."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+class _UntriedSampler(BaseSampler):
+    """Samples as another sampler does; what was tried in the study, it replaces by random settings that were not."""
+
+    def __init__(self, sampler: BaseSampler, search: Search, seed: int) -> None:
+        self._sampler, self._random = sampler, RandomSampler(seed=seed)
+        self._distributions = {parameter.path: _distribution(parameter) for parameter in search.parameters}
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._distributions
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        tried, sampler = _tried(study), self._sampler
+        while True:  # it ends: `ask` is not called when all settings were tried
+            params = {
+                path: sampler.sample_independent(study, trial, path, distribution)
+                for path, distribution in search_space.items()
+            }
+            if _identity_of(params) not in tried:
+                return params
+            sampler = self._random
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
 
 @contextmanager
@@ -72,7 +116,6 @@ def open_study(
     if lease is None:
         raise RecordError(f"{journal}: another search is writing to it; wait for it or choose another --output")
     try:
-        Path(f"{journal}.lock").unlink(missing_ok=True)  # Optuna's own lock, which a killed search leaves behind
         _drop_torn_line(journal)
         yield _study(journal, name, search, identity, replace=replace)
     finally:
@@ -94,8 +137,13 @@ def resume(study: optuna.Study, search: Search) -> None:
         study.enqueue_trial(params, user_attrs={_RETRY_OF: trial.number})
 
 
+def space_size(search: Search) -> float:
+    """Return the number of different settings; infinite where a parameter may be any number of a range."""
+    return math.prod(_count(parameter.domain) for parameter in search.parameters)
+
+
 def ask(study: optuna.Study, search: Search) -> optuna.Trial:
-    """Return the next trial: an enqueued one, or a new one."""
+    """Return the next trial: an enqueued one, or a new one. Not all settings may have been tried."""
     return study.ask({parameter.path: _distribution(parameter) for parameter in search.parameters})
 
 
@@ -139,6 +187,24 @@ def count_finished(study: optuna.Study) -> int:
     return len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
+def _count(domain: Range | Choices) -> float:
+    if isinstance(domain, Choices):
+        return len(domain.values)
+    step = domain.step or (1.0 if domain.is_whole else 0.0)
+    return round((domain.high - domain.low) / step) + 1 if step else math.inf
+
+
+def _tried(study: optuna.Study) -> set[tuple[str, ...]]:
+    """Return the settings of all trials, also of those that wait or run."""
+    return {_identity_of({**trial.system_attrs.get("fixed_params", {}), **trial.params}) for trial in study.trials}
+
+
+def _identity_of(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what equal settings have in common; a number of steps above the low end has rounding errors."""
+    values = (params[path] for path in sorted(params))
+    return tuple(f"{value:.12g}" if isinstance(value, float) else repr(value) for value in values)
+
+
 def _failed(study: optuna.Study) -> list[FrozenTrial]:
     retried = {trial.user_attrs.get(_RETRY_OF) for trial in study.trials}
     return [trial for trial in study.get_trials(states=(TrialState.FAIL,)) if trial.number not in retried]
@@ -146,22 +212,25 @@ def _failed(study: optuna.Study) -> list[FrozenTrial]:
 
 def _result(trial: FrozenTrial, search: Search) -> TrialResult:
     values, attributes = values_of(trial.params, search), trial.user_attrs
-    if _STATES.get(attributes.get("status", ""), TrialState.FAIL) != trial.state or "status" not in attributes:
+    is_whole = all(name in attributes for name in _RESULT_FIELDS)  # a kill may come between two of them
+    if trial.state == TrialState.FAIL and not (is_whole and attributes["status"] == "failed"):
         return TrialResult(trial.number, "interrupted", None, values, message="was running when the search ended")
-    return TrialResult(number=trial.number, values=values, **{name: attributes[name] for name in _RESULT_FIELDS})
+    fields = {name: attributes[name] for name in _RESULT_FIELDS}
+    return _RESULT.validate_python({"number": trial.number, "values": values, **fields})
 
 
 def _study(journal: Path, name: str, search: Search, identity: str, *, replace: bool) -> optuna.Study:
     try:
-        storage = JournalStorage(JournalFileBackend(str(journal)))
-    except (ValueError, KeyError, TypeError) as error:  # the file holds something else
+        study = _load(journal, name, search, replace=replace)
+        results(study, search)  # whether all trials can be read
+    except OSError:
+        raise
+    except Exception as error:  # Optuna checks nothing that it reads
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise RecordError(
-            f"{journal}: not an Optuna journal ({error}); move it away or choose another --storage"
+            f"{journal}: not an Optuna journal of this search, or damaged ({reason}); move it away or choose another "
+            "--storage (trained stages are kept)"
         ) from None
-    if replace and name in [summary.study_name for summary in optuna.get_all_study_summaries(storage)]:
-        optuna.delete_study(study_name=name, storage=storage)
-    direction = "maximize" if search.metric.direction == "higher" else "minimize"
-    study = optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
     if not study.user_attrs:
         study.set_user_attr(_IDENTITY, identity)
     if study.user_attrs.get(_IDENTITY) != identity:
@@ -169,16 +238,27 @@ def _study(journal: Path, name: str, search: Search, identity: str, *, replace: 
             f"{journal}: holds a search of other settings (parameters, ranges, base row, data, code or torch changed); "
             "choose another --output, or --replace to begin anew (trained stages are kept)"
         )
-    study.sampler = _sampler(search, len(study.trials))
+    seed = search.seed + len(study.trials)  # without another seed, a sampler would repeat its first samples
+    study.sampler = _sampler(search, seed)
+    if math.isfinite(space_size(search)):
+        study.sampler = _UntriedSampler(study.sampler, search, seed)
     return study
+
+
+def _load(journal: Path, name: str, search: Search, *, replace: bool) -> optuna.Study:
+    storage = JournalStorage(JournalFileBackend(str(journal), _NoLock(str(journal))))
+    if replace and name in [summary.study_name for summary in optuna.get_all_study_summaries(storage)]:
+        optuna.delete_study(study_name=name, storage=storage)
+    direction = "maximize" if search.metric.direction == "higher" else "minimize"
+    return optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
 
 
 def _check_is_journal(journal: Path) -> None:
     """Raise RecordError for another kind of file, before anything is written to it."""
     if not journal.exists():
         return
-    if journal.is_dir():
-        raise RecordError(f"{journal}: is a folder; name a file with --storage")
+    if not journal.is_file():
+        raise RecordError(f"{journal}: is a folder or a device, no file; name a file with --storage")
     with journal.open("rb") as file:
         first = file.read(len(_FIRST_BYTES))
     if first != _FIRST_BYTES[: len(first)]:  # a kill may have left less of the first line, or nothing
@@ -191,9 +271,7 @@ def _drop_torn_line(journal: Path) -> None:
     os.truncate(journal, journal.read_bytes().rfind(b"\n") + 1)
 
 
-def _sampler(search: Search, trials: int) -> BaseSampler:
-    """Return the sampler for a study of so many trials: without another seed, it would repeat its first samples."""
-    seed = search.seed + trials
+def _sampler(search: Search, seed: int) -> BaseSampler:
     if search.sampler == "random":
         return RandomSampler(seed=seed)
     # A third of the trials, and at most Optuna's own 10, are drawn at random before good ones are modelled.

@@ -102,6 +102,17 @@ def test_a_search_says_what_it_does_and_finds(call: Call, folder: Path) -> None:
     assert code == 0 and "1 trials, 5 steps trained, 4 (44%) from the store" in err
 
 
+def test_a_search_says_that_it_repeats_nothing(call: Call, folder: Path) -> None:
+    """Two settings make two trials, whatever number was asked for."""
+    text = (folder / "small.yaml").read_text()
+    (folder / "small.yaml").write_text(text.replace("{low: 1e-5, high: 1e-3, log: true}", "{choices: [1e-4, 2e-4]}"))
+    code, _, err = call("search", "small.yaml", "--trials", "5")
+    assert code == 0, err
+    assert "small: 2 of 2 trials to run" in err
+    assert "its parameters have no more than 2 different settings, each is tried once" in err
+    assert [row["protocol.psnr.lr"] for row in trials(folder)] == ["0.0001", "0.0002"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -183,6 +183,23 @@ def test_a_finished_search_does_nothing_until_more_trials_are_wanted(set_up: Set
     assert len(trials_csv(setup)) == 6
 
 
+FINITE = ("protocol.psnr.lr: {low: 1e-5, high: 1e-3, log: true}", "protocol.coarse.batch: {choices: [2, 3]}")
+HALVED = ("protocol.coarse.lr: {choices: [1e-3, 2e-3]}", "protocol.coarse.accumulate: {choices: [1, 2]}")
+
+
+def test_settings_that_fit_no_row_are_a_result(set_up: SetUp) -> None:
+    """Three patches cannot be halved. All four settings are asked for once, and the next call has nothing to do."""
+    setup = set_up(FINITE, HALVED, trials=9)
+    events, outcome = search(setup)
+    assert outcome and not outcome.failed
+    tried = {tuple(result.values.values()): result.status for result in outcome.trials}
+    assert tried == {(1, 2): "done", (1, 3): "done", (2, 2): "done", (2, 3): "rejected"}
+    assert len(outcome.trials) == 4
+    assert next(event for event in events if isinstance(event, SearchStarted)).total == 4
+    assert [event.done for event in events if isinstance(event, TrialFinished)] == [1, 2, 3, 4]
+    assert not search(setup)[0]
+
+
 def test_an_interrupted_search_goes_on(set_up: SetUp) -> None:
     """Finished trials stay, the one that ran is tried again with its parameters, and then all are there."""
     setup = set_up()

@@ -91,6 +91,8 @@ def test_the_base_value_is_found(search_file: Path, text: str, parameter: Parame
         ("protocol.psnr.lr: {choices: [1e-3, 1e-2]}", "has 0.0001; add it to the choices"),
         ("protocol.psnr.lr: {choices: [1e-4, 1e-4]}", "a choice is given twice"),
         ("protocol.psnr.lr: {choices: [1e-4]}", "at least 2 items"),
+        ("protocol.psnr.lr: {choices: [1e-4, 1, 1.0]}", "1 and 1.0 make the same row; keep one of them"),
+        ("protocol.coarse.loss.l1: {choices: [1.0, 2, {weight: 2}]}", '2 and {"weight": 2} make the same row'),
         ("protocol.psnr.schedule.name: {low: 1, high: 2}", 'is "cosine" in the base row, no number to vary'),
         ("protocol.coarse.loss.mask_loss: {low: 0, high: 2}", "is no value in the base row, no number to vary"),
         ("model.head.name: {choices: [degradation, rbg]}", "no head 'rbg'; did you mean 'rgb'?"),

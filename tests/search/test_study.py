@@ -1,5 +1,8 @@
 """The study on disk: what was tried stays, what was not finished is tried again."""
 
+import json
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +14,17 @@ from optuna.trial import TrialState
 from benchmark.errors import RecordError
 from benchmark.experiment.search_space import Choices, Parameter, Range, Search
 from benchmark.search.search import base_result, ranked, write_trials
-from benchmark.search.study import TrialResult, ask, objective, open_study, results, resume, tell, values_of
+from benchmark.search.study import (
+    TrialResult,
+    ask,
+    objective,
+    open_study,
+    results,
+    resume,
+    space_size,
+    tell,
+    values_of,
+)
 from reports.metrics import metric as metric_facts
 
 SPACE = Search(
@@ -74,6 +87,49 @@ def test_the_sampler_learns(opened: Open) -> None:
     study = opened()
     rates = [finish(study, ask(study, SPACE)).values["a.lr"] for _ in range(20)]
     assert sorted(rates[13:])[3] > sorted(rates[:7])[3]
+
+
+def finite(sampler: str = "tpe") -> Search:
+    """A space of 3 x 5 settings; the steps of the rate are no binary numbers, so they have rounding errors."""
+    parameters = (
+        Parameter("a.loss", None, Choices((None, 0.5, {"weight": 1.0}))),
+        Parameter("a.lr", 0.3, Range(0.1, 0.5, False, 0.1, False)),
+    )
+    return Search(metric_facts("psnr"), 15, sampler, 0, parameters)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_finite_space_is_exhausted_before_anything_is_repeated(opened: Open, sampler: str) -> None:
+    """As many trials as settings try every one, also in two calls of which the first was interrupted."""
+    space, tried = finite(sampler), set[str]()
+    study = opened(space=space)
+    for _ in range(7):
+        tried.add(str(finish(study, ask(study, space), space=space).values))
+    lost = ask(study, space)
+    study = opened(space=space)
+    again = ask(study, space)
+    assert again.params == lost.params
+    tried.add(str(finish(study, again, space=space).values))
+    tried |= {str(finish(study, ask(study, space), space=space).values) for _ in range(7)}
+    assert len(tried) == 15
+    assert len({(str(trial.params["a.loss"]), round(trial.params["a.lr"], 6)) for trial in study.trials}) == 15
+
+
+@pytest.mark.parametrize(
+    ("domain", "size"),
+    [
+        (Choices((None, 1, "x")), 3),
+        (Range(2, 8, False, 2, True), 4),
+        (Range(1, 100, True, None, True), 100),
+        (Range(0.1, 0.5, False, 0.1, False), 5),
+        (Range(1e-5, 1e-1, True, None, False), float("inf")),
+    ],
+)
+def test_the_size_of_a_space(domain: Range | Choices, size: float) -> None:
+    """It is the product over the parameters; real numbers without a step are infinitely many."""
+    low = domain.values[0] if isinstance(domain, Choices) else domain.low
+    parameters = (Parameter("a", low, domain), Parameter("b", 1, Choices((1, 2))))
+    assert space_size(Search(metric_facts("psnr"), 9, "tpe", 0, parameters)) == 2 * size
 
 
 def test_what_ran_when_the_search_ended_is_tried_again(opened: Open) -> None:
@@ -146,6 +202,89 @@ def test_another_file_is_no_journal(opened: Open, tmp_path: Path, text: str) -> 
     with pytest.raises(RecordError, match="not an Optuna journal"):
         opened()
     assert (tmp_path / "j").read_text() == text
+
+
+RESULT = {"status": "done", "value": 1.0, "steps_trained": 1, "steps_reused": 0, "seconds": 1.0, "message": ""}
+LR = {"name": "FloatDistribution", "attributes": {"low": 1e-5, "high": 0.1, "step": None, "log": True}}
+
+
+def journal(*entries: object) -> str:
+    """A study with one trial, and these entries behind."""
+    start = [
+        {"op_code": 0, "worker_id": "w", "study_name": "small", "directions": [2]},
+        {"op_code": 2, "worker_id": "w", "study_id": 0, "user_attr": {"identity": "x"}},
+        {"op_code": 4, "worker_id": "w", "study_id": 0, "datetime_start": "2026-01-01T00:00:00"},
+    ]
+    return "".join(json.dumps(entry).replace('": ', '":') + "\n" for entry in [*start, *entries])
+
+
+def ended(**changes: object) -> list[object]:
+    """The entries of a finished trial with a result."""
+    entry: dict[str, object] = {"op_code": 8, "worker_id": "w", "trial_id": 0}
+    attributes = [{**entry, "user_attr": {name: value}} for name, value in {**RESULT, **changes}.items()]
+    end = {"op_code": 6, "worker_id": "w", "trial_id": 0, "state": 1, "values": [1.0]}
+    return [*attributes, {**end, "datetime_complete": "2026-01-01T00:00:01"}]
+
+
+def test_the_journal_of_these_tests_is_sound(opened: Open, tmp_path: Path) -> None:
+    """What the damaged ones below are compared with."""
+    (tmp_path / "j").write_text(journal(*ended()))
+    assert [result.value for result in results(opened(), SPACE)] == [1.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        journal([1, 2]),
+        journal("text"),
+        journal({"op_code": 99}),
+        journal({"op_code": 5, "worker_id": "w", "trial_id": 0, "param_name": "a.lr", "distribution": "{}"}),
+        journal(*ended(value="high")),
+        journal(*ended(value=float("nan"))),
+        journal(*ended(status="perhaps")),
+        journal(*ended(seconds=None)),
+        journal(*ended()[1:]),
+        journal() + '{"op_code":' + "[" * 100_000 + "\n" + journal(),
+        journal() + '{"op_code":' + "9" * 5000 + "}\n" + journal(),
+        journal() + "\0\0\0\n" + journal(),
+        journal().splitlines()[0][:40] + "\n" + journal(),
+    ],
+)
+def test_a_damaged_journal_is_told_in_one_line(opened: Open, tmp_path: Path, text: str) -> None:
+    """Whatever its entries are; nothing is lost."""
+    (tmp_path / "j").write_text(text)
+    with pytest.raises(
+        RecordError, match=r"/j: not an Optuna journal of this search, or damaged .*; move it away"
+    ) as e:
+        opened()
+    assert "\n" not in str(e.value) and len(str(e.value)) < 400
+    assert (tmp_path / "j").read_text() == text
+
+
+@pytest.mark.parametrize("count", range(len(RESULT) + 1))
+def test_a_kill_between_two_entries_is_an_interruption(opened: Open, tmp_path: Path, count: int) -> None:
+    """However much of the result was written: the trial had not ended, so it is tried again."""
+    (tmp_path / "j").write_text(journal(*ended(status="failed")[:count]))
+    study = opened()
+    status = "failed" if count == len(RESULT) else "interrupted"
+    assert [result.status for result in results(study, SPACE)] == [status]
+    assert len(study.get_trials(states=(TrialState.WAITING,))) == 1
+
+
+def test_a_lock_that_a_killed_search_left_costs_nothing(opened: Open, tmp_path: Path) -> None:
+    """Optuna waits 30 s for its own lock; the lease already says that no other search writes."""
+    (tmp_path / "j.lock").symlink_to(tmp_path / "j")
+    started = time.monotonic()
+    study = opened()
+    finish(study, ask(study, SPACE))
+    assert time.monotonic() - started < 10
+
+
+def test_a_pipe_is_no_journal(opened: Open, tmp_path: Path) -> None:
+    """Opening it would wait for ever."""
+    os.mkfifo(tmp_path / "j")
+    with pytest.raises(RecordError, match="is a folder or a device"):
+        opened()
 
 
 def test_a_folder_is_no_journal(opened: Open, tmp_path: Path) -> None:
