@@ -22,7 +22,7 @@ from benchmark.experiment.schema import RowSettings
 from benchmark.experiment.search_space import Choices, Search, with_values
 from benchmark.files import write_csv, write_text
 from benchmark.runner.context import Context, plan_of, with_cached_sources
-from benchmark.runner.events import Event, JobFailed, MeasuredModel, RowFinished
+from benchmark.runner.events import Event, JobFailed, JobStopped, MeasuredModel, RowFinished
 from benchmark.runner.jobs import MeasureNetwork, run_job
 from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.preflight import all_sides, check_metrics, check_patches, estimate_seconds, preflight
@@ -174,6 +174,7 @@ class Trials:
 
         Raises:
             BenchmarkError: No trial could be trained.
+            OSError: The disk is full.
         """
         if not self._todo:
             return
@@ -197,6 +198,8 @@ class Trials:
         """Measure the base row's network; return its gate results, a line each."""
         ends: list[Any] = []
         run_job(MeasureNetwork(base), self.context, ends.append)
+        if isinstance(ends[-1], JobStopped):
+            raise ends[-1].error
         if isinstance(ends[-1], JobFailed):
             raise BenchmarkError(f"base row: its network cannot be measured: {ends[-1].failure.message}")
         measured: MeasuredModel = ends[-1].measured
