@@ -223,6 +223,7 @@ def _study(journal: Path, name: str, search: Search, identity: str, *, replace: 
     try:
         study = _load(journal, name, search, replace=replace)
         results(study, search)  # whether all trials can be read
+        _check_distributions(study, search, identity)
     except OSError:
         raise
     except Exception as error:  # Optuna checks nothing that it reads
@@ -243,6 +244,15 @@ def _study(journal: Path, name: str, search: Search, identity: str, *, replace: 
     if math.isfinite(space_size(search)):
         study.sampler = _UntriedSampler(study.sampler, search, seed)
     return study
+
+
+def _check_distributions(study: optuna.Study, search: Search, identity: str) -> None:
+    """Raise ValueError if a trial of this search has other ranges or choices: Optuna would do so at the next trial."""
+    expected = {parameter.path: _distribution(parameter) for parameter in search.parameters}
+    for trial in study.trials if study.user_attrs.get(_IDENTITY) == identity else ():
+        for path, distribution in trial.distributions.items():
+            if distribution != expected.get(path):
+                raise ValueError(f"trial {trial.number} has another range of {path}")
 
 
 def _load(journal: Path, name: str, search: Search, *, replace: bool) -> optuna.Study:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -205,7 +206,11 @@ def test_another_file_is_no_journal(opened: Open, tmp_path: Path, text: str) -> 
 
 
 RESULT = {"status": "done", "value": 1.0, "steps_trained": 1, "steps_reused": 0, "seconds": 1.0, "message": ""}
-LR = {"name": "FloatDistribution", "attributes": {"low": 1e-5, "high": 0.1, "step": None, "log": True}}
+LR: dict[str, Any] = {
+    "name": "FloatDistribution",
+    "attributes": {"low": 1e-5, "high": 0.1, "step": None, "log": True},
+}
+SET_LR = {"op_code": 5, "worker_id": "w", "trial_id": 0, "param_name": "a.lr", "param_value_internal": 0.0}
 
 
 def journal(*entries: object) -> str:
@@ -228,7 +233,7 @@ def ended(**changes: object) -> list[object]:
 
 def test_the_journal_of_these_tests_is_sound(opened: Open, tmp_path: Path) -> None:
     """What the damaged ones below are compared with."""
-    (tmp_path / "j").write_text(journal(*ended()))
+    (tmp_path / "j").write_text(journal({**SET_LR, "distribution": json.dumps(LR)}, *ended()))
     assert [result.value for result in results(opened(), SPACE)] == [1.0]
 
 
@@ -239,6 +244,10 @@ def test_the_journal_of_these_tests_is_sound(opened: Open, tmp_path: Path) -> No
         journal("text"),
         journal({"op_code": 99}),
         journal({"op_code": 5, "worker_id": "w", "trial_id": 0, "param_name": "a.lr", "distribution": "{}"}),
+        journal({**SET_LR, "distribution": json.dumps({**LR, "attributes": {**LR["attributes"], "high": 0.2}})}),
+        journal(
+            {**SET_LR, "distribution": json.dumps({"name": "CategoricalDistribution", "attributes": {"choices": [1]}})}
+        ),
         journal(*ended(value="high")),
         journal(*ended(value=float("nan"))),
         journal(*ended(status="perhaps")),
