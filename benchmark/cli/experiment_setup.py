@@ -14,6 +14,7 @@ from benchmark.errors import counted
 from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.plan import Plan, PlannedRow, network_id, select
 from benchmark.inference.device_setup import prepare_machine
+from benchmark.model.build import weights_choices
 from benchmark.registry import Registry
 from benchmark.runner.context import Context, open_sources, plan_of, with_cached_sources
 from benchmark.runner.jobs import counted_gates
@@ -74,7 +75,10 @@ def prepare(selection: Selection) -> Prepared:
         sources=open_sources(experiment, registry),
     )
     rows = matching_rows(selection.rows, [row.name for row in experiment.rows])
-    return with_tuned_rows(experiment, candidates_plan(experiment, context), rows, selection.seeds, context)
+    prepared = with_tuned_rows(experiment, candidates_plan(experiment, context), rows, selection.seeds, context)
+    for choice in weights_choices((row.recipe.model for row in prepared.plan.rows), registry):
+        click.echo(f"note: {choice}", err=True)
+    return prepared
 
 
 def with_tuned_rows(

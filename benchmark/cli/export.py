@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from benchmark.cli.options import plugin_option
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, RuntimeUnavailable
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.model import Restorer
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
 Dtype = Literal["float32", "float16"]
 
 _CHECK_SIZES = ((256, 256), (96, 64))
-"""Of the images that a file for any size is checked with; it is exported with the first."""
+"""Of the images that a file for any size is checked with, beside its smallest; it is exported with the first."""
 _TOLERANCE = {"float32": 0.5 / 255, "float16": 4 / 255}
 
 
@@ -48,7 +48,8 @@ def command(
 
     safetensors holds the weights under this project's names, and in its header the model they belong to. onnx holds
     the whole network: input `degraded`, output `restored`, both 1 3 H W float32 in [0, 1], the output clamped. An ONNX
-    file is checked against torch before it is written, if ONNX Runtime is installed.
+    file is checked against torch before it is written, if ONNX Runtime is installed. Without --image it takes images
+    of any size from a smallest one on, which is printed and stands in its metadata as `smallest_side`.
 
     \b
     Examples:
@@ -82,16 +83,23 @@ def _onnx(restorer: "Restorer", dtype: Dtype, image: tuple[int, int] | None, out
     """Return the ONNX file and what to say of it. Raises BenchmarkError if its image differs from torch's."""
     from benchmark.errors import missing_packages
     from benchmark.inference.device_setup import prepare_machine
-    from benchmark.inference.onnx import largest_difference, onnx_bytes
+    from benchmark.inference.onnx import largest_difference, onnx_bytes, smallest_side
     from benchmark.model.restorer import fold
 
     prepare_machine("cpu")
-    sizes = [image] if image else _CHECK_SIZES
+    least = smallest_side(restorer)
+    sizes = [image] if image else (*_CHECK_SIZES, (least, least))
     content = onnx_bytes(fold(restorer), sizes[0], dynamic=image is None, dtype=dtype)
-    for_size = f", for images of {image[0]} x {image[1]} pixels" if image else ", for images of any size"
+    for_size = f", for images of {image[0]} x {image[1]} pixels"
+    if image is None:
+        for_size = f", for images of any size from {least} x {least} pixels"
     if missing := missing_packages(["onnxruntime"], "onnx"):
         return content, f"{for_size}; not checked: {missing}"
-    largest = max(largest_difference(content, restorer, size) for size in sizes)
+    try:
+        largest = max(largest_difference(content, restorer, size) for size in sizes)
+    except RuntimeUnavailable as error:
+        hint = "" if image else "; --image H W writes a file for one size"
+        raise BenchmarkError(f"{out}: not written: {error}{hint}") from error
     if largest > _TOLERANCE[dtype]:
         raise BenchmarkError(
             f"{out}: not written: ONNX Runtime's image differs from torch's by up to {largest:.3g} of [0, 1]"

@@ -15,6 +15,8 @@ from benchmark.model import Restorer
 from reports.schema import Dtype
 
 INPUT, OUTPUT = "degraded", "restored"
+SMALLEST_SIDE = "smallest_side"
+"""Key of the file's metadata."""
 WRITER_PACKAGES = ("onnx", "onnxscript")
 RUNTIME_PACKAGES = ("onnxruntime", *WRITER_PACKAGES)
 _LOG_ERRORS_ONLY = 3
@@ -34,7 +36,7 @@ def onnx_bytes(restorer: Restorer, image: tuple[int, int], *, dynamic: bool = Fa
     Args:
         restorer: The network.
         image: Height and width of the images.
-        dynamic: For images of any size whose sides have more pixels than padding adds to them; the export takes
+        dynamic: For images of any size from `smallest_side` on, which the metadata of the file name; the export takes
             several times longer.
         dtype: Of the weights, and of everything between input and output.
 
@@ -61,10 +63,27 @@ def onnx_bytes(restorer: Restorer, image: tuple[int, int], *, dynamic: bool = Fa
     assert program is not None
     model = program.model_proto
     model.doc_string = _DESCRIPTION
+    if dynamic:
+        least = smallest_side(restorer)
+        model.doc_string += f"; H and W of at least {least}"
+        model.metadata_props.add(key=SMALLEST_SIDE, value=str(least))
     graph = model.graph
     for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")  # where operations come from: half of the file, and paths of this machine
     return model.SerializeToString()
+
+
+def smallest_side(restorer: Restorer) -> int:
+    """Return the smallest height and width that a file for any size takes.
+
+    The file pads by one reflection, which needs more pixels than it adds, and what it pads has the backbone's smallest
+    side already; in torch, smaller images are reflected repeatedly. The exporter takes a side of 1 for a special case.
+    """
+    backbone, least = restorer.backbone, max(restorer.min_side, 2)
+    step = backbone.multiple_of if backbone.pad_mode == "reflect" else 1
+    while any(-side % step >= side for side in range(least, least + step)):
+        least += 1
+    return least
 
 
 def largest_difference(content: bytes, restorer: Restorer, image: tuple[int, int]) -> float:
@@ -73,11 +92,16 @@ def largest_difference(content: bytes, restorer: Restorer, image: tuple[int, int
     Of a random image with values in [0, 1].
 
     Raises:
-        RuntimeUnavailable: ONNX Runtime is not installed or cannot read the file.
+        RuntimeUnavailable: ONNX Runtime is not installed, or cannot read the file or run it for this image.
     """
     degraded = torch.rand(1, 3, *image, generator=torch.Generator().manual_seed(0))
     session = open_session(content, ["CPUExecutionProvider"])
-    (restored,) = session.run([OUTPUT], {INPUT: degraded.numpy()})
+    try:
+        (restored,) = session.run([OUTPUT], {INPUT: degraded.numpy()})
+    except Exception as error:  # its errors have no common class
+        raise RuntimeUnavailable(
+            f"ONNX Runtime: cannot run this network on {image[0]} x {image[1]} pixels: {root_cause(error)}"
+        ) from error
     with torch.inference_mode():
         expected = ImageNetwork(restorer).cpu()(degraded)
     return (torch.from_numpy(restored) - expected).abs().max().item()
@@ -110,7 +134,7 @@ def _size_that_needs_padding(restorer: Restorer, image: tuple[int, int]) -> tupl
     """
     backbone = restorer.backbone
     step = backbone.multiple_of
-    height, width = (max(side, backbone.min_side) // step * step for side in image)
+    height, width = (max(side, restorer.min_side) // step * step for side in image)
     return height + step + 1, (width if width != height else width + step) + 2 * step + 1
 
 

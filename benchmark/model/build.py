@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from benchmark.errors import CheckpointError, ComponentError, RecordError
 from benchmark.experiment.schema import ResolvedModel
 from benchmark.model.published import Fit, best_fit, has_own_names, load_weights
 from benchmark.model.restorer import Restorer
-from benchmark.model.weight_files import WeightSet, read_weights
+from benchmark.model.weight_files import WeightSet, read_checkpoint, read_weights
 from benchmark.registry import Registry
 from reports.digests import check
 from reports.errors import FileFormatError
@@ -70,6 +70,21 @@ def build_on_meta(model: Mapping[str, Any], registry: Registry) -> Restorer:
 def _seed_of(part: str, seed: int) -> int:
     """Return a seed of the part's own; `seed + 1` would be the seed of another row."""
     return int.from_bytes(hashlib.sha256(f"{part} {seed}".encode()).digest()[:8], "little")
+
+
+def weights_choices(models: Iterable[ResolvedModel], registry: Registry) -> list[str]:
+    """Return a line for each model whose file of weights holds several sets: which is taken, which are not.
+
+    A file that cannot be read or does not fit is passed over: building the network says why.
+    """
+    lines: dict[str, None] = {}
+    for model in models:
+        with suppress(CheckpointError, ComponentError):
+            if model.weights:
+                network = build_on_meta(model.as_config(), registry)
+                choice = best_fit(read_checkpoint(Path(model.weights.file)), network).choice
+                lines |= {f"{model.weights.file}: {choice}": None} if choice else {}
+    return list(lines)
 
 
 def load(folder: str | Path, registry: Registry | None = None) -> Restorer:

@@ -12,8 +12,10 @@ from click.testing import CliRunner, Result
 from benchmark.cli import cli
 from benchmark.errors import CheckpointError, ComponentError, ExperimentError
 from benchmark.experiment.load import load
+from benchmark.experiment.schema import ResolvedModel
 from benchmark.files import digest_of
 from benchmark.model import build
+from benchmark.model.build import weights_choices
 from benchmark.model.weight_files import read_weights
 from benchmark.registry import Registry
 
@@ -87,6 +89,25 @@ def official_name(key: str) -> str:
         return ".".join(["layers", parts[1], "blocks", *parts[2:]])
     at = {"downs": 2, "ups": 2}.get(parts[0])
     return ".".join([*parts[:at], "proj", *parts[at:]]) if at else key
+
+
+def test_the_choice_between_an_average_and_the_last_step_is_stated(published_nafnet: Path, tmp_path: Path) -> None:
+    """The average is written, and the line says what was not taken; `run` and `plan` state it, too."""
+    weights = torch.load(published_nafnet, weights_only=True)["params"]
+    content = {"state_dict": {key: 0 * tensor for key, tensor in weights.items()}, "state_dict_ema": weights}
+    torch.save(content, tmp_path / "both.pth")
+    result = imported(tmp_path / "both.pth", *OPTIONS)
+    assert "both.pth: took the weights in state_dict_ema, not those in state_dict (which fit as well)" in result.stdout
+    written = read_weights(tmp_path / "both_imported.safetensors")
+    assert torch.equal(written["backbone.stem.weight"], weights["intro.weight"].float())
+    model = {
+        "backbone": {"name": "nafnet", "width": 8, "depths": [1, 1, 1, 1, 1]},
+        "head": {"name": "residual", "padding": "zeros"},
+    }
+    for file, lines in ((tmp_path / "both.pth", 1), (published_nafnet, 0)):
+        weights_file = {"file": str(file), "sha256": "0" * 64}
+        resolved = ResolvedModel.model_validate({**model, "weights": weights_file})
+        assert len(weights_choices([resolved, resolved], Registry())) == lines
 
 
 def test_nothing_is_overwritten_unless_asked(published_nafnet: Path, tmp_path: Path) -> None:
