@@ -19,6 +19,7 @@ from benchmark.model.weight_files import WeightSet, read_checkpoint, read_weight
 from benchmark.registry import Registry
 from reports.digests import check
 from reports.errors import FileFormatError
+from reports.file_access import read_text
 from reports.schema import explain
 
 _CHANGED = "if the network has changed since it was trained, use its version or plugin of then, or train it again"
@@ -116,7 +117,7 @@ def recorded_config(folder: Path) -> dict[str, Any]:
     """
     config, digests = None, dict[str, str]()
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        record = json.loads(read_text(folder / "record.json"))
         digests = dict(record.get("files", {}))
         if record["status"] == "done" and isinstance(record["config"]["model"], dict):
             config = record["config"]

@@ -1,7 +1,6 @@
 """Files of weights, read by content, as data and never as code: those of this project, and checkpoints of others."""
 
 import re
-import stat
 import warnings
 import zipfile
 from collections import Counter
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import CheckpointError, RecordError, root_cause
 from benchmark.files import write_bytes
+from reports.file_access import open_file
 
 WRAPPERS = ("model_state_dict", "state_dict", "params", "model", "net")
 """Keys under which training programs keep the weights, preferred first; an average (`params_ema`) comes before all."""
@@ -151,15 +151,12 @@ _NUMPY_NAMES = (
 def _content(file: Path) -> Any:
     """Return what a file holds, read by the format that its first bytes show."""
     try:
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise CheckpointError(f"{file}: is no regular file; expected what torch.save writes, or safetensors")
-        with file.open("rb") as handle:
-            start = handle.read(9)
-            if start[8:] == b"{" and int.from_bytes(start[:8], "little") < status.st_size:
+        with open_file(file) as handle:
+            start, size = handle.read(9), file.stat().st_size
+            if start[8:] == b"{" and int.from_bytes(start[:8], "little") < size:
                 return load_file(file)
             if start.startswith(b"PK"):
-                _check_unpacked_size(file, status.st_size)
+                _check_unpacked_size(file, size)
             handle.seek(0)
             inert = torch.serialization.safe_globals([(_Inert, name) for name in _NUMPY_NAMES])
             with inert, warnings.catch_warnings(action="ignore"):  # old formats are read all the same, or refused below
