@@ -58,19 +58,20 @@ def resolve_weights(path: str, model: ResolvedModel) -> WeightsFile:
 
 def _model_of(file: Path, record: Any) -> Any:
     """Return the model that weights belong to, from the record beside them or from their header; None if unknown."""
-    if record is not None or file.suffix != ".safetensors":
+    if record is not None:
         return value_at(record, ("config", "model"))
     try:
         with safe_open(file, "numpy") as handle:
             return json.loads((handle.metadata() or {}).get(MODEL_IN_HEADER, "null"))
-    except (OSError, ValueError, SafetensorError):  # reading the weights later reports it
+    except (OSError, ValueError, RecursionError, SafetensorError):  # reading the weights later reports it
         return None
 
 
 def _check_same(file: Path, recorded: Any, model: ResolvedModel) -> None:
     for kind, component in (("backbone", model.backbone), ("head", model.head)):
         options = component.model_dump(mode="json")
-        for option, value in (value_at(recorded, (kind,)) or {}).items():
+        known = value_at(recorded, (kind,))
+        for option, value in known.items() if isinstance(known, dict) else ():
             if options.get(option) != value:
                 raise CheckpointError(
                     f"{file}: belongs to a model with {option} {json.dumps(value)} in its {kind}, model.{kind} has "

@@ -102,7 +102,7 @@ def load(folder: str | Path, registry: Registry | None = None) -> Restorer:
         raise RecordError(f"{file}: its model: {explain(error)}; {_CHANGED}") from None
     except (ComponentError, KeyError) as error:
         raise RecordError(f"{file}: its model: {error}; {_CHANGED}") from None
-    fit = best_fit([WeightSet("", read_weights(weights))], restorer)
+    fit = best_fit([WeightSet(weights.name, read_weights(weights))], restorer)
     if fit.mismatch:
         raise RecordError(f"{weights}: does not fit the model in {file.name}: {fit.mismatch}; {_CHANGED}")
     restorer.load_state_dict(fit.weights)

@@ -71,7 +71,7 @@ class WeightSet:
     """Weights in a checkpoint, under their authors' names.
 
     Attributes:
-        name: Where they are in the file, e.g. `params_ema`, or `state_dict: generator.*`; empty: the whole file.
+        name: Where they are in the file, e.g. `params_ema`, or `state_dict: generator.*`.
         tensors: The weights, without the prefix in `name`.
         others: How many tensors beside them have another prefix.
     """
@@ -122,7 +122,7 @@ def _tensor_mappings(content: object, path: tuple[str, ...]) -> Iterator[tuple[t
 
 def _with_prefixes(path: tuple[str, ...], tensors: Mapping[str, Tensor]) -> Iterator[WeightSet]:
     """Yield the tensors of a mapping as they are, then those below each prefix that many of their keys have."""
-    place = ".".join(map(shown, path))
+    place = ".".join(map(shown, path)) or "the file's top level"
     yield WeightSet(place, tensors)
     parts = [key.split(".") for key in tensors]
     counts = Counter(
@@ -131,7 +131,7 @@ def _with_prefixes(path: tuple[str, ...], tensors: Mapping[str, Tensor]) -> Iter
     for prefix, count in counts.items():
         if count >= _PREFIX_SHARE * len(tensors):
             below = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-            yield WeightSet(": ".join(filter(None, (place, f"{shown(prefix)}*"))), below, len(tensors) - len(below))
+            yield WeightSet(f"{place}: {shown(prefix)}*", below, len(tensors) - len(below))
 
 
 class _Inert:

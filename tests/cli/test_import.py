@@ -8,6 +8,7 @@ import torch
 import yaml
 from click import UsageError
 from click.testing import CliRunner, Result
+from safetensors.torch import save_file
 
 from benchmark.cli import cli
 from benchmark.errors import CheckpointError, ComponentError, ExperimentError
@@ -146,3 +147,18 @@ def test_mistakes_are_told(
     with pytest.raises(error, match=message):
         raise result.exception or AssertionError(result.output)
     assert not list(published_nafnet.parent.glob("*.safetensors"))
+
+
+def test_a_file_of_ours_is_known_under_any_name(experiment_file: Path, published_nafnet: Path) -> None:
+    """Its header names the model whatever the file is called; a header of another form names none."""
+    file = Path(printed_row(imported(published_nafnet, *OPTIONS))["model.weights"])
+    renamed = file.rename(file.with_suffix(".pth"))
+    sets = (
+        "model.backbone={name: nafnet, width: 8, depths: [1, 1, 1, 1, 1]}",
+        "model.head={name: rgb, padding: zeros}",
+    )
+    with pytest.raises(ExperimentError, match='belongs to a model with name "residual" in its head'):
+        load(experiment_file, Registry(), (*sets, "tables=null", f"model.weights={renamed}"))
+    for header in ("[1]", '{"backbone": [1], "head": 2}', "[" * 100_000):
+        save_file(read_weights(renamed), file, {"restoration-benchmark model": header})
+        assert load(experiment_file, Registry(), (*sets, "tables=null", f"model.weights={file}")).rows
