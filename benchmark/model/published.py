@@ -150,10 +150,7 @@ def match_weights(weights: Mapping[str, Tensor], restorer: Restorer) -> tuple[di
         low, high = restorer.backbone.input_range
         mix = published.head_mix or published.head_scale / (high - low)
         zeros = [name for name in published.zeros if name in expected and name not in official]
-    shapes = {
-        name: _ours(name, torch.empty(weights[key].shape, device="meta"), expected.get(name), mix).shape
-        for name, key in official.items()
-    }
+    shapes = {name: _our_shape(name, weights[key].shape, expected.get(name), mix) for name, key in official.items()}
     mismatch = Mismatch(
         missing=tuple(name for name in expected if name not in shapes and name not in zeros),
         unexpected=tuple(official[name] for name in shapes if name not in expected),
@@ -168,7 +165,9 @@ def match_weights(weights: Mapping[str, Tensor], restorer: Restorer) -> tuple[di
     faults = {key: _fault(weights[key], expected[name]) for name, key in official.items()}
     if any(faults.values()):
         return {}, Mismatch(unusable=tuple(f"{shown(key)} {fault}" for key, fault in faults.items() if fault))
-    ours = {name: _ours(name, weights[key], expected[name], mix) for name, key in official.items()}
+    ours = {
+        name: _in_our_units(name, weights[key], mix).reshape(expected[name].shape) for name, key in official.items()
+    }
     return ours | {name: torch.zeros(expected[name].shape) for name in zeros}, mismatch
 
 
@@ -199,24 +198,24 @@ def _official_names(weights: Collection[str], published: Published) -> dict[str,
     return names
 
 
-def _ours(name: str, tensor: Tensor, expected: Tensor | None, mix: _Mix) -> Tensor:
-    """Return a weight in our units and our shape.
+def _our_shape(name: str, shape: torch.Size, expected: Tensor | None, mix: _Mix) -> torch.Size:
+    """Return the shape that a tensor will have in our network.
 
-    Our head's convolution works in [0, 1], the authors' in their input's range. Some authors keep scales of norms as
-    1 C 1 1: a tensor is reshaped if only sides of 1 differ. A tensor with another number of channels stays as it is;
-    the mismatch of its shape is reported with its name.
+    The authors' last convolution may have other channels than our head's, of which a matrix makes ours. Some authors
+    keep scales of norms as 1 C 1 1: only sides of 1 may differ.
     """
-    if name.startswith("head.") and isinstance(mix, tuple):
-        rows = torch.tensor(mix, dtype=tensor.dtype, device=tensor.device)
-        if tensor.shape[:1] == rows.shape[1:]:
-            tensor = torch.tensordot(rows, tensor, dims=1)
-    elif name.startswith("head.") and mix != 1.0:
-        tensor = tensor * mix
-    if expected is None or [side for side in tensor.shape if side != 1] != [
-        side for side in expected.shape if side != 1
-    ]:
+    if name.startswith("head.") and isinstance(mix, tuple) and shape[:1] == (len(mix[0]),):
+        shape = torch.Size((len(mix), *shape[1:]))
+    if expected is None or [side for side in shape if side != 1] != [side for side in expected.shape if side != 1]:
+        return shape
+    return expected.shape
+
+
+def _in_our_units(name: str, tensor: Tensor, mix: _Mix) -> Tensor:
+    """Return a weight for our units: our head's convolution works in [0, 1], the authors' in their input's range."""
+    if not name.startswith("head."):
         return tensor
-    return tensor.reshape(expected.shape)
+    return tensor * mix if isinstance(mix, float) else torch.tensordot(torch.tensor(mix, dtype=tensor.dtype), tensor, 1)
 
 
 def published_of(backbone: str, file: Path, registry: Registry) -> Published:

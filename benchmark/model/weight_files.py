@@ -116,7 +116,7 @@ def _tensor_mappings(content: object, path: tuple[str, ...]) -> Iterator[tuple[t
     for key in sorted(named, key=lambda key: WRAPPERS.index(key) if key in WRAPPERS else len(WRAPPERS)):
         if len(path) < _DEPTH and not _NOT_WEIGHTS.search(key):
             yield from _tensor_mappings(named[key], (*path, key))
-    if tensors := {key: value for key, value in named.items() if isinstance(value, Tensor)}:
+    if tensors := {key: value for key, value in named.items() if isinstance(value, Tensor) and not value.is_nested}:
         yield path, tensors
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 from torch import Tensor
@@ -39,7 +39,7 @@ def changed(tensor: Tensor, change: object) -> Tensor:
         "sparse": tensor.to_sparse,
         "meta": lambda: tensor.to("meta"),
         "float8": lambda: tensor.to(torch.float8_e5m2),
-        "expanded": lambda: torch.ones(1).expand(10**6, 10**6),
+        "expanded": lambda: torch.ones(1).expand(10**6, 10**6, 2 * 10**6),
         "scalar": tensor.sum,
         "flat": tensor.flatten,
         "empty": lambda: tensor[:0],
@@ -74,6 +74,8 @@ def mutants(draw: st.DrawFn) -> bytes:
         small = {key: weights[key].contiguous().clone() for key in plain if weights[key].numel() < 10**6}
         data = bytearray(save(small))
     else:
+        if form == "old":  # which knows of no such type
+            weights = {key: tensor for key, tensor in weights.items() if tensor.dtype != torch.float8_e5m2}
         wrapper, file = draw(st.sampled_from(WRAPPERS)), io.BytesIO()
         content = weights if wrapper is None else {wrapper: weights, "epoch": 3}
         torch.save(content, file, _use_new_zipfile_serialization=form == "zip")
@@ -97,7 +99,7 @@ def check(content: bytes) -> bool:
             match = find_config(file, read_checkpoint(file), {"small": MODEL}, REGISTRY)
         except CheckpointError as error:
             message = str(error)
-            assert message.startswith(f"{file}: ") and message.isprintable() and len(message) < 1500
+            assert message.startswith(f"{file}: ") and message.isprintable() and len(message) < 2500
             return False
     assert all(tensor.to(torch.float32).isfinite().all() for tensor in match.fit.weights.values())
     return True
@@ -107,7 +109,8 @@ def check(content: bytes) -> bool:
 def test_a_mutant_is_imported_or_refused_in_one_line(mutants_tried: int) -> None:
     """Whatever else happens is a fault: a traceback, numbers that are not finite, 20 s, memory beyond 300 MB."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    settings(max_examples=mutants_tried, deadline=20_000)(given(mutants())(check_mutant))()
+    bounds = settings(max_examples=mutants_tried, deadline=20_000, suppress_health_check=[HealthCheck.too_slow])
+    bounds(given(mutants())(check_mutant))()
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MOST_EXTRA_BYTES
 
 
