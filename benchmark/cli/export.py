@@ -90,9 +90,8 @@ def _onnx(restorer: "Restorer", dtype: Dtype, image: tuple[int, int] | None, out
     least = smallest_side(restorer)
     sizes = [image] if image else (*_CHECK_SIZES, (least, least))
     content = onnx_bytes(fold(restorer), sizes[0], dynamic=image is None, dtype=dtype)
-    for_size = f", for images of {image[0]} x {image[1]} pixels"
-    if image is None:
-        for_size = f", for images of any size from {least} x {least} pixels"
+    fitting = f"{image[0]} x {image[1]} pixels" if image else f"any size from {least} x {least} pixels"
+    for_size = f", for images of {fitting}"
     if missing := missing_packages(["onnxruntime"], "onnx"):
         return content, f"{for_size}; not checked: {missing}"
     try:
