@@ -70,8 +70,8 @@ def _model_of(file: Path, record: Any) -> Any:
 def _check_same(file: Path, recorded: Any, model: ResolvedModel) -> None:
     for kind, component in (("backbone", model.backbone), ("head", model.head)):
         options = component.model_dump(mode="json")
-        known = value_at(recorded, (kind,))
-        for option, value in known.items() if isinstance(known, dict) else ():
+        belonging = value_at(recorded, (kind,))
+        for option, value in belonging.items() if isinstance(belonging, dict) else ():
             if options.get(option) != value:
                 raise CheckpointError(
                     f"{file}: belongs to a model with {option} {json.dumps(value)} in its {kind}, model.{kind} has "
