@@ -15,7 +15,6 @@ name: then the result is right, no matter which process publishes it.
 import itertools
 import json
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -26,6 +25,7 @@ from typing import Any
 
 from benchmark.errors import DISK_FULL, BenchmarkError
 from benchmark.files import read_json
+from reports.file_access import remove_abandoned, temporary_path
 from reports.process_identity import host_id, start_time
 
 BEAT_SECONDS, STALE_SECONDS = 15.0, 60.0
@@ -80,7 +80,7 @@ class Lease:
 
     def _write(self, text: str) -> None:
         file = self.folder / f"{self.name}.{self.number}.beat"
-        temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+        temporary = temporary_path(self.folder)
         with suppress(OSError):  # a full disk, or a server that is away for a moment: the next heartbeat tries again
             try:
                 temporary.write_text(text, encoding="utf-8")
@@ -114,6 +114,7 @@ class LeaseFolder:
             return None
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(self.root)
             with suppress(FileExistsError):  # another process was faster
                 with _lease_file(self.root, name, last + 1).open("x", encoding="utf-8") as file:
                     json.dump(_this_process(), file)

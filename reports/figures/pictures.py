@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PILImage
 
+from reports.file_access import open_file
+
 Image = npt.NDArray[np.uint8]
 ErrorMap = npt.NDArray[np.float64]
 Window = tuple[int, int, int, int]
@@ -29,7 +31,7 @@ def read(path: Path) -> Image:
         ValueError: The file is a damaged or a dangerously large image.
     """
     try:
-        with PILImage.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
+        with open_file(path) as handle, PILImage.open(handle, formats=("PNG", "JPEG", "WEBP")) as image:
             return np.asarray(image.convert("RGB"), dtype=np.uint8)
     except (SyntaxError, PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
         raise ValueError(str(error)) from error
