@@ -26,7 +26,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
 
 from benchmark.component_source import Description, describe, option_of, source_digest
 from benchmark.errors import ComponentError, shown, suggestion
-from reports.file_access import check_regular
 
 
 @dataclass(frozen=True)
@@ -228,7 +227,6 @@ def _plugin(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        check_regular(path)
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reports.file_access import write_bytes
 from reports.pages import table_formats
 from reports.statistics.intervals import ERROR_RATE, Floats, differences, is_covered
 from reports.tables.provenance import COVERAGE, CoverageCase, coverage_table
@@ -149,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for index, (design, seeds, images) in enumerate(product(DESIGNS, SEEDS, IMAGES))
     ]
     data = {"nominal": 1 - ERROR_RATE, "tables": options.tables, "notes": NOTES, "cases": cases}
-    options.output.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    write_bytes(options.output, (json.dumps(data, indent=1) + "\n").encode())
     table = coverage_table(options.output)
     assert table is not None  # the file has just been written
     print(table_formats.markdown_table(table))

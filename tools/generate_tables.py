@@ -27,6 +27,7 @@ from statistics import fmean
 from reports import text
 from reports.claims.evaluate_claims import SIGNS, evaluate
 from reports.errors import ReportError
+from reports.file_access import write_bytes
 from reports.metrics import metric
 from reports.results import Results
 from reports.results.load import load
@@ -147,7 +148,7 @@ def main(arguments: Sequence[str]) -> int:
             continue
         stale.append(file.relative_to(ROOT).as_posix())
         if "--check" not in arguments:
-            file.write_text(after, encoding="utf-8")
+            write_bytes(file, after.encode())
     for name in stale:
         print(f"{name}: tables {'differ from the records' if '--check' in arguments else 'written'}")
     return 1 if stale and "--check" in arguments else 0

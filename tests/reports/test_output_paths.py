@@ -100,7 +100,7 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "plugin.py")
     assert_one_line(call("report", "pipe", cwd=tmp_path), "pipe")
     assert_one_line(call("claims", "pipe", cwd=tmp_path), "pipe")
-    assert_one_line(call("schema", "--plugin", "plugin.py", cwd=tmp_path), "plugin.py", "is a pipe, not a regular file")
+    assert_one_line(call("schema", "--plugin", "plugin.py", cwd=tmp_path), "plugin.py", "is no regular file")
     (tmp_path / "run").mkdir()
     os.mkfifo(tmp_path / "run" / "plan.json")
     assert_one_line(call("report", "run", cwd=tmp_path), "plan.json")
