@@ -53,8 +53,8 @@ def test_a_file_where_no_file_can_be(tmp_path: Path) -> None:
     """A folder of that name, and a file where a folder is needed; both stay as they are."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("mine")
-    assert_one_line(call("schema", "--out", "folder", cwd=tmp_path), "'folder'", "is a folder")
-    assert_one_line(call("schema", "--out", "file/schema.json", cwd=tmp_path), "'file/schema.json'", "Not a directory")
+    assert_one_line(call("schema", "--out", "folder", cwd=tmp_path), "folder: is a folder")
+    assert_one_line(call("schema", "--out", "file/schema.json", cwd=tmp_path), "file/schema.json: Not a directory")
     assert contents(tmp_path) == {"file": b"mine"} and not list((tmp_path / "folder").iterdir())
 
 
@@ -89,7 +89,6 @@ def test_a_report_where_no_folder_can_be(tmp_path: Path, make_run: MakeRun) -> N
     (run / "report").write_text("mine")
     assert_one_line(call("report", run, cwd=tmp_path), str(run / "report"), "the report cannot be written")
     assert_one_line(call("publish", run, "--out", run / "report", cwd=tmp_path), str(run / "report"))
-    assert_one_line(call("compare", run, run, "--output", run / "report", cwd=tmp_path), str(run / "report"))
     assert_one_line(call("leaderboard", run, "--output", run / "report", cwd=tmp_path), str(run / "report"))
     assert (run / "report").read_text() == "mine"
 
@@ -134,5 +133,5 @@ def test_a_report_without_a_home_folder(tmp_path: Path, make_run: MakeRun) -> No
     for name, changes in surroundings.items():
         (run / "report/index.html").unlink()
         code, err = call("report", run, cwd=tmp_path, env=bare | changes)
-        assert code == 0 and "Traceback" not in err and err.count("\n") <= 2, f"{name}: {err}"
+        assert code == 0 and "Traceback" not in err and err.count("\n") <= 3, f"{name}: {err}"
         assert (run / "report/index.html").read_bytes() == page, name
