@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[2]
 MakeRun = Callable[..., Path]
 
 
-def call(*arguments: object, cwd: Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+def call(*arguments: object, cwd: Path) -> tuple[int, str]:
     """The exit code of a command and what it says on stderr."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmark", *map(str, arguments)],
         cwd=cwd,
-        env=env or {**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -83,16 +83,6 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, make_run: MakeRun) -> Non
     assert_one_line(call("publish", run, "--out", small_disk / "study", cwd=tmp_path), "No space left")
 
 
-def test_a_report_where_no_folder_can_be(tmp_path: Path, make_run: MakeRun) -> None:
-    """A file called as the folder of the report stays as it is."""
-    run = make_run()
-    (run / "report").write_text("mine")
-    assert_one_line(call("report", run, cwd=tmp_path), str(run / "report"), "the report cannot be written")
-    assert_one_line(call("publish", run, "--out", run / "report", cwd=tmp_path), str(run / "report"))
-    assert_one_line(call("leaderboard", run, "--output", run / "report", cwd=tmp_path), str(run / "report"))
-    assert (run / "report").read_text() == "mine"
-
-
 def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     """A pipe as the source of a report, as a plugin and inside a run: nothing waits for a writer."""
     os.mkfifo(tmp_path / "pipe")
@@ -106,32 +96,3 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "audit").mkdir()
     os.mkfifo(tmp_path / "audit" / "trials.csv")
     assert_one_line(call("report", "audit", cwd=tmp_path))
-
-
-NOBODY = """
-import pwd
-def nobody(uid):
-    raise KeyError(f"getpwuid(): uid not found: {uid}")
-pwd.getpwuid = nobody
-"""
-
-
-def test_a_report_without_a_home_folder(tmp_path: Path, make_run: MakeRun) -> None:
-    """No home, one that cannot be written, a runtime folder that is missing: the page is the same, byte by byte."""
-    run = make_run()
-    assert call("report", run, cwd=tmp_path)[0] == 0
-    page = (run / "report/index.html").read_bytes()
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text(NOBODY)
-    bare = {name: value for name, value in os.environ.items() if name not in ("HOME", "USER", "LOGNAME")}
-    bare = {name: value for name, value in bare.items() if not name.startswith(("XDG_", "MPL"))}
-    surroundings = {
-        "no home": {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}"},
-        "a home that cannot be written": {"HOME": "/proc/none", "PYTHONPATH": str(ROOT)},
-        "no runtime folder": {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": "/run/none", "PYTHONPATH": str(ROOT)},
-    }
-    for name, changes in surroundings.items():
-        (run / "report/index.html").unlink()
-        code, err = call("report", run, cwd=tmp_path, env=bare | changes)
-        assert code == 0 and "Traceback" not in err and err.count("\n") <= 3, f"{name}: {err}"
-        assert (run / "report/index.html").read_bytes() == page, name
