@@ -235,7 +235,7 @@ def tuning_table(tuned: TuningFile | None) -> Grid | None:
         shown = ((name, values.get(name)) for name in names)
         cells = (Cell(value, text.number(value, measure.decimals), best=name == row.chosen) for name, value in shown)
         lines.append((plain(row.row), *cells))
-    edge = [text.printable(row.row) for row in tuned.rows if row.chosen in (names[0], names[-1])]
+    edge = [text.printable(row.row) for row in tuned.rows if row.chosen in (*names[:1], *names[-1:])]
     beyond = f"The best of {text.listing(edge)} is the first or the last candidate, so better ones may lie beyond."
     return Grid(
         name="tuning",
