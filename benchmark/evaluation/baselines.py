@@ -40,7 +40,7 @@ def closing(pairs: Iterable[Pair]) -> Restore:
 
     and 5 is the largest that gains more than twice what it loses.
     """
-    return partial(grey_closing, size=(CLOSING_SIZE_PX, CLOSING_SIZE_PX, 1))
+    return lambda image: np.asarray(grey_closing(image, size=(CLOSING_SIZE_PX, CLOSING_SIZE_PX, 1)), np.uint8)
 
 
 def affine(pairs: Iterable[Pair]) -> Restore:

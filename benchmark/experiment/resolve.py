@@ -215,10 +215,10 @@ class _Resolver:
 def _explain(error: Any, document: Document) -> str:
     path = _existing(error["loc"], document.data)
     place, dotted = document.place(path), ".".join(map(str, path))
-    settings = set(fields_at(path[:-1]))
+    settings: set[str] = set(fields_at(path[:-1]))
     if error["type"] == "model_type":
-        names = settings or {RENAMED_KEYS.get(str(path[-1]), path[-1])}  # names of losses and stages are free
-        hint = "" if path[-1] in names else f"; {suggestion(str(path[-1]), names)}"
+        names = settings or {RENAMED_KEYS.get(str(path[-1]), str(path[-1]))}  # names of losses and stages are free
+        hint = "" if str(path[-1]) in names else f"; {suggestion(str(path[-1]), names)}"
         return f"{place}: {dotted}: expected settings `key: value`, got {shown(repr(error['input']))}{hint}"
     if error["type"] == "extra_forbidden":
         # Another kind of gate may have a setting of this name.

@@ -47,7 +47,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it untyped
-        before, anchor = self._values, event.anchor
+        before, anchor = self._values, str(event.anchor or "")
         if isinstance(event, yaml.AliasEvent):
             size = self._anchored.get(anchor, 0)
             self._check(size is not None, f"*{shown(anchor)} stands for a value that contains it", event)
@@ -57,7 +57,7 @@ class _Loader(yaml.SafeLoader):
         self._levels += 1
         self._check(self._levels <= MOST_LEVELS, f"more than {MOST_LEVELS} levels of nesting", event)
         self._check(self._values <= MOST_VALUES, f"more than {MOST_VALUES:,} values, aliases replaced", event)
-        is_anchored = anchor is not None and not isinstance(event, yaml.AliasEvent)
+        is_anchored = bool(anchor) and not isinstance(event, yaml.AliasEvent)
         if is_anchored:
             self._anchored[anchor] = None
         node = super().compose_node(parent, index)

@@ -209,7 +209,7 @@ def read_state(file: Path) -> memoryview | None:
         data = memoryview(file.read_bytes())
     except FileNotFoundError:
         return None
-    if hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
+    if hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != bytes(data[-_DIGEST_BYTES:]):
         raise RecordError(f"{file}: is not what was stored (its SHA-256 differs)")
     return data[:-_DIGEST_BYTES]
 
