@@ -41,7 +41,7 @@ def test_a_checkpoint_becomes_a_file_of_ours_and_a_row(experiment_file: Path, pu
     assert (row["model.weights"], row["protocol.order"]) == (str(file), [])
     table = result.stdout[result.stdout.index("  published:") :]
     experiment_file.write_text(experiment_file.read_text() + table)
-    model = load(experiment_file, Registry()).rows[-1].recipe.config["model"]
+    model = load(experiment_file, Registry()).rows[-1].recipe.model.as_config()
     weights = {"file": str(published_nafnet), "sha256": digest_of(published_nafnet)}
     states = [build(one).state_dict() for one in (model, {**model, "weights": weights})]
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
