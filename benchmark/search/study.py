@@ -257,10 +257,13 @@ def _check_distributions(study: optuna.Study, search: Search, identity: str) -> 
 
 def _load(journal: Path, name: str, search: Search, *, replace: bool) -> optuna.Study:
     storage = JournalStorage(JournalFileBackend(str(journal), _NoLock(str(journal))))
-    if replace and name in [summary.study_name for summary in optuna.get_all_study_summaries(storage)]:
+    exists = name in [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
+    if exists and not replace:
+        return optuna.load_study(study_name=name, storage=storage)
+    if exists:
         optuna.delete_study(study_name=name, storage=storage)
     direction = "maximize" if search.metric.direction == "higher" else "minimize"
-    return optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
+    return optuna.create_study(storage=storage, study_name=name, direction=direction)
 
 
 def _check_is_journal(journal: Path) -> None:
