@@ -99,7 +99,7 @@ def test_a_search_says_what_it_does_and_finds(call: Call, folder: Path) -> None:
     code, _, err = call("search", "small.yaml", "--set", "protocol.psnr.steps=5")
     assert code == 2 and "holds a search of other settings" in err
     code, _, err = call("search", "small.yaml", "--set", "protocol.psnr.steps=5", "--replace", "--trials", "1")
-    assert code == 0 and "1 trials, 5 steps trained, 4 (44%) from the store" in err
+    assert code == 0 and "1 trial, 5 steps trained, 4 (44%) from the store" in err
 
 
 def test_a_search_says_that_it_repeats_nothing(call: Call, folder: Path) -> None:
