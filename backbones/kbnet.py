@@ -19,6 +19,13 @@ COEFFICIENT_CHANNELS = 32
 """Upper limit on the channels of the first convolution that predicts the coefficients."""
 GROUP = 4
 """Channels per group of a mixed kernel, and of the grouped local convolution."""
+CITATION = """@article{zhang2023kbnet,
+  title = {KBNet: Kernel Basis Network for Image Restoration},
+  author = {Zhang, Yi and Li, Dasong and Shi, Xiaoyu and He, Dailan and Song, Kangning and Wang, Xiaogang and Qin,
+    Hongwei and Li, Hongsheng},
+  journal = {arXiv preprint arXiv:2303.02881},
+  year = {2023}
+}"""
 PUBLISHED_DEPTHS = (2, 2, 4, 8, 12, 2, 2, 2, 2)
 OFFICIAL_PARTS = {
     "norm1": "spatial_norm",
@@ -60,13 +67,7 @@ class KBNet(NafUNet):
         ValueError: an option is outside its allowed range.
     """
 
-    citation = """@article{zhang2023kbnet,
-  title = {KBNet: Kernel Basis Network for Image Restoration},
-  author = {Zhang, Yi and Li, Dasong and Shi, Xiaoyu and He, Dailan and Song, Kangning and Wang, Xiaogang and Qin,
-    Hongwei and Li, Hongsheng},
-  journal = {arXiv preprint arXiv:2303.02881},
-  year = {2023}
-}"""
+    citation = CITATION
     origin = (
         "arXiv:2303.02881; reference implementation zhangyi-3/KBNet@ec33fb34 (MIT), KBNet_s, whose weights fit after "
         "renaming. Kernels are mixed strip by strip, which gives the same numbers with less memory. Sizes sidd and "

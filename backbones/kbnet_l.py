@@ -14,7 +14,7 @@ from backbones._kernel_basis import KernelMixing
 from backbones._layers import ChannelLayerNorm, check_option, check_positive
 from backbones._restormer_unet import RestormerUNet, TransposedAttention, check_layout, make_renames
 from backbones._unet import level_channels
-from backbones.kbnet import KBNet
+from backbones.kbnet import CITATION
 
 NORM_EPS = 1e-6
 COEFFICIENT_CHANNELS = 24
@@ -66,7 +66,7 @@ class KBNetL(RestormerUNet):
         ValueError: an option is outside its allowed range.
     """
 
-    citation = KBNet.citation
+    citation = CITATION
     origin = (
         "arXiv:2303.02881; reference implementation zhangyi-3/KBNet@ec33fb34 (MIT), KBNet_l, whose weights fit after "
         "renaming. Its layout and its attention are Restormer's and written from that paper. Kernels are mixed strip "

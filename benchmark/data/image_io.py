@@ -99,7 +99,8 @@ def open_image(file: Path) -> Generator[ImageFile.ImageFile]:
         reason = "of no known format" if file.stat().st_size else "the file is empty"
         raise DataError(f"{file}: not a readable image ({reason}); allowed: {ALLOWED}") from None
     except Exception as error:  # a decoder may stumble over damaged files in any way
-        raise DataError(f"{file}: not a readable image ({root_cause(error)}); allowed: {ALLOWED}") from None
+        reason = next(iter(str(error).strip().splitlines()), root_cause(error))  # what Pillow makes of a cause
+        raise DataError(f"{file}: not a readable image ({reason}); allowed: {ALLOWED}") from None
 
 
 def stored_bits(image: ImageFile.ImageFile) -> int:

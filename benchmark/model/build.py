@@ -118,7 +118,7 @@ def recorded_config(folder: Path) -> dict[str, Any]:
     config, digests = None, dict[str, str]()
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         record = json.loads(read_text(folder / "record.json"))
-        digests = dict(record.get("files", {}))
+        digests = dict(record["files"]) if "files" in record else {}
         if record["status"] == "done" and isinstance(record["config"]["model"], dict):
             config = record["config"]
     if config is None:

@@ -29,6 +29,7 @@ def claiming(tmp_path: Path) -> Claiming:
         plan = json.loads((run / "plan.json").read_text())
         plan["claims"] = [{"id": name, "text": f"says {name}", **claim} for name, claim in claims.items()]
         (run / "plan.json").write_text(json.dumps(plan))
+        (run / "SHA256SUMS").unlink()  # of the plan as it was
         return run
 
     return make

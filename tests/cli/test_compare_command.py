@@ -27,6 +27,7 @@ def part(published: Path, rows: set[str], to: Path) -> Path:
     plan["rows"] = [row for row in plan["rows"] if row["row"] in rows]
     (to / "plan.json").write_text(json.dumps(plan))
     keep_records(to, lambda record: record["row"] in rows)
+    (to / "SHA256SUMS").unlink()  # of the whole study
     return to
 
 

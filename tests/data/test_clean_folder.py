@@ -181,7 +181,7 @@ def test_bad_masks_are_errors(folder: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"preset": "mild"}, "contest, heavy, severe"),
-        ({"versions": 0}, "at least 1"),
+        ({"versions": 0}, "from 1 to 1,000,000"),
         ({"size": 63}, "from 64 to 4096"),
         ({"seed": -1}, "0 or more"),
     ],
