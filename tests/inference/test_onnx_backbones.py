@@ -13,7 +13,11 @@ from benchmark.registry import Registry
 from reports.schema import Dtype
 
 MISSING = missing_packages(("onnxruntime", "onnx", "onnxscript"), "onnx")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.torture,  # a quarter of an hour
+    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+]
 BACKBONES = Registry().names("backbone")
 TOLERANCE: dict[Dtype, float] = {"float32": 1e-3, "float16": 4 / 255}
 """Those of `export`, below half a level of 8 bits and four levels; float32 is stricter here."""
