@@ -114,9 +114,6 @@ def store_with_a_stage(root: Path) -> StageStore:
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_a_finished_stage_of_another_user_is_used(tmp_path: Path) -> None:
     """Reading needs no lease; where one is needed, or reading is not allowed, one line names the folder or the file."""
-    code = (*Path(__file__).parents, *Path(sys.executable).resolve().parents)
-    if not all(folder.stat().st_mode & 0o001 for folder in code):
-        pytest.skip("another user cannot read the project or the interpreter here")
     for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
         folder.chmod(0o755)
     with umask(0o022):
@@ -124,7 +121,7 @@ def test_a_finished_stage_of_another_user_is_used(tmp_path: Path) -> None:
     assert as_another_user(store.root, "read") == "3 2"
     assert "store/.leases: cannot be written (Permission denied)" in as_another_user(store.root, "lease")
     (store.folder("a" * 32) / "weights.safetensors").chmod(0o600)
-    assert "this user may not read it; ask its owner" in as_another_user(store.root, "read")
+    assert "weights.safetensors: this user may not read it; ask its owner" in as_another_user(store.root, "read")
     with umask(0o077):
         private = store_with_a_stage(tmp_path / "private")
     assert "may not read it" in as_another_user(private.root, "read")
