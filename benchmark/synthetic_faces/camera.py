@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.synthetic_faces.attributes import Camera
@@ -29,7 +30,9 @@ def photograph(rng: np.random.Generator, picture: Field, camera: Camera) -> Fiel
     if camera.sharpening:
         image = image + camera.sharpening * (image - np.stack([gaussian(plane, _SHARPENING_PX) for plane in image]))
     image = np.ascontiguousarray(np.clip(image, 0, 1).transpose(1, 2, 0), np.float32)
-    return _compressed(image, camera.jpeg_quality) if camera.jpeg_quality else image
+    if not camera.jpeg_quality:
+        return image
+    return np.divide(through_jpeg(np.rint(255 * image).astype(np.uint8), camera.jpeg_quality), 255, dtype=np.float32)
 
 
 def _vignette(picture: Field, camera: Camera) -> Field:
@@ -39,9 +42,14 @@ def _vignette(picture: Field, camera: Camera) -> Field:
     return 1 - 0.5 * camera.vignette * (down[:, None] ** 2 + right**2)
 
 
-def _compressed(image: Field, quality: int) -> Field:
-    """Return an image `H W 3` in [0, 1] as a JPEG file of a quality gives it back."""
+def through_jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Return an image `H W 3` as a JPEG file gives it back; colour is stored at half resolution (4:2:0).
+
+    Args:
+        pixels: the image.
+        quality: of libjpeg's scale, from 1 to 95.
+    """
     file = io.BytesIO()
-    Image.fromarray(np.rint(255 * image).astype(np.uint8)).save(file, "JPEG", quality=quality)
-    with Image.open(file, formats=["JPEG"]) as decoded:
-        return np.divide(np.asarray(decoded), 255, dtype=np.float32)
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    with Image.open(file, formats=("JPEG",)) as decoded:
+        return np.asarray(decoded)

@@ -1,12 +1,11 @@
 """JPEG compression of the degraded image, as of images from the internet."""
 
-import io
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image
 
 from benchmark.data import Augmentation, Pair, check_range, check_share
+from benchmark.synthetic_faces.camera import through_jpeg
 
 _BLOCK_PX = 16  # two 8 x 8 blocks: the colour of four pixels is stored once
 
@@ -36,8 +35,5 @@ class Jpeg(Augmentation):
         quality = int(rng.integers(*self._quality_range, endpoint=True))
         top, left = (int(pixels) for pixels in rng.integers(_BLOCK_PX, size=2))
         padded = np.pad(pair.degraded, ((top, 0), (left, 0), (0, 0)), mode="symmetric")
-        file = io.BytesIO()
-        Image.fromarray(padded).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-        with Image.open(file, formats=("JPEG",)) as image:
-            degraded = np.asarray(image)[top:, left:]
+        degraded = through_jpeg(padded, quality)[top:, left:]
         return replace(pair, degraded=np.ascontiguousarray(degraded), gain=None, spots=None)
