@@ -37,8 +37,13 @@ def validate(model: type[AnyModel], document: Document) -> AnyModel:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        lines = [_explain(item, document) for item in error.errors()]
-        raise ExperimentError("\n".join(dict.fromkeys(lines))) from None
+        reasons: dict[str, list[str]] = {}
+        for item in error.errors():
+            place, reason = _explain(item, document)
+            if reason not in reasons.setdefault(place, []):
+                reasons[place].append(reason)
+        lines = [f"{place}: {'; or '.join(ways)}" for place, ways in reasons.items()]  # a value of several forms
+        raise ExperimentError("\n".join(lines)) from None
 
 
 @dataclass(frozen=True)
@@ -212,18 +217,19 @@ class _Resolver:
         raise ExperimentError(f"{self.document.place(path)}: {message}") from None
 
 
-def _explain(error: Any, document: Document) -> str:
+def _explain(error: Any, document: Document) -> tuple[str, str]:
+    """Return where a mistake is, and what is wrong there."""
     path = _existing(error["loc"], document.data)
     place, dotted = document.place(path), ".".join(map(str, path))
     settings: set[str] = set(fields_at(path[:-1]))
     if error["type"] == "model_type":
         names = settings or {RENAMED_KEYS.get(str(path[-1]), str(path[-1]))}  # names of losses and stages are free
         hint = "" if str(path[-1]) in names else f"; {suggestion(str(path[-1]), names)}"
-        return f"{place}: {dotted}: expected settings `key: value`, got {shown(repr(error['input']))}{hint}"
+        return f"{place}: {dotted}", f"expected settings `key: value`, got {shown(repr(error['input']))}{hint}"
     if error["type"] == "extra_forbidden":
         # Another kind of gate may have a setting of this name.
-        return f"{place}: {dotted}: no such setting; {suggestion(str(path[-1]), settings - {path[-1]})}"
-    return f"{place}: {dotted or 'experiment'}: {_reason(error)}"
+        return f"{place}: {dotted}", f"no such setting; {suggestion(str(path[-1]), settings - {path[-1]})}"
+    return f"{place}: {dotted or 'experiment'}", _reason(error)
 
 
 def _reason(error: Any) -> str:
@@ -240,6 +246,7 @@ def _existing(location: tuple[str | int, ...], data: Any) -> KeyPath:
         is_there = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
         if is_there:
             data = data[part]  # pyright: ignore[reportCallIssue, reportArgumentType]  # a list has an int here
-        if is_there or position == len(location) - 1:
+        # The last part may be a setting that is missing; below a plain value it can only be a form of it.
+        if is_there or (position == len(location) - 1 and isinstance(data, dict | list)):
             path.append(part)
     return tuple(path)

@@ -58,6 +58,11 @@ def test_rows_are_the_base_with_overrides(experiment_file: Path) -> None:
             "protocol.coarse.frozen_norm: no such setting 'frozen_norm'; it is called 'freeze_bn_fraction' now",
         ),
         ("steps: 4", "steps: -4", "protocol.coarse.steps: Input should be greater than 0 (got -4)"),
+        (
+            "steps: 4",
+            "threads: 0, steps: 4",
+            "protocol.coarse.threads: Input should be 'auto' (got 0); or Input should be greater than or equal to 1",
+        ),
         ("lr: 1e-3", "lr: fast", "protocol.coarse.lr: Input should be a valid number"),
         ("name: nafnet", "name: nafnt", "no backbone 'nafnt'; did you mean 'nafnet'?"),
         ("width: 4", "widht: 4", "backbone 'nafnet' has no option 'widht'; did you mean 'width'?"),
