@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+TEST: Final = "test"
+"""The test set that rows are ranked on; an experiment may have further ones."""
 Direction = Literal["higher", "lower", "near 1"]
 """Which values are better."""
 
@@ -133,12 +135,23 @@ METRICS: Final[Mapping[str, Metric]] = {**IMAGE_METRICS, **MAP_METRICS}
 """All built-in metrics, in the order of reports."""
 
 
+def split_of(name: str) -> tuple[str, str]:
+    """Return the metric and the test set of a name such as `psnr@photographs`; without `@` it is on `test`."""
+    metric, _, test_set = name.partition("@")
+    return metric, test_set or TEST
+
+
 def metric(name: str) -> Metric:
     """Return the facts of the metric called `name`; never fails.
 
+    On a further test set (`psnr@photographs`) it has the facts that it has on test.
     A variant (`psnr_y601_u8`) takes the facts of the longest built-in name it begins with. An unknown metric is shown
     with four decimals, and higher is taken for better.
     """
+    bare, test_set = split_of(name)
+    if bare != name:
+        facts = metric(bare)
+        return replace(facts, name=name, label=f"{facts.label} on {test_set}")
     for builtin in sorted(METRICS.values(), key=lambda builtin: -len(builtin.name)):
         if name == builtin.name:
             return builtin

@@ -34,6 +34,11 @@ SCHEMA = 2
 BASELINES = ("identity", "affine", "closing")
 """Rows that need no training and stand in every experiment."""
 
+PHOTOGRAPHS = "photographs"
+"""The further test set that every experiment has whose damage is drawn, unless its file says otherwise."""
+MORE_TESTS = "more_tests"
+"""Folder with a folder for each test set beside `test`: in a row its restored images, in `pairs` its pairs."""
+
 _LARGEST = 2.0**62
 """Largest number in a file: seeds fit into 64 bits, and squares of sums of scores are finite."""
 
@@ -157,7 +162,7 @@ class Record(VersionedFile):
     gates: tuple[GateResult, ...] = ()
     stages: tuple[StageRecord, ...] = ()
     scores: dict[str, dict[str, Score]] = {}
-    """split -> metric -> score"""
+    """split (`test`, `val` or a further test set such as `photographs`) -> metric -> score"""
     metrics: dict[str, MetricFacts] = {}
     """Facts of the metrics that are not built in."""
     error: Failure | None = None

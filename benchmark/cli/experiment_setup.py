@@ -33,6 +33,7 @@ from benchmark.runner.record_writer import write_pairs
 from benchmark.runner.row import describe_gate
 from benchmark.runner.stage_store import StageStore
 from benchmark.search.tuning import candidates_of, candidates_plan, tuned, unfinished
+from reports.schema import MORE_TESTS
 
 _LONG_SECONDS = 86_400
 
@@ -90,11 +91,14 @@ def with_tuned_rows(
 
 
 def read_data(plan: Plan, context: Context, display: Display) -> Context:
-    """Decode or render all images of a plan, and write the test pairs for the report."""
+    """Decode or render all images of a plan, and write the pairs of all test sets for the report."""
     context = with_cached_sources(plan.experiment, context, display.show)
     check_patches(plan, context, all_sides)
     check_metrics(plan, context, metrics_in_use(plan.experiment))
-    write_pairs(context.output / "pairs", context.source(plan.baselines[0].data["test"]))
+    places, base = context.output / "pairs", plan.baselines[0]
+    write_pairs(places, context.source(base.data["test"]))
+    for name, spec in base.more_tests.items():
+        write_pairs(places / MORE_TESTS / name, context.source(spec))
     return context
 
 

@@ -16,7 +16,7 @@ from benchmark.experiment.schema import AnyGate, ResolvedModel, SourceSpec
 from benchmark.experiment.stage import Precision, Stage
 from benchmark.registry import Registry
 from reports.metrics import IMAGE_METRICS
-from reports.schema import BASELINES
+from reports.schema import BASELINES, PHOTOGRAPHS
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class PlannedBaseline:
 
     row: str
     data: Mapping[str, SourceSpec]
+    more_tests: Mapping[str, SourceSpec]
     config: dict[str, Any]
     config_hash: str
 
@@ -160,6 +161,15 @@ def hash_of(data: Any) -> str:
     return hashlib.sha256(json.dumps(data, allow_nan=False).encode()).hexdigest()[:32]
 
 
+def _is_packaged(spec: SourceSpec) -> bool:
+    """Return whether a source is the packaged portraits, which records do not depend on.
+
+    They are no choice of the experiment, and which of them are there differs between machines. So records from before
+    they were tested on stay finished.
+    """
+    return spec.source == PHOTOGRAPHS and spec.options["folder"] is None
+
+
 @dataclass(frozen=True)
 class _Planner:
     fingerprints: Mapping[str, str]
@@ -185,12 +195,13 @@ class _Planner:
             stages.append(PlannedStage(name, self._stage_key(parent or model_key, name, stage, recipe), parent, stage))
         # A row without stages has no stage key that would hold the device it was tested on.
         keys = [model_key, [stage.key for stage in stages] or env.device]
-        config_hash = self._config_hash(keys, recipe.data, recipe.config["gates"])
+        config_hash = self._config_hash(keys, recipe, recipe.config["gates"])
         return PlannedRow(row.name, row.table, seed, recipe, tuple(stages), config_hash)
 
     def baseline(self, name: str, base: Recipe) -> PlannedBaseline:
         keys = [name, self.fingerprints[source_id(base.data["train"])]]
-        return PlannedBaseline(name, base.data, {"data": base.config["data"]}, self._config_hash(keys, base.data, {}))
+        config = {name: base.config[name] for name in ("data", "photographs")}
+        return PlannedBaseline(name, base.data, base.more_tests, config, self._config_hash(keys, base, {}))
 
     def _stage_key(self, parent: str, name: str, stage: Stage, recipe: Recipe) -> str:
         digests = {
@@ -204,7 +215,13 @@ class _Planner:
         inputs = [parent, name, stage.model_dump(mode="json"), digests, images, env.engine, env.device, env.torch]
         return hash_of(inputs)
 
-    def _config_hash(self, keys: Any, data: Mapping[str, SourceSpec], gates: Mapping[str, Any]) -> str:
-        images = [self.fingerprints[source_id(data[split])] for split in ("val", "test")]
+    def _config_hash(self, keys: Any, recipe: Recipe, gates: Mapping[str, Any]) -> str:
+        images = [self.fingerprints[source_id(recipe.data[split])] for split in ("val", "test")]
+        more_tests = {
+            name: self.fingerprints[source_id(spec)]
+            for name, spec in sorted(recipe.more_tests.items())
+            if not _is_packaged(spec)
+        }
         facts = [dict(sorted(gates.items())), plugin_metrics(self.registry), self.environment.engine]
+        facts += [more_tests] if more_tests else []
         return hash_of([keys, images, *facts])

@@ -1,10 +1,10 @@
 """From merged settings to the recipe of a row: fill in every option of every component, report every mistake."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_args
+from typing import Any, NoReturn, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -12,9 +12,11 @@ from benchmark.errors import RENAMED_KEYS, CheckpointError, ComponentError, Expe
 from benchmark.experiment.document import Document, KeyPath
 from benchmark.experiment.portable_paths import portable_data
 from benchmark.experiment.schema import (
+    SPLITS,
     AnyGate,
     Component,
     Model,
+    PhotographSettings,
     ResolvedModel,
     RowSettings,
     SourceSpec,
@@ -23,8 +25,10 @@ from benchmark.experiment.schema import (
 from benchmark.experiment.stage import LossTerm, Settings, Stage
 from benchmark.experiment.weights import resolve_weights
 from benchmark.registry import Registry
+from reports.schema import PHOTOGRAPHS
 
-SPLITS = ("train", "val", "test")
+_LARGEST_PHOTOGRAPH_PX = 512
+"""Photographs of this size are restored in a second or two; larger ones are asked for."""
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
@@ -61,6 +65,8 @@ class Recipe:
     gates: Mapping[str, AnyGate]
     folder: Path
     """Of the experiment file."""
+    more_tests: Mapping[str, SourceSpec] = field(default_factory=dict[str, SourceSpec])
+    """The test sets beside `data.test` by name; that of `photographs` is one of them."""
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -70,7 +76,7 @@ class Recipe:
         """
         stages = {name: stage.model_dump(mode="json") for name, stage in self.stages.items()}
         return {
-            "data": portable_data(self.sources, self.folder),
+            **portable_data(self.data_settings, self.folder),
             "model": portable_data(self.model.as_config(), self.folder),
             "protocol": {"order": list(stages), **stages},
             "gates": {name: gate.model_dump(mode="json") for name, gate in self.gates.items()},
@@ -80,6 +86,16 @@ class Recipe:
     def sources(self) -> dict[str, Any]:
         """The sources of `data` as plain data, with absolute paths."""
         return {split: spec.model_dump(mode="json") for split, spec in self.data.items()}
+
+    @property
+    def data_settings(self) -> dict[str, Any]:
+        """The sections `data` and `photographs` of an experiment file with these sources, with absolute paths."""
+        more_tests = {name: spec.model_dump(mode="json") for name, spec in self.more_tests.items()}
+        photographs = more_tests.pop(PHOTOGRAPHS, None)
+        return {
+            "data": {**self.sources, **({"more_tests": more_tests} if more_tests else {})},
+            "photographs": {key: photographs[key] for key in photographs if key != "source"} if photographs else False,
+        }
 
 
 def resolve(document: Document, registry: Registry) -> Recipe:
@@ -92,12 +108,41 @@ def resolve(document: Document, registry: Registry) -> Recipe:
     settings = validate(RowSettings, Document(row, document.places))
     resolver = _Resolver(document, registry)
     data = {split: resolver.source(("data", split), getattr(settings.data, split)) for split in SPLITS}
+    more_tests = {
+        name: resolver.source(("data", "more_tests", name), spec) for name, spec in settings.data.more_tests.items()
+    }
+    photographs = _photographs(settings.photographs, data)
+    if photographs is not None:
+        more_tests[PHOTOGRAPHS] = resolver.source((PHOTOGRAPHS,), photographs)
     model = resolver.model(settings.model)
     resolver.check_order(settings)
     stages = {
         name: resolver.stage(("protocol", name), settings.protocol.stages[name]) for name in settings.protocol.order
     }
-    return Recipe(data, model, stages, settings.gates, document.folder(()))
+    return Recipe(data, model, stages, settings.gates, document.folder(()), more_tests)
+
+
+def _photographs(setting: bool | str | PhotographSettings, data: Mapping[str, SourceSpec]) -> SourceSpec | None:
+    """Return the source of the photographs that rows are tested on; None for none.
+
+    Their preset and size are those of the test images, or else of the training images: what a network was made for.
+    Without a preset, packaged portraits are no test of what the rows learn, unless the file asks for them.
+    """
+    drawn = [spec.options for split in ("test", "train") for spec in _leaves(data[split]) if "preset" in spec.options]
+    if setting is False or setting == "none" or (setting is True and not drawn):
+        return None
+    options = setting.options if isinstance(setting, PhotographSettings) else {}
+    folder = {"folder": setting} if isinstance(setting, str) else {}
+    preset = {"preset": drawn[0]["preset"]} if drawn else {}
+    size = {"size": min(drawn[0]["size"], _LARGEST_PHOTOGRAPH_PX)} if drawn and drawn[0].get("size") else {}
+    return SourceSpec(source=PHOTOGRAPHS, **{**preset, **size, **folder, **options})
+
+
+def _leaves(spec: SourceSpec) -> list[SourceSpec]:
+    """Return a source, or the sources that it mixes."""
+    nested = [part for value in spec.options.values() if isinstance(value, list) for part in cast(list[Any], value)]
+    sources = [SourceSpec.model_validate(part) for part in nested if isinstance(part, dict) and "source" in part]
+    return [leaf for source in sources for leaf in _leaves(source)] or [spec]
 
 
 class _ModelOnly(Settings):

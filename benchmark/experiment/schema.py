@@ -6,10 +6,10 @@ against the constructor of the component.
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from benchmark.experiment.stage import OpenSettings, Settings, Side, Stage
-from reports.schema import AnyClaim, Dtype, MetricName, Runtime
+from reports.schema import PHOTOGRAPHS, AnyClaim, Dtype, MetricName, Runtime
 
 Threads = Annotated[int, Field(gt=0, le=1024)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -35,12 +35,30 @@ class SourceSpec(OpenSettings):
     source: str
 
 
+SPLITS = ("train", "val", "test")
+
+
 class Data(Settings):
     """Sources of pairs: train for training, val for validation, test for the final scores of a row."""
 
     train: SourceSpec
     val: SourceSpec
     test: SourceSpec
+    more_tests: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], SourceSpec] = Field(
+        default={}, description="further test sets by name; claims read their scores as METRIC@NAME"
+    )
+
+    @field_validator("more_tests")
+    @classmethod
+    def _check_names(cls, more_tests: dict[str, SourceSpec]) -> dict[str, SourceSpec]:
+        if taken := [name for name in (*SPLITS, PHOTOGRAPHS) if name in more_tests]:
+            where = "at the top of the file" if taken[0] == PHOTOGRAPHS else "beside more_tests"
+            raise ValueError(f"{taken[0]} has a key of its own {where}; give this test set another name")
+        return more_tests
+
+
+class PhotographSettings(OpenSettings):
+    """Options of the source `photographs`: folder, count, size, versions, preset, seed, mask_folder."""
 
 
 class Model(Settings):
@@ -182,6 +200,11 @@ class RowSettings(Settings):
     model: Model
     protocol: Protocol
     gates: dict[str, AnyGate] = Field(default={})
+    photographs: bool | str | PhotographSettings = Field(
+        default=True,
+        description="photographs that rows are tested on, too: a folder, or {folder, count, size, versions, preset}; "
+        "true: the packaged portraits, where a preset draws the damage; false or none: no photographs",
+    )
 
     @model_validator(mode="before")
     @classmethod

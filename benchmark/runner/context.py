@@ -9,12 +9,11 @@ import torch
 from benchmark.data import Source
 from benchmark.data.cache import cache_folder, cached
 from benchmark.data.sources import open_source
-from benchmark.data.split_leakage import check_contents, shared_subjects
+from benchmark.data.split_leakage import check_contents, disjoint_pairs, shared_subjects
 from benchmark.errors import DataError, counted
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
-from benchmark.experiment.resolve import SPLITS
-from benchmark.experiment.schema import SourceSpec
+from benchmark.experiment.schema import SPLITS, SourceSpec
 from benchmark.inference.device_setup import Machine
 from benchmark.processes import usable_cores
 from benchmark.registry import Registry
@@ -55,10 +54,11 @@ def open_sources(experiment: Experiment, registry: Registry) -> dict[str, Source
     """
     sources: dict[str, Source] = {}
     for row in experiment.rows:
-        for spec in row.recipe.data.values():
+        specs = {**row.recipe.data, **row.recipe.more_tests}
+        for spec in specs.values():
             if source_id(spec) not in sources:
                 sources[source_id(spec)] = open_source(spec.model_dump(mode="json"), registry)
-        _check_disjoint(row.name, {split: sources[source_id(spec)] for split, spec in row.recipe.data.items()})
+        _check_disjoint(row.name, {split: sources[source_id(spec)] for split, spec in specs.items()})
     return sources
 
 
@@ -70,19 +70,24 @@ def with_cached_sources(
 ) -> Context:
     """Return the context with the sources of these splits decoded or rendered, and read from the cache.
 
+    With test come the further test sets.
+
     Raises:
         DataError: an image cannot be read, or two splits of a row share an image.
     """
     ready: dict[str, Source] = {}
+    rows: dict[tuple[tuple[str, str], ...], str] = {}
+    """The first row on the same data, by pairs of split and `source_id`."""
     for row in experiment.rows:
-        for split in splits:
-            identity = source_id(row.recipe.data[split])
+        specs = {split: row.recipe.data[split] for split in splits}
+        specs |= row.recipe.more_tests if "test" in splits else {}
+        identities = tuple((split, source_id(spec)) for split, spec in specs.items())
+        for split, identity in identities:
             if identity not in ready:
-                source = context.sources[identity]
-                ready[identity] = _cached(split, source, context.registry, on_event)
-    rows = {tuple(source_id(row.recipe.data[split]) for split in splits): row for row in reversed(experiment.rows)}
-    for identities, row in rows.items():  # once for all rows on the same data, in the name of the first
-        check_contents(row.name, {split: ready[identity] for split, identity in zip(splits, identities, strict=True)})
+                ready[identity] = _cached(split, context.sources[identity], context.registry, on_event)
+        rows.setdefault(identities, row.name)
+    for identities, name in rows.items():
+        check_contents(name, {split: ready[identity] for split, identity in identities})
     return replace(context, sources={**context.sources, **ready})
 
 
@@ -104,8 +109,8 @@ def plan_of(experiment: Experiment, context: Context) -> Plan:
 
 
 def _check_disjoint(row: str, splits: Mapping[str, Source]) -> None:
-    """Check that train, val and test are not the same images and, where that is known, show different subjects."""
-    for first, second in (("train", "test"), ("val", "test"), ("train", "val")):
+    """Check that train, val and tests are not the same images and, where that is known, show different subjects."""
+    for first, second in disjoint_pairs(splits):
         if splits[first].fingerprint == splits[second].fingerprint:
             raise DataError(f"row {row}: data.{first} and data.{second} are the same images; give each its own")
     for (first, second), shared in shared_subjects(splits).items():

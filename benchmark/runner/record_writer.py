@@ -40,8 +40,8 @@ def write_plan(full_plan: Plan, chosen: Plan, folder: Path, command: str) -> Non
         folder: of the run.
         command: the command line.
     """
-    data = full_plan.experiment.rows[0].recipe.sources
-    settings = {**full_plan.experiment.document.data, "data": data, "seeds": list(full_plan.experiment.seeds)}
+    data = full_plan.experiment.rows[0].recipe.data_settings
+    settings = {**full_plan.experiment.document.data, **data, "seeds": list(full_plan.experiment.seeds)}
     text = yaml.safe_dump(relative_paths(settings, folder), sort_keys=False, allow_unicode=True)
     write_text(folder / "experiment.yaml", text)
     folders = {row.folder for row in chosen.rows}
@@ -131,9 +131,14 @@ def _is_sound(file: Path, digest: str | None) -> bool:
         return False
 
 
-def write_scores(folder: Path, split: str, scores: Iterable[ImageScores]) -> None:
-    """Write scores.csv: one line for each image and metric."""
-    rows = [(split, image.pair.name, metric, value) for image in scores for metric, value in image.metrics.items()]
+def write_scores(folder: Path, scores: Mapping[str, Iterable[ImageScores]]) -> None:
+    """Write scores.csv, from the images of each test set: one line for each image and metric."""
+    rows = [
+        (split, image.pair.name, metric, value)
+        for split, images in scores.items()
+        for image in images
+        for metric, value in image.metrics.items()
+    ]
     write_csv(folder / "scores.csv", ("split", "image", "metric", "value"), rows)
 
 

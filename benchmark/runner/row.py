@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,6 @@ from benchmark.data import Source
 from benchmark.errors import RowError
 from benchmark.evaluation.baselines import BASELINE_FITS
 from benchmark.evaluation.evaluate import (
-    Constants,
     ImageScores,
     Restored,
     Summary,
@@ -29,6 +28,7 @@ from benchmark.evaluation.evaluate import (
 )
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.experiment.portable_paths import portable_text
+from benchmark.experiment.schema import SourceSpec
 from benchmark.files import write_json, write_text
 from benchmark.inference.device_setup import torch_threads
 from benchmark.lease import Lease, LeaseFolder
@@ -42,7 +42,7 @@ from benchmark.runner.stage import load_network, on_val_of, score_on_val
 from benchmark.runner.stage_store import StageResult
 from benchmark.runner.threads import threads_of_test
 from reports.digests import digests_of
-from reports.schema import Failure, GateResult, Record, Score, StageRecord, read, to_json
+from reports.schema import MORE_TESTS, Failure, GateResult, Record, Score, StageRecord, read, to_json
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ def _test_trained(row: PlannedRow, progress: RowProgress, lease: Lease, context:
         scores = {"val": _scores(val)}
     else:
         restorer = load_network(row, row.last_key, context).eval()
-        supervised, source = supervised_maps(row, context.registry), context.source(row.recipe.data["test"])
+        supervised = supervised_maps(row, context.registry)
 
         def restore(image: NDArray[np.uint8]) -> Restored:
             restored, maps = restore_with_maps(restorer, image, device)
             return Restored(restored, {name: values for name, values in maps.items() if name in supervised})
 
-        constants = best_constants(pairs(source)) if supervised else {}
-        scores = _score_on_test(row, restore, source, constants, lease, context, on_event)
+        tests = _tests(row.recipe.data, row.recipe.more_tests, context)
+        scores = _score(row, restore, tests, lease, context, on_event, with_maps=bool(supervised))
         write_weights(restorer, folder / "weights.safetensors")
     stages = tuple(_stage_record(result, reused=result.key not in progress.trained) for result in results)
     record = new_record(row, progress, context, time.perf_counter() - clock)
@@ -111,7 +111,8 @@ def _test_baseline(
     """Fit a baseline to the training images, test it, and write its record and files."""
     clock = time.perf_counter()
     restore = BASELINE_FITS[baseline.row](pairs(context.source(baseline.data["train"])))
-    scores = _score_on_test(baseline, restore, context.source(baseline.data["test"]), {}, lease, context, on_event)
+    tests = _tests(baseline.data, baseline.more_tests, context)
+    scores = _score(baseline, restore, tests, lease, context, on_event, with_maps=False)
     record = new_record(baseline, progress, context, time.perf_counter() - clock)
     _finish(record.model_copy(update={"scores": scores}), baseline, lease, context, on_event)
 
@@ -160,7 +161,7 @@ def _claim_folder(row: PlannedRow | PlannedBaseline, context: Context, on_event:
             names = ("record.json", "error.txt", "scores.csv", "curve.csv", "weights.safetensors")
             for file in (*map(folder.joinpath, names), *folder.glob(".writing-*")):  # of killed processes
                 file.unlink(missing_ok=True)
-            for name in ("images", "maps"):
+            for name in ("images", "maps", MORE_TESTS):
                 shutil.rmtree(folder / name, ignore_errors=True)
         yield lease
 
@@ -216,24 +217,35 @@ def _report(record: Record, row: PlannedRow | PlannedBaseline, on_event: OnAnyEv
     on_event(RowFinished(row.folder, record, record.reason or ", ".join(scores)))
 
 
-def _score_on_test(
+def _tests(data: Mapping[str, SourceSpec], more_tests: Mapping[str, SourceSpec], context: Context) -> dict[str, Source]:
+    """Return the test sets of a row by name, `test` first."""
+    return {name: context.source(spec) for name, spec in {"test": data["test"], **more_tests}.items()}
+
+
+def _score(
     row: PlannedRow | PlannedBaseline,
     restore: Callable[[Any], Any],
-    source: Source,
-    constants: Constants,
+    tests: Mapping[str, Source],
     lease: Lease,
     context: Context,
     on_event: OnAnyEvent,
+    *,
+    with_maps: bool,
 ) -> dict[str, dict[str, Score]]:
-    """Restore and score the test images, write the images and their scores, and return the means."""
-    folder, images = context.output / row.folder, list[ImageScores]()
-    for scored in evaluate(restore, source, constants, load_metrics(context.registry)):
-        images.append(scored)
-        on_event(ImageScored(row.folder, len(images), len(source)))
+    """Restore and score all test images, write the images and their scores, and return the means by test set."""
+    folder, metrics, count = context.output / row.folder, load_metrics(context.registry), sum(map(len, tests.values()))
+    images: dict[str, list[ImageScores]] = {name: [] for name in tests}
+    for name, source in tests.items():
+        constants = best_constants(pairs(source)) if with_maps else {}
+        for scored in evaluate(restore, source, constants, metrics):
+            images[name].append(scored)
+            on_event(ImageScored(row.folder, sum(map(len, images.values())), count))
     lease.check()
-    write_scores(folder, "test", images)
-    write_images(folder / "images", {image.pair.name: image.restored for image in images})
-    return {"test": _scores(summarise(image.metrics for image in images))}
+    write_scores(folder, images)
+    for name, scores in images.items():
+        place = folder / ("images" if name == "test" else f"{MORE_TESTS}/{name}")
+        write_images(place, {image.pair.name: image.restored for image in scores})
+    return {name: _scores(summarise(image.metrics for image in scores)) for name, scores in images.items()}
 
 
 def _scores(summaries: dict[str, Summary]) -> dict[str, Score]:

@@ -308,7 +308,7 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
     content = {
         "name": f"{experiment.name}_best",
         **{name: settings[name] for name in RowSettings.model_fields if name in settings},
-        "data": relative_paths(experiment.rows[0].recipe.sources, file.parent),
+        **relative_paths(experiment.rows[0].recipe.data_settings, file.parent),
         "seeds": list(experiment.seeds),
         "report": experiment.report.model_dump(),
         **({"tables": {"search": {"default": default}}} if default else {}),

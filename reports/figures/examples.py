@@ -124,7 +124,7 @@ def examples(rows: dict[str, Summary], results: Results, primary: Metric, budget
                 f"example_{len(shown) + 1}", image, why, [leader, *others], results.folder, scores, primary
             )
         except (OSError, ValueError) as error:
-            notes.append(f"{printable(image)} ({why}) is not shown: {_reason(error, results.folder)}.")
+            notes.append(f"{printable(image)} ({why}) is not shown: {reason(error, results.folder)}.")
             continue
         size = sum(
             len(uri)
@@ -179,8 +179,8 @@ def _example(
     name: str, image: str, why: str, rows: Sequence[Summary], folder: Path, scores: ImageScores, primary: Metric
 ) -> Example:
     """Read all versions of an image."""
-    target = pictures.read(_inside(folder, "pairs/target", image))
-    degraded = pictures.read(_inside(folder, "pairs/degraded", image))
+    target = pictures.read(inside(folder, "pairs/target", image))
+    degraded = pictures.read(inside(folder, "pairs/degraded", image))
     versions = [_Version("degraded", _value(scores.get((IDENTITY, None), {}).get(image), primary), degraded, {})]
     for row in rows:
         seed = row.seeds[0]
@@ -190,7 +190,7 @@ def _example(
             _Version(
                 row.row,
                 _value(scores.get((row.row, seed), {}).get(image), primary),
-                pictures.read(_inside(folder, f"{folder_of_row}/images", image)),
+                pictures.read(inside(folder, f"{folder_of_row}/images", image)),
                 _maps(folder, f"{folder_of_row}/maps", image),
             )
         )
@@ -199,7 +199,7 @@ def _example(
 
 def _maps(folder: Path, place: str, image: str) -> dict[str, pictures.Image]:
     """Read the maps of an image, by name of the map."""
-    beside = _inside(folder, place, image)
+    beside = inside(folder, place, image)
     prefix = f"{beside.stem}."
     # The map `gain` of an image `a.b` is not a map `b.gain` of an image `a`.
     return {
@@ -246,7 +246,7 @@ def _shrunk_uri(picture: pictures.Image, most: int) -> str:
     return pictures.data_uri(pictures.shrunk(picture, most), exact=False)
 
 
-def _inside(folder: Path, place: str, image: str) -> Path:
+def inside(folder: Path, place: str, image: str) -> Path:
     """Return the path of an image. The name comes from a file, so it must not lead out of the folder."""
     base = folder / place
     path = base / f"{image}.png"
@@ -260,7 +260,7 @@ def _value(value: float | None, primary: Metric) -> str:
     return "" if value is None else with_unit(number(value, primary.decimals), primary.unit)
 
 
-def _reason(error: Exception, folder: Path) -> str:
+def reason(error: Exception, folder: Path) -> str:
     """Return the message of an error, with paths relative to the run folder."""
     message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
     return printable(message.replace(f"{folder}{os.sep}", ""))

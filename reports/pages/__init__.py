@@ -7,6 +7,7 @@ from typing import TypeAlias
 from reports.figures.examples import Example, LinkedExample
 from reports.figures.figure_output import RenderedFigure
 from reports.figures.pareto_plot import ParetoPlot
+from reports.figures.strip import Strip
 from reports.grid import Grid
 
 
@@ -66,6 +67,7 @@ Block: TypeAlias = (
     | RenderedFigure
     | LinkedPlot
     | Example
+    | Strip
     | LinkedExample
     | Details
     | Code
@@ -98,6 +100,8 @@ class Page:
     """Name of the leading row, with which the headline starts."""
     status: str = ""
     """What is still missing from an unfinished run."""
+    warnings: tuple[str, ...] = ()
+    """Where rows do harm, a sentence each."""
     damage: tuple[str, ...] = ()
     """A line for each damaged file."""
     reload_seconds: int = 0

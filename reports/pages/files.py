@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 from reports.errors import ReportError
 from reports.figures.examples import Example
 from reports.figures.figure_output import RenderedFigure
+from reports.figures.strip import Strip
 from reports.file_access import write_bytes
 from reports.grid import Grid, on_page
 from reports.pages import Page
@@ -45,7 +46,7 @@ def save(page: Page, folder: Path, *, latex: bool = False) -> Path:
     Raises:
         ReportError: The folder cannot be written to.
     """
-    examples = [block for block in page.blocks if isinstance(block, Example)]
+    examples = [block for block in page.blocks if isinstance(block, Example | Strip)]
     names = file_names([block.name for block in (*page.figures, *examples)])
     content = {
         **_tables(page.grids, latex),

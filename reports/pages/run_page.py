@@ -1,6 +1,6 @@
 """The report of a run as a page: everything it says, in the order it says it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reports import metrics, text
@@ -9,6 +9,7 @@ from reports.figures import pareto_plot, row_figures
 from reports.figures.examples import examples
 from reports.figures.figure_output import RenderedFigure, render, style
 from reports.figures.row_figures import forest, image_differences
+from reports.figures.strip import strip
 from reports.metrics import Metric
 from reports.pages import (
     Block,
@@ -25,8 +26,11 @@ from reports.pages import (
 )
 from reports.pages.headline import headline, next_steps
 from reports.results import Results
+from reports.results.further_tests import FurtherTest, further_tests
 from reports.results.summary import BASE, Summary, complete, image_count, ranked, still_to_come, summaries
+from reports.schema import PHOTOGRAPHS
 from reports.tables import differences, gates, provenance, score_tables, test_images, training
+from reports.tables import further_tests as test_tables
 from reports.tables.differences import DifferenceTable
 
 
@@ -38,6 +42,7 @@ def build(results: Results) -> Page:
     trained = ranked([row for row in everything if not row.is_baseline], primary)
     by_plan = [row for row in everything if not row.is_baseline and row.attempts]
     answer = headline(rows, results, primary)
+    tests = further_tests(results, rows)
     compared = differences.tables_against_base(rows, results, primary)
     steps = next_steps(compared, primary, margin) + training.learning_sentences(
         training.last_stages(trained, primary, margin)
@@ -50,9 +55,11 @@ def build(results: Results) -> Page:
             headline=(answer.lead, answer.open_points),
             leader=answer.leader,
             status=still_to_come(results),
+            warnings=tuple(filter(None, map(test_tables.warning, tests))),
             damage=tuple(map(text.printable, results.damage)),
             sections=(
                 section("ranking", "Ranking", *_ranking(everything, primary)),
+                *_further_tests(tests, results, rows),
                 section("latency", "Quality and latency", *_quality_latency(trained, everything, primary)),
                 section("differences", "Differences to the base row", *_differences(compared, results, rows, primary)),
                 section("claims", "Claims", evaluate_claims.claims_table(evaluate_claims.evaluate(results, rows))),
@@ -111,6 +118,22 @@ def _ranking(rows: Sequence[Summary], primary: Metric) -> tuple[Block, ...]:
         Details("All metrics, and what they mean", (score_tables.all_metrics(rows, primary), meanings)),
         gate_details,
     )
+
+
+def _further_tests(tests: Sequence[FurtherTest], results: Results, rows: Mapping[str, Summary]) -> tuple[Section, ...]:
+    """Return a section for each test set beside `test`; that of photographs says where there are none."""
+    sections = [
+        section(
+            test.name if test.name == PHOTOGRAPHS else f"test-{test.name}",
+            test_tables.in_words(test).capitalize(),
+            strip(test, results, rows),
+            test_tables.scores_table(test),
+        )
+        for test in tests
+    ]
+    if PHOTOGRAPHS not in [test.name for test in tests] and results.finished:
+        sections.insert(0, section(PHOTOGRAPHS, "Photographs", "Not measured on photographs."))
+    return tuple(sections)
 
 
 def _quality_latency(trained: Sequence[Summary], rows: Sequence[Summary], primary: Metric) -> tuple[Block, ...]:

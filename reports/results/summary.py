@@ -14,13 +14,13 @@ from statistics import fmean, median
 import pandas as pd
 
 from reports import text
-from reports.metrics import Metric
+from reports.metrics import TEST, Metric, split_of
 from reports.results import Results
 from reports.schema import GateResult, ModelCost, PlanRow, Record
 
 BASE = "base"
 IDENTITY = "identity"
-SPLIT = "test"
+SPLIT = TEST
 
 ImageScores = Mapping[tuple[str, int | None], Mapping[str, float]]
 """(row, seed) -> image -> value."""
@@ -61,8 +61,9 @@ class Summary:
         return tuple(gate for gate in self.gates if gate.result == "failed")
 
     def by_seed(self, metric: str) -> dict[int | None, float]:
-        """Finished seed -> mean over the test images."""
-        scores = {record.seed: record.scores.get(SPLIT, {}).get(metric) for record in self.finished}
+        """Finished seed -> mean over the test images; `metric` may name another test set (`psnr@photographs`)."""
+        name, split = split_of(metric)
+        scores = {record.seed: record.scores.get(split, {}).get(name) for record in self.finished}
         return {seed: score.mean for seed, score in scores.items() if score is not None}
 
     def mean(self, metric: str) -> float | None:
@@ -115,11 +116,12 @@ def ranked(rows: Sequence[Summary], metric: Metric) -> list[Summary]:
 
 
 def lacking_metric(name: str, rows: Iterable[Summary]) -> str:
-    """Return that no row has a metric on test, and which they have; empty where a row has it."""
-    present = {metric for row in rows for record in row.finished for metric in record.scores.get(SPLIT, {})}
-    if name in present:
+    """Return that no row has a metric on its test set, and which they have; empty where a row has it."""
+    metric, split = split_of(name)
+    present = {metric for row in rows for record in row.finished for metric in record.scores.get(split, {})}
+    if metric in present:
         return ""
-    return f"no finished row has {name} on test; they have {', '.join(sorted(present)) or 'no scores'}"
+    return f"no finished row has {metric} on {split}; they have {', '.join(sorted(present)) or 'no scores'}"
 
 
 def complete(rows: Sequence[Summary]) -> list[Summary]:
@@ -129,8 +131,9 @@ def complete(rows: Sequence[Summary]) -> list[Summary]:
 
 
 def image_scores(results: Results, metric: str) -> ImageScores:
-    """Return the scores of one metric on the test images, by row and seed."""
-    chosen = (results.scores["split"] == SPLIT) & (results.scores["metric"] == metric)
+    """Return the scores of one metric, perhaps on a further test set, by row and seed."""
+    name, split = split_of(metric)
+    chosen = (results.scores["split"] == split) & (results.scores["metric"] == name)
     lines = results.scores.loc[chosen].astype({"seed": object})
     scores: dict[tuple[str, int | None], dict[str, float]] = {}
     for row, seed, image, value in zip(*(lines[name] for name in ("row", "seed", "image", "value")), strict=True):
