@@ -140,17 +140,23 @@ def claims(folder: Path, check: bool) -> int:
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--append", is_flag=True, help="Add the rows and seeds that the study lacks, as a new batch of scores.")
 @click.option(
+    "--pictures",
+    is_flag=True,
+    help="Publish the pictures of all further test sets, such as your photographs: where their licence allows it.",
+)
+@click.option(
     "--out",
     "study",
     metavar="DIR",
     type=click.Path(path_type=Path),
     help="Folder of the study.  [default: reports/published/<name of the run folder>]",
 )
-def publish(run: Path, append: bool, study: Path | None) -> None:
+def publish(run: Path, append: bool, pictures: bool, study: Path | None) -> None:
     """Write the run in RUN as a published study: records, scores of every image, loss curves, experiment and report.
 
     A study has about a thirtieth of the files of its run. `report`, `claims`, `compare` and `leaderboard` read it like
-    the run. It holds no images of the run except the figures of its report.
+    the run. It holds no images of the run except the figures of its report. Of further test sets it shows the packaged
+    portraits; pictures of a folder only with --pictures.
 
     \b
     Examples:
@@ -162,7 +168,7 @@ def publish(run: Path, append: bool, study: Path | None) -> None:
     from reports.text import count
 
     target = study or Path("reports/published") / run.resolve().name
-    publish(run, target, append=append)
+    publish(run, target, append=append, pictures=pictures)
     files = [file for file in target.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files if file.suffix != ".png")
     click.echo(f"published: {target}: {count(len(files), 'file')}, {size / 1e6:.2f} MB besides figures")

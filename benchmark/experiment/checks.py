@@ -9,7 +9,7 @@ from benchmark.experiment.resolve import Recipe
 from benchmark.experiment.schema import ExperimentFile, Report
 from benchmark.experiment.yaml_text import KeyPath
 from benchmark.registry import Registry
-from reports.metrics import IMAGE_METRICS
+from reports.metrics import IMAGE_METRICS, split_of
 from reports.schema import AnyClaim, BetterClaim, EquivalentClaim, FrontClaim, WithinClaim
 
 
@@ -25,12 +25,19 @@ def check_named_metrics(
         registry: Knows the metrics.
 
     Raises:
-        ExperimentError: A metric is neither built in nor a plugin's, or needs larger images than a source makes.
+        ExperimentError: A metric is neither built in nor a plugin's, or needs larger images than a source makes; or a
+            claim is about a test set that no row has.
     """
     names = [*IMAGE_METRICS, *registry.names("metric")]
     sections: list[tuple[KeyPath, Any, str]] = [(("search",), file.search, "val"), (("tuning",), file.tuning, "val")]
-    sections += [(("claims", index), claim, "test") for index, claim in enumerate(file.claims)]
     metrics = [((*path, "metric"), getattr(section, "metric", None), split) for path, section, split in sections]
+    tests = dict.fromkeys(["test", *(name for recipe in rows.values() for name in recipe.more_tests)])
+    for index, claim in enumerate(file.claims):
+        path, (name, test) = ("claims", index, "metric"), split_of(getattr(claim, "metric", None) or "")
+        if test not in tests:
+            place = document.place(path)
+            raise ExperimentError(f"{place}: claims.{index}.metric: no test set {test!r}; {suggestion(test, tests)}")
+        metrics.append((path, name or None, test))
     for path, metric, split in [(("report", "primary"), file.report.primary, "test"), *metrics]:
         place, dotted = document.place(path), ".".join(map(str, path))
         if metric is not None and metric not in names:
@@ -47,9 +54,9 @@ def check_named_metrics(
 
 def _largest_side(recipe: Recipe, split: str, registry: Registry) -> int | None:
     """Return the pixels that no side of an image of a split exceeds; None where only the images tell."""
-    spec = recipe.data[split]
-    option = registry.find("source", spec.source).side_option
-    return spec.options.get(option) if option else None
+    spec = recipe.splits.get(split)
+    option = registry.find("source", spec.source).side_option if spec else None
+    return spec.options.get(option) if spec and option else None
 
 
 def check_claims(
@@ -79,7 +86,7 @@ def _claim_mistakes(
     """Yield the mistakes of a claim, each with its path below the claim; each may follow from the one before."""
     if claim.id in [other.id for other in earlier]:
         yield ("id",), f"two claims have the id {claim.id!r}"
-    metric = None if isinstance(claim, WithinClaim) else claim.metric or report.primary
+    metric = None if isinstance(claim, WithinClaim) else split_of(claim.metric or report.primary)[0]
     if metric is not None and metric not in IMAGE_METRICS:
         yield ("metric",), f"a claim needs a built-in metric, not {metric!r}; {suggestion(metric, IMAGE_METRICS)}"
     match claim:

@@ -68,6 +68,11 @@ class Recipe:
     more_tests: Mapping[str, SourceSpec] = field(default_factory=dict[str, SourceSpec])
     """The test sets beside `data.test` by name; that of `photographs` is one of them."""
 
+    @property
+    def splits(self) -> Mapping[str, SourceSpec]:
+        """All sources of the row: train, val, test and the further test sets."""
+        return {**self.data, **self.more_tests}
+
     @cached_property
     def config(self) -> dict[str, Any]:
         """The recipe as plain data for the record. The order of keys counts: augmentations have one.

@@ -54,7 +54,7 @@ def open_sources(experiment: Experiment, registry: Registry) -> dict[str, Source
     """
     sources: dict[str, Source] = {}
     for row in experiment.rows:
-        specs = {**row.recipe.data, **row.recipe.more_tests}
+        specs = row.recipe.splits
         for spec in specs.values():
             if source_id(spec) not in sources:
                 sources[source_id(spec)] = open_source(spec.model_dump(mode="json"), registry)

@@ -29,6 +29,7 @@ from benchmark.runner.maps import check_supervision
 from benchmark.runner.record_writer import damaged_file, is_finished
 from benchmark.training.objective import make_objective
 from benchmark.training.train_state import check_optimizer, make_train_state, set_memory_format
+from reports.metrics import split_of
 from reports.schema import WithinClaim
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -112,7 +113,11 @@ def metrics_in_use(experiment: Experiment) -> dict[str, tuple[str, str]]:
     primary, tuning = experiment.report.primary, experiment.tuning
     return {
         "report.primary": ("test", primary),
-        **{f"claim {claim.id!r}": ("test", claim.metric or primary) for claim in claims},
+        **{
+            f"claim {claim.id!r}": (test, metric)
+            for claim in claims
+            for metric, test in [split_of(claim.metric or primary)]
+        },
         **({"tuning.metric": ("val", tuning.metric.name)} if tuning else {}),
     }
 
@@ -130,7 +135,8 @@ def check_metrics(plan: Plan, context: Context, settings: Mapping[str, tuple[str
     """
     metrics = load_metrics(context.registry)
     for setting, (split, name) in settings.items():
-        for source in {source_id(row.recipe.data[split]) for row in plan.rows}:
+        specs = [row.recipe.splits[split] for row in plan.rows if split in row.recipe.splits]
+        for source in set(map(source_id, specs)):
             metric = {name: metrics[name]}
             for pair in pairs(context.sources[source]):
                 if score_image(pair.degraded, pair.degraded, pair.target, metric):

@@ -9,7 +9,7 @@ makes its page and tables again, though without pictures of test images, which a
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import pandas as pd
 import yaml
 
 from reports.errors import ReportError
+from reports.figures.strip import strip_name
 from reports.file_access import write_bytes
+from reports.metrics import TEST
 from reports.pages import files, run_page
 from reports.pages.relative_paths import relative_paths
 from reports.results import Results
@@ -35,20 +37,21 @@ from reports.results.published import (
     manifest_bytes,
     table_bytes,
 )
-from reports.schema import PlanFile, PlannedStage, PlanRow, Record, to_json
+from reports.schema import PHOTOGRAPHS, PlanFile, PlannedStage, PlanRow, Record, to_json
 from reports.text import row_and_seed
 
 _WEIGHTS = "weights.safetensors"
 _FIGURE = re.compile(r"\((figures/[^)\s]+)\)")
 
 
-def publish(run: Path, study: Path, *, append: bool = False) -> Path:
+def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = False) -> Path:
     """Write the study of a run, or append to a study what it lacks of a run.
 
     Args:
         run: The run folder. Its report must have been written.
         study: The folder of the study. What it holds of an earlier one is replaced.
         append: Keep what the study holds, and add the rows and seeds it lacks as a new batch.
+        pictures: Publish those of all further test sets; else only packaged portraits, which are in the public domain.
 
     Returns:
         The folder of the study.
@@ -71,7 +74,7 @@ def publish(run: Path, study: Path, *, append: bool = False) -> Path:
     added = {_key(record): record for record in results.records if _is_new(record, kept, study)}
     report = {
         name: data
-        for name, data in _report_files(run).items()
+        for name, data in _report_files(run, set() if pictures else _private_pictures(results)).items()
         if not before or kept.keys() <= set(map(_key, results.records))
     }
     (study / MANIFEST).unlink(missing_ok=True)  # until all files are those of the new study
@@ -183,15 +186,27 @@ def _write_batch(folder: Path, columns: Sequence[str], table: tuple[list[str], l
         write_bytes(folder / f"{len(batches(folder)) + 1:03d}.csv.gz", table_bytes([*columns, *more], lines))
 
 
-def _report_files(run: Path) -> dict[str, bytes]:
-    """Return report.md of a run and the figures it shows, by name."""
+def _private_pictures(results: Results) -> set[str]:
+    """Return the figures with pictures of further test sets that need not be free to publish."""
+    tests = {split for record in results.finished for split in record.scores} - {TEST, "val"}
+    settings = parsed_yaml(results.experiment_yaml)
+    photographs = settings.get(PHOTOGRAPHS) if isinstance(settings, dict) else None
+    is_packaged = isinstance(photographs, dict) and photographs.get("folder") is None
+    return {f"figures/{strip_name(test)}.png" for test in tests if not (test == PHOTOGRAPHS and is_packaged)}
+
+
+def _report_files(run: Path, left_out: Collection[str] = ()) -> dict[str, bytes]:
+    """Return report.md of a run and the figures it shows, by name; figures `left_out` are not shown."""
     file = run / "report" / "report.md"
     if not file.is_file():
         raise ReportError(f"{file}: is missing; `python -m benchmark report {run}` writes it")
-    names = _FIGURE.findall(file.read_text(encoding="utf-8"))
+    text = file.read_text(encoding="utf-8")
+    for name in left_out:
+        text = re.sub(rf"!\[[^\]\n]*\]\({re.escape(name)}\)\n\n[^\n]*\n", "The pictures are not published.\n", text)
+    names = _FIGURE.findall(text)
     present = [name for name in dict.fromkeys(names) if (file.parent / name).is_file()]
     figures = {name: (file.parent / name).read_bytes() for name in present}
-    return {"report.md": relative_paths(file.read_text(encoding="utf-8"), Path.cwd()).encode(), **figures}
+    return {"report.md": relative_paths(text, Path.cwd()).encode(), **figures}
 
 
 def _write_report(study: Path, report: dict[str, bytes]) -> None:
