@@ -10,6 +10,7 @@ import importlib.util
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -163,12 +164,14 @@ def syntax_digest(files: Iterable[Path]) -> str:
     """Return the SHA-256 of the syntax trees of Python files; comments and docstrings do not count."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.name}\n{_bare_source(file)}\n".encode())
+        digest.update(f"{file.name}\n{_bare_source(file.read_text(encoding='utf-8'))}\n".encode())
     return digest.hexdigest()
 
 
-def _bare_source(file: Path) -> str:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+@cache
+def _bare_source(text: str) -> str:
+    """Return source text without comments and docstrings. A plan asks for the same few files hundreds of times."""
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
@@ -181,12 +184,21 @@ def _is_bare_string(node: ast.AST) -> bool:
 
 
 def _imported_files(file: Path, packages: tuple[str, ...]) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for names, level in _imports(file.read_text(encoding="utf-8")):
+        yield from _files(file, names, level, packages)
+
+
+@cache
+def _imports(text: str) -> tuple[tuple[tuple[str, ...], int], ...]:
+    """Return of each import statement in source text the names it may import, and its level (0: absolute)."""
+    imports: list[tuple[tuple[str, ...], int]] = []
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom):
             names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
-            yield from _files(file, [*names, node.module or ""], node.level, packages)
+            imports.append(((*names, node.module or ""), node.level))
         elif isinstance(node, ast.Import):
-            yield from _files(file, [alias.name for alias in node.names], 0, packages)
+            imports.append((tuple(alias.name for alias in node.names), 0))
+    return tuple(imports)
 
 
 def _files(file: Path, names: Iterable[str], level: int, packages: tuple[str, ...]) -> Iterator[Path]:

@@ -6,8 +6,9 @@ and a row that changes the last stage trains that stage alone.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from benchmark.experiment.load import Experiment, Row
@@ -130,7 +131,7 @@ def make_plan(
         environment: what keys hold besides the recipe.
         registry: gives the digests of the components' source code.
     """
-    planner = _Planner(fingerprints, environment, registry)
+    planner = _Planner(fingerprints, environment, cache(registry.digest), plugin_metrics(registry))
     rows = tuple(planner.row(row, seed) for seed in experiment.seeds for row in experiment.rows)
     baselines = tuple(planner.baseline(name, experiment.rows[0].recipe) for name in BASELINES)
     return Plan(experiment, environment, rows, baselines)
@@ -174,7 +175,8 @@ def _is_packaged(spec: SourceSpec) -> bool:
 class _Planner:
     fingerprints: Mapping[str, str]
     environment: Environment
-    registry: Registry
+    digest: Callable[[str, str], str]
+    metrics: Mapping[str, str]
 
     def row(self, row: Row, seed: int) -> PlannedRow:
         env = self.environment
@@ -186,7 +188,7 @@ class _Planner:
         }
         recipe = replace(row.recipe, stages=settings)
         model = recipe.model
-        digests = [self.registry.digest("backbone", model.backbone.name), self.registry.digest("head", model.head.name)]
+        digests = [self.digest("backbone", model.backbone.name), self.digest("head", model.head.name)]
         # Initial weights are drawn on the CPU, so the device is not part of the model's key.
         model_key = hash_of([model.identity(), digests, seed, env.engine, env.torch])
         stages: list[PlannedStage] = []
@@ -205,8 +207,8 @@ class _Planner:
 
     def _stage_key(self, parent: str, name: str, stage: Stage, recipe: Recipe) -> str:
         digests = {
-            **{f"loss {loss}": self.registry.digest("loss", loss) for loss in stage.loss},
-            **{f"augment {name}": self.registry.digest("augmentation", name) for name in stage.augment},
+            **{f"loss {loss}": self.digest("loss", loss) for loss in stage.loss},
+            **{f"augment {name}": self.digest("augmentation", name) for name in stage.augment},
         }
         env = self.environment
         # The validation images are an input only where they decide which weights are kept.
@@ -222,6 +224,6 @@ class _Planner:
             for name, spec in sorted(recipe.more_tests.items())
             if not _is_packaged(spec)
         }
-        facts = [dict(sorted(gates.items())), plugin_metrics(self.registry), self.environment.engine]
+        facts = [dict(sorted(gates.items())), self.metrics, self.environment.engine]
         facts += [more_tests] if more_tests else []
         return hash_of([keys, images, *facts])
