@@ -2,17 +2,20 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 from PIL import Image
-from safetensors.torch import load_file
+
+from benchmark.cli import main
 
 ROOT = Path(__file__).parents[1]
+Ended = tuple[int, str, str]
+"""How a command ended: exit code, standard output, standard error."""
 
 settings.register_profile("shared machine", deadline=None)  # how long an example takes says more of the machine
 settings.load_profile("shared machine")
@@ -86,12 +89,18 @@ tables:
 """
 
 
+@pytest.fixture(scope="session")
+def experiment_text(pairs: Path) -> str:
+    """The YAML of a small experiment of three rows."""
+    return EXPERIMENT.format(pairs=pairs)
+
+
 @pytest.fixture
-def experiment_file(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def experiment_file(experiment_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small experiment of three rows in a folder of its own; caches go to that folder, too."""
     monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "small.yaml"
-    file.write_text(EXPERIMENT.format(pairs=pairs))
+    file.write_text(experiment_text)
     return file
 
 
@@ -118,6 +127,27 @@ def own_metric(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """The whole command line in this process: arguments and the folder it runs in -> exit code, stdout, stderr.
+
+    A process of its own would import torch again, which takes longer than most commands.
+    """
+    for name, value in {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: object, cwd: Path = tmp_path) -> Ended:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, arguments)])
+        monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # `main` replaces it
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
 def edited(experiment_file: Path) -> Callable[[str, str], Path]:
     """The small experiment with one piece of its text replaced by another."""
 
@@ -133,6 +163,9 @@ def edited(experiment_file: Path) -> Callable[[str, str], Path]:
 @pytest.fixture
 def published_nafnet(tmp_path: Path) -> Path:
     """A checkpoint as the authors of NAFNet publish theirs: width 8, depths [1, 1, 1, 1, 1], random weights."""
+    import torch  # here, since the process that only hands out tests to others reads this file, too
+    from safetensors.torch import load_file
+
     stored = load_file(ROOT / "tests/goldens/nafnet_w8_e11_m1_d11.safetensors")
     file = tmp_path / "nafnet_w8.pth"
     torch.save({"params": {key[3:]: value.float() for key, value in stored.items() if key.startswith("sd/")}}, file)

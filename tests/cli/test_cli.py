@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, real exit codes."""
+"""The command line as a user meets it: the whole `main`, real exit codes; real processes where a signal ends them."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+Command = Callable[..., tuple[int, str, str]]
 Edited = Callable[[str, str], Path]
 
 
@@ -34,25 +35,10 @@ def call(*arguments: object, cwd: Path) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def test_help_is_instant(tmp_path: Path) -> None:
-    """`--help`, of the group and of commands, imports neither torch nor pandas."""
-    for arguments in ([], ["run"], ["plan"], ["report"], ["list"], ["data"], ["data", "show"], ["data", "render"]):
-        code = (
-            "import sys\nfrom benchmark.cli import main\n"
-            f"sys.argv = ['x', *{arguments!r}, '--help']\n"
-            "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code, done.code\n"
-            "heavy = {'torch', 'pandas', 'matplotlib', 'scipy', 'pydantic'} & set(sys.modules)\n"
-            "assert not heavy, heavy\n"
-        )
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "Usage" in done.stdout
-
-
-def test_run_report_and_plan(experiment_file: Path) -> None:
+def test_run_report_and_plan(command: Command, experiment_file: Path) -> None:
     """A run writes its report and says where; a second one trains nothing; `report` makes the same page again."""
     folder = experiment_file.parent
-    code, out, err = call("run", "small.yaml", cwd=folder)
+    code, out, err = command("run", "small.yaml", cwd=folder)
     assert code == 0, err
     page = folder / "runs/small/report/index.html"
     assert f"report: {page.relative_to(folder)}" in out
@@ -63,15 +49,15 @@ def test_run_report_and_plan(experiment_file: Path) -> None:
     maps = {file.name for file in (folder / "runs/small/base/seed0/maps").iterdir()}
     assert maps == {f"picture_0{index}.{name}.png" for index in range(3) for name in ("gain", "spots")}
 
-    code, _, err = call("run", "small.yaml", cwd=folder)
+    code, _, err = command("run", "small.yaml", cwd=folder)
     assert code == 0 and "all 6 rows are finished; 0 steps to train" in err and "0 steps trained" in err
 
     shutil.rmtree(page.parent)
-    code, out, _ = call("report", "runs/small", cwd=folder)
+    code, out, _ = command("report", "runs/small", cwd=folder)
     assert code == 0 and str(page.relative_to(folder)) in out
     assert b"base" in page.read_bytes() and len(page.read_bytes()) > 0.9 * len(written)
 
-    code, out, _ = call("plan", "small.yaml", "--set", "protocol.psnr.steps=9", "--replace", cwd=folder)
+    code, out, _ = command("plan", "small.yaml", "--set", "protocol.psnr.steps=9", "--replace", cwd=folder)
     assert code == 0
     assert "coarse 4" in out and "stored" in out and "shared with base" not in out
     assert "to train now: 2 stages, 18 steps" in out and "passed" in out
@@ -100,72 +86,76 @@ def test_run_report_and_plan(experiment_file: Path) -> None:
         (["run", "small.yaml", "--see", "0"], "--seeds"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_code_2(experiment_file: Path, arguments: list[str], message: str) -> None:
+def test_mistakes_are_one_line_and_exit_code_2(
+    command: Command, experiment_file: Path, arguments: list[str], message: str
+) -> None:
     """What the user can mend never shows a traceback."""
-    code, _, err = call(*arguments, cwd=experiment_file.parent)
+    code, _, err = command(*arguments, cwd=experiment_file.parent)
     assert code == 2
     assert message in err
     assert "Traceback" not in err
 
 
-def test_missing_folders_and_unreadable_images_are_told(experiment_file: Path, pairs: Path, tmp_path: Path) -> None:
+def test_missing_folders_and_unreadable_images_are_told(
+    command: Command, experiment_file: Path, pairs: Path, tmp_path: Path
+) -> None:
     """The message has the folder or file of the data, before anything is trained."""
     shutil.copytree(pairs, tmp_path / "own")
     experiment_file.write_text(experiment_file.read_text().replace(str(pairs), "own"))
     (tmp_path / "own/train/target/picture_01.png").write_bytes(b"no image")
-    code, _, err = call("run", "small.yaml", cwd=tmp_path)
+    code, _, err = command("run", "small.yaml", cwd=tmp_path)
     assert code == 2 and "picture_01.png: not a readable image" in err and "Traceback" not in err
     shutil.rmtree(tmp_path / "own/train/target")
-    code, _, err = call("run", "small.yaml", cwd=tmp_path)
+    code, _, err = command("run", "small.yaml", cwd=tmp_path)
     assert code == 2 and "own/train/target: no such folder" in err
     assert not list((tmp_path / "runs").rglob("record.json"))
 
 
-def test_a_failed_row_gives_exit_code_1(edited: Edited) -> None:
+def test_a_failed_row_gives_exit_code_1(command: Command, edited: Edited) -> None:
     """The others are done, the report is written, and the end says which row failed, where and why."""
     file = edited("direct_rgb: {model.head: {name: rgb}}", "exploding: {protocol.psnr.lr: 1e30}")
-    code, out, err = call("run", file.name, cwd=file.parent)
+    code, out, err = command("run", file.name, cwd=file.parent)
     assert code == 1
     assert "failed: heads.exploding seed 0: stage 'psnr', step" in err
     assert (file.parent / "runs/small/base/seed0/record.json").is_file()
     assert "report: " in out
 
 
-def test_list_names_components_with_options(tmp_path: Path) -> None:
+def test_list_names_components_with_options(command: Command, tmp_path: Path) -> None:
     """`list` shows name, formula or origin, and options with defaults."""
-    code, out, _ = call("list", "losses", cwd=tmp_path)
+    code, out, _ = command("list", "losses", cwd=tmp_path)
     assert code == 0
     assert "ms_ssim" in out and "window_size=11" in out and "formula: " in out
 
 
-def test_ctrl_c_inside_an_import_gives_exit_code_130(experiment_file: Path) -> None:
+def test_ctrl_c_inside_an_import_gives_exit_code_130(tmp_path: Path) -> None:
     """The interpreter remembers an interrupt inside `exec`, caught or not, and would end with the signal's code."""
-    plugin = experiment_file.parent / "nafnet.py"  # a plugin is imported when its name is asked for
+    plugin = tmp_path / "nafnet.py"  # a plugin is imported before it is listed
     plugin.write_text("exec('raise KeyboardInterrupt')\n")
-    code, _, err = call("plan", "small.yaml", "--plugin", plugin, cwd=plugin.parent)
+    code, _, err = call("list", "backbones", "--plugin", plugin, cwd=tmp_path)
     assert code == 130
-    assert err.strip() == "interrupted"  # `plan` stores nothing that it could go on from
+    assert err.strip() == "interrupted"  # `list` stores nothing that it could go on from
 
 
-def test_ctrl_c_inside_a_destructor_is_not_lost(experiment_file: Path) -> None:
+def test_ctrl_c_inside_a_destructor_is_not_lost(tmp_path: Path) -> None:
     """The interpreter drops what a destructor raises; the command ends all the same, and at once."""
-    plugin = experiment_file.parent / "nafnet.py"
+    plugin = tmp_path / "nafnet.py"
     plugin.write_text(
         "import time\nclass Leaving:\n    def __del__(self): raise KeyboardInterrupt\nLeaving()\ntime.sleep(60)\n"
     )
     started = time.monotonic()
-    code, _, err = call("plan", "small.yaml", "--plugin", plugin, cwd=plugin.parent)
+    code, _, err = call("list", "backbones", "--plugin", plugin, cwd=tmp_path)
     assert code == 130 and time.monotonic() - started < 50
     assert err.strip() == "interrupted"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
-def test_sigterm_and_sighup_end_a_command_as_ctrl_c_does(experiment_file: Path, sent: signal.Signals) -> None:
+def test_sigterm_and_sighup_end_a_command_as_ctrl_c_does(tmp_path: Path, sent: signal.Signals) -> None:
     """Schedulers send it before they kill: one line, exit code 130, no traceback."""
-    plugin = experiment_file.parent / "nafnet.py"
+    plugin = tmp_path / "nafnet.py"
     plugin.write_text("import pathlib, time\npathlib.Path('here').touch()\ntime.sleep(60)\n")
-    with start("plan", "small.yaml", "--plugin", plugin, cwd=plugin.parent) as process:
-        while not (plugin.parent / "here").exists():
+    with start("list", "backbones", "--plugin", plugin, cwd=tmp_path) as process:
+        while not (tmp_path / "here").exists():
             time.sleep(0.05)
         process.send_signal(sent)
         _, err = process.communicate(timeout=50)
@@ -223,14 +213,16 @@ def test_a_killed_run_goes_on(edited: Edited, sent: signal.Signals) -> None:
         assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-def test_an_error_of_the_system_names_path_cause_and_remedy(experiment_file: Path, tmp_path: Path) -> None:
+def test_an_error_of_the_system_names_path_cause_and_remedy(
+    command: Command, experiment_file: Path, tmp_path: Path
+) -> None:
     """Each cause by its own name; that a command goes on from there is said of those alone that do."""
     (tmp_path / "file").touch()
-    code, _, err = call("schema", "--out", "file/schema.json", cwd=tmp_path)
+    code, _, err = command("schema", "--out", "file/schema.json", cwd=tmp_path)
     assert code == 2 and err.startswith("error: file") and "is in the way of that" in err and "goes on" not in err
-    code, _, err = call("run", "small.yaml", "--output", "file/run", cwd=tmp_path)
+    code, _, err = command("run", "small.yaml", "--output", "file/run", cwd=tmp_path)
     assert code == 2 and "is in the way of that" in err and err.endswith("the same command goes on from there\n")
-    code, _, err = call("schema", "--out", "x" * 300, cwd=tmp_path)
+    code, _, err = command("schema", "--out", "x" * 300, cwd=tmp_path)
     assert code == 2 and "File name too long; choose a shorter name" in err
-    code, _, err = call("data", "render", "--out", "file/faces", "--count", "1", cwd=tmp_path)
+    code, _, err = command("data", "render", "--out", "file/faces", "--count", "1", cwd=tmp_path)
     assert code == 2 and "is in the way of that" in err and "--force" not in err

@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from benchmark.cli import main
 from benchmark.data.image_io import write_pairs
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 from benchmark.experiment.load import load
@@ -19,18 +17,10 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """`python -m benchmark ...` in a temporary folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Call) -> Call:
+    """`python -m benchmark ...` in a temporary folder with a cache of its own: exit code, stdout, stderr."""
     monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "cache"))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, arguments)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        return int(done.value.code or 0), *capfd.readouterr()
-
-    return run
+    return command
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,7 +15,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from benchmark.cli import main
 from benchmark.cli.data import COMMANDS, command
 from benchmark.cli.data.render import command as render
 from benchmark.data.image_io import parallel_map, read_image
@@ -32,32 +32,9 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+def call(command: Call) -> Call:
     """`python -m benchmark data ...` in a temporary folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["benchmark", "data", *map(str, arguments)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        return int(done.value.code or 0), *capfd.readouterr()
-
-    return run
-
-
-def test_help_is_instant() -> None:
-    """`data --help` and `data render --help` import neither torch nor what reads images."""
-    for arguments in (["data"], ["data", "render"]):
-        code = (
-            "import sys\nfrom benchmark.cli import main\n"
-            f"sys.argv = ['x', *{arguments!r}, '--help']\n"
-            "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code, done.code\n"
-            "heavy = {'torch', 'numpy', 'PIL', 'scipy', 'pydantic', 'rich'} & set(sys.modules)\n"
-            "assert not heavy, heavy\n"
-        )
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "render" in done.stdout
+    return partial(command, "data")
 
 
 def test_the_table_names_the_commands() -> None:

@@ -60,6 +60,7 @@ def test_it_survives_a_torch_that_cannot_be_imported(tmp_path: Path) -> None:
     assert "ok      python" in out and "runs folder" in out and "mend what fails above first" in out
 
 
+@pytest.mark.slow  # quick: what the checks make of such a torchvision, in test_findings_that_are_not_ok_say_how_to_mend_it
 def test_a_torchvision_of_another_build_fails_with_what_mends_it(tmp_path: Path) -> None:
     """The known trap: torchvision's operators are missing, so timm cannot be imported; torch itself is fine."""
     package(tmp_path, "torchvision", "raise RuntimeError('operator torchvision::nms does not exist')")
@@ -196,16 +197,3 @@ def test_findings_that_are_not_ok_say_how_to_mend_it() -> None:
     ]
     assert all(finding.verdict != "ok" and finding.mend for finding in findings)
     assert {finding.verdict for finding in findings[: len(missing)]} == {"absent"}
-
-
-def test_help_is_instant() -> None:
-    """`--help` of the commands that look at an installation, a network or components imports nothing heavy."""
-    for name in ("doctor", "measure", "list", "schema"):
-        code = (
-            f"import sys\nfrom benchmark.cli import main\nsys.argv = ['x', {name!r}, '--help']\n"
-            "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code, done.code\n"
-            "assert not {'torch', 'pandas', 'pydantic', 'rich', 'numpy'} & set(sys.modules)\n"
-        )
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "Examples:" in done.stdout

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,7 +14,6 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from benchmark.cli import main
 from benchmark.cli.restore import command
 from benchmark.data.image_io import read_image
 from benchmark.files import write_json
@@ -39,17 +39,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def call(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+def call(folder: Path, command: Call) -> Call:
     """`python -m benchmark restore ...` in that folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(folder)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["benchmark", "restore", *map(str, arguments)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        return int(done.value.code or 0), *capfd.readouterr()
-
-    return run
+    return partial(command, "restore", cwd=folder)
 
 
 def test_names_and_pixels(call: Call, folder: Path) -> None:
@@ -163,21 +155,6 @@ def test_the_runtimes_are_those_there_are() -> None:
     (runtime,) = (option for option in command.params if option.name == "runtime")
     assert isinstance(runtime.type, click.Choice)
     assert set(runtime.type.choices) == {*runtime_names("cpu"), *runtime_names("cuda")}
-
-
-def test_help_is_instant() -> None:
-    """`restore --help` and `export --help` import neither torch nor what reads images."""
-    for name in ("restore", "export"):
-        code = (
-            "import sys\nfrom benchmark.cli import main\n"
-            f"sys.argv = ['x', {name!r}, '--help']\n"
-            "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code, done.code\n"
-            "heavy = {'torch', 'numpy', 'PIL', 'scipy', 'pydantic', 'rich'} & set(sys.modules)\n"
-            "assert not heavy, heavy\n"
-        )
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "RECORD" in done.stdout
 
 
 @pytest.mark.slow

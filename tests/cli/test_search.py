@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -15,7 +16,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from benchmark.cli import main
 from benchmark.experiment.load import load
 from benchmark.registry import Registry
 
@@ -37,19 +37,9 @@ def folder(experiment_file: Path) -> Path:
 
 
 @pytest.fixture
-def call(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Call]:
+def call(folder: Path, command: Call) -> Call:
     """The whole command line in that folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, arguments)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        out, err = capfd.readouterr()
-        return int(done.value.code or 0), out, err
-
-    yield run
+    return partial(command, cwd=folder)
 
 
 def start(folder: Path, *arguments: object, threads: int = 1) -> subprocess.Popen[str]:
@@ -68,18 +58,6 @@ def start(folder: Path, *arguments: object, threads: int = 1) -> subprocess.Pope
 def trials(folder: Path) -> list[dict[str, str]]:
     file = folder / "runs/small/trials.csv"
     return list(csv.DictReader(file.read_text().splitlines())) if file.exists() else []
-
-
-def test_help_is_instant() -> None:
-    """`search --help` imports neither torch nor optuna."""
-    code = (
-        "import sys\nfrom benchmark.cli import main\nsys.argv = ['x', 'search', '--help']\n"
-        "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code, done.code\n"
-        "heavy = {'torch', 'optuna', 'pandas', 'pydantic'} & set(sys.modules)\nassert not heavy, heavy\n"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert "--trials" in ended.stdout and "--rows" not in ended.stdout
 
 
 def test_a_search_says_what_it_does_and_finds(call: Call, folder: Path) -> None:

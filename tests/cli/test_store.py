@@ -5,30 +5,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import Edited, call, start
+from tests.cli.test_cli import Command, Edited, call, start
 
 
-def test_list_verify_and_prune(experiment_file: Path) -> None:
+def test_list_verify_and_prune(command: Command, experiment_file: Path) -> None:
     """A damaged stage is found, only what is asked for is deleted, and the next run trains it again."""
     folder = experiment_file.parent
-    assert call("run", "small.yaml", "--rows", "base", cwd=folder)[0] == 0
-    code, out, _ = call("store", "list", cwd=folder)
+    assert command("run", "small.yaml", "--rows", "base", cwd=folder)[0] == 0
+    code, out, _ = command("store", "list", cwd=folder)
     assert code == 0 and out.count("finished") == 2 and out.count("small") == 2 and "2 stages, " in out
 
-    code, out, _ = call("store", "prune", "--experiment", "small", cwd=folder)
+    code, out, _ = command("store", "prune", "--experiment", "small", cwd=folder)
     assert code == 0 and out.count("would delete: ") == 2 and "nothing is deleted without --delete" in out
-    code, out, err = call("store", "prune", cwd=folder)
+    code, out, err = command("store", "prune", cwd=folder)
     assert code == 2 and "say what to take: --older-than, --unused, --experiment or --down-to" in err
-    code, _, err = call("store", "prune", "--experiment", "smal", cwd=folder)
+    code, _, err = command("store", "prune", "--experiment", "smal", cwd=folder)
     assert code == 2 and "no stage belongs to 'smal'; there are small" in err
 
     weights = next((folder / "runs/.stages").glob("*/weights.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-8])
-    code, out, _ = call("store", "verify", cwd=folder)
+    code, out, _ = command("store", "verify", cwd=folder)
     assert code == 1 and f"damaged: {weights.parent.name}" in out and "1 of 2 finished stages are sound" in out
 
     shutil.rmtree(folder / "runs/small")
-    code, out, _ = call("store", "prune", "--unused", "--delete", cwd=folder)
+    code, out, _ = command("store", "prune", "--unused", "--delete", cwd=folder)
     assert code == 0 and out.count("deleted: ") == 2 and not list((folder / "runs/.stages").glob("[0-9a-f]*"))
 
 

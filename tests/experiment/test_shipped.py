@@ -1,6 +1,7 @@
 """The experiments that come with the project mean what their comments say."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
 from benchmark.registry import Registry
 
 
+@cache
 def plan_of(file: Path) -> Plan:
     experiment = load(file, Registry())
     prints = {source_id(spec): source_id(spec) for row in experiment.rows for spec in row.recipe.data.values()}

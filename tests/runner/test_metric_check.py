@@ -8,7 +8,7 @@ import pytest
 from benchmark.errors import DataError
 from benchmark.runner.context import with_cached_sources
 from benchmark.runner.preflight import check_metrics, metrics_in_use
-from tests.cli.test_cli import Edited, call
+from tests.cli.test_cli import Command, Edited
 from tests.runner.test_run import prepared
 
 CLAIM = "claims: [{id: similar, text: a claim, better: base, worse: identity, metric: ms_ssim}]\n"
@@ -17,7 +17,7 @@ TUNING = "tuning: {metric: score, candidates: {low: {protocol.psnr.lr: 1e-4}, hi
 
 
 @pytest.mark.parametrize(
-    ("command", "addition", "message"),
+    ("name", "addition", "message"),
     [
         ("run", "report: {primary: score}\n", "report.primary: no image of data.test has score ("),
         ("run", CLAIM, "claim 'similar': no image of data.test has ms_ssim ("),
@@ -26,11 +26,11 @@ TUNING = "tuning: {metric: score, candidates: {low: {protocol.psnr.lr: 1e-4}, hi
     ],
 )
 def test_nothing_is_trained_for_a_metric_that_images_are_too_small_for(
-    experiment_file: Path, command: str, addition: str, message: str
+    command: Command, experiment_file: Path, name: str, addition: str, message: str
 ) -> None:
     """MS-SSIM needs 161 pixels a side, the pairs have 64: one line, with what to do, and no stage."""
     experiment_file.write_text(experiment_file.read_text() + addition)
-    code, _, err = call(command, "small.yaml", cwd=experiment_file.parent)
+    code, _, err = command(name, "small.yaml", cwd=experiment_file.parent)
     assert code == 2 and message in err and "the first one has 64 x 64 pixels" in err, err
     assert "Traceback" not in err and not list(experiment_file.parent.rglob("state.pt"))
     assert not list(experiment_file.parent.rglob("meta.json"))

@@ -86,9 +86,27 @@ def run(
     return events, records, ready.context.output
 
 
-def test_a_run_leaves_complete_records(experiment_file: Path) -> None:
+Run = tuple[list[Event], list[Record], Path]
+
+
+@pytest.fixture(scope="module")
+def finished(experiment_text: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of the small experiment, for reading only: events, records, folder."""
+    file = tmp_path_factory.mktemp("finished") / "small.yaml"
+    file.write_text(experiment_text)
+    return run(file)
+
+
+@pytest.fixture
+def output(finished: Run, experiment_file: Path) -> Path:
+    """The folder of a finished run of `experiment_file`, with its stage store, for tests that change it."""
+    shutil.copytree(finished[2].parent, experiment_file.parent / "runs")
+    return experiment_file.parent / "runs/small"
+
+
+def test_a_run_leaves_complete_records(finished: Run) -> None:
     """Every row and floor has a record with config, costs, gates, stages, scores and provenance, and its files."""
-    _, records, output = run(experiment_file)
+    _, records, output = finished
     assert [record.status for record in records] == ["done"] * 6
     record = read_json(output / "base/seed0/record.json")
     assert (record["schema"], record["row"], record["seed"], record["tables"]) == (2, "base", 0, [])
@@ -106,10 +124,9 @@ def test_a_run_leaves_complete_records(experiment_file: Path) -> None:
     assert [row["row"] for row in read_json(output / "plan.json")["rows"]][:2] == ["base", "heads.direct_rgb"]
 
 
-def test_scores_belong_to_the_stored_images_and_weights(experiment_file: Path, pairs: Path) -> None:
+def test_scores_belong_to_the_stored_images_and_weights(finished: Run, pairs: Path) -> None:
     """The weights restore the stored images, and scoring those files again gives the recorded numbers."""
-    _, _, output = run(experiment_file)
-    folder = output / "base/seed0"
+    folder = finished[2] / "base/seed0"
     rows = list(csv.DictReader((folder / "scores.csv").read_text().splitlines()))
     restorer = load(folder)
     for name in ("picture_00", "picture_01", "picture_02"):
@@ -124,9 +141,9 @@ def test_scores_belong_to_the_stored_images_and_weights(experiment_file: Path, p
     assert mean == pytest.approx(np.mean([float(row["value"]) for row in rows if row["metric"] == "psnr"]))
 
 
-def test_the_identity_floor_is_the_degraded_image(experiment_file: Path, pairs: Path) -> None:
+def test_the_identity_floor_is_the_degraded_image(finished: Run, pairs: Path) -> None:
     """Doing nothing fixes nothing, harms nothing, and its images are the degraded ones."""
-    _, _, output = run(experiment_file)
+    _, _, output = finished
     scores = read_json(output / "identity/record.json")["scores"]["test"]
     assert (scores["fixed_share"]["mean"], scores["harm"]["mean"]) == (0.0, 0.0)
     image, degraded = (
@@ -135,9 +152,9 @@ def test_the_identity_floor_is_the_degraded_image(experiment_file: Path, pairs: 
     assert np.array_equal(image, degraded)
 
 
-def test_a_shared_stage_is_trained_once(experiment_file: Path) -> None:
+def test_a_shared_stage_is_trained_once(finished: Run) -> None:
     """`stage_1` trains nothing of its own and has the weights of the base row's first stage."""
-    events, records, output = run(experiment_file)
+    events, records, output = finished
     trained = [event.result.key for event in events if isinstance(event, StageFinished)]
     assert len(trained) == len(set(trained)) == 4
     reused = [event.result.key for event in events if isinstance(event, StageReused)]
@@ -148,18 +165,16 @@ def test_a_shared_stage_is_trained_once(experiment_file: Path) -> None:
     assert stored.read_bytes() == (output / "stages.stage_1/seed0/weights.safetensors").read_bytes()
 
 
-def test_a_second_run_does_nothing(experiment_file: Path) -> None:
+def test_a_second_run_does_nothing(experiment_file: Path, output: Path) -> None:
     """All rows are skipped, no stage is trained, no file changes."""
-    _, _, output = run(experiment_file)
     before = {file: file.stat().st_mtime_ns for file in output.parent.rglob("*.json") if file.name != "plan.json"}
     events, records, _ = run(experiment_file)
     assert events == [] and records == []
     assert before == {file: file.stat().st_mtime_ns for file in before}
 
 
-def test_deleted_records_come_back_equal_without_training(experiment_file: Path) -> None:
+def test_deleted_records_come_back_equal_without_training(experiment_file: Path, output: Path) -> None:
     """With the stage store alone a run writes the same scores again."""
-    _, _, output = run(experiment_file)
     scores = (output / "base/seed0/scores.csv").read_bytes()
     shutil.rmtree(output)
     events, records, _ = run(experiment_file)
@@ -168,17 +183,15 @@ def test_deleted_records_come_back_equal_without_training(experiment_file: Path)
     assert all(stage.reused for record in records for stage in record.stages)
 
 
-def test_an_interrupted_run_goes_on_from_the_last_finished_stage(experiment_file: Path) -> None:
+def test_an_interrupted_run_goes_on_from_the_last_finished_stage(experiment_file: Path, finished: Run) -> None:
     """Stopped after a stage, the next run takes it from the store and ends with the weights of an undisturbed one."""
     ready = prepared(experiment_file)
     carry_out(ready, ready.plan.rows, until=StageFinished)
     events, records, output = run(experiment_file)
     assert isinstance(next(event for event in events if isinstance(event, StageReused)), StageReused)
     assert [stage.reused for stage in next(r for r in records if r.row == "base").stages] == [True, False]
-    resumed = (output / "base/seed0/weights.safetensors").read_bytes()
-    shutil.rmtree(output.parent)
-    run(experiment_file)
-    assert (output / "base/seed0/weights.safetensors").read_bytes() == resumed
+    weights = Path("base/seed0/weights.safetensors")
+    assert (output / weights).read_bytes() == (finished[2] / weights).read_bytes()
 
 
 def test_the_steps_of_a_stored_state_are_not_counted_again(edited: Edited, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,10 +253,10 @@ def test_a_rejected_row_is_recorded_and_not_trained(edited: Edited) -> None:
     assert not any(isinstance(event, StageFinished) for event in events)
 
 
-def test_records_of_another_configuration_are_not_overwritten(experiment_file: Path) -> None:
+def test_records_of_another_configuration_are_not_overwritten(experiment_file: Path, output: Path) -> None:
     """A finished record of other settings is an error that names the ways out; --replace runs the row again."""
-    run(experiment_file)
     ready = prepared(experiment_file, "protocol.psnr.lr=5e-4")
+    assert ready.context.output == output
     with pytest.raises(RecordError, match="--replace"):
         preflight(ready.plan, ready.context, replace=False)
     assert (
@@ -251,12 +264,11 @@ def test_records_of_another_configuration_are_not_overwritten(experiment_file: P
     )  # base and direct_rgb; stage_1 has no psnr stage
 
 
-def test_rows_side_by_side_are_the_rows_one_after_the_other(experiment_file: Path) -> None:
+@pytest.mark.slow
+def test_rows_side_by_side_are_the_rows_one_after_the_other(experiment_file: Path, finished: Run) -> None:
     """Two worker processes with one thread each give the bytes that one process with one thread gives."""
-    _, _, output = run(experiment_file)
-    alone = {file.relative_to(output): file.read_bytes() for file in output.rglob("*.safetensors")}
-    shutil.rmtree(output.parent)
-    events, records, _ = run(experiment_file, threads=2)
+    alone = {file.relative_to(finished[2]): file.read_bytes() for file in finished[2].rglob("*.safetensors")}
+    events, records, output = run(experiment_file, threads=2)
     assert len(alone) == 3
     assert alone == {file.relative_to(output): file.read_bytes() for file in output.rglob("*.safetensors")}
     assert [record.status for record in records] == ["done"] * 6
@@ -264,6 +276,7 @@ def test_rows_side_by_side_are_the_rows_one_after_the_other(experiment_file: Pat
     assert read_json(output / "base/seed0/record.json")["provenance"]["threads"] == 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_fails_its_row_only(edited: Edited, tmp_path: Path) -> None:
     """A process that is killed while it trains leaves a failed record; the other rows are done."""
     plugin = tmp_path / "deadly.py"
@@ -277,9 +290,8 @@ def test_a_worker_that_dies_fails_its_row_only(edited: Edited, tmp_path: Path) -
     assert "process died (exit code -9; killed" in error["message"]
 
 
-def test_emptied_weights_are_trained_again(experiment_file: Path) -> None:
+def test_emptied_weights_are_trained_again(experiment_file: Path, output: Path) -> None:
     """Weights that a power cut left empty are no result: `plan` and `run` say so, and they are trained again."""
-    _, _, output = run(experiment_file)
     good = (output / "base/seed0/weights.safetensors").read_bytes()
     files = set((output.parent / ".stages").glob("*/weights.safetensors"))
     for file in files:
@@ -304,22 +316,17 @@ def test_a_network_that_cannot_be_measured_fails_its_rows_only(edited: Edited, t
     assert "cannot be measured: RuntimeError: wrong shape" in error["message"]
 
 
-def test_a_part_of_the_rows_leaves_the_plan_whole(experiment_file: Path) -> None:
+def test_a_part_of_the_rows_leaves_the_plan_whole(experiment_file: Path, output: Path) -> None:
     """Running one row of an experiment again does not make the other rows strangers to the report."""
-    run(experiment_file)
-    selection = Selection(
-        experiment_file, experiment_file.parent / "runs/small", ("base",), (5,), (), "cpu", (), replace=False
-    )
+    selection = Selection(experiment_file, output, ("base",), (5,), (), "cpu", (), replace=False)
     ready = prepare(selection)
     assert [(planned.row, planned.seed) for planned in ready.plan.rows] == [("base", 5)]
     assert {(planned.row, planned.seed) for planned in ready.whole.rows} >= {("heads.direct_rgb", 0), ("base", 5)}
 
 
-def test_a_replaced_row_keeps_nothing_of_the_old_one(edited: Edited) -> None:
+def test_a_replaced_row_keeps_nothing_of_the_old_one(edited: Edited, output: Path) -> None:
     """A row that fails where it once succeeded has no weights and scores beside its failed record."""
-    file = edited("seeds: [0]", "seeds: [1]")
-    _, _, output = run(file)
-    folder = output / "base/seed1"
+    folder = output / "base/seed0"
     assert (folder / "weights.safetensors").is_file()
     for record in output.rglob("record.json"):
         record.unlink()
@@ -328,20 +335,20 @@ def test_a_replaced_row_keeps_nothing_of_the_old_one(edited: Edited) -> None:
     assert sorted(file.name for file in folder.iterdir()) == ["error.txt", "record.json"]
 
 
-def test_the_stored_experiment_can_be_run_again(experiment_file: Path, pairs: Path) -> None:
+def test_the_stored_experiment_can_be_planned_again(experiment_file: Path, pairs: Path) -> None:
     """The experiment.yaml of a run folder names folders absolutely, so it is the same experiment from there."""
     (experiment_file.parent / "near").symlink_to(pairs)
     experiment_file.write_text(experiment_file.read_text().replace(str(pairs), "near"))
-    _, _, output = run(experiment_file)
-    again = prepared(output / "experiment.yaml").plan
-    assert [run.config_hash for run in again.rows] == [run.config_hash for run in prepared(experiment_file).plan.rows]
+    first = prepared(experiment_file)
+    write_plan(first.whole, first.plan, first.context.output, first.context.command)
+    again = prepared(first.context.output / "experiment.yaml").plan
+    assert [row.config_hash for row in again.rows] == [row.config_hash for row in first.plan.rows]
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema": 99, "status": "done"}'])
-def test_a_damaged_stage_is_trained_again(experiment_file: Path, damage: str) -> None:
-    """A stage whose meta.json is torn or of another schema counts as not there."""
-    _, _, output = run(experiment_file)
-    for meta in (output.parent / ".stages").glob("*/meta.json"):
+def test_a_damaged_stage_is_trained_again(experiment_file: Path, output: Path) -> None:
+    """A stage whose meta.json is empty, torn, another type or of another schema counts as not there."""
+    files = sorted((output.parent / ".stages").glob("*/meta.json"))
+    for meta, damage in zip(files, ("", "{", "[]", '{"schema": 99, "status": "done"}'), strict=True):
         meta.write_text(damage)
     shutil.rmtree(output)
     events, records, _ = run(experiment_file)
@@ -419,9 +426,10 @@ def test_maps_are_scored_where_they_are_supervised(edited: Edited) -> None:
     assert "region_iou" in (output / "heads.told/seed0/scores.csv").read_text()
 
 
-def test_a_reused_stage_is_judged_on_the_val_of_its_run(experiment_file: Path, pairs: Path, tmp_path: Path) -> None:
+def test_a_reused_stage_is_judged_on_the_val_of_its_run(
+    experiment_file: Path, finished: Run, output: Path, pairs: Path, tmp_path: Path
+) -> None:
     """Val is no part of a stage's key: another run that shares the stage scores its weights on its own val images."""
-    _, before, output = run(experiment_file)
     shutil.rmtree(output)  # the store beside it stays
     for role, origin in (("degraded", "target"), ("target", "degraded")):
         shutil.copytree(pairs / "val" / origin, tmp_path / "swapped" / role)
@@ -430,21 +438,22 @@ def test_a_reused_stage_is_judged_on_the_val_of_its_run(experiment_file: Path, p
     assert not any(isinstance(event, StageFinished) for event in events)
     values = [
         [stage.val["psnr"] for record in sorted(records, key=lambda r: r.row) for stage in record.stages]
-        for records in (before, after)
+        for records in (finished[1], after)
     ]
     assert all(old != new for old, new in zip(*values, strict=True))
     assert all("val_fingerprint" not in stage.model_dump() for record in after for stage in record.stages)
 
 
-def test_a_reused_stage_keeps_the_provenance_of_its_training(experiment_file: Path) -> None:
+def test_a_reused_stage_keeps_the_provenance_of_its_training(
+    experiment_file: Path, finished: Run, output: Path
+) -> None:
     """The record says where the row was tested, and of each stage where, when and for which row it was trained."""
-    _, before, output = run(experiment_file)
     shutil.rmtree(output)
     ready = prepared(experiment_file)
     machine = dataclasses.replace(ready.context.machine, device_name="another machine")
     ready = dataclasses.replace(ready, context=dataclasses.replace(ready.context, machine=machine))
     _, after = carry_out(ready, ready.plan.rows)
-    (old, new) = ({record.row: record for record in records}["stages.stage_1"] for records in (before, after))
+    (old, new) = ({record.row: record for record in records}["stages.stage_1"] for records in (finished[1], after))
     assert new.provenance["device_name"] == "another machine" != old.provenance["device_name"]
     assert new.stages[0].provenance == old.stages[0].provenance
     facts = new.stages[0].provenance

@@ -11,7 +11,7 @@ import pytest
 from torch import nn
 
 from benchmark.runner.stage_store import StageResult, StageStore
-from tests.cli.test_cli import Edited, call, start
+from tests.cli.test_cli import Command, Edited, call, start
 
 # A loss that lets the disk be full from the n-th file on that is flushed to it, as `$WRITES` says.
 FILLING = '''\
@@ -49,23 +49,42 @@ class FillingL1(Loss):
 '''
 
 
-@pytest.mark.parametrize(("threads", "writes"), [(1, 0), (1, 5), (2, 0)])
+@pytest.mark.parametrize("writes", [0, 5])
 def test_a_full_disk_stops_the_run_and_fails_no_row(
-    edited: Edited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, writes: int
+    command: Command, edited: Edited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
-    """In this process and in workers: one line, exit code 2, no failed record; the same command goes on."""
+    """One line, exit code 2, no failed record; the same command goes on."""
     (tmp_path / "filling_l1.py").write_text(FILLING)
     file = edited("loss: {l1: 1.0}, augment", "loss: {filling_l1: 1.0}, augment")
-    command = ["run", file.name, "--plugin", "filling_l1.py"]
-    monkeypatch.setenv("WRITES", str(writes))
-    with start(*command, cwd=tmp_path, threads=threads) as process:
-        _, err = process.communicate(timeout=120)
-    assert process.returncode == 2, err
+    run = ["run", file.name, "--plugin", "filling_l1.py"]
+    with monkeypatch.context() as disk:
+        disk.setenv("WRITES", str(writes))
+        disk.setattr(os, "fsync", os.fsync)  # the plugin replaces it
+        code, _, err = command(*run)
+    check_full_disk(tmp_path, code, err)
+    code, _, err = command(*run)
+    assert code == 0, err
+
+
+def check_full_disk(folder: Path, code: int, err: str) -> None:
+    assert code == 2, err
     last = err.strip().splitlines()[-1]
     assert last.startswith("error: ") and "No space left on device" in last and "Traceback" not in err
-    assert "FAILED" not in err and not list(tmp_path.rglob("error.txt"))
+    assert "FAILED" not in err and not list(folder.rglob("error.txt"))
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_a_run_with_workers(edited: Edited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rows run side by side in processes of their own, the end is the same."""
+    (tmp_path / "filling_l1.py").write_text(FILLING)
+    file = edited("loss: {l1: 1.0}, augment", "loss: {filling_l1: 1.0}, augment")
+    run = ["run", file.name, "--plugin", "filling_l1.py"]
+    monkeypatch.setenv("WRITES", "0")
+    with start(*run, cwd=tmp_path, threads=2) as process:
+        _, err = process.communicate(timeout=120)
+    check_full_disk(tmp_path, process.returncode, err)
     monkeypatch.delenv("WRITES")
-    code, _, err = call(*command, cwd=tmp_path)
+    code, _, err = call(*run, cwd=tmp_path)
     assert code == 0, err
 
 
@@ -76,22 +95,25 @@ from benchmark.errors import BenchmarkError
 from benchmark.runner.stage_store import StageStore
 "".encode("utf-8-sig")  # which the other user might not be allowed to import
 os.setgroups([]); os.setgid(12345); os.setuid(12345)
-store = StageStore(Path(sys.argv[1]))
-try:
-    if sys.argv[2] == "read":
-        print(store.finished("a" * 32, verify=True).steps, len(store.weights("a" * 32)))
-    else:
-        with store.lease("a" * 32): print("leased")
-except BenchmarkError as error:
-    print(error)
+for root, action in zip(sys.argv[1::2], sys.argv[2::2]):
+    store = StageStore(Path(root))
+    try:
+        if action == "read":
+            print(store.finished("a" * 32, verify=True).steps, len(store.weights("a" * 32)))
+        else:
+            with store.lease("a" * 32): print("leased")
+    except BenchmarkError as error:
+        print(error)
 """
 
 
-def as_another_user(root: Path, action: str) -> str:
-    program = [sys.executable, "-c", AS_ANOTHER_USER, str(root), action]
+def as_another_user(*actions: tuple[StageStore, str]) -> list[str]:
+    """What another user is told in one process: of each store and action, `read` or `lease`, a line."""
+    arguments = [str(argument) for store, action in actions for argument in (store.root, action)]
+    program = [sys.executable, "-c", AS_ANOTHER_USER, *arguments]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return done.stdout.splitlines()
 
 
 @contextmanager
@@ -117,14 +139,17 @@ def test_a_finished_stage_of_another_user_is_used(tmp_path: Path) -> None:
     for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
         folder.chmod(0o755)
     with umask(0o022):
-        store = store_with_a_stage(tmp_path / "store")
-    assert as_another_user(store.root, "read") == "3 2"
-    assert "store/.leases: cannot be written (Permission denied)" in as_another_user(store.root, "lease")
-    (store.folder("a" * 32) / "weights.safetensors").chmod(0o600)
-    assert "weights.safetensors: this user may not read it; ask its owner" in as_another_user(store.root, "read")
+        store, closed = store_with_a_stage(tmp_path / "store"), store_with_a_stage(tmp_path / "closed")
+    (closed.folder("a" * 32) / "weights.safetensors").chmod(0o600)
     with umask(0o077):
         private = store_with_a_stage(tmp_path / "private")
-    assert "may not read it" in as_another_user(private.root, "read")
+    result, lease, weights, folder = as_another_user(
+        (store, "read"), (store, "lease"), (closed, "read"), (private, "read")
+    )
+    assert result == "3 2"
+    assert "store/.leases: cannot be written (Permission denied)" in lease
+    assert "weights.safetensors: this user may not read it; ask its owner" in weights
+    assert "may not read it" in folder
 
 
 def test_the_umask_is_honoured(tmp_path: Path) -> None:
