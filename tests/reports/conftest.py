@@ -67,7 +67,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(run).page.parent
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def edit() -> Callable[..., dict[str, Any]]:
     """A function that changes top-level entries of a JSON file."""
     return _edit

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,11 +27,15 @@ def checked_run(make_run: Run, edit: Callable[..., object]) -> Run:
 
     def make(name: str = "quickstart", **options: object) -> Path:
         run = make_run(name, **options)
-        for record in run.rglob("record.json"):
-            edit(record, files=digests_of(record.parent, "record.json"))
+        add_digests(run, edit)
         return run
 
     return make
+
+
+def add_digests(run: Path, edit: Callable[..., object]) -> None:
+    for record in run.rglob("record.json"):
+        edit(record, files=digests_of(record.parent, "record.json"))
 
 
 def flip(file: Path) -> None:
@@ -91,13 +94,13 @@ def test_the_commands_name_damaged_files(checked_run: Run, tmp_path: Path) -> No
     assert "**Damaged:**" in (one / "report/report.md").read_text()
 
 
-def test_a_damaged_record_ends_report_with_2(checked_run: Run) -> None:
-    """In a process of its own: the file is named in one line, the exit code is that of a failed input."""
+def test_a_damaged_record_ends_report_with_2(checked_run: Run, command: Callable[..., tuple[int, str, str]]) -> None:
+    """The file is named in one line, the exit code is that of a failed input."""
     run = checked_run()
     (run / "base/seed0/record.json").write_text('{"schema": 2, "row": "ba')
-    done = subprocess.run([sys.executable, "-m", "benchmark", "report", str(run)], capture_output=True, text=True)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    damaged, error = done.stderr.splitlines()[-2:]
+    code, _, err = command("report", run)
+    assert code == 2 and "Traceback" not in err
+    damaged, error = err.splitlines()[-2:]
     assert damaged.startswith(f"damaged: {run}/base/seed0/record.json: not readable as JSON")
     assert error.startswith(f"error: {run}: ")
     assert (run / "report/index.html").is_file()
@@ -113,12 +116,19 @@ def test_a_damaged_picture_is_not_shown(checked_run: Run) -> None:
     assert any("images/a.png is damaged" in note for note in shown.notes)
 
 
-@pytest.fixture
-def study(checked_run: Run, tmp_path: Path) -> Path:
-    """A published study."""
-    run = checked_run()
+@pytest.fixture(scope="module")
+def published(run_writer: Run, edit: Callable[..., object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published study, for reading only."""
+    run = run_writer(tmp_path_factory.mktemp("published") / "quickstart")
+    add_digests(run, edit)
     write(run)
-    return publish(run, tmp_path / "study")
+    return publish(run, run.parent / "study")
+
+
+@pytest.fixture
+def study(published: Path, tmp_path: Path) -> Path:
+    """A published study."""
+    return shutil.copytree(published, tmp_path / "study")
 
 
 def test_a_study_has_digests_that_sha256sum_reads(study: Path) -> None:

@@ -1,29 +1,25 @@
-"""Where commands write, as a user meets it: the right file, or one line and exit code 2. Real processes, real disks."""
+"""Where commands write, as a user meets it: the right file, or one line and exit code 2. Real disks."""
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 MakeRun = Callable[..., Path]
+Call = Callable[..., tuple[int, str]]
 
 
-def call(*arguments: object, cwd: Path) -> tuple[int, str]:
+@pytest.fixture
+def call(command: Callable[..., tuple[int, str, str]]) -> Call:
     """The exit code of a command and what it says on stderr."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stderr
+
+    def run(*arguments: object, cwd: Path) -> tuple[int, str]:
+        code, _, err = command(*arguments, cwd=cwd)
+        return code, err
+
+    return run
 
 
 def assert_one_line(outcome: tuple[int, str], *parts: str) -> None:
@@ -49,7 +45,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def test_a_file_where_no_file_can_be(tmp_path: Path) -> None:
+def test_a_file_where_no_file_can_be(call: Call, tmp_path: Path) -> None:
     """A folder of that name, and a file where a folder is needed; both stay as they are."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("mine")
@@ -58,7 +54,7 @@ def test_a_file_where_no_file_can_be(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"file": b"mine"} and not list((tmp_path / "folder").iterdir())
 
 
-def test_a_missing_folder_is_made_and_a_link_stays(tmp_path: Path) -> None:
+def test_a_missing_folder_is_made_and_a_link_stays(call: Call, tmp_path: Path) -> None:
     """The target of the link gets what a plain file gets, under the longest name that a file can have."""
     name = "s" * 250 + ".json"
     (tmp_path / "link").symlink_to(Path("deep/down") / name)
@@ -69,7 +65,7 @@ def test_a_missing_folder_is_made_and_a_link_stays(tmp_path: Path) -> None:
     assert files.keys() == {"link", f"deep/down/{name}", f"other/{name}"} and len({*files.values()}) == 1
 
 
-def test_a_full_disk(small_disk: Path, tmp_path: Path, make_run: MakeRun) -> None:
+def test_a_full_disk(call: Call, small_disk: Path, tmp_path: Path, make_run: MakeRun) -> None:
     """One line that names the place; an earlier file is whole, and nothing else is left on the disk."""
     (small_disk / "schema.json").write_text("old")
     assert_one_line(call("schema", "--out", "disk/schema.json", cwd=tmp_path), "disk/schema.json", "No space left")
@@ -83,7 +79,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, make_run: MakeRun) -> Non
     assert_one_line(call("publish", run, "--out", small_disk / "study", cwd=tmp_path), "No space left")
 
 
-def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+def test_what_is_no_file_is_not_read(call: Call, tmp_path: Path) -> None:
     """A pipe as the source of a report, as a plugin and inside a run: nothing waits for a writer."""
     os.mkfifo(tmp_path / "pipe")
     os.mkfifo(tmp_path / "plugin.py")

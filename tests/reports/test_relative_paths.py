@@ -1,9 +1,6 @@
 """Published studies name no folder of the machine and no user."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,7 +74,7 @@ def test_a_study_names_no_folder_and_no_user(
 
 
 def test_a_real_run_has_digests_and_is_published_without_its_user(
-    pairs: Path, experiment_file: Path, root: Path
+    command: Callable[..., tuple[int, str, str]], pairs: Path, experiment_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`run` and `publish` in a home of their own, with data outside the project; then weights with one changed bit."""
     home = experiment_file.parent / "home" / "alice"
@@ -85,14 +82,13 @@ def test_a_real_run_has_digests_and_is_published_without_its_user(
     project.mkdir(parents=True)
     (home / "pairs").symlink_to(pairs)
     (project / "small.yaml").write_text(experiment_file.read_text().replace(str(pairs), f"{home}/pairs"))
-    environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(root)}
+    monkeypatch.setenv("HOME", str(home))
     for arguments in (
         ["run", f"{project}/small.yaml", "--rows", "base", "--seeds", "0", "--output", f"{project}/runs/small"],
         ["publish", "runs/small", "--out", "study"],
     ):
-        command = [sys.executable, "-m", "benchmark", *arguments]
-        done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        code, _, err = command(*arguments, cwd=project)
+        assert code == 0, err
     record = json.loads((project / "runs/small/base/seed0/record.json").read_text())
     assert {"scores.csv", "curve.csv", "weights.safetensors"} <= record["files"].keys()
     assert any(name.startswith("images/") for name in record["files"])
@@ -103,10 +99,9 @@ def test_a_real_run_has_digests_and_is_published_without_its_user(
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    command = [sys.executable, "-m", "benchmark", "restore", str(weights.parent), f"{pairs}/test/degraded", "restored"]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
-    assert done.returncode == 2 and not (project / "restored").exists()
-    assert done.stderr.splitlines() == [
+    code, _, err = command("restore", weights.parent, f"{pairs}/test/degraded", "restored", cwd=project)
+    assert code == 2 and not (project / "restored").exists()
+    assert err.splitlines() == [
         f"error: {weights} is damaged: its SHA-256 is not the one in record.json; run the row again"
     ]
 
