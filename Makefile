@@ -9,10 +9,11 @@ PIP_ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
 # One thread a test process: on few cores, threads of many small tests only get into each other's way. Two processes, the
-# tests of a file in one of them: more would not fit into small machines.
+# tests of a file in one of them: more would not fit into small machines. Compiled modules are kept, whatever the shell
+# says, for the many processes that tests start.
 # Which benchmarks: all but the slow ones; BENCH= for all.
 BENCH ?= not slow
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .PHONY: quickstart test test-quick test-slow torture cases bench bench-save lint types clean

@@ -134,7 +134,7 @@ def test_no_choice_leaves_an_affine_network(name: str, randomise: Callable[[nn.M
         options = dict(zip(choices, values, strict=True))
         backbone = tiny(name, **options).eval().double()
         randomise(backbone)
-        side = side_of(backbone)
+        side = side_of(backbone, 8)
         images = torch.rand(2, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             mean_of_features = backbone(images).mean(0)

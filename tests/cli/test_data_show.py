@@ -1,7 +1,6 @@
 """`data show`: one picture of pairs, before and after augmentation."""
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -34,18 +33,11 @@ def source(pairs: Path) -> str:
     return f"paired_folders: {{degraded: {pairs}/val/degraded, target: {pairs}/val/target}}"
 
 
-def test_pairs_of_an_experiment(experiment_file: Path) -> None:
-    """A process like a user's: four rows a pair, the whole small images, and their names."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark", "data", "show", str(experiment_file), "--split", "val", "--out", "a/b.png"],
-        cwd=experiment_file.parent,
-        env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "patches of 64 pixels" in done.stdout and "picture_00" in done.stdout and "picture_01" in done.stdout
+def test_pairs_of_an_experiment(command: Callable[..., tuple[int, str, str]], experiment_file: Path) -> None:
+    """Four rows a pair, the whole small images, and their names."""
+    code, out, err = command("data", "show", experiment_file, "--split", "val", "--out", "a/b.png")
+    assert code == 0, err
+    assert "patches of 64 pixels" in out and "picture_00" in out and "picture_01" in out
     columns = tiles(experiment_file.parent / "a/b.png")
     assert [len(column) for column in columns] == [4, 4]
     for degraded, target, difference, spots in columns:

@@ -60,7 +60,7 @@ def test_it_survives_a_torch_that_cannot_be_imported(tmp_path: Path) -> None:
     assert "ok      python" in out and "runs folder" in out and "mend what fails above first" in out
 
 
-@pytest.mark.slow  # quick: what the checks make of such a torchvision, in test_findings_that_are_not_ok_say_how_to_mend_it
+@pytest.mark.slow  # what the checks make of it: test_findings_that_are_not_ok_say_how_to_mend_it
 def test_a_torchvision_of_another_build_fails_with_what_mends_it(tmp_path: Path) -> None:
     """The known trap: torchvision's operators are missing, so timm cannot be imported; torch itself is fine."""
     package(tmp_path, "torchvision", "raise RuntimeError('operator torchvision::nms does not exist')")

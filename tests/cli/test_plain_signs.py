@@ -5,40 +5,63 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmark.cli import terminal
+from benchmark.cli import main, terminal
 
 STUDY = "reports/published/quickstart"
 
 
-def run(root: Path, encoding: str, *arguments: str) -> bytes:
-    """Return the standard output of a command in a terminal of that encoding."""
-    command = [sys.executable, "-m", "benchmark", *arguments]
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(root)}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True)
-    assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
-    return done.stdout
+Run = Callable[..., bytes]
+
+
+@pytest.fixture
+def run(root: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """What a command writes on the standard output of a terminal with an encoding."""
+
+    def printed(encoding: str, *arguments: object) -> bytes:
+        buffer = io.BytesIO()
+        monkeypatch.chdir(root)
+        monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # `main` replaces it
+        monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        sys.stdout.flush()
+        return buffer.getvalue()
+
+    return printed
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_tables_are_printed_with_plain_signs(root: Path, tmp_path: Path, encoding: str) -> None:
+def test_tables_are_printed_with_plain_signs(run: Run, root: Path, tmp_path: Path, encoding: str) -> None:
     """`leaderboard`, `compare`, `claims` and `list` exit with 0; a passed gate is a plus, a minus a hyphen."""
     twin = shutil.copytree(root / STUDY, tmp_path / "twin")
     printed = {
-        "leaderboard": run(root, encoding, "leaderboard", STUDY),
-        "markdown": run(root, encoding, "leaderboard", STUDY, "--format", "markdown"),
-        "compare": run(root, encoding, "compare", STUDY, str(twin)),
-        "claims": run(root, encoding, "claims", "reports/published/protocol"),
-        "list": run(root, encoding, "list", "losses"),
+        "leaderboard": run(encoding, "leaderboard", STUDY),
+        "markdown": run(encoding, "leaderboard", STUDY, "--format", "markdown"),
+        "compare": run(encoding, "compare", STUDY, twin),
+        "claims": run(encoding, "claims", "reports/published/protocol"),
+        "list": run(encoding, "list", "losses"),
     }
     for command, output in printed.items():
         output.decode(encoding)
         assert encoding != "ascii" or output.isascii(), command
     assert b"+ size" in printed["leaderboard"] and b" - latency" in printed["leaderboard"]
     assert b"+ " in printed["claims"].splitlines()[0][:2] or b"x " in printed["claims"]
+
+
+def test_a_process_takes_the_encoding_of_its_terminal(root: Path) -> None:
+    """As Python finds it, here in the environment."""
+    command = [sys.executable, "-m", "benchmark", "leaderboard", STUDY]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(root)}
+    ended = subprocess.run(command, cwd=root, env=environment, capture_output=True)
+    assert ended.returncode == 0 and b"Traceback" not in ended.stderr, ended.stderr.decode(errors="replace")
+    assert ended.stdout.isascii() and b"+ size" in ended.stdout
 
 
 def test_every_sign_is_replaced_and_utf_8_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

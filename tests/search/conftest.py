@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,31 +21,43 @@ search:
 SetUp = Callable[..., Setup]
 
 
-@pytest.fixture
-def search_file(experiment_file: Path) -> Path:
+@pytest.fixture(scope="session")
+def search_text(experiment_text: str) -> str:
     """The small experiment with a section `search`."""
-    experiment_file.write_text(experiment_file.read_text() + SEARCH)
+    return experiment_text + SEARCH
+
+
+@pytest.fixture
+def search_file(experiment_file: Path, search_text: str) -> Path:
+    """The small experiment with a section `search`, in a folder of its own."""
+    experiment_file.write_text(search_text)
     return experiment_file
+
+
+@pytest.fixture(scope="session")
+def set_up_of() -> SetUp:
+    """`set_up` of any file, for fixtures that outlive a test."""
+    return _set_up
 
 
 @pytest.fixture
 def set_up(search_file: Path) -> SetUp:
     """What `run_search` needs, on one thread; changes of the file's text as (old, new)."""
+    return partial(_set_up, search_file)
 
-    def make(*changes: tuple[str, str], trials: int = 4, workers: int = 1, sets: tuple[str, ...] = ()) -> Setup:
-        text = search_file.read_text()
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        search_file.write_text(text)
-        ready = prepare(
-            Selection(search_file, search_file.parent / "runs/small", (), (), sets, "cpu", (), replace=False)
-        )
-        experiment = dataclasses.replace(ready.plan.experiment, rows=ready.plan.experiment.rows[:1])
-        assert experiment.search
-        search = dataclasses.replace(experiment.search, trials=trials)
-        machine = dataclasses.replace(ready.context.machine, threads=1)
-        context = dataclasses.replace(ready.context, machine=machine)
-        return Setup(experiment, search, context, context.output / "study.journal", workers)
 
-    return make
+def _set_up(
+    file: Path, *changes: tuple[str, str], trials: int = 4, workers: int = 1, sets: tuple[str, ...] = ()
+) -> Setup:
+    text = file.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text)
+    ready = prepare(Selection(file, file.parent / "runs/small", (), (), sets, "cpu", (), replace=False))
+    experiment = dataclasses.replace(ready.plan.experiment, rows=ready.plan.experiment.rows[:1])
+    assert experiment.search
+    search = dataclasses.replace(experiment.search, trials=trials)
+    machine = dataclasses.replace(ready.context.machine, threads=1)
+    context = dataclasses.replace(ready.context, machine=machine)
+    return Setup(experiment, search, context, context.output / "study.journal", workers)

@@ -61,11 +61,24 @@ def trials_csv(setup: Setup) -> list[dict[str, str]]:
     return list(csv.DictReader((setup.context.output / "trials.csv").read_text().splitlines()))
 
 
-def test_trials_are_rows_with_records(set_up: SetUp) -> None:
+Finished = tuple[Setup, list[Any], Outcome]
+
+
+@pytest.fixture(scope="module")
+def finished(search_text: str, set_up_of: SetUp, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A search of six trials, for reading only: what it was given, its events and its outcome."""
+    file = tmp_path_factory.mktemp("finished") / "small.yaml"
+    file.write_text(search_text)
+    setup = set_up_of(file, trials=6)
+    events, outcome = search(setup)
+    assert outcome
+    return setup, events, outcome
+
+
+def test_trials_are_rows_with_records(finished: Finished) -> None:
     """Each has the record of a row that reports can read, with config, gates and curves, but scores on val alone."""
-    setup = set_up()
-    _, outcome = search(setup)
-    assert outcome and [result.status for result in outcome.trials] == ["done"] * 4
+    setup, _, outcome = finished
+    assert [result.status for result in outcome.trials] == ["done"] * 6
     for result in outcome.trials:
         folder = setup.context.output / f"trial.{result.number}/seed0"
         data = read_json(folder / "record.json")
@@ -82,10 +95,9 @@ def test_trials_are_rows_with_records(set_up: SetUp) -> None:
         assert sorted(file.name for file in folder.iterdir()) == ["curve.csv", "record.json"]
 
 
-def test_the_first_trial_is_the_base_row(set_up: SetUp) -> None:
+def test_the_first_trial_is_the_base_row(finished: Finished) -> None:
     """It has the recipe of the base row, so an ordinary run finds all its stages in the store."""
-    setup = set_up()
-    search(setup)
+    setup = finished[0]
     record = read_json(setup.context.output / "trial.0/seed0/record.json")
     file = setup.context.output.parent.parent / "small.yaml"
     plan = prepare(Selection(file, None, ("base",), (), (), "cpu", (), replace=False)).plan
@@ -93,10 +105,9 @@ def test_the_first_trial_is_the_base_row(set_up: SetUp) -> None:
     assert [stage.key for stage in plan.rows[0].stages] == [stage["key"] for stage in record["stages"]]
 
 
-def test_no_stage_is_trained_twice(set_up: SetUp) -> None:
+def test_no_stage_is_trained_twice(finished: Finished) -> None:
     """Trials that choose the same first stage train it once; the number of steps says what that saved."""
-    events, outcome = search(set_up(trials=6))
-    assert outcome
+    _, events, outcome = finished
     trained, reused = keys(events, StageFinished), keys(events, StageReused)
     assert len(trained) == len(set(trained)) == 8  # at most two first stages, and six second ones
     assert len(reused) == 4
@@ -278,17 +289,16 @@ def test_trials_side_by_side_share_what_one_after_the_other_do(set_up: SetUp) ->
     assert [result.status for result in together.trials] == ["done"] * 4
 
 
-def test_results_say_what_they_are(set_up: SetUp) -> None:
+def test_results_say_what_they_are(finished: Finished) -> None:
     """The events name the trial's folder, what came out, the best so far and how many are done."""
-    events, _ = search(set_up(trials=2))
-    finished = [event for event in events if isinstance(event, TrialFinished)]
-    assert [(event.folder, event.done, event.total) for event in finished] == [
-        ("trial.0/seed0", 1, 2),
-        ("trial.1/seed0", 2, 2),
+    _, events, _ = finished
+    results = [event for event in events if isinstance(event, TrialFinished)]
+    assert [(event.folder, event.done, event.total) for event in results] == [
+        (f"trial.{number}/seed0", number + 1, 6) for number in range(6)
     ]
     assert not any(isinstance(event, RowFinished) for event in events)
-    assert finished[0].best == finished[0].result
-    assert finished[-1].seconds_left == 0
+    assert results[0].best == results[0].result
+    assert results[-1].seconds_left == 0
 
 
 @pytest.mark.parametrize(
