@@ -184,6 +184,11 @@ class LeaseFolder:
             time.sleep(_POLL_SECONDS)
         yield None
 
+    def holder(self, name: str) -> str | None:
+        """Return who has the lease of a name, for people; None if nobody has. An owner on another host may be dead."""
+        last = self._last_number(name)
+        return self.owner(name) if last and self._is_held(name, last) else None
+
     def owner(self, name: str) -> str:
         """Return who has, or had last, the lease of a name, for people."""
         match read_json(_lease_file(self.root, name, self._last_number(name))):

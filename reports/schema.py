@@ -39,7 +39,7 @@ PHOTOGRAPHS = "photographs"
 MORE_TESTS = "more_tests"
 """Folder with a folder for each test set beside `test`: in a row its restored images, in `pairs` its pairs."""
 
-_LARGEST = 2.0**62
+LARGEST = 2.0**62
 """Largest number in a file: seeds fit into 64 bits, and squares of sums of scores are finite."""
 
 Json = Mapping[str, Any]
@@ -192,8 +192,12 @@ class PlanRow(FileModel):
     kind: Literal["trained", "baseline"]
     seeds: tuple[int | None, ...]
     config_hashes: dict[str, str] = {}
-    """Seed -> hash that the record of that seed must have."""
+    """Seed -> hash that the record of that seed must have; of a baseline with the empty text in place of a seed."""
     stages: tuple[PlannedStage, ...] = ()
+    network: str = ""
+    """Identifies the network with its gates: rows that agree in it are measured once."""
+    recipe: dict[str, Any] = {}
+    """All settings of the row, as in an experiment file in the folder of the run; none in a published study."""
 
 
 class Claim(FileModel):
@@ -310,6 +314,8 @@ class PlanFile(VersionedFile):
     seeds: tuple[int, ...]
     environment: dict[str, Any] = {}
     """Engine, device type and torch version, which keys depend on."""
+    experiment_folder: str = "."
+    """Folder of the experiment file, relative to that of the run: paths in records are relative to it."""
     rows: tuple[PlanRow, ...]
     chosen: tuple[str, ...] | None = None
     """Folders (`<row>/seed<k>`) of the rows and seeds that were chosen by --rows and --seeds; None: all of them."""
@@ -434,7 +440,7 @@ def _number(word: str) -> int | float:
     """Return a number; JSON has no NaN, and nothing that is measured is beyond these limits."""
     if word in ("NaN", "Infinity", "-Infinity"):
         raise ValueError(f"{word} is not JSON")
-    if abs(float(word)) > _LARGEST:
+    if abs(float(word)) > LARGEST:
         raise ValueError(f"{word[:24]}... is too large a number")
     return float(word) if set(word) & set(".eE") else int(word)
 

@@ -73,7 +73,7 @@ def user(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def opened(experiment: Experiment, registry: Registry) -> dict[str, Source]:
     """The sources of the base row by split, after the checks that `run` makes."""
-    sources = open_sources(experiment, registry)
+    sources = open_sources(experiment.data, registry)
     return {split: sources[source_id(spec)] for split, spec in experiment.rows[0].recipe.data.items()}
 
 

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "Train, test and compare the rows of an experiment.",
     "search": "Search settings of an experiment, e.g. learning rates, by what they reach on val.",
     "plan": "Show what `run` would do, without running it.",
+    "job": "Carry out one job of a plan, for Slurm, Ray or a loop in a shell; list its jobs.",
     "report": "Write the report of a run, a search or a measurement, from its records alone.",
     "claims": "Say which claims of a run hold, by its records alone.",
     "publish": "Write a run as a small folder that belongs into a repository.",

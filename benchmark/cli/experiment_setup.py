@@ -10,15 +10,16 @@ import click
 from benchmark.cli.display import Display
 from benchmark.cli.options import Selection, command_line, matching_rows
 from benchmark.cli.terminal import duration, new_table, show_table
-from benchmark.errors import counted
+from benchmark.errors import ExperimentError, counted
 from benchmark.experiment.load import Experiment, load
-from benchmark.experiment.plan import Plan, PlannedRow, network_id, select
+from benchmark.experiment.plan import Plan, PlannedRow, select
 from benchmark.inference.device_setup import prepare_machine
 from benchmark.model.build import weights_choices
 from benchmark.registry import Registry
 from benchmark.runner.context import Context, open_sources, plan_of, with_cached_sources
 from benchmark.runner.jobs import counted_gates
 from benchmark.runner.local_executor import worker_devices
+from benchmark.runner.plan_file import write_plan
 from benchmark.runner.preflight import (
     all_sides,
     check_metrics,
@@ -29,11 +30,10 @@ from benchmark.runner.preflight import (
     metrics_in_use,
     preflight,
 )
-from benchmark.runner.record_writer import write_pairs
-from benchmark.runner.row import describe_gate
+from benchmark.runner.record_writer import write_test_pairs
+from benchmark.runner.row import describe_gate, tests_of
 from benchmark.runner.stage_store import StageStore
 from benchmark.search.tuning import candidates_of, candidates_plan, tuned, unfinished
-from reports.schema import MORE_TESTS
 
 _LONG_SECONDS = 86_400
 
@@ -73,7 +73,7 @@ def prepare(selection: Selection) -> Prepared:
         machine=prepare_machine(selection.device),
         registry=registry,
         command=command_line(),
-        sources=open_sources(experiment, registry),
+        sources=open_sources(experiment.data, registry),
     )
     rows = matching_rows(selection.rows, [row.name for row in experiment.rows])
     prepared = with_tuned_rows(experiment, candidates_plan(experiment, context), rows, selection.seeds, context)
@@ -92,13 +92,10 @@ def with_tuned_rows(
 
 def read_data(plan: Plan, context: Context, display: Display) -> Context:
     """Decode or render all images of a plan, and write the pairs of all test sets for the report."""
-    context = with_cached_sources(plan.experiment, context, display.show)
+    context = with_cached_sources(plan.experiment.data, context, display.show)
     check_patches(plan, context, all_sides)
     check_metrics(plan, context, metrics_in_use(plan.experiment))
-    places, base = context.output / "pairs", plan.baselines[0]
-    write_pairs(places, context.source(base.data["test"]))
-    for name, spec in base.more_tests.items():
-        write_pairs(places / MORE_TESTS / name, context.source(spec))
+    write_test_pairs(context.output / "pairs", tests_of(plan.baselines[0], context))
     return context
 
 
@@ -120,6 +117,22 @@ def show_plan(prepared: Prepared, *, replace: bool) -> None:
     click.echo(f"(from 2 measured steps of each network on {context.machine.device_name}; without evaluation)")
     for line in [*_tuning_lines(prepared), *advice(plan, sum(estimates.values()))]:
         click.echo(line)
+
+
+def write_prepared(prepared: Prepared) -> Path:
+    """Write plan.json for the command `job`, and return its path.
+
+    Raises:
+        ExperimentError: Rows are still to be tuned, so that their recipes are not known.
+    """
+    context = prepared.context
+    if prepared.candidates and unfinished(candidates_of(prepared.rows, prepared.candidates), context, replace=True):
+        raise ExperimentError(
+            f"{prepared.plan.experiment.name}: its rows are still to be tuned, and only then can their jobs be listed; "
+            "tune them by `run` (stop it once it trains rows), or delete `tuning`"
+        )
+    write_plan(prepared.whole, prepared.plan, context.output, context.command)
+    return context.output / "plan.json"
 
 
 def _tuning_lines(prepared: Prepared) -> list[str]:
@@ -168,7 +181,7 @@ def _show_gates(plan: Plan, context: Context) -> None:
     """Print the counted gates of each network, and name those that `run` will measure."""
     networks: dict[str, list[PlannedRow]] = {}
     for row in plan.rows:
-        networks.setdefault(network_id(row.recipe.model, row.recipe.gates), []).append(row)
+        networks.setdefault(row.network, []).append(row)
     for rows in networks.values():
         counted = {gate.name: describe_gate(gate) for gate in counted_gates(rows[0], context)}
         gates = [counted.get(name, f"{name}: measured by run") for name in rows[0].recipe.gates]

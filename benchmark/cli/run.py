@@ -40,8 +40,8 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
         from benchmark.cli.experiment_setup import advice, prepare, read_data, show_plan, with_tuned_rows
         from benchmark.runner.local_executor import worker_devices
         from benchmark.runner.maps import write_map_images
+        from benchmark.runner.plan_file import write_plan
         from benchmark.runner.preflight import estimate_seconds, preflight
-        from benchmark.runner.record_writer import write_plan
         from benchmark.runner.run import run_rows
         from benchmark.search.tuning import candidates_of, finish_tuning, unfinished
         from reports import first_examples, write
@@ -93,18 +93,23 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
 
 @click.command("plan")
 @selection_options
-def plan(**options: Any) -> None:
+@click.option("--write", is_flag=True, help="Write plan.json, too, from which `job` carries out the jobs one by one.")
+def plan(*, write: bool, **options: Any) -> None:
     """Show rows, stages with their keys, what is shared and what is done, gates and time, without running.
 
     \b
     Examples:
       python -m benchmark plan experiments/quickstart.yaml
       python -m benchmark plan my.yaml --set protocol.coarse.steps=1000
+      python -m benchmark plan my.yaml --write            # then: python -m benchmark job runs/my --list
     """
-    from benchmark.cli.experiment_setup import prepare, show_plan
+    from benchmark.cli.experiment_setup import prepare, show_plan, write_prepared
 
     selection = Selection(**options)
-    show_plan(prepare(selection), replace=selection.replace)
+    prepared = prepare(selection)
+    show_plan(prepared, replace=selection.replace)
+    if write:
+        click.echo(f"plan: {write_prepared(prepared)}")
 
 
 def _headline(plan: "Plan", todo: int, estimates: Mapping[str, float]) -> str:

@@ -11,7 +11,7 @@ from benchmark.errors import ExperimentError
 from benchmark.experiment.checks import check_claims, check_named_metrics
 from benchmark.experiment.document import Document, KeyPath, override_all, override_from_text, read_with_parents
 from benchmark.experiment.resolve import Recipe, resolve, validate
-from benchmark.experiment.schema import ExperimentFile, Report
+from benchmark.experiment.schema import ExperimentFile, Report, SourceSpec
 from benchmark.experiment.search_space import Search, Tuning, read_search, read_tuning
 from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry
@@ -45,6 +45,11 @@ class Experiment:
     tuning: Tuning | None = None
     notices: tuple[str, ...] = ()
     """One line for each `--set` that changes nothing."""
+
+    @property
+    def data(self) -> dict[str, Mapping[str, SourceSpec]]:
+        """The sources of each row, by its name and the split."""
+        return {row.name: row.recipe.splits for row in self.rows}
 
 
 def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Sequence[str] = ()) -> Experiment:

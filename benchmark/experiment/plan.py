@@ -61,6 +61,8 @@ class PlannedRow:
     stages: tuple[PlannedStage, ...]
     config_hash: str
     """Identifies everything that its record depends on."""
+    network: str
+    """Identifies its network, its gates and what else decides what they measure, but for the machine."""
 
     @property
     def folder(self) -> str:
@@ -131,10 +133,15 @@ def make_plan(
         environment: what keys hold besides the recipe.
         registry: gives the digests of the components' source code.
     """
-    planner = _Planner(fingerprints, environment, cache(registry.digest), plugin_metrics(registry))
+    planner = new_planner(fingerprints, environment, registry)
     rows = tuple(planner.row(row, seed) for seed in experiment.seeds for row in experiment.rows)
     baselines = tuple(planner.baseline(name, experiment.rows[0].recipe) for name in BASELINES)
     return Plan(experiment, environment, rows, baselines)
+
+
+def new_planner(fingerprints: Mapping[str, str], environment: Environment, registry: Registry) -> "Planner":
+    """Return a planner, which reads the source of each component once; see `make_plan`."""
+    return Planner(fingerprints, environment, cache(registry.digest), plugin_metrics(registry))
 
 
 def select(plan: Plan, rows: Sequence[str], seeds: Sequence[int]) -> Plan:
@@ -150,6 +157,11 @@ def source_id(spec: SourceSpec) -> str:
 def network_id(model: ResolvedModel, gates: Mapping[str, AnyGate]) -> str:
     """Return what identifies a network and its gates: rows that agree in both are measured once."""
     return json.dumps([model.identity(), {name: gate.model_dump(mode="json") for name, gate in gates.items()}])
+
+
+def id_of_test(folder: str, config_hash: str) -> str:
+    """Return the id of the job that tests a row or baseline: of all that its record depends on, and of its name."""
+    return hash_of([folder, config_hash])
 
 
 def plugin_metrics(registry: Registry) -> dict[str, str]:
@@ -172,13 +184,16 @@ def _is_packaged(spec: SourceSpec) -> bool:
 
 
 @dataclass(frozen=True)
-class _Planner:
+class Planner:
+    """Plans rows and baselines of an experiment one by one; see `make_plan`."""
+
     fingerprints: Mapping[str, str]
     environment: Environment
     digest: Callable[[str, str], str]
     metrics: Mapping[str, str]
 
     def row(self, row: Row, seed: int) -> PlannedRow:
+        """Return a row with one seed as a chain of stages with keys."""
         env = self.environment
         # The record and the key hold what was really used: `auto` is replaced by what this device makes of it.
         auto = {"precision": env.precision, "compile": env.compile}
@@ -198,9 +213,11 @@ class _Planner:
         # A row without stages has no stage key that would hold the device it was tested on.
         keys = [model_key, [stage.key for stage in stages] or env.device]
         config_hash = self._config_hash(keys, recipe, recipe.config["gates"])
-        return PlannedRow(row.name, row.table, seed, recipe, tuple(stages), config_hash)
+        network = hash_of([network_id(model, recipe.gates), digests, env.engine, env.torch, env.device])
+        return PlannedRow(row.name, row.table, seed, recipe, tuple(stages), config_hash, network)
 
     def baseline(self, name: str, base: Recipe) -> PlannedBaseline:
+        """Return a baseline on the data of the base row."""
         keys = [name, self.fingerprints[source_id(base.data["train"])]]
         config = {name: base.config[name] for name in ("data", "photographs")}
         return PlannedBaseline(name, base.data, base.more_tests, config, self._config_hash(keys, base, {}))

@@ -8,6 +8,8 @@ from typing import Any
 
 _ABSOLUTE = re.compile(r"""(?<![^\s=:,\[{("'`])/[^\s,\]})"'`]+""")
 """An absolute path in a text; a blank ends it."""
+_USER = "USER"
+"""Stands for the user's name."""
 
 
 def relative_paths(data: Any, folder: Path) -> Any:
@@ -19,6 +21,21 @@ def relative_paths(data: Any, folder: Path) -> Any:
 def portable_data(data: Any, folder: Path) -> Any:
     """Return plain data for a record: paths are relative to a folder, and `USER` stands for the user's name in them."""
     return _with_paths(data, lambda path: _portable_path(path, folder))
+
+
+def with_own_name(data: Any, folder: Path) -> Any:
+    """Return plain data that `portable_data` made, with the name of this user in those paths that exist with it.
+
+    Args:
+        data: Paths in it are relative to `folder`.
+        folder: Of the file that the data were read from.
+    """
+
+    def own(text: str) -> str:
+        path = Path(*(_user() if part == _USER else part for part in Path(text).parts))
+        return path.as_posix() if f"/{_USER}/" in text and (folder / path).exists() else text
+
+    return _with_texts(data, own)
 
 
 def portable_text(text: str, folder: Path) -> str:
@@ -39,15 +56,23 @@ def portable_argument(argument: str, folder: Path) -> str:
 
 
 def _portable_path(path: str, folder: Path) -> str:
-    user = os.path.basename(os.path.expanduser("~"))  # noqa: PTH111, PTH119  # Path.home() fails without a home
-    parts = Path(os.path.relpath(path, folder)).parts
-    return Path(*("USER" if part == user else part for part in parts)).as_posix()
+    user, parts = _user(), Path(os.path.relpath(path, folder)).parts
+    return Path(*(_USER if part == user else part for part in parts)).as_posix()
+
+
+def _user() -> str:
+    return os.path.basename(os.path.expanduser("~"))  # noqa: PTH111, PTH119  # Path.home() fails without a home
 
 
 def _with_paths(data: Any, change: Callable[[str], str]) -> Any:
     """Return plain data with all absolute paths in it changed."""
+    return _with_texts(data, lambda text: change(text) if Path(text).is_absolute() else text)
+
+
+def _with_texts(data: Any, change: Callable[[str], str]) -> Any:
+    """Return plain data with all texts in it changed, but for keys."""
     if isinstance(data, dict):
-        return {key: _with_paths(value, change) for key, value in data.items()}
+        return {key: _with_texts(value, change) for key, value in data.items()}
     if isinstance(data, list):
-        return [_with_paths(value, change) for value in data]
-    return change(data) if isinstance(data, str) and Path(data).is_absolute() else data
+        return [_with_texts(value, change) for value in data]
+    return change(data) if isinstance(data, str) else data

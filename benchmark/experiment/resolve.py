@@ -75,14 +75,15 @@ class Recipe:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The recipe as plain data for the record. The order of keys counts: augmentations have one.
+        """The recipe as plain data for the record; paths are relative to the experiment file."""
+        return self.config_in(self.folder)
 
-        Paths are relative to the experiment file.
-        """
+    def config_in(self, folder: Path) -> dict[str, Any]:
+        """Return the recipe as plain data for a file in a folder. The order of keys counts: augmentations have one."""
         stages = {name: stage.model_dump(mode="json") for name, stage in self.stages.items()}
         return {
-            **portable_data(self.data_settings, self.folder),
-            "model": portable_data(self.model.as_config(), self.folder),
+            **portable_data(self.data_settings, folder),
+            "model": portable_data(self.model.as_config(), folder),
             "protocol": {"order": list(stages), **stages},
             "gates": {name: gate.model_dump(mode="json") for name, gate in self.gates.items()},
         }

@@ -26,6 +26,10 @@ _BFLOAT16_CAPABILITY = 8
 """Compute capability from which on a GPU has bfloat16 in hardware."""
 
 
+DataOfRows = Mapping[str, Mapping[str, SourceSpec]]
+"""The sources of each row, by its name and the split."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What all jobs of a run share."""
@@ -46,24 +50,23 @@ class Context:
         return self.sources[source_id(spec)]
 
 
-def open_sources(experiment: Experiment, registry: Registry) -> dict[str, Source]:
+def open_sources(data: DataOfRows, registry: Registry) -> dict[str, Source]:
     """Return every source that any row names, by `source_id`.
 
     Raises:
         DataError: files are missing, or two splits of a row are the same images or show the same subjects.
     """
     sources: dict[str, Source] = {}
-    for row in experiment.rows:
-        specs = row.recipe.splits
+    for row, specs in data.items():
         for spec in specs.values():
             if source_id(spec) not in sources:
                 sources[source_id(spec)] = open_source(spec.model_dump(mode="json"), registry)
-        _check_disjoint(row.name, {split: sources[source_id(spec)] for split, spec in specs.items()})
+        _check_disjoint(row, {split: sources[source_id(spec)] for split, spec in specs.items()})
     return sources
 
 
 def with_cached_sources(
-    experiment: Experiment,
+    data: DataOfRows,
     context: Context,
     on_event: Callable[[DataReady], None],
     splits: Sequence[str] = SPLITS,
@@ -78,14 +81,13 @@ def with_cached_sources(
     ready: dict[str, Source] = {}
     rows: dict[tuple[tuple[str, str], ...], str] = {}
     """The first row on the same data, by pairs of split and `source_id`."""
-    for row in experiment.rows:
-        specs = {split: row.recipe.data[split] for split in splits}
-        specs |= row.recipe.more_tests if "test" in splits else {}
-        identities = tuple((split, source_id(spec)) for split, spec in specs.items())
+    for row, specs in data.items():
+        read = {name for name in specs if name in splits or ("test" in splits and name not in SPLITS)}
+        identities = tuple((split, source_id(spec)) for split, spec in specs.items() if split in read)
         for split, identity in identities:
             if identity not in ready:
                 ready[identity] = _cached(split, context.sources[identity], context.registry, on_event)
-        rows.setdefault(identities, row.name)
+        rows.setdefault(identities, row)
     for identities, name in rows.items():
         check_contents(name, {split: ready[identity] for split, identity in identities})
     return replace(context, sources={**context.sources, **ready})

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from benchmark.errors import DISK_FULL, BenchmarkError
-from benchmark.experiment.plan import PlannedBaseline, PlannedRow, PlannedStage, hash_of, network_id
+from benchmark.experiment.plan import PlannedBaseline, PlannedRow, PlannedStage, id_of_test
 from benchmark.experiment.schema import AnyGate, CountedGate, ResolvedModel
 from benchmark.gates.check_gates import check_gates
 from benchmark.gates.cost import cost
@@ -27,7 +27,7 @@ from benchmark.runner.events import (
     StageAwaited,
     StageDamaged,
 )
-from benchmark.runner.row import RowProgress, test_row
+from benchmark.runner.row import RowProgress, describe_gate, test_row
 from benchmark.runner.stage import train_stage
 from benchmark.training.loop import DivergedError
 from reports.schema import Failure, GateResult
@@ -42,7 +42,7 @@ class MeasureNetwork:
     @property
     def id(self) -> str:
         """Hash of the network and its gates."""
-        return hash_of(network_id(self.row.recipe.model, self.row.recipe.gates))
+        return self.row.network
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class TestRow:
     @property
     def id(self) -> str:
         """Hash of all that the record depends on, and of the row's name."""
-        return hash_of([self.row.folder, self.row.config_hash])
+        return id_of_test(self.row.folder, self.row.config_hash)
 
 
 Job = MeasureNetwork | TrainStage | TestRow
@@ -128,6 +128,25 @@ def counted_gates(row: PlannedRow, context: Context) -> list[GateResult]:
     restorer = build(row.recipe.model, row.seed, context.registry)
     gates = {name: gate for name, gate in row.recipe.gates.items() if isinstance(gate, CountedGate)}
     return check_gates(gates, restorer, row.recipe.model.as_config(), context.machine)
+
+
+def rejection_of(measured: MeasuredModel, *, is_trial: bool) -> Failure | None:
+    """Return why rows with a network are not trained: it fails a gate that rejects, or any gate in a trial; or None."""
+    failed = [gate for gate in measured.gates if gate.result == "failed" and (gate.reject or is_trial)]
+    return Failure(message=f"not trained: fails gate {describe_gate(failed[0])}") if failed else None
+
+
+def failure_of_row(
+    row: PlannedRow | PlannedBaseline, job: Job, failure: Failure, traceback: str
+) -> tuple[Failure, str]:
+    """Return the failure of a row and its traceback, given those of a job that it needs, perhaps of another row."""
+    if isinstance(job, MeasureNetwork):
+        message = failure.message.removesuffix(" (traceback in error.txt)")
+        return Failure(message=f"its network cannot be measured: {message}"), ""
+    if isinstance(job, TrainStage) and job.row.folder != row.folder:
+        message = f"shares a stage that failed in {job.row.folder}: {failure.message}"
+        return failure.model_copy(update={"message": message}), ""
+    return failure, traceback
 
 
 def _failure(error: Exception) -> Failure:

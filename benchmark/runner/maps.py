@@ -65,7 +65,7 @@ def write_map_images(plan: Plan, images: Sequence[str], context: Context) -> Non
     written_rows: set[str] = set()
     for row in plan.rows:
         folder = context.output / row.folder
-        is_trained = is_finished(folder, row, replace=True) and (folder / "weights.safetensors").is_file()
+        is_trained = is_finished(folder, row.config_hash, replace=True) and (folder / "weights.safetensors").is_file()
         if row.row in written_rows or not is_trained:
             continue
         written_rows.add(row.row)

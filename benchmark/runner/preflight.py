@@ -56,7 +56,7 @@ def preflight(plan: Plan, context: Context, *, replace: bool) -> list[PlannedRow
     for model in models.values():
         build(model, 0, context.registry)
     rows = (*plan.baselines, *plan.rows)
-    todo = [row for row in rows if not is_finished(context.output / row.folder, row, replace=replace)]
+    todo = [row for row in rows if not is_finished(context.output / row.folder, row.config_hash, replace=replace)]
     for row in todo:
         if file := damaged_file(context.output / row.folder):
             _LOG.warning("%s is missing or damaged: the row is tested again", file)

@@ -1,95 +1,33 @@
-"""The files of a run: plan, provenance of records, scores per image, curves, restored images."""
+"""The files of a row: whether its record is finished, provenance, scores per image, curves, restored images."""
 
 import csv
-import dataclasses
 import platform
 import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.data import Source
 from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import ImageScores, pairs
-from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow
-from benchmark.experiment.portable_paths import relative_paths
-from benchmark.files import digest_of, read_json, write_csv, write_json, write_text
+from benchmark.files import digest_of, read_json, write_csv, write_json
 from benchmark.inference.device_setup import Machine
 from benchmark.runner.stage_store import StageStore
 from reports.digests import digests_of
 from reports.errors import FileFormatError
 from reports.file_access import remove_abandoned, temporary_path
-from reports.schema import SCHEMA, PlanFile, PlannedStage, PlanRow, Record, read, to_json
+from reports.schema import MORE_TESTS, SCHEMA, Record, read
 
 _PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm", "onnxruntime", "openvino")
 
 
-def write_plan(full_plan: Plan, chosen: Plan, folder: Path, command: str) -> None:
-    """Write plan.json, which tells reports what to expect, and the experiment in a form that can be run again.
-
-    Args:
-        full_plan: all rows of the experiment.
-        chosen: the part of it that this command runs; rows that earlier commands chose stay chosen.
-        folder: of the run.
-        command: the command line.
-    """
-    data = full_plan.experiment.rows[0].recipe.data_settings
-    settings = {**full_plan.experiment.document.data, **data, "seeds": list(full_plan.experiment.seeds)}
-    text = yaml.safe_dump(relative_paths(settings, folder), sort_keys=False, allow_unicode=True)
-    write_text(folder / "experiment.yaml", text)
-    folders = {row.folder for row in chosen.rows}
-    with suppress(FileFormatError):  # there is none yet, or one of another form
-        folders |= set(read(PlanFile, folder / "plan.json").chosen or [row.folder for row in full_plan.rows])
-    write_json(folder / "plan.json", to_json(plan_file(full_plan, command, folders)))
-
-
-def plan_file(plan: Plan, command: str, chosen: Collection[str] | None = None) -> PlanFile:
-    """Return what reports need to know of a plan. `chosen`: folders of the rows that were chosen; None: all."""
-    experiment = plan.experiment
-    seeds_of: dict[str, list[PlannedRow]] = {}
-    for row in plan.rows:
-        seeds_of.setdefault(row.row, []).append(row)
-    baselines = (PlanRow(row=baseline.row, table=None, kind="baseline", seeds=(None,)) for baseline in plan.baselines)
-    folders = tuple(row.folder for row in plan.rows if chosen is None or row.folder in chosen)
-    return PlanFile(
-        experiment=experiment.name,
-        primary=experiment.report.primary,
-        equivalence_margin=experiment.report.equivalence_margin,
-        seeds=tuple(sorted({row.seed for row in plan.rows})),
-        environment=dataclasses.asdict(plan.environment),
-        rows=(*map(_plan_row, seeds_of.values()), *baselines),
-        chosen=None if len(folders) == len(plan.rows) else folders,
-        claims=experiment.claims,
-        command=command,
-    )
-
-
-def _plan_row(seeds: Sequence[PlannedRow]) -> PlanRow:
-    """Return the entry of a row, given its plan for each seed."""
-    first = seeds[0]
-    stages = (
-        PlannedStage(name=stage.name, steps=stage.steps, keys={str(row.seed): row.stages[at].key for row in seeds})
-        for at, stage in enumerate(first.stages)
-    )
-    return PlanRow(
-        row=first.row,
-        table=first.table,
-        kind="trained",
-        seeds=tuple(row.seed for row in seeds),
-        config_hashes={str(row.seed): row.config_hash for row in seeds},
-        stages=tuple(stages),
-    )
-
-
-def is_finished(folder: Path, planned: PlannedRow | PlannedBaseline, *, replace: bool) -> bool:
-    """Whether the record in a folder is the planned one, finished.
+def is_finished(folder: Path, config_hash: str, *, replace: bool) -> bool:
+    """Whether the record in a folder is the planned one, with this hash of its configuration, and finished.
 
     Failed rows are tried again, and so are those whose files are gone. Raises RecordError if the folder holds a
     finished record of something else and `replace` is not set.
@@ -97,7 +35,7 @@ def is_finished(folder: Path, planned: PlannedRow | PlannedBaseline, *, replace:
     record = read_json(folder / "record.json")
     if not isinstance(record, dict) or record.get("status") not in ("done", "rejected"):
         return False
-    if record.get("schema") == SCHEMA and record.get("config_hash") == planned.config_hash:
+    if record.get("schema") == SCHEMA and record.get("config_hash") == config_hash:
         return damaged_file(folder) is None
     if replace:
         return False
@@ -181,6 +119,12 @@ def write_pairs(folder: Path, source: Source) -> None:
     for pair in pairs(source):
         write_images(folder / "degraded", {pair.name: np.ascontiguousarray(pair.degraded)})
         write_images(folder / "target", {pair.name: np.ascontiguousarray(pair.target)})
+
+
+def write_test_pairs(folder: Path, tests: Mapping[str, Source]) -> None:
+    """Write the pairs of all test sets, given by name; see `write_pairs`."""
+    for name, source in tests.items():
+        write_pairs(folder if name == "test" else folder / MORE_TESTS / name, source)
 
 
 def provenance(machine: Machine, command: str) -> dict[str, Any]:

@@ -28,18 +28,17 @@ from benchmark.evaluation.evaluate import (
 )
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.experiment.portable_paths import portable_text
-from benchmark.experiment.schema import SourceSpec
 from benchmark.files import write_json, write_text
 from benchmark.inference.device_setup import torch_threads
 from benchmark.lease import Lease, LeaseFolder
 from benchmark.model import restore_with_maps
 from benchmark.model.weight_files import write_weights
 from benchmark.runner.context import Context
-from benchmark.runner.events import ImageScored, MeasuredModel, OnAnyEvent, RowAwaited, RowFinished, StageReused
+from benchmark.runner.events import ImageScored, MeasuredModel, OnEvent, RowAwaited, RowFinished, StageReused
 from benchmark.runner.maps import supervised_maps
 from benchmark.runner.record_writer import is_finished, provenance, write_curves, write_images, write_scores
 from benchmark.runner.stage import load_network, on_val_of, score_on_val
-from benchmark.runner.stage_store import StageResult
+from benchmark.runner.stage_store import StageResult, StageStore
 from benchmark.runner.threads import threads_of_test
 from reports.digests import digests_of
 from reports.schema import MORE_TESTS, Failure, GateResult, Record, Score, StageRecord, read, to_json
@@ -59,7 +58,7 @@ class RowProgress:
     """A trial of a search, which is scored on val: a search must not read test."""
 
 
-def test_row(row: PlannedRow | PlannedBaseline, progress: RowProgress, context: Context, on_event: OnAnyEvent) -> None:
+def test_row(row: PlannedRow | PlannedBaseline, progress: RowProgress, context: Context, on_event: OnEvent) -> None:
     """Test a row, all stages of which are stored, or a baseline, and write its record and files.
 
     Raises:
@@ -73,7 +72,7 @@ def test_row(row: PlannedRow | PlannedBaseline, progress: RowProgress, context: 
             _test_baseline(row, progress, lease, context, on_event)
 
 
-def _test_trained(row: PlannedRow, progress: RowProgress, lease: Lease, context: Context, on_event: OnAnyEvent) -> None:
+def _test_trained(row: PlannedRow, progress: RowProgress, lease: Lease, context: Context, on_event: OnEvent) -> None:
     clock = time.perf_counter()
     results: list[StageResult] = []
     for stage in row.stages:
@@ -97,7 +96,7 @@ def _test_trained(row: PlannedRow, progress: RowProgress, lease: Lease, context:
             restored, maps = restore_with_maps(restorer, image, device)
             return Restored(restored, {name: values for name, values in maps.items() if name in supervised})
 
-        tests = _tests(row.recipe.data, row.recipe.more_tests, context)
+        tests = tests_of(row, context)
         scores = _score(row, restore, tests, lease, context, on_event, with_maps=bool(supervised))
         write_weights(restorer, folder / "weights.safetensors")
     stages = tuple(_stage_record(result, reused=result.key not in progress.trained) for result in results)
@@ -106,12 +105,12 @@ def _test_trained(row: PlannedRow, progress: RowProgress, lease: Lease, context:
 
 
 def _test_baseline(
-    baseline: PlannedBaseline, progress: RowProgress, lease: Lease, context: Context, on_event: OnAnyEvent
+    baseline: PlannedBaseline, progress: RowProgress, lease: Lease, context: Context, on_event: OnEvent
 ) -> None:
     """Fit a baseline to the training images, test it, and write its record and files."""
     clock = time.perf_counter()
     restore = BASELINE_FITS[baseline.row](pairs(context.source(baseline.data["train"])))
-    tests = _tests(baseline.data, baseline.more_tests, context)
+    tests = tests_of(baseline, context)
     scores = _score(baseline, restore, tests, lease, context, on_event, with_maps=False)
     record = new_record(baseline, progress, context, time.perf_counter() - clock)
     _finish(record.model_copy(update={"scores": scores}), baseline, lease, context, on_event)
@@ -124,7 +123,7 @@ def end_untested(
     traceback: str,
     progress: RowProgress,
     context: Context,
-    on_event: OnAnyEvent,
+    on_event: OnEvent,
 ) -> None:
     """Write the record of a row that failed or was rejected, in place of all files of an earlier attempt.
 
@@ -142,17 +141,16 @@ def end_untested(
 
 
 @contextmanager
-def _claim_folder(row: PlannedRow | PlannedBaseline, context: Context, on_event: OnAnyEvent) -> Generator[Lease | None]:
+def _claim_folder(row: PlannedRow | PlannedBaseline, context: Context, on_event: OnEvent) -> Generator[Lease | None]:
     """Hold the folder of a row inside, without the files of an earlier attempt; None if the row is finished.
 
     Waits while another process has the folder. A row that another process has finished is reported as it stands there.
     """
     folder = context.output / row.folder
-    lease_path = context.output / ".leases" / row.folder
-    leases = LeaseFolder(lease_path.parent, context.store.beat_seconds, context.store.stale_seconds)
+    leases, name = leases_of(row.folder, context.output, context.store)
     with leases.claim(
-        lease_path.name,
-        lambda: is_finished(folder, row, replace=True),
+        name,
+        lambda: is_finished(folder, row.config_hash, replace=True),
         lambda owner: on_event(RowAwaited(row.folder, owner)),
     ) as lease:
         if lease is None:
@@ -164,6 +162,18 @@ def _claim_folder(row: PlannedRow | PlannedBaseline, context: Context, on_event:
             for name in ("images", "maps", MORE_TESTS):
                 shutil.rmtree(folder / name, ignore_errors=True)
         yield lease
+
+
+def leases_of(work: str, output: Path, store: StageStore) -> tuple[LeaseFolder, str]:
+    """Return the leases among which a piece of work in the folder of a run has its own, and the name of that.
+
+    Args:
+        work: Folder of a row, or `networks/ID`.
+        output: Folder of the run.
+        store: Says how often owners give a heartbeat.
+    """
+    path = output / ".leases" / work
+    return LeaseFolder(path.parent, store.beat_seconds, store.stale_seconds), path.name
 
 
 def new_record(row: PlannedRow | PlannedBaseline, progress: RowProgress, context: Context, seconds: float) -> Record:
@@ -201,7 +211,7 @@ def describe_gate(gate: GateResult) -> str:
 
 
 def _finish(
-    record: Record, row: PlannedRow | PlannedBaseline, lease: Lease, context: Context, on_event: OnAnyEvent
+    record: Record, row: PlannedRow | PlannedBaseline, lease: Lease, context: Context, on_event: OnEvent
 ) -> None:
     """Write the record, last of all files of a row: what it describes is there, and it has the digests of that."""
     lease.check()
@@ -211,15 +221,16 @@ def _finish(
     _report(record, row, on_event)
 
 
-def _report(record: Record, row: PlannedRow | PlannedBaseline, on_event: OnAnyEvent) -> None:
+def _report(record: Record, row: PlannedRow | PlannedBaseline, on_event: OnEvent) -> None:
     test = record.scores.get("test", {})
     scores = [f"{name} {test[name].mean:.2f}" for name in ("psnr", "psnr_spots", "harm") if name in test]
     on_event(RowFinished(row.folder, record, record.reason or ", ".join(scores)))
 
 
-def _tests(data: Mapping[str, SourceSpec], more_tests: Mapping[str, SourceSpec], context: Context) -> dict[str, Source]:
+def tests_of(row: PlannedRow | PlannedBaseline, context: Context) -> dict[str, Source]:
     """Return the test sets of a row by name, `test` first."""
-    return {name: context.source(spec) for name, spec in {"test": data["test"], **more_tests}.items()}
+    data = row.recipe if isinstance(row, PlannedRow) else row
+    return {name: context.source(spec) for name, spec in {"test": data.data["test"], **data.more_tests}.items()}
 
 
 def _score(
@@ -228,7 +239,7 @@ def _score(
     tests: Mapping[str, Source],
     lease: Lease,
     context: Context,
-    on_event: OnAnyEvent,
+    on_event: OnEvent,
     *,
     with_maps: bool,
 ) -> dict[str, dict[str, Score]]:

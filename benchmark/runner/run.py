@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from benchmark.experiment.load import BASE
-from benchmark.experiment.plan import PlannedBaseline, PlannedRow, network_id
+from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.runner.context import Context
 from benchmark.runner.events import (
     Event,
@@ -24,7 +24,7 @@ from benchmark.runner.events import (
     RowStarted,
     StageFinished,
 )
-from benchmark.runner.jobs import Job, MeasureNetwork, TestRow, TrainStage
+from benchmark.runner.jobs import Job, MeasureNetwork, TestRow, TrainStage, failure_of_row, rejection_of
 from benchmark.runner.local_executor import LocalExecutor
 from benchmark.runner.preflight import memory_shortfall
 from benchmark.runner.row import RowProgress, describe_gate, end_untested
@@ -54,7 +54,7 @@ def run_rows(
         on_event: Called with everything that happens.
         estimates: Seconds of stages by key, for the order of jobs.
         more_rows: Called while fewer rows than workers are unfinished; returns further rows, or none to end.
-        measured: Networks that are measured already, by `network_id`.
+        measured: Networks that are measured already, by `PlannedRow.network`.
         is_trial: The rows are trials of a search: any failed gate rejects them, and they are scored on val, not test.
 
     Raises:
@@ -87,7 +87,7 @@ class _Run:
         *,
         is_trial: bool,
     ) -> None:
-        """Begin without rows. `measured`: by `network_id`."""
+        """Begin without rows. `measured`: by `PlannedRow.network`."""
         self.scheduler = Scheduler()
         self.records: list[Record] = []
         self.unfinished: dict[str, AnyRow] = {}
@@ -107,7 +107,7 @@ class _Run:
             self._schedule(test, order=(-1, 0))
             return
         needs: list[str] = []
-        if self._network(row) not in self._measured:
+        if row.network not in self._measured:
             needs.append(self._schedule(MeasureNetwork(row), is_exclusive=True))
         for stage in row.stages:
             if self._context.store.finished(stage.key, verify=True) is None:
@@ -119,7 +119,7 @@ class _Run:
         self._schedule(test, needs, order=(row.seed, int(row.row != BASE)))
         if cause := self.scheduler.cause(test.id):
             self._end_failed(test.id, cause)
-        elif self._network(row) in self._measured:
+        elif row.network in self._measured:
             self._judge(test.id, row)
 
     def next_job(self) -> Job | None:
@@ -176,9 +176,6 @@ class _Run:
         self.scheduler.add(ScheduledJob(job.id, tuple(needs), order, seconds, is_exclusive))
         return job.id
 
-    def _network(self, row: PlannedRow) -> str:
-        return network_id(row.recipe.model, row.recipe.gates)
-
     def _start(self, row: AnyRow) -> None:
         """Report that a row starts, with its first job."""
         progress = self._progress[row.folder]
@@ -193,24 +190,22 @@ class _Run:
 
     def _note_measured(self, measured_row: PlannedRow, measured: MeasuredModel) -> None:
         """Keep what was measured, and end the rows that it rejects."""
-        network = self._network(measured_row)
+        network = measured_row.network
         self._measured[network] = measured
         networks = [job for job in self._jobs.values() if isinstance(job, MeasureNetwork)]
-        done = sum(self._network(job.row) in self._measured for job in networks)
+        done = sum(job.row.network in self._measured for job in networks)
         self._on_event(NetworkMeasured(measured_row.folder, done, len(networks)))
         for test, row in list(self.unfinished.items()):
-            if isinstance(row, PlannedRow) and self._network(row) == network:
+            if isinstance(row, PlannedRow) and row.network == network:
                 self._judge(test, row)
 
     def _judge(self, test: str, row: PlannedRow) -> None:
         """End a row whose network is rejected by a gate or does not fit into memory."""
-        measured = self._measured[self._network(row)]
+        measured = self._measured[row.network]
         self._note(row.folder, measured=measured)
-        failed = [gate for gate in measured.gates if gate.result == "failed" and (gate.reject or self._is_trial)]
-        if failed:
+        if rejection := rejection_of(measured, is_trial=self._is_trial):
             self._start(row)
-            failure = Failure(message=f"not trained: fails gate {describe_gate(failed[0])}")
-            self._end(test, "rejected", failure)
+            self._end(test, "rejected", rejection)
         elif shortfall := memory_shortfall(row, self._context):
             self._end(test, "failed", Failure(message=shortfall))
         else:
@@ -219,9 +214,6 @@ class _Run:
 
     def _fail(self, job: str, failure: Failure, traceback: str) -> None:
         """Note a failed job, and end the rows that need it."""
-        if isinstance(self._jobs[job], MeasureNetwork):
-            message = failure.message.removesuffix(" (traceback in error.txt)")
-            failure, traceback = Failure(message=f"its network cannot be measured: {message}"), ""
         self._failures[job] = failure, traceback
         for failed in (job, *self.scheduler.fail(job)):
             if failed in self.unfinished:
@@ -229,11 +221,8 @@ class _Run:
 
     def _end_failed(self, test: str, cause: str) -> None:
         """End a row because of a failed job: its own, or that of another row that shares the stage."""
-        row, (failure, traceback), job = self.unfinished[test], self._failures[cause], self._jobs[cause]
-        if isinstance(job, TrainStage) and job.row.folder != row.folder:
-            message = f"shares a stage that failed in {job.row.folder}: {failure.message}"
-            failure, traceback = failure.model_copy(update={"message": message}), ""
-        self._end(test, "failed", failure, traceback)
+        row, (failure, traceback) = self.unfinished[test], self._failures[cause]
+        self._end(test, "failed", *failure_of_row(row, self._jobs[cause], failure, traceback))
 
     def _end(self, test: str, status: Literal["failed", "rejected"], failure: Failure, traceback: str = "") -> None:
         row = self.unfinished.pop(test)

@@ -133,6 +133,10 @@ class StageStore:
         """Hold the lease of a stage inside; None while another process has it. Raises as `LeaseFolder.acquire` does."""
         return self._leases.hold(key)
 
+    def holder(self, key: str) -> str | None:
+        """Return who trains a stage now, for people; None if nobody does."""
+        return self._leases.holder(key)
+
     def claim(self, key: str, on_wait: Callable[[str], None]) -> AbstractContextManager[Lease | None]:
         """Hold the lease of an unfinished stage inside; None once it is finished. See `LeaseFolder.claim`."""
         return self._leases.claim(key, lambda: self.finished(key, verify=True) is not None, on_wait)

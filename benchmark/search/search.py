@@ -15,7 +15,7 @@ import yaml
 
 from benchmark.errors import BenchmarkError, ExperimentError, counted
 from benchmark.experiment.load import Experiment, Row
-from benchmark.experiment.plan import Plan, PlannedRow, hash_of, network_id
+from benchmark.experiment.plan import Plan, PlannedRow, hash_of
 from benchmark.experiment.portable_paths import relative_paths
 from benchmark.experiment.resolve import resolve
 from benchmark.experiment.schema import RowSettings
@@ -114,7 +114,7 @@ class Trials:
         """Begin without trials; see `open_trials`."""
         self.context, self.devices = setup.context, ("cpu",)
         self.measured: dict[str, MeasuredModel] = {}
-        """The base row's network, by `network_id`."""
+        """The base row's network, by `PlannedRow.network`."""
         self._setup, self._study, self._on_event = setup, study, on_event
         self._running: dict[str, tuple[optuna.Trial, dict[str, Any]]] = {}
         self._seconds: list[float] = []
@@ -179,7 +179,7 @@ class Trials:
         if not self._todo:
             return
         setup = self._setup
-        self.context = with_cached_sources(base.experiment, setup.context, self._on_event, ("train", "val"))
+        self.context = with_cached_sources(base.experiment.data, setup.context, self._on_event, ("train", "val"))
         check_patches(base, self.context, all_sides)
         check_metrics(base, self.context, {"search.metric": ("val", setup.search.metric.name)})
         # Trials that run at once learn nothing from each other, so short searches get few workers.
@@ -203,7 +203,7 @@ class Trials:
         if isinstance(ends[-1], JobFailed):
             raise BenchmarkError(f"base row: its network cannot be measured: {ends[-1].failure.message}")
         measured: MeasuredModel = ends[-1].measured
-        self.measured[network_id(base.recipe.model, base.recipe.gates)] = measured
+        self.measured[base.network] = measured
         failed = [describe_gate(gate) for gate in measured.gates if gate.result == "failed"]
         if failed and not any(parameter.path.startswith("model") for parameter in self._setup.search.parameters):
             raise BenchmarkError(

@@ -47,7 +47,7 @@ def unfinished(candidates: Sequence[PlannedRow], context: Context, *, replace: b
     return [
         candidate
         for candidate in candidates
-        if not is_finished(context.output / candidate.folder, candidate, replace=replace)
+        if not is_finished(context.output / candidate.folder, candidate.config_hash, replace=replace)
         and ((failure := _failure(candidate, context)) is None or failure.step is None)
     ]
 

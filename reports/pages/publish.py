@@ -69,7 +69,7 @@ def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = Fa
     before = load(study) if append else None
     if before and not is_study(study):
         raise ReportError(f"{study}: is no published study, so nothing can be appended; leave --append out")
-    plan = _joined_plans(before.plan, results.plan, study) if before else results.plan
+    plan = _without_recipes(_joined_plans(before.plan, results.plan, study) if before else results.plan)
     kept = {_key(record): record for record in before.records} if before else {}
     added = {_key(record): record for record in results.records if _is_new(record, kept, study)}
     report = {
@@ -123,6 +123,11 @@ def _is_new(record: Record, kept: dict[Key, Record], study: Path) -> bool:
             "whole, without --append"
         )
     return published is None
+
+
+def _without_recipes(plan: PlanFile) -> PlanFile:
+    """Return a plan without the recipes of its rows: the records of a study have them."""
+    return plan.model_copy(update={"rows": tuple(row.model_copy(update={"recipe": {}}) for row in plan.rows)})
 
 
 def _joined_plans(before: PlanFile, plan: PlanFile, study: Path) -> PlanFile:

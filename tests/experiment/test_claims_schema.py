@@ -15,7 +15,7 @@ from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
 from benchmark.experiment.schema import fields_at
 from benchmark.registry import Registry
-from benchmark.runner.record_writer import plan_file
+from benchmark.runner.plan_file import plan_file
 from reports.schema import PlanFile, parse, to_json
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +121,7 @@ def test_a_plan_holds_the_claims_as_they_are_written(claimed: Claimed) -> None:
         "front: {row: base, among: heads, cost: macs}",
     )
     experiment = load(file, Registry())
-    written = json.loads(json.dumps(to_json(plan_file(planned(experiment), "command"))))
+    written = json.loads(json.dumps(to_json(plan_file(planned(experiment), "command", Path()))))
     assert parse(PlanFile, written).claims == experiment.claims
     above, zero, equivalent, within, _ = written["claims"]
     assert (above["worse"], above["at_most"], above["by"], above["reading"]) == (["identity"], 2.0, None, "so")

@@ -124,7 +124,7 @@ def test_the_settings_of_a_run_give_the_same_test_sets_again(loaded: Load, tmp_p
 def test_two_test_sets_may_share_images_and_training_shares_none(loaded: Load, pairs: Path) -> None:
     """The same folder with other damage is a fair second test; a training image is not."""
     shared = loaded("photographs: false\n", "data.more_tests.again={source: synthetic_faces, count: 2, seed: 2}")
-    open_sources(shared, Registry())
+    open_sources(shared.data, Registry())
     leaking = dataclasses.replace(shared, rows=loaded("", f"data.more_tests.again={FACES % 0}").rows)
     with pytest.raises(DataError, match=r"data\.train and data\.again are the same images"):
-        open_sources(leaking, Registry())
+        open_sources(leaking.data, Registry())

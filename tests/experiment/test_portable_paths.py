@@ -9,7 +9,7 @@ import pytest
 from benchmark.cli.experiment_setup import Prepared, prepare
 from benchmark.cli.options import Selection, command_line
 from benchmark.experiment.portable_paths import portable_argument, portable_data, portable_text, relative_paths
-from benchmark.runner.record_writer import write_plan
+from benchmark.runner.plan_file import write_plan
 from benchmark.runner.row import RowProgress, new_record
 from reports.schema import to_json
 

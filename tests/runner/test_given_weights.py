@@ -14,8 +14,8 @@ from benchmark.files import digest_of, read_json
 from benchmark.model import build, load
 from benchmark.model.weight_files import read_weights
 from benchmark.runner.context import with_cached_sources
+from benchmark.runner.plan_file import write_plan
 from benchmark.runner.preflight import preflight
-from benchmark.runner.record_writer import write_plan
 from benchmark.runner.run import run_rows
 from reports import write
 from reports.schema import Record
@@ -49,7 +49,7 @@ def prepared(file: Path, *sets: str) -> Prepared:
 
 def run(file: Path) -> tuple[dict[str, Record], Path]:
     ready = prepared(file)
-    context = with_cached_sources(ready.plan.experiment, ready.context, lambda event: None)
+    context = with_cached_sources(ready.plan.experiment.data, ready.context, lambda event: None)
     write_plan(ready.whole, ready.plan, context.output, context.command)
     records = run_rows(preflight(ready.plan, context, replace=False), context, ["cpu"], lambda event: None)
     return {record.row: record for record in records}, context.output
@@ -111,7 +111,7 @@ def test_weights_that_do_not_fit_stop_the_run_before_training(edited: Edited, ex
 def test_a_trial_without_stages_is_judged_on_val(experiment: Path) -> None:
     """A search compares all trials on val, also one that trains nothing; test is not looked at."""
     ready = prepared(experiment)
-    context = with_cached_sources(ready.plan.experiment, ready.context, lambda event: None)
+    context = with_cached_sources(ready.plan.experiment.data, ready.context, lambda event: None)
     row = next(row for row in ready.plan.rows if row.row == "published.as_it_is")
     scores = run_rows([row], context, ["cpu"], lambda event: None, is_trial=True)[0].scores
     assert list(scores) == ["val"] and scores["val"]["psnr"].n == 2

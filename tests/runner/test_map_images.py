@@ -12,8 +12,9 @@ from benchmark.files import read_json
 from benchmark.model import load, restore_with_maps
 from benchmark.runner.context import with_cached_sources
 from benchmark.runner.maps import map_image, write_map_images
+from benchmark.runner.plan_file import write_plan
 from benchmark.runner.preflight import preflight
-from benchmark.runner.record_writer import write_pairs, write_plan
+from benchmark.runner.record_writer import write_pairs
 from benchmark.runner.run import run_rows
 from reports import first_examples, write
 
@@ -47,7 +48,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("OMP_NUM_THREADS", "1")
         selection = Selection(folder / "small.yaml", folder / "run", (), (), (), "cpu", (), replace=False)
         ready = prepare(selection)
-        context = with_cached_sources(ready.plan.experiment, ready.context, lambda event: None)
+        context = with_cached_sources(ready.plan.experiment.data, ready.context, lambda event: None)
         write_plan(ready.whole, ready.plan, context.output, context.command)
         write_pairs(context.output / "pairs", context.source(ready.plan.baselines[0].data["test"]))
         run_rows(preflight(ready.plan, context, replace=False), context, ["cpu"], lambda event: None)

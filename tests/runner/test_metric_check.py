@@ -41,7 +41,7 @@ def test_pairs_without_spots_have_no_metric_of_spots(edited: Edited, pairs: Path
     shutil.copytree(pairs / "test/target", tmp_path / "same")
     file = edited(f"degraded: {pairs}/test/degraded", f"degraded: {tmp_path}/same")
     ready = prepared(file)
-    context = with_cached_sources(ready.plan.experiment, ready.context, lambda event: None)
+    context = with_cached_sources(ready.plan.experiment.data, ready.context, lambda event: None)
     check_metrics(ready.plan, context, metrics_in_use(ready.plan.experiment))
     for name in ("psnr_spots", "fixed_share"):
         with pytest.raises(DataError, match=f"claim 'c': no image of data.test has {name}"):

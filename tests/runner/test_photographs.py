@@ -23,7 +23,7 @@ def ready(experiment_file: Path) -> tuple[Prepared, Context]:
     sets = ("photographs={versions: 1, size: 64, preset: severe}",)
     selection = Selection(experiment_file, experiment_file.parent / "runs/small", (), (), sets, "cpu", (), False)
     prepared = prepare(selection)
-    return prepared, with_cached_sources(prepared.plan.experiment, prepared.context, lambda event: None)
+    return prepared, with_cached_sources(prepared.plan.experiment.data, prepared.context, lambda event: None)
 
 
 def test_a_baseline_is_tested_on_photographs(ready: tuple[Prepared, Context]) -> None:

@@ -24,8 +24,8 @@ from benchmark.model import load, restore_image
 from benchmark.runner.context import with_cached_sources
 from benchmark.runner.events import Event, RowFinished, StageDamaged, StageFinished, StageProgress, StageReused
 from benchmark.runner.local_executor import worker_devices
+from benchmark.runner.plan_file import write_plan
 from benchmark.runner.preflight import all_sides, check_patches, preflight
-from benchmark.runner.record_writer import write_plan
 from benchmark.runner.run import run_rows
 from reports.schema import Record
 
@@ -68,7 +68,7 @@ def carry_out(
         if until and isinstance(event, until):
             raise KeyboardInterrupt
 
-    context = with_cached_sources(ready.plan.experiment, ready.context, lambda event: None)
+    context = with_cached_sources(ready.plan.experiment.data, ready.context, lambda event: None)
     try:
         records = run_rows(todo, context, worker_devices(ready.plan, context), on_event)
     except KeyboardInterrupt:

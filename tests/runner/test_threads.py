@@ -46,7 +46,8 @@ def threads(ready: Prepared) -> list[Any]:
 def test_a_stage_trains_and_tests_with_its_own_threads(experiment_file: Path) -> None:
     """Whatever the process has, which gets its own number back; the stage says what it was trained with."""
     ready = prepared(experiment_file, "protocol.coarse.threads=2")
-    context, row = with_cached_sources(ready.plan.experiment, ready.context, lambda event: None), ready.plan.rows[0]
+    context = with_cached_sources(ready.plan.experiment.data, ready.context, lambda event: None)
+    row = ready.plan.rows[0]
     seen: dict[str, int] = {}
 
     def on_event(event: Any) -> None:

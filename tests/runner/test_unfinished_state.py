@@ -28,7 +28,7 @@ def started(experiment_file: Path) -> tuple[PlannedRow, Context]:
     sets = ("protocol.coarse.steps=25",)
     output = experiment_file.parent / "runs/small"
     ready = prepare(Selection(experiment_file, output, (), (), sets, "cpu", (), replace=False))
-    return ready.plan.rows[0], with_cached_sources(ready.plan.experiment, ready.context, lambda event: None)
+    return ready.plan.rows[0], with_cached_sources(ready.plan.experiment.data, ready.context, lambda event: None)
 
 
 def train(row: PlannedRow, context: Context, until: int = 99) -> list[Any]:
