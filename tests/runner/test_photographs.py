@@ -51,7 +51,7 @@ def test_a_record_from_before_photographs_stays_finished(ready: tuple[Prepared, 
     record = read_json(folder / "record.json")
     del record["scores"]["photographs"]
     write_json(folder / "record.json", {**record, "files": {}})
-    assert is_finished(folder, identity, replace=False)
+    assert is_finished(folder, identity.config_hash, replace=False)
 
 
 @pytest.mark.slow
