@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, TypeVar
@@ -201,15 +202,35 @@ def map_in_processes(
 
 @contextmanager
 def interrupts_left_to_parent() -> Generator[None]:
-    """Let processes that are started inside ignore Ctrl-C from their first moment on."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+    """Hold back Ctrl-C from processes that are started inside, and from this one until the end: then it arrives.
+
+    The processes inherit the block of the signal, and lift it once they ignore the signal.
+    """
+    resource_tracker.ensure_running()  # started inside, it would lift the block
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _noted_interrupts():  # the system may hand the signal to another thread, and Python to this one
+            yield
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextmanager
+def _noted_interrupts() -> Generator[None]:
+    """Note a Ctrl-C inside, and send it again at the end. Only the main thread has it, and may set handlers."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or handler is None:  # None: installed by C code
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came = threading.Event()
+    signal.signal(signal.SIGINT, lambda _number, _frame: came.set())
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
+        if came.is_set():
+            signal.raise_signal(signal.SIGINT)
 
 
 def usable_cores(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
@@ -245,7 +266,8 @@ def _cpu_quotas(cgroups: Path, membership: Path) -> Iterator[float]:
 
 def _run_worker(connection: Connection, target: Callable[..., None], arguments: Sequence[Any]) -> None:
     """Run a worker process from its first moment to its end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # set again for a parent that starts workers from another thread
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # one that came in the meantime is ignored, too
     interrupt_on_termination()
     try:
         target(Channel(connection), *arguments)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from benchmark.processes import (
     Death,
     Worker,
     end_workers,
+    interrupts_left_to_parent,
     map_in_processes,
     receive,
     run_in_fresh_process,
@@ -46,6 +48,10 @@ def train(channel, folder):
             time.sleep(0.01)
     (Path(folder) / "state").write_text("stored")
     raise KeyboardInterrupt
+
+def signals(channel):
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    channel.send((signal.getsignal(signal.SIGINT) == signal.SIG_IGN, signal.SIGINT in blocked))
 
 def sleep(channel, folder):
     try:
@@ -138,6 +144,28 @@ def test_workers_end_between_two_steps_and_ctrl_c_does_not_reach_them(targets: M
     end_workers([training, sleeping], grace_seconds=30)
     assert (tmp_path / "state").read_text() == "stored"
     assert (tmp_path / "cleaned").exists()
+
+
+@pytest.mark.parametrize("blocked", [True, False])
+def test_ctrl_c_while_a_process_is_started_arrives_afterwards(targets: ModuleType, *, blocked: bool) -> None:
+    """It is neither lost nor raised in the middle, also where the system hands it to another thread."""
+    stop, steps = threading.Event(), list[str]()
+    helper = threading.Thread(target=stop.wait)
+    if not blocked:
+        helper.start()  # before: it has no block, and takes the signal
+    with pytest.raises(KeyboardInterrupt):
+        with interrupts_left_to_parent():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            steps.append("started")
+        steps.append("not reached")
+    stop.set()
+    assert steps == ["started"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    worker = Worker(targets.signals)
+    assert worker.receive() == (True, False)  # it ignores Ctrl-C, and what it starts inherits no block
+    worker.close()
 
 
 def test_a_worker_that_does_not_end_in_time_is_killed(targets: ModuleType) -> None:
