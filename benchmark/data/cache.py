@@ -7,6 +7,7 @@ two builders do not harm each other. A process checks the SHA-256 when it opens 
 cache is set aside and made again.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -36,12 +37,22 @@ from benchmark.data.cache_health import (
 )
 from benchmark.data.cache_quota import arrays_of, check_disk_quota
 from benchmark.data.image_io import bit_depth_warning, parallel_map
-from benchmark.errors import DataError
+from benchmark.errors import DISK_FULL, DataError, system_error
 from benchmark.lease import LeaseFolder
 
 _FORMAT = 3
 _ALIGNMENT_BYTES = 64
 _LOG = logging.getLogger(__name__)
+_OF_THE_FOLDER = DISK_FULL | {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EIO,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+"""Error numbers that another folder would not have."""
 
 
 def cache_folder() -> Path:
@@ -176,9 +187,11 @@ def _writing(root: Path) -> Generator[None]:
     except BrokenPipeError:  # of the terminal that shows the progress
         raise
     except OSError as error:
-        raise DataError(
-            f"{root}: the cache cannot be written ({error}); free space or set BENCHMARK_CACHE to another folder"
-        ) from None
+        if error.errno in _OF_THE_FOLDER:
+            way_out = f"the cache cannot be written: {system_error(error)}; or set BENCHMARK_CACHE to another folder"
+        else:  # no memory, too many open files, ...: another folder would not help
+            way_out = f"the cache cannot be made: {system_error(error)}"
+        raise DataError(f"{root}: {way_out}") from None
 
 
 def _items(data: Dataset[Any], workers: int, plugins: Sequence[Path]) -> Iterator[Any]:
@@ -186,7 +199,7 @@ def _items(data: Dataset[Any], workers: int, plugins: Sequence[Path]) -> Iterato
     try:
         yield from parallel_map(data.read, len(data), workers, plugins)
     except OSError as error:
-        raise DataError(f"{type(data).__name__}: the items cannot be read ({error})") from error
+        raise DataError(f"{type(data).__name__}: the items cannot be read: {system_error(error)}") from error
 
 
 def _write(

@@ -176,10 +176,24 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: py
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(cache.os, "fsync", full)
-    message = f"{tmp_path}: the cache cannot be written ([Errno 28] No space left on device); free space or set"
+    message = (
+        f"{tmp_path}: the cache cannot be written: No space left on device; make room on that disk; or set "
+        "BENCHMARK_CACHE to another folder"
+    )
     with pytest.raises(DataError, match=re.escape(message)):
         cached(Noise(), tmp_path, 1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_that_is_none_of_the_disk_does_not_blame_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many open files are not mended by another folder."""
+
+    def exhausted(_: int) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(cache.os, "fsync", exhausted)
+    with pytest.raises(DataError, match=r"the cache cannot be made: Too many open files; allow more .*\(ulimit -n\)$"):
+        cached(Noise(), tmp_path, 1)
 
 
 def test_an_error_of_the_source_is_none_of_the_cache(tmp_path: Path) -> None:
@@ -190,7 +204,7 @@ def test_an_error_of_the_source_is_none_of_the_cache(tmp_path: Path) -> None:
             Path("gone.npy").read_bytes()
             return super().read(index)
 
-    with pytest.raises(DataError, match=r"^Gone: .*No such file.*'gone\.npy'") as error:
+    with pytest.raises(DataError, match=r"^Gone: the items cannot be read: gone\.npy: No such file") as error:
         cached(Gone(), tmp_path, 1)
     assert "BENCHMARK_CACHE" not in str(error.value)
 
@@ -200,6 +214,7 @@ def test_a_folder_of_caches_that_another_user_closed_takes_no_new_one(shared: Pa
     (folder,) = shared.iterdir()
     shutil.rmtree(folder)
     message = as_nobody(shared)
-    assert message.startswith(f"{shared}: the cache cannot be written ([Errno 13] Permission denied: ")
-    assert message.endswith("free space or set BENCHMARK_CACHE to another folder") and "\n" not in message
+    assert message.startswith(f"{shared}: the cache cannot be written: {shared}/")
+    remedy = "give this user the right, or choose another path; or set BENCHMARK_CACHE to another folder"
+    assert message.endswith(f"Permission denied; {remedy}") and "\n" not in message
     assert list(shared.iterdir()) == []
