@@ -1,7 +1,8 @@
 """An experiment file, read and checked: the base row, the rows of its tables, each resolved, and its claims."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,7 +10,14 @@ from typing import Any
 
 from benchmark.errors import ExperimentError
 from benchmark.experiment.checks import check_claims, check_named_metrics
-from benchmark.experiment.document import Document, KeyPath, override_all, override_from_text, read_with_parents
+from benchmark.experiment.document import (
+    Document,
+    KeyPath,
+    override_all,
+    override_from_text,
+    read_with_parents,
+    value_at,
+)
 from benchmark.experiment.resolve import Recipe, resolve, validate
 from benchmark.experiment.schema import ExperimentFile, Report, SourceSpec
 from benchmark.experiment.search_space import Search, Tuning, read_search, read_tuning
@@ -103,19 +111,33 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
 def _table_rows(document: Document, base: Row, registry: Registry, is_checked: Callable[[str], bool]) -> list[Row]:
     """Return the rows of all tables. A row that is not checked is left out where its settings cannot be resolved."""
     rows: list[Row] = []
+    for table, name, with_row in _row_documents(document):
+        row, path = f"{table}.{name}", ("tables", table, name)
+        try:
+            recipe = resolve(override_all(with_row, path, value_at(with_row.data, path)), registry)
+        except ExperimentError:
+            if is_checked(row):
+                raise
+            continue
+        if is_checked(row):
+            _check_row(with_row, row, base.recipe, recipe, registry)
+        rows.append(Row(row, table, recipe))
+    return rows
+
+
+def _row_documents(document: Document) -> Iterator[tuple[str, str, Document]]:
+    """Yield the table and name of each row, and the document with this row alone.
+
+    An override copies the document; with all rows in it, many rows would take time that is quadratic in their number.
+    """
+    settings = {name: value for name, value in document.data.items() if name != "tables"}
+    places: defaultdict[KeyPath, dict[KeyPath, str]] = defaultdict(dict)
+    for path, place in document.places.items():
+        places[path[1:3] if path[:1] == ("tables",) else ()][path] = place
     for table, section in document.data.get("tables", {}).items():
         for name, overrides in section.items():
-            row, path = f"{table}.{name}", ("tables", table, name)
-            try:
-                recipe = resolve(override_all(document, path, overrides), registry)
-            except ExperimentError:
-                if is_checked(row):
-                    raise
-                continue
-            if is_checked(row):
-                _check_row(document, row, base.recipe, recipe, registry)
-            rows.append(Row(row, table, recipe))
-    return rows
+            data = {**settings, "tables": {table: {name: overrides}}}
+            yield table, name, Document(data, places[()] | places[table, name])
 
 
 def _check_row(document: Document, row: str, base: Recipe, recipe: Recipe, registry: Registry) -> None:
