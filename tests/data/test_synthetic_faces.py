@@ -29,6 +29,17 @@ def _figures(pair: Pair) -> tuple[float, float, float]:
     return _psnr(error**2), over_30, _psnr(error[background] ** 2)
 
 
+def test_without_gain_the_face_and_its_spots_stay():
+    """With `gain: false` K is 0, the clean face is the same and has spots."""
+    options = {"preset": "severe", "count": 2, "size": 96}
+    pair, with_gain = SyntheticFaces(**options, gain=False).read(1), SyntheticFaces(**options).read(1)
+    assert not pair.gain.any() and with_gain.gain.any()
+    assert np.array_equal(pair.target, with_gain.target)
+    restored = pair.degraded + 255 * pair.spots.astype(float)
+    assert np.sqrt(np.square(pair.target - restored).mean()) < 2
+    assert (np.abs(255 * pair.spots.astype(float)) > 30).mean() > 0.002
+
+
 def test_pair_is_complete():
     """A pair has a name, 8-bit images of the size asked for, and finite float16 maps."""
     pair = SyntheticFaces(count=8, size=96).read(7)

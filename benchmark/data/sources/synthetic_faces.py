@@ -1,5 +1,6 @@
 """Procedural faces with spots: any number of pairs, any size, exact truth, no download."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -18,8 +19,9 @@ class SyntheticFaces(Source):
     """Pairs drawn and damaged on the fly; the same index shows the same face under every preset.
 
     `preset` says how much damage (`benchmark.synthetic_faces.lesions`), `count` how many pairs; `size` is the side in
-    pixels; another `seed` gives other faces. `gain` and `spots` are known for each pair. Raises DataError for an
-    unknown preset, a count outside 1 to 1,000,000, a size outside 64 to 4096 or a negative seed.
+    pixels; another `seed` gives other faces. With `gain: false` the damage has no global gain: K is 0 everywhere, so a
+    network that learns from such pairs invents less of a tint. `gain` and `spots` are known for each pair. Raises
+    DataError for an unknown preset, a count outside 1 to 1,000,000, a size outside 64 to 4096 or a negative seed.
     """
 
     origin: ClassVar[str] = "drawn by this project (benchmark.synthetic_faces); no person is depicted"
@@ -31,10 +33,11 @@ class SyntheticFaces(Source):
         count: int = 100,
         size: int = 512,
         seed: int = 0,
+        gain: bool = True,  # an option of YAML
     ) -> None:
         check_options("synthetic_faces", preset, size, seed, count)
         self._preset: synthetic_faces.PresetName = preset
-        self._count, self._size, self._seed = count, size, seed
+        self._count, self._size, self._seed, self._gain = count, size, seed, gain
 
     def __len__(self) -> int:
         return self._count
@@ -45,13 +48,15 @@ class SyntheticFaces(Source):
             raise DataError(f"synthetic_faces: no pair {index}; there are {self._count}, from 0")
         portrait = synthetic_faces.draw_portrait(self._generator(index, "face"), self._size)
         preset = synthetic_faces.PRESETS[self._preset]
+        if not self._gain:
+            preset = replace(preset, gain_mean=0, gain_spread=0)
         return damaged(f"face_{index:04d}", portrait, preset, self._generator(index, "damage"))
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the options and of the code that draws."""
         code = sorted([*Path(synthetic_faces.__file__).parent.glob("*.py"), Path(__file__)])
-        return files_digest((), code, (self._preset, self._count, self._size, self._seed))
+        return files_digest((), code, (self._preset, self._count, self._size, self._seed, self._gain))
 
     @property
     def subjects(self) -> frozenset[str]:
