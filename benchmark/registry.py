@@ -96,9 +96,13 @@ class Registry:
 
     def names(self, kind: str) -> list[str]:
         """Return the sorted names of all components of a kind; imports plugins, but none of the project's own."""
+        return sorted({*_files(KINDS[kind].package), *self.added(kind)})
+
+    def added(self, kind: str) -> list[str]:
+        """Return the sorted names of the components that plugins and installed packages add; imports plugins."""
         plugins = [path.stem for path in self.plugins if _classes(_plugin(path.resolve()), kind)]
         installed = [point.name for point in entry_points(group=KINDS[kind].entry_points)]
-        return sorted({*_files(KINDS[kind].package), *plugins, *installed})
+        return sorted({*plugins, *installed})
 
     def find(self, kind: str, name: str) -> type[Any]:
         """Return the class of a component.

@@ -1,7 +1,7 @@
-"""The built-in metrics: name, unit, direction, decimals and formula. The only place where these facts stand.
+"""The metrics of every row: name, unit, direction, decimals and formula. The only place where these facts stand.
 
-`benchmark.evaluation` computes the metrics and takes the facts from here, as `reports` does. A metric of a plugin
-brings its own facts, which the record of a row carries (`schema.Record.metrics`).
+`benchmark.evaluation` computes the metrics and takes the facts from here, as `reports` does. Any other metric, of this
+project or of a plugin, brings its own facts, which the record of a row carries (`schema.Record.metrics`).
 """
 
 from collections.abc import Mapping
@@ -157,12 +157,12 @@ def metric(name: str) -> Metric:
             return builtin
         if name.startswith(f"{builtin.name}_"):
             return replace(builtin, name=name, label=name, meaning=f"A variant of {builtin.label}.", formula="")
-    return plugin_metric(name, "", "higher", "")
+    return own_metric(name, "", "higher", "", 4)
 
 
-def plugin_metric(name: str, unit: str, direction: Direction, meaning: str) -> Metric:
-    """Return the facts of a metric that is not built in: shown under its own name, with four decimals."""
-    return Metric(name, name, unit, 4, 4, direction, meaning)
+def own_metric(name: str, unit: str, direction: Direction, meaning: str, decimals: int) -> Metric:
+    """Return the facts of a metric that brings its own: shown under its name."""
+    return Metric(name, name, unit, decimals, max(decimals, 3), direction, meaning)
 
 
 def ordered(names: set[str], first: str) -> list[str]:

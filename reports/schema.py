@@ -1,4 +1,4 @@
-"""The files of a run as types: record.json, plan.json with its claims, tuning.json. Their only definition.
+"""The files of a run as types: record.json, plan.json with its claims, tuning.json, search.json. Their only definition.
 
 The harness writes the files with these models, reports read them with the same. A file of another schema version is
 refused with a line that says so; `tools/migrate_records.py` brings files of schema 1 to schema 2.
@@ -38,6 +38,8 @@ PHOTOGRAPHS = "photographs"
 """The further test set that every experiment has whose damage is drawn, unless its file says otherwise."""
 MORE_TESTS = "more_tests"
 """Folder with a folder for each test set beside `test`: in a row its restored images, in `pairs` its pairs."""
+CLASSICAL_BASELINES = ("non_local_means", "wavelet", "bilateral")
+"""Denoisers that need no training and stand where an experiment names them."""
 
 LARGEST = 2.0**62
 """Largest number in a file: seeds fit into 64 bits, and squares of sums of scores are finite."""
@@ -140,11 +142,12 @@ class Score(FileModel):
 
 
 class MetricFacts(FileModel):
-    """What reports must know of the metric of a plugin."""
+    """What reports must know of a metric that not every row has."""
 
     unit: str = ""
     direction: Direction
     meaning: str = ""
+    decimals: Annotated[int, Field(ge=0, le=9)] = 4
 
 
 class Record(VersionedFile):
@@ -164,7 +167,9 @@ class Record(VersionedFile):
     scores: dict[str, dict[str, Score]] = {}
     """split (`test`, `val` or a further test set such as `photographs`) -> metric -> score"""
     metrics: dict[str, MetricFacts] = {}
-    """Facts of the metrics that are not built in."""
+    """Facts of the metrics that not every row has: of those that the experiment names, and of plugins."""
+    skin_tones: dict[str, float] = {}
+    """Test image -> typology angle of the face in degrees, where the source knows it."""
     error: Failure | None = None
     files: dict[str, str] = {}
     """File beside the record, as a path relative to its folder -> SHA-256. Records of earlier versions have none."""
@@ -320,6 +325,8 @@ class PlanFile(VersionedFile):
     chosen: tuple[str, ...] | None = None
     """Folders (`<row>/seed<k>`) of the rows and seeds that were chosen by --rows and --seeds; None: all of them."""
     claims: tuple[AnyClaim, ...] = ()
+    metrics: tuple[str, ...] = ()
+    """Metrics that the experiment names, beside those of every row."""
     command: str = ""
 
     @model_validator(mode="after")
@@ -371,6 +378,14 @@ class TuningFile(VersionedFile):
     metric: str
     seed: int
     rows: tuple[TunedRow, ...]
+
+
+class SearchFile(VersionedFile):
+    """search.json: what the trials of a search are compared by."""
+
+    metric: str
+    facts: MetricFacts | None = None
+    """None for a metric of every row."""
 
 
 AnyModel = TypeVar("AnyModel", bound=FileModel)

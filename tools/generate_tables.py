@@ -28,7 +28,7 @@ from reports import text
 from reports.claims.evaluate_claims import SIGNS, evaluate
 from reports.errors import ReportError
 from reports.file_access import write_bytes
-from reports.metrics import metric
+from reports.metrics import Metric
 from reports.results import Results
 from reports.results.load import load
 from reports.results.summary import BASE, Summary, difference, latency, ranked, summaries
@@ -50,16 +50,22 @@ Line = Sequence[str]
 def rows_table(results: Results, names: Sequence[str]) -> list[Line]:
     """Return all rows, the best first, with their baselines below."""
     rows = summaries(results)
-    primary = metric(names[0])
+    primary = results.metric(names[0])
     trained = ranked([row for row in rows.values() if not row.is_baseline], primary)
     baselines = ranked([row for row in rows.values() if row.is_baseline], primary)
-    heads = ["row", *(_heading(name) for name in names), "file, MB", "latency, ms", "training a seed, s"]
+    heads = [
+        "row",
+        *(_heading(results.metric(name)) for name in names),
+        "file, MB",
+        "latency, ms",
+        "training a seed, s",
+    ]
 
     def line(row: Summary) -> Line:
         timed = latency(row)
         return [
             f"`{row.row}`",
-            *(text.number(row.mean(name), metric(name).decimals) for name in names),
+            *(text.number(row.mean(name), results.metric(name).decimals) for name in names),
             text.number(row.model.weight_bytes["float32"] / 1e6 if row.model else None, 2),
             text.number(timed.measured if timed else None, 0),
             text.number(_training_seconds(row), 0),
@@ -70,9 +76,14 @@ def rows_table(results: Results, names: Sequence[str]) -> list[Line]:
 
 def differences_table(results: Results, names: Sequence[str]) -> list[Line]:
     """Return every row of a table minus the base row, the best first."""
-    rows, primary = summaries(results), metric(results.plan.primary)
+    rows, primary = summaries(results), results.metric(results.plan.primary)
     others = [name for name in names if name != primary.name]
-    heads = ["row minus `base`", f"{_heading(primary.name)} [95 %]", "verdict", *(_heading(name) for name in others)]
+    heads = [
+        "row minus `base`",
+        f"{_heading(primary)} [95 %]",
+        "verdict",
+        *(_heading(results.metric(name)) for name in others),
+    ]
     comparisons: dict[str, Comparison] = {}
     for table in dict.fromkeys(table for row in rows.values() for table in row.tables):
         compared = compare_with_base(results, rows, table, primary)
@@ -80,8 +91,8 @@ def differences_table(results: Results, names: Sequence[str]) -> list[Line]:
     shown = ranked([rows[name] for name in comparisons], primary)
 
     def change(row: Summary, name: str) -> str:
-        estimate = difference(row, rows[BASE], metric(name), None)
-        return text.signed(estimate.mean if estimate else None, metric(name).difference_decimals)
+        estimate = difference(row, rows[BASE], results.metric(name), None)
+        return text.signed(estimate.mean if estimate else None, results.metric(name).difference_decimals)
 
     def interval(row: Summary) -> str:
         estimate = comparisons[row.row].estimate
@@ -165,8 +176,7 @@ def _study(name: str) -> Results:
     return load(PUBLISHED / name)
 
 
-def _heading(name: str) -> str:
-    shown = metric(name)
+def _heading(shown: Metric) -> str:
     return f"{shown.label}, {shown.unit}" if shown.unit else shown.label
 
 

@@ -3,7 +3,7 @@
 import io
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, Literal, Protocol, runtime_checkable
@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageCms
 from benchmark.audit.degradation import Degradation, analyse
 from benchmark.audit.duplicates import Fingerprint, fingerprint
 from benchmark.audit.registration import Shift, find_shift, luminance
-from benchmark.data import Pair, Source
+from benchmark.data import Pair, Source, in_levels
 from benchmark.data.image_folders import ImageFolder, list_folder
 from benchmark.data.image_io import open_image, read_image, stored_bits
 from benchmark.data.pairing import PairedFiles
@@ -130,7 +130,8 @@ def measure_sources(sources: Sequence[tuple[str, Source]], index: int) -> Measur
     if isinstance(source, HasPairFiles):
         return measure_files([source.pair_files(number)], 0, split)
     try:
-        return _measure(source.read(number), split, None)
+        pair = source.read(number)
+        return _measure(replace(pair, degraded=in_levels(pair.degraded)), split, None)
     except DataError as error:
         return UnusablePair(f"number {number}", split, "unreadable", str(error))
 

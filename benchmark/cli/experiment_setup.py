@@ -74,6 +74,7 @@ def prepare(selection: Selection) -> Prepared:
         registry=registry,
         command=command_line(),
         sources=open_sources(experiment.data, registry),
+        metrics=experiment.metrics,
     )
     rows = matching_rows(selection.rows, [row.name for row in experiment.rows])
     prepared = with_tuned_rows(experiment, candidates_plan(experiment, context), rows, selection.seeds, context)

@@ -147,15 +147,28 @@ def show_costs(registry: "Registry", backbone: str) -> None:
 
 
 def _metrics(registry: "Registry") -> dict[str, Iterable[str]]:
-    """Return the built-in metrics, of images and of maps, and those of plugins; only the latter are imported."""
+    """Return the metrics of every row, of images and of maps, then those scored where they are named, then plugins."""
     from reports.metrics import METRICS
 
-    own = [name for name in registry.names("metric") if name not in METRICS]
-    best = {"higher": "higher is better", "lower": "lower is better", "near 1": "1 is best"}
-    return {
-        name: [f"formula: {metric.formula}", f"{metric.unit or 'no unit'}; {best.get(metric.direction)}"]
-        for name, metric in {**METRICS, **{name: registry.find("metric", name) for name in own}}.items()
+    added = [name for name in registry.added("metric") if name not in METRICS]
+    optional = [name for name in registry.names("metric") if name not in METRICS and name not in added]
+    entries: dict[str, Iterable[str]] = {
+        name: [f"formula: {metric.formula}", _metric_facts(metric.unit, metric.direction)]
+        for name, metric in METRICS.items()
     }
+    for name in [*optional, *added]:
+        metric = registry.find("metric", name)
+        facts = [_metric_facts(metric.unit, metric.direction)]
+        facts += [f"from {metric.min_side} px a side"] if metric.min_side > 1 else []
+        if name in optional:
+            facts += [f"needs {' and '.join(metric.needs)}", "scored where an experiment names it"]
+        entries[name] = [f"formula: {metric.formula}", "; ".join(facts)]
+    return entries
+
+
+def _metric_facts(unit: str, direction: str) -> str:
+    best = {"higher": "higher is better", "lower": "lower is better", "near 1": "1 is best"}
+    return f"{unit or 'no unit'}; {best.get(direction)}"
 
 
 def _presets(_registry: "Registry") -> dict[str, Iterable[str]]:
@@ -181,8 +194,13 @@ def _gates(_registry: "Registry") -> dict[str, Iterable[str]]:
 
 def _baselines(_registry: "Registry") -> dict[str, Iterable[str]]:
     from benchmark.evaluation.baselines import BASELINE_FITS
+    from benchmark.evaluation.classical import DENOISERS
 
-    return {name: [(baseline.__doc__ or "").partition("\n")[0]] for name, baseline in BASELINE_FITS.items()}
+    entries: dict[str, Iterable[str]] = {}
+    for name, baseline in {**BASELINE_FITS, **DENOISERS}.items():
+        condition = ["stands where an experiment names it; needs scikit-image"] if name in DENOISERS else []
+        entries[name] = [(baseline.__doc__ or "").partition("\n")[0], *condition]
+    return entries
 
 
 _OTHER_KINDS: dict[str, Callable[["Registry"], dict[str, Iterable[str]]]] = {

@@ -23,15 +23,19 @@ SPOT_THRESHOLD_LEVELS: Final = 30
 class Pair:
     """A degraded image and its target, `H W 3` uint8 each.
 
+    Of a source that does not clip its noise, `degraded` is float32 in 8-bit levels, with values outside 0 to 255.
     `gain` (K) and `spots` (D) are float16 `H W 3`, or None where the source does not know them or an augmentation broke
-    the equation.
+    the equation. `skin`, `H W` uint8, is 255 where the skin is bare; `skin_tone` is the typology angle of the face in
+    degrees. Both are for metrics and reports, None where the source does not know them, and patches lack them.
     """
 
     name: str
-    degraded: NDArray[np.uint8]
+    degraded: NDArray[Any]
     target: NDArray[np.uint8]
     gain: NDArray[np.float16] | None = None
     spots: NDArray[np.float16] | None = None
+    skin: NDArray[np.uint8] | None = None
+    skin_tone: float | None = None
 
     @property
     def images(self) -> Mapping[str, NDArray[np.uint8]]:
@@ -43,6 +47,9 @@ class Pair:
 
         Args:
             move: maps `H W 3` to `H' W' 3`, e.g. a crop or a mirror image.
+
+        Returns:
+            The pair without skin, which training does not read.
         """
         images = [_contiguous(move(image)) for image in (self.degraded, self.target)]
         maps = [None if values is None else _contiguous(move(values)) for values in (self.gain, self.spots)]
@@ -51,11 +58,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class CleanFace:
-    """A face before damage: `image` is `H W 3` uint8; `skin`, `H W` uint8, is 255 where the skin is bare."""
+    """A face before damage: `image` is `H W 3` uint8; `skin`, `H W` uint8, is 255 where the skin is bare.
+
+    `skin_tone` is the typology angle in degrees.
+    """
 
     name: str
     image: NDArray[np.uint8]
     skin: NDArray[np.uint8]
+    skin_tone: float | None = None
 
     @property
     def images(self) -> Mapping[str, NDArray[np.uint8]]:
@@ -193,6 +204,11 @@ def pixel_digest(image: NDArray[np.uint8]) -> str:
 def to_levels(image: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Return an image in 8-bit levels (0 to 255), clipped and rounded."""
     return np.rint(np.clip(image, 0, 255)).astype(np.uint8)
+
+
+def in_levels(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return an image in 8-bit levels: itself, or clipped and rounded where its source did not clip it."""
+    return image if image.dtype == np.uint8 else to_levels(image)
 
 
 def clipped_away(image: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

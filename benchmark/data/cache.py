@@ -88,7 +88,7 @@ class CachedItems(Dataset[Item]):
             key: np.ndarray(shape, dtype, self._bytes, offset)
             for key, (dtype, offset, shape) in entry["arrays"].items()
         }
-        return self._item_type(entry["name"], **arrays)
+        return self._item_type(entry["name"], **arrays, **entry.get("numbers", {}))
 
     @property
     def fingerprint(self) -> str:
@@ -217,7 +217,8 @@ def _write(
                     digest.update(part)
                     position += file.write(part)
             images = {role: pixel_digest(image) for role, image in item.images.items()}
-            entries.append({"name": item.name, "arrays": places, "images": images})
+            numbers = {} if item.skin_tone is None else {"skin_tone": item.skin_tone}
+            entries.append({"name": item.name, "arrays": places, "images": images, "numbers": numbers})
             on_progress(len(entries))
         file.flush()
         os.fsync(file.fileno())

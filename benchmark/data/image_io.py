@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
-from benchmark.data import Source
+from benchmark.data import Source, in_levels
 from benchmark.errors import DataError, ProcessError, counted, root_cause
 from benchmark.files import write_bytes
 from benchmark.processes import map_in_processes
@@ -198,7 +198,7 @@ def write_pairs(source: Source, count: int, folder: Path, workers: int, *, with_
 
 def _write_pair(source: Source, folder: Path, with_maps: bool, index: int) -> None:
     pair = source.read(index)
-    for role, pixels in (("degraded", pair.degraded), ("target", pair.target)):
+    for role, pixels in (("degraded", in_levels(pair.degraded)), ("target", pair.target)):
         png = io.BytesIO()
         Image.fromarray(pixels).save(png, "PNG")
         write_bytes(folder / role / f"{pair.name}.png", png.getvalue())

@@ -5,25 +5,26 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import grey_closing
 
-from benchmark.data import Pair
+from benchmark.data import Pair, in_levels
 from benchmark.errors import DataError
+from benchmark.evaluation import classical
 from reports.schema import BASELINES
 
-Restore = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-"""From a degraded image `H W 3` uint8 to a restored image of the same size."""
+Restore = Callable[[NDArray[Any]], NDArray[np.uint8]]
+"""From a degraded image `H W 3` to a restored image of the same size, in 8-bit levels."""
 
 CLOSING_SIZE_PX: Final = 5
 
 
 def identity(pairs: Iterable[Pair]) -> Restore:
     """Do nothing. Reads no pairs."""
-    return np.copy
+    return lambda image: np.copy(in_levels(image))
 
 
 def closing(pairs: Iterable[Pair]) -> Restore:
@@ -40,7 +41,9 @@ def closing(pairs: Iterable[Pair]) -> Restore:
 
     and 5 is the largest that gains more than twice what it loses.
     """
-    return lambda image: np.asarray(grey_closing(image, size=(CLOSING_SIZE_PX, CLOSING_SIZE_PX, 1)), np.uint8)
+    return lambda image: np.asarray(
+        grey_closing(in_levels(image), size=(CLOSING_SIZE_PX, CLOSING_SIZE_PX, 1)), np.uint8
+    )
 
 
 def affine(pairs: Iterable[Pair]) -> Restore:
@@ -70,7 +73,7 @@ def fit_lines(pairs: Iterable[Pair]) -> list[tuple[float, float]]:
 
 def _sums(pair: Pair, channel: int) -> tuple[int, ...]:
     """Return the number of pixels and the sums of x, y, x^2 and x*y, with x degraded and y target."""
-    x, y = (image[..., channel].astype(np.int32) for image in (pair.degraded, pair.target))
+    x, y = (image[..., channel].astype(np.int32) for image in (in_levels(pair.degraded), pair.target))
     return (x.size, *(int(values.sum(dtype=np.int64)) for values in (x, y, x * x, x * y)))
 
 
@@ -85,11 +88,13 @@ def _curve(gain: float, offset: float) -> NDArray[np.uint8]:
     return np.rint(np.clip(gain * np.arange(256) + offset, 0, 255)).astype(np.uint8)
 
 
-def _apply_curves(curves: Sequence[NDArray[np.uint8]], degraded: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.stack([curve[degraded[..., channel]] for channel, curve in enumerate(curves)], axis=-1)
+def _apply_curves(curves: Sequence[NDArray[np.uint8]], degraded: NDArray[Any]) -> NDArray[np.uint8]:
+    levels = in_levels(degraded)
+    return np.stack([curve[levels[..., channel]] for channel, curve in enumerate(curves)], axis=-1)
 
 
-BASELINE_FITS: Final[Mapping[str, Callable[[Iterable[Pair]], Restore]]] = dict(
-    zip(BASELINES, (identity, affine, closing), strict=True)
-)
+BASELINE_FITS: Final[Mapping[str, Callable[[Iterable[Pair]], Restore]]] = {
+    **dict(zip(BASELINES, (identity, affine, closing), strict=True)),
+    **{name: partial(classical.fit, name) for name in classical.DENOISERS},
+}
 """Baselines by name: from the training pairs to the function that restores an image."""

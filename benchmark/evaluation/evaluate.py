@@ -16,9 +16,9 @@ from typing import NamedTuple, TypedDict, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import Pair, Source, damage_mask
+from benchmark.data import Pair, Source, damage_mask, in_levels
 from benchmark.errors import ComponentError
-from benchmark.evaluation.metrics import ComparisonMetric, Image, ImageComparison, Metric
+from benchmark.evaluation.metrics import ComparisonMetric, Image, ImageComparison, Metric, Need
 from benchmark.evaluation.metrics.psnr import psnr
 from benchmark.registry import Registry
 from reports.metrics import IMAGE_METRICS, Direction, ordered
@@ -33,6 +33,8 @@ Constants = Mapping[str, NDArray[np.float32]]
 """Constant maps by name, each of four values: R, G, B, and one for maps of one channel."""
 
 _UNITS = {"gain": 100, "spots": 255}
+_HALF = 127
+"""A pixel is skin where more than half of it, of 255, is bare skin."""
 _GRID = 64
 """Pixels along the shorter side from which the constants are computed: all pixels of all maps could fill the memory."""
 
@@ -61,14 +63,18 @@ class Summary(TypedDict):
     n: int
 
 
-def load_metrics(registry: Registry) -> Metrics:
-    """Return the built-in metrics in the order of reports, then those of plugins and installed packages by name.
+def load_metrics(registry: Registry, named: Iterable[str] = ()) -> Metrics:
+    """Return the metrics of every row in the order of reports, then by name those named and those of plugins.
+
+    Args:
+        registry: Knows the metrics.
+        named: Metrics that an experiment names.
 
     Raises:
         ComponentError: A metric cannot be imported, lacks a fact, or its constructor needs arguments.
     """
     metrics: dict[str, Metric] = {}
-    for name in ordered(set(registry.names("metric")), first="psnr"):
+    for name in ordered({*IMAGE_METRICS, *registry.added("metric"), *named}, first="psnr"):
         metrics[name] = registry.create("metric", name, {})
         if name in IMAGE_METRICS and type(metrics[name]).__module__ != f"{Metric.__module__}.{name}":
             raise ComponentError(f"metric {name!r} is built in; rename the file of your plugin")
@@ -76,6 +82,10 @@ def load_metrics(registry: Registry) -> Metrics:
             raise ComponentError(
                 f"metric {name!r}: direction is {metrics[name].direction!r};"
                 f" use one of {', '.join(get_args(Direction))}"
+            )
+        if not set(metrics[name].needs) <= set(get_args(Need)):
+            raise ComponentError(
+                f"metric {name!r}: needs is {metrics[name].needs!r}; use some of {', '.join(get_args(Need))}"
             )
     return metrics
 
@@ -85,10 +95,12 @@ def _default_metrics() -> Metrics:
     return load_metrics(Registry())
 
 
-def plugin_facts(metrics: Metrics) -> dict[str, MetricFacts]:
-    """Return the facts of the metrics that are not built in, as a record carries them."""
+def facts_of(metrics: Metrics) -> dict[str, MetricFacts]:
+    """Return the facts of the metrics that do not score every row, as a record carries them."""
     return {
-        name: MetricFacts(unit=metric.unit, direction=metric.direction, meaning=metric.formula)
+        name: MetricFacts(
+            unit=metric.unit, direction=metric.direction, meaning=metric.formula, decimals=metric.decimals
+        )
         for name, metric in metrics.items()
         if name not in IMAGE_METRICS
     }
@@ -103,7 +115,7 @@ def evaluate(
     """Restore and score every image of a source, in its order.
 
     Args:
-        restore: Restores an image `H W 3` uint8; its maps are scored, too, if it returns some.
+        restore: Restores a degraded image `H W 3`; its maps are scored, too, if it returns some.
         source: The pairs.
         constants: Constant maps whose errors are reported beside those of the predicted maps.
         metrics: What images are scored on; None: the built-in metrics and those of installed packages.
@@ -111,26 +123,37 @@ def evaluate(
     for pair in pairs(source):
         restored = restore(np.array(pair.degraded))  # a copy: a memory map is read-only, which torch warns about
         image, maps = restored if isinstance(restored, Restored) else Restored(restored, {})
-        scores = score_image(image, pair.degraded, pair.target, metrics) | score_maps(maps, pair, constants)
-        yield ImageScores(pair, image, scores)
+        scores = score_image(image, in_levels(pair.degraded), pair.target, metrics, pair.skin, pair.skin_tone)
+        yield ImageScores(pair, image, scores | score_maps(maps, pair, constants))
 
 
-def score_image(restored: Image, degraded: Image, target: Image, metrics: Metrics | None = None) -> dict[str, float]:
+def score_image(
+    restored: Image,
+    degraded: Image,
+    target: Image,
+    metrics: Metrics | None = None,
+    skin: NDArray[np.uint8] | None = None,
+    skin_tone: float | None = None,
+) -> dict[str, float]:
     """Return the metrics of a restored image by name, all finite; a metric that does not apply is absent.
 
     Args:
         restored: The restored image, `H W 3` uint8.
         degraded: The image that was restored, of the same size.
         target: The true image, of the same size.
-        metrics: None: the built-in metrics and those of installed packages.
+        metrics: None: the metrics of every row and those of installed packages.
+        skin: How much of each pixel is bare skin, `H W`, 255 is all; None where it is not known.
+        skin_tone: Typology angle of the face in degrees; None where it is not known.
 
     Raises:
         DataError: The images are not uint8 `H W 3` of one size.
         ComponentError: A metric fails, or gives something that is not a finite number.
     """
-    comparison = ImageComparison(restored, target, degraded)
+    comparison = ImageComparison(restored, target, degraded, None if skin is None else skin > _HALF, skin_tone)
     scores: dict[str, float] = {}
     for name, metric in (_default_metrics() if metrics is None else metrics).items():
+        if comparison.lacks(metric.needs):
+            continue
         try:
             value = (
                 metric.compute(comparison)
@@ -150,7 +173,8 @@ def score_image(restored: Image, degraded: Image, target: Image, metrics: Metric
 def mean_psnr(restore: Callable[[Image], Image], source: Source) -> float:
     """Return the mean PSNR over a source; for validations during training, which other metrics would make slow."""
     return statistics.fmean(
-        psnr(ImageComparison(restore(np.array(pair.degraded)), pair.target, pair.degraded)) for pair in pairs(source)
+        psnr(ImageComparison(in_levels(restore(np.array(pair.degraded))), pair.target, in_levels(pair.degraded)))
+        for pair in pairs(source)
     )
 
 

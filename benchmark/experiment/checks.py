@@ -25,24 +25,21 @@ def check_named_metrics(
         registry: Knows the metrics.
 
     Raises:
-        ExperimentError: A metric is neither built in nor a plugin's, or needs larger images than a source makes; or a
-            claim is about a test set that no row has.
+        ExperimentError: There is no such metric, or it needs larger images than a source makes; or a claim is about a
+            test set that no row has.
     """
-    names = [*IMAGE_METRICS, *registry.names("metric")]
-    sections: list[tuple[KeyPath, Any, str]] = [(("search",), file.search, "val"), (("tuning",), file.tuning, "val")]
-    metrics = [((*path, "metric"), getattr(section, "metric", None), split) for path, section, split in sections]
+    names = registry.names("metric")
     tests = dict.fromkeys(["test", *(name for recipe in rows.values() for name in recipe.more_tests)])
     for index, claim in enumerate(file.claims):
-        path, (name, test) = ("claims", index, "metric"), split_of(getattr(claim, "metric", None) or "")
+        _, test = split_of(getattr(claim, "metric", None) or "")
         if test not in tests:
-            place = document.place(path)
+            place = document.place(("claims", index, "metric"))
             raise ExperimentError(f"{place}: claims.{index}.metric: no test set {test!r}; {suggestion(test, tests)}")
-        metrics.append((path, name or None, test))
-    for path, metric, split in [(("report", "primary"), file.report.primary, "test"), *metrics]:
+    for path, metric, split in _settings_with_metrics(file):
         place, dotted = document.place(path), ".".join(map(str, path))
-        if metric is not None and metric not in names:
+        if metric not in names:
             raise ExperimentError(f"{place}: {dotted}: no metric {metric!r}; {suggestion(metric, names)}")
-        least = registry.find("metric", metric).min_side if metric is not None else 1
+        least = registry.find("metric", metric).min_side
         for row, recipe in rows.items():
             side = _largest_side(recipe, split, registry)
             if side is not None and side < least:
@@ -50,6 +47,23 @@ def check_named_metrics(
                     f"{place}: {dotted}: {metric} needs images of at least {least} pixels, those of data.{split} have "
                     f"{side} in row {row}; name another metric, or make them larger"
                 )
+
+
+def named_metrics(file: ExperimentFile) -> tuple[str, ...]:
+    """Return the metrics that an experiment names anywhere, without those of every row, sorted."""
+    return tuple(sorted({metric for _, metric, _ in _settings_with_metrics(file)} - IMAGE_METRICS.keys()))
+
+
+def _settings_with_metrics(file: ExperimentFile) -> list[tuple[KeyPath, str, str]]:
+    """Return path, metric and the split that is scored, for each setting that names a metric."""
+    in_sections: list[tuple[KeyPath, Any, str]] = [(("search",), file.search, "val"), (("tuning",), file.tuning, "val")]
+    named = [((*path, "metric"), getattr(section, "metric", None), split) for path, section, split in in_sections]
+    for index, claim in enumerate(file.claims):
+        metric, test = split_of(getattr(claim, "metric", None) or "")
+        named.append((("claims", index, "metric"), metric or None, test))
+    named += [(("metrics", index), name, "test") for index, name in enumerate(file.metrics)]
+    settings = [(path, metric, split) for path, metric, split in named if metric is not None]
+    return [(("report", "primary"), file.report.primary, "test"), *settings]
 
 
 def _largest_side(recipe: Recipe, split: str, registry: Registry) -> int | None:
@@ -86,9 +100,6 @@ def _claim_mistakes(
     """Yield the mistakes of a claim, each with its path below the claim; each may follow from the one before."""
     if claim.id in [other.id for other in earlier]:
         yield ("id",), f"two claims have the id {claim.id!r}"
-    metric = None if isinstance(claim, WithinClaim) else split_of(claim.metric or report.primary)[0]
-    if metric is not None and metric not in IMAGE_METRICS:
-        yield ("metric",), f"a claim needs a built-in metric, not {metric!r}; {suggestion(metric, IMAGE_METRICS)}"
     match claim:
         case BetterClaim():
             yield from _unknown(("better",), "row", [claim.better], rows)

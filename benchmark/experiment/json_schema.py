@@ -35,6 +35,7 @@ def experiment_schema(registry: Registry) -> Schema:
     definitions["Stage"]["properties"]["loss"] = components.losses()
     definitions["Stage"]["properties"]["augment"] = components.augmentations()
     properties = {"extends": _EXTENDS, **_lenient(whole)["properties"]}
+    properties["metrics"]["items"] = {"anyOf": [{"enum": registry.names("metric")}, {"type": "string"}]}
     properties["gates"] |= {"properties": _gates(definitions)}
     properties["tables"]["additionalProperties"] = _table(properties, definitions)
     references = json.dumps([properties, definitions])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ExperimentError
-from benchmark.experiment.checks import check_claims, check_named_metrics
+from benchmark.experiment.checks import check_claims, check_named_metrics, named_metrics
 from benchmark.experiment.document import (
     Document,
     KeyPath,
@@ -51,6 +51,10 @@ class Experiment:
     document: Document
     """The merged file as written, with `extends` and `--set` applied."""
     tuning: Tuning | None = None
+    metrics: tuple[str, ...] = ()
+    """Metrics that it names, beside those of every row."""
+    baselines: tuple[str, ...] = BASELINES
+    """Rows without training: those of every experiment, then those that it names."""
     notices: tuple[str, ...] = ()
     """One line for each `--set` that changes nothing."""
 
@@ -90,10 +94,11 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
     rows = (base, *_table_rows(document, base, registry, is_checked))
     _check_distinct([row for row in rows if is_checked(row.name)], document)
     check_named_metrics(document, checked, {row.name: row.recipe for row in rows if is_checked(row.name)}, registry)
+    baselines = (*BASELINES, *dict.fromkeys(checked.baselines))
     configs = {row.name: row.recipe.config for row in rows}
     unresolved = {f"{table}.{row}" for table, section in checked.tables.items() for row in section} - set(configs)
     if not unresolved:
-        check_claims(document, checked.claims, {**configs, **{name: {} for name in BASELINES}}, checked.report)
+        check_claims(document, checked.claims, {**configs, **{name: {} for name in baselines}}, checked.report)
     return Experiment(
         name=checked.name,
         rows=rows,
@@ -104,6 +109,8 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
         search=read_search(document, checked, base.recipe, registry),
         document=document,
         tuning=read_tuning(document, checked, [row.name for row in rows], registry),
+        metrics=named_metrics(checked),
+        baselines=baselines,
         notices=tuple(notices),
     )
 

@@ -17,7 +17,7 @@ from benchmark.experiment.schema import AnyGate, ResolvedModel, SourceSpec
 from benchmark.experiment.stage import Precision, Stage
 from benchmark.registry import Registry
 from reports.metrics import IMAGE_METRICS
-from reports.schema import BASELINES, PHOTOGRAPHS
+from reports.schema import PHOTOGRAPHS
 
 
 @dataclass(frozen=True)
@@ -133,15 +133,17 @@ def make_plan(
         environment: what keys hold besides the recipe.
         registry: gives the digests of the components' source code.
     """
-    planner = new_planner(fingerprints, environment, registry)
+    planner = new_planner(fingerprints, environment, registry, experiment.metrics)
     rows = tuple(planner.row(row, seed) for seed in experiment.seeds for row in experiment.rows)
-    baselines = tuple(planner.baseline(name, experiment.rows[0].recipe) for name in BASELINES)
+    baselines = tuple(planner.baseline(name, experiment.rows[0].recipe) for name in experiment.baselines)
     return Plan(experiment, environment, rows, baselines)
 
 
-def new_planner(fingerprints: Mapping[str, str], environment: Environment, registry: Registry) -> "Planner":
+def new_planner(
+    fingerprints: Mapping[str, str], environment: Environment, registry: Registry, metrics: Sequence[str]
+) -> "Planner":
     """Return a planner, which reads the source of each component once; see `make_plan`."""
-    return Planner(fingerprints, environment, cache(registry.digest), plugin_metrics(registry))
+    return Planner(fingerprints, environment, cache(registry.digest), metric_digests(registry, metrics))
 
 
 def select(plan: Plan, rows: Sequence[str], seeds: Sequence[int]) -> Plan:
@@ -164,9 +166,10 @@ def id_of_test(folder: str, config_hash: str) -> str:
     return hash_of([folder, config_hash])
 
 
-def plugin_metrics(registry: Registry) -> dict[str, str]:
-    """Return the metrics that are not built in, with the digests of their sources."""
-    return {name: registry.digest("metric", name) for name in registry.names("metric") if name not in IMAGE_METRICS}
+def metric_digests(registry: Registry, named: Sequence[str]) -> dict[str, str]:
+    """Return the metrics that an experiment names and those of plugins, with the digests of their sources."""
+    names = sorted({*registry.added("metric"), *named} - IMAGE_METRICS.keys())
+    return {name: registry.digest("metric", name) for name in names}
 
 
 def hash_of(data: Any) -> str:
@@ -191,6 +194,7 @@ class Planner:
     environment: Environment
     digest: Callable[[str, str], str]
     metrics: Mapping[str, str]
+    """Digests of the metrics that not every row has."""
 
     def row(self, row: Row, seed: int) -> PlannedRow:
         """Return a row with one seed as a chain of stages with keys."""

@@ -281,6 +281,12 @@ class ExperimentFile(RowSettings):
     )
     seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
     report: Report = Report()
+    baselines: list[Literal["non_local_means", "wavelet", "bilateral"]] = Field(
+        default=[], description="classical denoisers to test beside the baselines of every experiment"
+    )
+    metrics: list[MetricName] = Field(
+        default=[], description="metrics to score rows on beside those of every row; `list metrics` has the names"
+    )
     tables: dict[str, dict[str, dict[str, Any]]] = Field(
         default={}, description="table -> row -> {dotted path: value}; every row is compared with the base row above"
     )

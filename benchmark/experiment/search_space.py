@@ -12,7 +12,7 @@ from benchmark.experiment.document import Document, KeyPath, override, override_
 from benchmark.experiment.resolve import Recipe, resolve
 from benchmark.experiment.schema import ExperimentFile, SearchParameter, SearchSettings, TuningSettings
 from benchmark.registry import Registry
-from reports.metrics import IMAGE_METRICS, Metric, plugin_metric
+from reports.metrics import IMAGE_METRICS, Metric, own_metric
 
 _SECTION: KeyPath = ("search", "parameters")
 SEARCHABLE_SECTIONS = ("model", "protocol")
@@ -130,8 +130,8 @@ def _metric_and_seed(
     name, seed = section.metric or file.report.primary, file.seeds[0] if section.seed is None else section.seed
     if name in IMAGE_METRICS:
         return IMAGE_METRICS[name], seed
-    plugin = registry.find("metric", name)
-    return plugin_metric(name, plugin.unit, plugin.direction, plugin.formula), seed
+    own = registry.find("metric", name)
+    return own_metric(name, own.unit, own.direction, own.formula, own.decimals), seed
 
 
 def with_values(document: Document, search: Search, values: Mapping[str, Any]) -> Document:

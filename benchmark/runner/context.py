@@ -44,6 +44,8 @@ class Context:
     """The command line, for records."""
     sources: Mapping[str, Source]
     """By `source_id`."""
+    metrics: tuple[str, ...] = ()
+    """Metrics that the experiment names, beside those of every row."""
 
     def source(self, spec: SourceSpec) -> Source:
         """Return the opened source of some settings."""

@@ -69,6 +69,7 @@ def plan_file(plan: Plan, command: str, folder: Path, chosen: Collection[str] | 
         rows=(*(_plan_row(rows, folder) for rows in seeds_of.values()), *map(_plan_baseline, plan.baselines)),
         chosen=None if len(folders) == len(plan.rows) else folders,
         claims=experiment.claims,
+        metrics=experiment.metrics,
         command=command,
     )
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 
 from benchmark.audit.measurements import HasPairFiles
-from benchmark.data import Source
+from benchmark.data import Source, in_levels
 from benchmark.data.augmentations import make_augmentations
 from benchmark.data.image_io import open_image
 from benchmark.errors import DataError
+from benchmark.evaluation.classical import check_installed
 from benchmark.evaluation.evaluate import load_metrics, pairs, score_image
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, PlannedStage, hash_of, source_id
@@ -30,7 +31,7 @@ from benchmark.runner.record_writer import damaged_file, is_finished
 from benchmark.training.objective import make_objective
 from benchmark.training.train_state import check_optimizer, make_train_state, set_memory_format
 from reports.metrics import split_of
-from reports.schema import WithinClaim
+from reports.schema import CLASSICAL_BASELINES, WithinClaim
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _TIMED_PIXELS = 8 * 128 * 128
@@ -49,7 +50,10 @@ def preflight(plan: Plan, context: Context, *, replace: bool) -> list[PlannedRow
         make_objective(stage.name, stage.settings, context.registry)
         check_optimizer(stage.settings)
         make_augmentations(stage.settings.augment, context.registry)
-    load_metrics(context.registry)
+    load_metrics(context.registry, context.metrics)
+    for baseline in plan.baselines:
+        if baseline.row in CLASSICAL_BASELINES:
+            check_installed(baseline.row)
     for row in {row.row: row for row in plan.rows}.values():  # one seed of each
         check_supervision(row, context)
     models = {hash_of(row.recipe.model.identity()): row.recipe.model for row in plan.rows if row.recipe.model.weights}
@@ -119,6 +123,7 @@ def metrics_in_use(experiment: Experiment) -> dict[str, tuple[str, str]]:
             for metric, test in [split_of(claim.metric or primary)]
         },
         **({"tuning.metric": ("val", tuning.metric.name)} if tuning else {}),
+        **{f"metrics: {name}": ("test", name) for name in experiment.document.data.get("metrics", ())},
     }
 
 
@@ -133,19 +138,23 @@ def check_metrics(plan: Plan, context: Context, settings: Mapping[str, tuple[str
     Raises:
         DataError: with the setting, the metric and the split.
     """
-    metrics = load_metrics(context.registry)
+    metrics = load_metrics(context.registry, (name for _, name in settings.values()))
     for setting, (split, name) in settings.items():
         specs = [row.recipe.splits[split] for row in plan.rows if split in row.recipe.splits]
         for source in set(map(source_id, specs)):
             metric = {name: metrics[name]}
             for pair in pairs(context.sources[source]):
-                if score_image(pair.degraded, pair.degraded, pair.target, metric):
+                degraded = in_levels(pair.degraded)
+                if score_image(degraded, degraded, pair.target, metric, pair.skin, pair.skin_tone):
                     break
             else:
-                height, width = context.sources[source].read(0).degraded.shape[:2]
+                first = context.sources[source].read(0)
+                (height, width), needs = first.degraded.shape[:2], metrics[name].needs
+                unknown = [need for need in needs if need in ("skin", "skin_tone") and getattr(first, need) is None]
+                lack = f"; its source does not know {' and '.join(unknown)}" if unknown else ""
                 raise DataError(
                     f"{setting}: no image of data.{split} has {name} ({metrics[name].formula}); the first one has "
-                    f"{width} x {height} pixels; choose another metric or other images"
+                    f"{width} x {height} pixels{lack}; choose another metric or other images"
                 )
 
 

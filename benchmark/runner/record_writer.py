@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data import Source
+from benchmark.data import Source, in_levels
 from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import ImageScores, pairs
 from benchmark.files import digest_of, read_json, write_csv, write_json
@@ -117,7 +117,7 @@ def add_digests(folder: Path, inner: str) -> None:
 def write_pairs(folder: Path, source: Source) -> None:
     """Write the test pairs as PNG, once for all rows, for the report."""
     for pair in pairs(source):
-        write_images(folder / "degraded", {pair.name: np.ascontiguousarray(pair.degraded)})
+        write_images(folder / "degraded", {pair.name: np.ascontiguousarray(in_levels(pair.degraded))})
         write_images(folder / "target", {pair.name: np.ascontiguousarray(pair.target)})
 
 

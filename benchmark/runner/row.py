@@ -21,9 +21,9 @@ from benchmark.evaluation.evaluate import (
     Summary,
     best_constants,
     evaluate,
+    facts_of,
     load_metrics,
     pairs,
-    plugin_facts,
     summarise,
 )
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow
@@ -87,7 +87,7 @@ def _test_trained(row: PlannedRow, progress: RowProgress, lease: Lease, context:
     write_curves(folder, [(stage.name, stage.key) for stage in row.stages], context.store)
     if progress.is_trial:
         val = results[-1].val if results else score_on_val(row, load_network(row, None, context), context)
-        scores = {"val": _scores(val)}
+        tested: dict[str, Any] = {"scores": {"val": _scores(val)}}
     else:
         restorer = load_network(row, row.last_key, context).eval()
         supervised = supervised_maps(row, context.registry)
@@ -97,11 +97,11 @@ def _test_trained(row: PlannedRow, progress: RowProgress, lease: Lease, context:
             return Restored(restored, {name: values for name, values in maps.items() if name in supervised})
 
         tests = tests_of(row, context)
-        scores = _score(row, restore, tests, lease, context, on_event, with_maps=bool(supervised))
+        tested = _score(row, restore, tests, lease, context, on_event, with_maps=bool(supervised))
         write_weights(restorer, folder / "weights.safetensors")
     stages = tuple(_stage_record(result, reused=result.key not in progress.trained) for result in results)
     record = new_record(row, progress, context, time.perf_counter() - clock)
-    _finish(record.model_copy(update={"stages": stages, "scores": scores}), row, lease, context, on_event)
+    _finish(record.model_copy(update={"stages": stages, **tested}), row, lease, context, on_event)
 
 
 def _test_baseline(
@@ -111,9 +111,9 @@ def _test_baseline(
     clock = time.perf_counter()
     restore = BASELINE_FITS[baseline.row](pairs(context.source(baseline.data["train"])))
     tests = tests_of(baseline, context)
-    scores = _score(baseline, restore, tests, lease, context, on_event, with_maps=False)
+    tested = _score(baseline, restore, tests, lease, context, on_event, with_maps=False)
     record = new_record(baseline, progress, context, time.perf_counter() - clock)
-    _finish(record.model_copy(update={"scores": scores}), baseline, lease, context, on_event)
+    _finish(record.model_copy(update=tested), baseline, lease, context, on_event)
 
 
 def end_untested(
@@ -192,7 +192,7 @@ def new_record(row: PlannedRow | PlannedBaseline, progress: RowProgress, context
         provenance={**provenance(context.machine, context.command), **times},
         model=progress.measured.cost if progress.measured else None,
         gates=progress.measured.gates if progress.measured else (),
-        metrics=plugin_facts(load_metrics(context.registry)),
+        metrics=facts_of(load_metrics(context.registry, context.metrics)),
     )
 
 
@@ -242,9 +242,10 @@ def _score(
     on_event: OnEvent,
     *,
     with_maps: bool,
-) -> dict[str, dict[str, Score]]:
-    """Restore and score all test images, write the images and their scores, and return the means by test set."""
-    folder, metrics, count = context.output / row.folder, load_metrics(context.registry), sum(map(len, tests.values()))
+) -> dict[str, Any]:
+    """Restore and score all test images, and write them; return the fields of a record that result."""
+    folder, count = context.output / row.folder, sum(map(len, tests.values()))
+    metrics = load_metrics(context.registry, context.metrics)
     images: dict[str, list[ImageScores]] = {name: [] for name in tests}
     for name, source in tests.items():
         constants = best_constants(pairs(source)) if with_maps else {}
@@ -256,7 +257,9 @@ def _score(
     for name, scores in images.items():
         place = folder / ("images" if name == "test" else f"{MORE_TESTS}/{name}")
         write_images(place, {image.pair.name: image.restored for image in scores})
-    return {name: _scores(summarise(image.metrics for image in scores)) for name, scores in images.items()}
+    means = {name: _scores(summarise(image.metrics for image in scores)) for name, scores in images.items()}
+    tones = {image.pair.name: image.pair.skin_tone for image in images["test"] if image.pair.skin_tone is not None}
+    return {"scores": means, "skin_tones": tones}
 
 
 def _scores(summaries: dict[str, Summary]) -> dict[str, Score]:

@@ -68,7 +68,8 @@ def carry_out(
     row = needing[0]
     data = {row.row: row.recipe.splits if isinstance(row, PlannedRow) else {**row.data, **row.more_tests}}
     sources = open_sources(data, registry)
-    context = Context(jobs.plan.experiment, jobs.output, jobs.store, machine, registry, command, sources)
+    metrics = jobs.plan.metrics
+    context = Context(jobs.plan.experiment, jobs.output, jobs.store, machine, registry, command, sources, metrics)
     _check_same(row, rows, jobs.plan, context)
     context = with_cached_sources(data, context, on_event, _SPLITS[job.kind])
     if job.kind in ("row", "baseline"):
@@ -92,7 +93,7 @@ def _check_same(row: AnyRow, rows: Mapping[str, AnyRow], plan: PlanFile, context
     if differing := [f"{name} {planned}, here {own}" for name, (planned, own) in facts.items() if planned != own]:
         raise RecordError(f"{file}: is for {'; '.join(differing)}; use what it was made with, or {_REMEDY}")
     fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
-    planner = new_planner(fingerprints, here, context.registry)
+    planner = new_planner(fingerprints, here, context.registry, context.metrics)
     if isinstance(row, PlannedRow):
         again = planner.row(Row(row.row, row.table, row.recipe), row.seed)
     else:

@@ -14,7 +14,7 @@ from benchmark.data.augmentations import make_augmentations
 from benchmark.data.sampling import Sampler
 from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import Summary, evaluate, load_metrics, mean_psnr, summarise
-from benchmark.experiment.plan import PlannedRow, PlannedStage, hash_of, plugin_metrics
+from benchmark.experiment.plan import PlannedRow, PlannedStage, hash_of, metric_digests
 from benchmark.experiment.stage import late_validation_step, validation_steps
 from benchmark.gates.cost import peak_memory_bytes, reset_peak_memory
 from benchmark.interrupts import deferred_interrupts
@@ -129,7 +129,7 @@ def load_network(row: PlannedRow, key: str | None, context: Context) -> Restorer
 def score_on_val(row: PlannedRow, trained: Restorer, context: Context) -> dict[str, Summary]:
     """Return the scores of a trained network on the validation images of a row."""
     restorer, device = _with_weights(row, trained.state_dict(), context).eval(), context.machine.device
-    source, metrics = context.source(row.recipe.data["val"]), load_metrics(context.registry)
+    source, metrics = context.source(row.recipe.data["val"]), load_metrics(context.registry, context.metrics)
     scores = evaluate(lambda image: restore_image(restorer, image, device), source, metrics=metrics)
     return summarise(image.metrics for image in scores)
 
@@ -149,8 +149,9 @@ def on_val_of(row: PlannedRow, result: StageResult, context: Context) -> StageRe
 
 
 def _val_fingerprint(row: PlannedRow, context: Context) -> str:
-    """Return what scores on val depend on beside the weights: the images, and the metrics that are not built in."""
-    fingerprint, metrics = context.source(row.recipe.data["val"]).fingerprint, plugin_metrics(context.registry)
+    """Return what scores on val depend on beside the weights: the images, and the metrics that not every row has."""
+    fingerprint = context.source(row.recipe.data["val"]).fingerprint
+    metrics = metric_digests(context.registry, context.metrics)
     return hash_of([fingerprint, metrics]) if metrics else fingerprint
 
 

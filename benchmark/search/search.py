@@ -20,7 +20,7 @@ from benchmark.experiment.portable_paths import relative_paths
 from benchmark.experiment.resolve import resolve
 from benchmark.experiment.schema import RowSettings
 from benchmark.experiment.search_space import Choices, Search, with_values
-from benchmark.files import write_csv, write_text
+from benchmark.files import write_csv, write_json, write_text
 from benchmark.runner.context import Context, plan_of, with_cached_sources
 from benchmark.runner.events import Event, JobFailed, JobStopped, MeasuredModel, RowFinished
 from benchmark.runner.jobs import MeasureNetwork, run_job
@@ -39,8 +39,8 @@ from benchmark.search.study import (
     tell,
     values_of,
 )
-from reports.metrics import Metric
-from reports.schema import GateResult, Record
+from reports.metrics import IMAGE_METRICS, Metric
+from reports.schema import GateResult, MetricFacts, Record, SearchFile, to_json
 
 TABLE = "trial"
 _TRIALS_PER_WORKER = 5
@@ -213,8 +213,9 @@ class Trials:
         return tuple(map(describe_gate, measured.gates))
 
     def _write(self) -> TrialResult | None:
-        """Bring trials.csv and best.yaml up to date; return the best trial."""
+        """Bring trials.csv, search.json and best.yaml up to date; return the best trial."""
         setup, trials = self._setup, results(self._study, self._setup.search)
+        write_json(setup.context.output / "search.json", to_json(search_file(setup.search.metric)))
         write_trials(setup.context.output / "trials.csv", trials, setup.search)
         best = next(iter(ranked(trials, setup.search.metric)), None)
         if best:
@@ -276,6 +277,12 @@ def base_result(trials: Sequence[TrialResult], search: Search) -> TrialResult | 
     return next((trial for trial in trials if trial.value is not None and trial.values == base), None)
 
 
+def search_file(metric: Metric) -> SearchFile:
+    """Return what a report must know to rank the trials, even where no trial has left a record."""
+    facts = MetricFacts(unit=metric.unit, direction=metric.direction, meaning=metric.meaning, decimals=metric.decimals)
+    return SearchFile(metric=metric.name, facts=None if metric.name in IMAGE_METRICS else facts)
+
+
 def write_trials(file: Path, trials: Sequence[TrialResult], search: Search) -> None:
     """Write all trials as CSV, with the parameters as they stand in YAML."""
     paths = [parameter.path for parameter in search.parameters]
@@ -311,6 +318,7 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
         **relative_paths(experiment.rows[0].recipe.data_settings, file.parent),
         "seeds": list(experiment.seeds),
         "report": experiment.report.model_dump(),
+        **{key: settings[key] for key in ("metrics",) if key in settings},
         **({"tables": {"search": {"default": default}}} if default else {}),
     }
     comment = (

@@ -1,6 +1,6 @@
 """Procedural faces: clean portraits drawn without a download, and their damage with exact truth.
 
-    draw_portrait(rng, size)        -> Portrait: picture, bare skin, scale
+    draw_portrait(rng, size)        -> Portrait: picture, bare skin, scale, skin tone
     degrade(portrait, preset, rng)  -> DegradedPortrait: degraded, target, gain K, spots D
     PRESETS                         contest, heavy, severe
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from benchmark.synthetic_faces.raster import Field
+from benchmark.synthetic_faces.skin_tone import typology_angle
 
 Style = Literal["short", "long", "bald"]
 Pattern = Literal["plain", "stripes", "checks", "dots"]
@@ -61,6 +62,11 @@ class Complexion:
     flush: float
     beard: float
     roughness: float
+
+    @property
+    def skin_tone(self) -> float:
+        """The typology angle in degrees of the reflectance: the face's own, whatever light and camera make of it."""
+        return typology_angle(np.exp(-self.density))
 
 
 @dataclass(frozen=True)

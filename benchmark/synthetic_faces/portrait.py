@@ -59,12 +59,13 @@ class Portrait:
     """A clean face.
 
     `image` is sRGB in [0, 1], `H W 3`; `skin` says how much of each pixel is bare skin, `H W` in [0, 1];
-    `pixels_per_mm` is the scale of the face.
+    `pixels_per_mm` is the scale of the face; `skin_tone` is the typology angle in degrees, None where nobody is shown.
     """
 
     image: NDArray[np.float32]
     skin: NDArray[np.float32]
     pixels_per_mm: float
+    skin_tone: float | None = None
 
 
 def draw_portrait(rng: np.random.Generator, size: int) -> Portrait:
@@ -82,7 +83,7 @@ def draw_portrait(rng: np.random.Generator, size: int) -> Portrait:
     for layer in [*hair[1:], *worn]:
         skin[layer.window] *= 1 - np.clip(1.5 * layer.cover, 0, 1)
     image = photograph(rng, picture, person.camera)
-    return Portrait(image.astype(np.float32, copy=False), skin, frame.pixels_per_mm)
+    return Portrait(image.astype(np.float32, copy=False), skin, frame.pixels_per_mm, person.complexion.skin_tone)
 
 
 def paint_head(rng: np.random.Generator, picture_frame: Frame, person: Attributes) -> tuple[Layer, Field]:

@@ -38,6 +38,9 @@ EUMELANIN = _vector(0.75, 0.88, 1.0)
 LUMINANCE = _vector(0.2126, 0.7152, 0.0722)
 _D65_WHITE = np.array([0.95047, 1.0, 1.08883])
 _XYZ_TO_RGB = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
+_RGB_TO_XYZ = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+)  # ITU-R BT.709 primaries, D65
 _FINEST_SIGMA_PX = 1.5  # of a Gaussian on a reduced grid
 _MARGIN_CELLS = 4  # of noise around what is shown: filters wrap, and opposite edges must not look alike
 
@@ -70,6 +73,14 @@ def lab_to_linear(lab: ArrayLike) -> Field:
     f = np.array([fy + a / 500, fy, fy - b / 200])
     xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * _D65_WHITE
     return np.clip(_XYZ_TO_RGB @ xyz, 1e-4, 1).astype(np.float32)
+
+
+def linear_to_lab(linear: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return CIE Lab under D65 of linear RGB, `... 3` each; equal channels are exactly grey."""
+    scaled = np.asarray(linear, np.float64) @ _RGB_TO_XYZ.T / _RGB_TO_XYZ.sum(axis=1)
+    f = np.where(scaled > (6 / 29) ** 3, np.cbrt(scaled), scaled / (3 * (6 / 29) ** 2) + 4 / 29)
+    lightness, a, b = 116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])
+    return np.stack([lightness, a, b], axis=-1)
 
 
 def flat(colour: Field) -> Field:

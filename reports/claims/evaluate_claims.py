@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-from reports import metrics, text
+from reports import text
 from reports.claims.evidence import Gain, Gains, Unknown, compare_costs, find_gate, gain_of, how_to_measure
 from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import Metric
@@ -85,17 +85,16 @@ class Pair(NamedTuple):
     metric: Metric
 
 
-def comparisons(plan: PlanFile) -> int:
+def comparisons(results: Results) -> int:
     """Return the number of different statistical comparisons among claims: so many intervals must hold at once."""
-    return len(
-        {(frozenset((pair.row, pair.rival)), pair.metric) for claim in plan.claims for pair in _pairs(claim, plan)}
-    )
+    pairs = (pair for claim in results.plan.claims for pair in _pairs(claim, results))
+    return len({(frozenset((pair.row, pair.rival)), pair.metric) for pair in pairs})
 
 
 def evaluate(results: Results, rows: Mapping[str, Summary]) -> tuple[EvaluatedClaim, ...]:
     """Return every claim of the experiment with its outcome; the intervals hold for all of them at once."""
-    gains = partial(gain_of, results, rows, comparisons(results.plan))
-    return tuple(_evaluated(claim, results.plan, rows, gains) for claim in results.plan.claims)
+    gains = partial(gain_of, results, rows, comparisons(results))
+    return tuple(_evaluated(claim, results, rows, gains) for claim in results.plan.claims)
 
 
 def outcome_of(low: float, high: float, above: float | None, at_most: float | None) -> ClaimOutcome:
@@ -135,45 +134,43 @@ def _line(entry: EvaluatedClaim) -> tuple[Cell, ...]:
     )
 
 
-def _evaluated(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> EvaluatedClaim:
+def _evaluated(claim: AnyClaim, results: Results, rows: Mapping[str, Summary], gains: Gains) -> EvaluatedClaim:
     """Return the outcome of a claim: refuted if any of its parts is, holds if all do."""
-    parts = _parts(claim, plan, rows, gains)
-    results = {part.result for part in parts}
-    result = "refuted" if "refuted" in results else "holds" if results == {"holds"} else "not resolved"
+    parts = _parts(claim, results, rows, gains)
+    outcomes = {part.result for part in parts}
+    result = "refuted" if "refuted" in outcomes else "holds" if outcomes == {"holds"} else "not resolved"
     remedies = {
         part.resolves if len(parts) == 1 else f"{part.subject}: {part.resolves}" for part in parts if part.resolves
     }
     return EvaluatedClaim(
         claim,
-        as_formula(claim, plan),
+        as_formula(claim, results),
         result,
         "; ".join(part.numbers for part in parts),
         "; ".join(sorted(remedies)) if result == "not resolved" else "",
     )
 
 
-def as_formula(claim: AnyClaim, plan: PlanFile) -> str:
+def as_formula(claim: AnyClaim, results: Results) -> str:
     """Return the form of a claim as a formula that can be read."""
     match claim:
         case BetterClaim(better=row, above=above, at_most=at_most):
-            metric = _metric(claim, plan)
+            metric = _metric(claim, results)
             ends = [f"by more than {_amount(above, metric)}"] if above is not None else []
             ends += [f"by at most {_amount(at_most, metric)}"] if at_most is not None else []
             return f"{row} better than {text.listing(list(claim.rivals))} in {metric.label} {' and '.join(ends)}"
         case EquivalentClaim():
-            (row, other), metric = claim.equivalent, _metric(claim, plan)
-            return f"{row} within {_amount(_margin(claim, plan), metric)} {metric.label} of {other}"
+            (row, other), metric = claim.equivalent, _metric(claim, results)
+            return f"{row} within {_amount(_margin(claim, results.plan), metric)} {metric.label} of {other}"
         case WithinClaim(within=within):
             return f"{within.row} passes gate {within.gate}"
         case FrontClaim(front=front):
-            rivals = text.listing(_rivals(front, plan))
-            return (
-                f"none of {rivals} is as cheap as {front.row} ({front.cost}) and better in {_metric(claim, plan).label}"
-            )
+            rivals, quality = text.listing(_rivals(front, results.plan)), _metric(claim, results).label
+            return f"none of {rivals} is as cheap as {front.row} ({front.cost}) and better in {quality}"
 
 
-def _metric(claim: BetterClaim | EquivalentClaim | FrontClaim, plan: PlanFile) -> Metric:
-    return metrics.metric(claim.metric or plan.primary)
+def _metric(claim: BetterClaim | EquivalentClaim | FrontClaim, results: Results) -> Metric:
+    return results.metric(claim.metric or results.plan.primary)
 
 
 def _margin(claim: EquivalentClaim, plan: PlanFile) -> float:
@@ -189,28 +186,28 @@ def _amount(value: float, metric: Metric) -> str:
     return text.with_unit(f"{value:g}".replace("-", "−"), metric.unit)
 
 
-def _pairs(claim: AnyClaim, plan: PlanFile) -> tuple[Pair, ...]:
+def _pairs(claim: AnyClaim, results: Results) -> tuple[Pair, ...]:
     match claim:
         case BetterClaim():
-            return tuple(Pair(claim.better, rival, _metric(claim, plan)) for rival in claim.rivals)
+            return tuple(Pair(claim.better, rival, _metric(claim, results)) for rival in claim.rivals)
         case EquivalentClaim():
             row, other = claim.equivalent
-            return (Pair(row, other, _metric(claim, plan)),)
+            return (Pair(row, other, _metric(claim, results)),)
         case WithinClaim():
             return ()
         case FrontClaim(front=front):
-            return tuple(Pair(rival, front.row, _metric(claim, plan)) for rival in _rivals(front, plan))
+            return tuple(Pair(rival, front.row, _metric(claim, results)) for rival in _rivals(front, results.plan))
 
 
-def _parts(claim: AnyClaim, plan: PlanFile, rows: Mapping[str, Summary], gains: Gains) -> tuple[PartOutcome, ...]:
-    pairs = _pairs(claim, plan)
+def _parts(claim: AnyClaim, results: Results, rows: Mapping[str, Summary], gains: Gains) -> tuple[PartOutcome, ...]:
+    pairs = _pairs(claim, results)
     if pairs and (lacking := lacking_metric(pairs[0].metric.name, rows.values())):
         return (PartOutcome(pairs[0].row, "not resolved", lacking, "claim a metric that is scored, or run the rows"),)
     match claim:
         case BetterClaim():
             return tuple(_decided(pair, pair.rival, gains(*pair), claim.above, claim.at_most) for pair in pairs)
         case EquivalentClaim():
-            pair, margin = pairs[0], _margin(claim, plan)
+            pair, margin = pairs[0], _margin(claim, results.plan)
             gain = gains(*pair)
             if isinstance(gain, Gain) and pair.metric.direction == "near 1":  # within the margin in either direction
                 low, high = gain.difference

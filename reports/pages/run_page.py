@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from reports import metrics, text
+from reports import text
 from reports.claims import evaluate_claims
 from reports.figures import pareto_plot, row_figures
 from reports.figures.examples import examples
@@ -32,6 +32,7 @@ from reports.schema import PHOTOGRAPHS
 from reports.tables import differences, gates, provenance, score_tables, test_images, training
 from reports.tables import further_tests as test_tables
 from reports.tables.differences import DifferenceTable
+from reports.tables.skin_tones import skin_tone_table
 
 
 def build(results: Results) -> Page:
@@ -58,7 +59,7 @@ def build(results: Results) -> Page:
             warnings=tuple(filter(None, map(test_tables.warning, tests))),
             damage=tuple(map(text.printable, results.damage)),
             sections=(
-                section("ranking", "Ranking", *_ranking(everything, primary)),
+                section("ranking", "Ranking", *_ranking(results, everything, primary)),
                 *_further_tests(tests, results, rows),
                 section("latency", "Quality and latency", *_quality_latency(trained, everything, primary)),
                 section("differences", "Differences to the base row", *_differences(compared, results, rows, primary)),
@@ -106,12 +107,12 @@ def _facts(results: Results, rows: Sequence[Summary]) -> tuple[str, ...]:
     return tuple(filter(None, facts))
 
 
-def _ranking(rows: Sequence[Summary], primary: Metric) -> tuple[Block, ...]:
+def _ranking(results: Results, rows: Sequence[Summary], primary: Metric) -> tuple[Block, ...]:
     gate_table = gates.gate_table(gates.gates_of(rows))
     gate_details = Details("Gates: each measured value", (gate_table,)) if gate_table else None
     if not any(row.finished for row in rows):
         return present("No row has finished yet, so there is nothing to rank.", gate_details)
-    explained = [metric for metric in map(metrics.metric, score_tables.metric_names(rows, primary)) if metric.meaning]
+    explained = [metric for metric in map(results.metric, score_tables.metric_names(rows, primary)) if metric.meaning]
     meanings = Definitions(tuple((metric.label, metric.unit, metric.meaning) for metric in explained))
     return present(
         replace(score_tables.ranking(rows, primary), row_anchor="row"),
@@ -193,10 +194,13 @@ def _image_by_image(
     peers = complete(trained)
     leader = next((row for row in peers if not row.failed_gates), peers[0] if peers else None)
     severity = test_images.severity_table(list(rows.values()), results, primary)
+    skin_tones = skin_tone_table(list(rows.values()), results, primary)
     return present(
         *(block for pair in image_differences(leader, rows, results, primary) for block in pair),
         Heading("By severity") if severity else None,
         severity,
+        Heading("By skin tone") if skin_tones else None,
+        skin_tones,
     )
 
 
@@ -215,7 +219,7 @@ def _training(
     return present(
         gains,
         training.learning_table(training.last_stages(trained, primary, results.plan.equivalence_margin)),
-        training.tuning_table(results.tuning),
+        training.tuning_table(results),
         *(_row_training(row, results, is_open=place == 0) for place, row in enumerate(by_plan)),
         CsvOnly(training.all_stages_table(by_plan)),
     )

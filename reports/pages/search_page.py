@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from reports import text
+from reports.errors import FileFormatError
 from reports.figures.figure_output import RenderedFigure, render, style
 from reports.figures.row_figures import parameter_slices, search_course
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
 from reports.pages import Code, Page, section
-from reports.results import find_metric, load
+from reports.results import find_metric, load, metric_of
 from reports.results.trials import TRIALS, Trial, Trials, read
+from reports.schema import Record, SearchFile
+from reports.schema import read as read_file
 from reports.tables import gates, provenance
 
 BEST = "best.yaml"
@@ -31,7 +35,7 @@ def build(folder: Path) -> Page:
     """
     trials = read(folder / TRIALS)
     records, damage = load.trial_records(folder, [trial.number for trial in trials.trials])
-    metric = find_metric(trials.metric, records)
+    metric = _metric_of(folder, trials, records)
     finished = ranked(trials.trials, metric)
     best = load.text_of(folder / BEST)
     unreadable = f"{folder / TRIALS}: {text.count(trials.unreadable, 'line')} left out that hold no trial"
@@ -64,6 +68,15 @@ def build(folder: Path) -> Page:
             ),
         ),
     )
+
+
+def _metric_of(folder: Path, trials: Trials, records: Sequence[Record]) -> Metric:
+    """Return what trials are compared by: its facts stand in search.json, in those of older searches in the records."""
+    with suppress(FileFormatError):
+        described = read_file(SearchFile, folder / "search.json")
+        if described.facts and described.metric == trials.metric:
+            return metric_of(trials.metric, described.facts)
+    return find_metric(trials.metric, records)
 
 
 def ranked(trials: Sequence[Trial], metric: Metric) -> list[Trial]:

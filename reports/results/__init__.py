@@ -4,13 +4,13 @@
 # pyright: reportMissingTypeStubs=false
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from reports.metrics import Metric, metric, plugin_metric
-from reports.schema import PlanFile, Record, TuningFile
+from reports.metrics import Metric, metric, own_metric, split_of
+from reports.schema import MetricFacts, PlanFile, Record, TuningFile
 
 MISSING = "missing"
 """The kind of problem of a row and seed that has left no record."""
@@ -69,7 +69,7 @@ class Results:
         return (*files, *(f"{self.folder}: {note}" for note in self.notes))
 
     def metric(self, name: str) -> Metric:
-        """Return the facts of a metric: those in a record, which metrics of plugins have, or the built-in ones."""
+        """Return the facts of a metric: those in a record, or those of the metrics of every row."""
         return find_metric(name, self.records)
 
     @property
@@ -84,8 +84,15 @@ def row_folder(row: str, seed: int | None) -> str:
 
 
 def find_metric(name: str, records: Iterable[Record]) -> Metric:
-    """Return the facts of a metric: those in a record, which metrics of plugins have, or the built-in ones."""
-    facts = next((record.metrics[name] for record in records if name in record.metrics), None)
+    """Return the facts of a metric: those in a record, or those of the metrics of every row."""
+    bare, test_set = split_of(name)
+    facts = next((record.metrics[bare] for record in records if bare in record.metrics), None)
     if facts is None:
         return metric(name)
-    return plugin_metric(name, facts.unit, facts.direction, facts.meaning)
+    own = metric_of(bare, facts)
+    return own if bare == name else replace(own, name=name, label=f"{bare} on {test_set}")
+
+
+def metric_of(name: str, facts: MetricFacts) -> Metric:
+    """Return a metric that brings its own facts."""
+    return own_metric(name, facts.unit, facts.direction, facts.meaning, facts.decimals)

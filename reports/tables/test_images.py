@@ -32,7 +32,7 @@ def degradation_table(results: Results) -> Grid | None:
     if not names:
         return None
     lines: list[Line] = []
-    for measure in map(metric, ordered(names, results.plan.primary)):
+    for measure in map(results.metric, ordered(names, results.plan.primary)):
         values = list(image_scores(results, measure.name)[IDENTITY, None].values())
         quantiles = np.quantile(values, list(_QUANTILES.values())).tolist()
         cells = [Cell(value, text.number(value, measure.decimals)) for value in quantiles]

@@ -7,9 +7,9 @@ from statistics import fmean
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric, ordered
-from reports.results import find_metric
+from reports.results import Results, find_metric
 from reports.results.summary import Summary
-from reports.schema import StageRecord, TuningFile
+from reports.schema import StageRecord
 
 _PSNR = metric("psnr")
 _STILL_LEARNING_DB = 0.1
@@ -223,12 +223,13 @@ def learning_table(stages: Sequence[LastStage]) -> Grid | None:
     )
 
 
-def tuning_table(tuned: TuningFile | None) -> Grid | None:
+def tuning_table(results: Results) -> Grid | None:
     """Return a line for each tuned row, a column for each candidate; None where nothing was tuned."""
+    tuned = results.tuning
     if tuned is None or not tuned.rows:
         return None
     names = list(dict.fromkeys(candidate.candidate for row in tuned.rows for candidate in row.candidates))
-    measure = metric(tuned.metric)
+    measure = results.metric(tuned.metric)
     lines: list[Line] = []
     for row in tuned.rows:
         values = {candidate.candidate: candidate.value for candidate in row.candidates}

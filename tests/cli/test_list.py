@@ -13,7 +13,7 @@ from benchmark.gates.cost import cost
 from benchmark.model import build
 from benchmark.registry import KINDS, Registry
 from reports.metrics import METRICS
-from reports.schema import BASELINES
+from reports.schema import BASELINES, CLASSICAL_BASELINES
 
 PLUGIN = """\
 import torch
@@ -46,8 +46,8 @@ def test_without_a_kind_all_names_are_listed() -> None:
     lines = dict(line.split(": ") for line in run().output.splitlines())
     for kind in KINDS.keys() - {"metric"}:
         assert lines[{"loss": "losses"}.get(kind, f"{kind}s")] == ", ".join(Registry().names(kind))
-    assert lines["metrics"].split(", ") == [*METRICS]
-    assert lines["baselines"].split(", ") == list(BASELINES)
+    assert lines["metrics"].split(", ") == [*METRICS, *sorted({*Registry().names("metric")} - METRICS.keys())]
+    assert lines["baselines"].split(", ") == [*BASELINES, *CLASSICAL_BASELINES]
     assert {"contest", "heavy", "severe"} == set(lines["presets"].split(", "))
     assert {"size", "parameters", "macs", "latency"} <= set(lines["gates"].split(", "))
 

@@ -23,6 +23,14 @@ def test_list_shows_it(own_metric: Path) -> None:
     assert lines[0] == "psnr"
 
 
+def test_list_says_what_a_metric_needs_that_must_be_named() -> None:
+    """Those of every row need no name; the others say so, with the smallest image and what they read."""
+    lines = call("list", "metrics", "psnr", "ssim_y", "ciede2000_skin").splitlines()
+    assert "  dB; higher is better" in lines
+    assert "  no unit; higher is better; from 19 px a side; needs target; scored where an experiment names it" in lines
+    assert "  ΔE00; lower is better; needs target and skin; scored where an experiment names it" in lines
+
+
 @pytest.mark.slow
 def test_a_run_scores_it_and_ranks_by_it(edited: Callable[[str, str], Path], own_metric: Path, tmp_path: Path) -> None:
     """Every row has its mean and its facts; rows that were scored without it are scored again, not trained again."""
@@ -37,7 +45,12 @@ def test_a_run_scores_it_and_ranks_by_it(edited: Callable[[str, str], Path], own
         score = record["scores"]["test"]["largest_error"]
         assert 0 < score["mean"] <= 255
         assert record["metrics"] == {
-            "largest_error": {"unit": "levels", "direction": "lower", "meaning": "max |restored - target|"}
+            "largest_error": {
+                "unit": "levels",
+                "direction": "lower",
+                "meaning": "max |restored - target|",
+                "decimals": 4,
+            }
         }
     after = json.loads((output / "base/seed0/record.json").read_text())
     assert after["scores"]["test"]["psnr"] == before["scores"]["test"]["psnr"]

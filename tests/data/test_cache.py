@@ -12,6 +12,7 @@ import pytest
 from benchmark.data import Pair, Source, cache
 from benchmark.data.cache import cache_folder, cached
 from benchmark.data.sources.paired_folders import PairedFolders
+from benchmark.data.sources.synthetic_faces import SyntheticFaces
 from benchmark.errors import DataError
 from benchmark.registry import Registry
 
@@ -44,6 +45,16 @@ def build(source: Source, root: Path, workers: int = 1, plugins: tuple[Path, ...
     progress: list[int] = []
     ready = cached(source, root, workers, plugins, progress.append)
     return progress, ready
+
+
+def test_skin_and_skin_tone_come_back_equal(tmp_path: Path) -> None:
+    """A cache holds what metrics and reports need of a drawn face."""
+    source = SyntheticFaces("severe", count=2, size=64)
+    _, ready = build(source, tmp_path)
+    for index in range(2):
+        before, after = source.read(index), ready.read(index)
+        assert after.skin_tone == before.skin_tone is not None
+        np.testing.assert_array_equal(after.skin, before.skin)
 
 
 def test_what_is_cached_is_what_was_read(tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data import Pair
+from benchmark.data import Pair, in_levels
 from benchmark.data.augmentations.gaussian_noise import GaussianNoise
+from benchmark.data.cache import cached
 from benchmark.data.sources.noise import Noise
 from benchmark.errors import DataError
+from benchmark.evaluation.baselines import BASELINE_FITS
+from benchmark.evaluation.evaluate import evaluate
 
 
 @pytest.fixture
@@ -50,6 +53,36 @@ def test_noise_is_fixed_by_seed_and_name(clean: Path) -> None:
         assert np.array_equal(same.degraded, again.degraded)
     assert not np.array_equal(noise_of(first[0]), noise_of(first[1]))
     assert not np.array_equal(noise_of(Noise(clean, seed=1).read(0)), noise_of(first[0]))
+
+
+def test_unclipped_noise_leaves_the_range_and_is_exact(clean: Path, tmp_path: Path) -> None:
+    """`clip: false`: float32 below 0 on black; in 8 bits it is the clipped pair; a cache gives it back bit for bit."""
+    Image.new("RGB", (128, 96)).save(clean / "p0.png")
+    source, clipped = Noise(clean, clip=False), Noise(clean)
+    pair = source.read(0)
+    assert pair.degraded.dtype == np.float32 and pair.degraded.min() < -60
+    assert abs(noise_of(pair).mean()) < 0.6 and noise_of(pair).std() == pytest.approx(25, rel=0.02)
+    assert np.array_equal(in_levels(pair.degraded), clipped.read(0).degraded)
+    assert source.fingerprint != clipped.fingerprint
+    stored = cached(source, tmp_path / "cache", 1).read(0)
+    assert stored.degraded.dtype == np.float32 and np.array_equal(stored.degraded, pair.degraded)
+    flipped = pair.map_spatial(lambda image: image[:, ::-1])
+    assert flipped.degraded.dtype == np.float32 and flipped.degraded.min() == pair.degraded.min()
+
+
+def test_unclipped_noise_is_scored_in_8_bits_and_reaches_the_network_as_it_is(clean: Path) -> None:
+    """What restores gets the values below 0; doing nothing is scored as the image that would be saved."""
+    Image.new("RGB", (128, 96)).save(clean / "p0.png")
+    given: list[np.ndarray] = []
+
+    def restore(image: np.ndarray) -> np.ndarray:
+        given.append(image)
+        return BASELINE_FITS["identity"]([])(image)
+
+    unclipped = [scored.metrics for scored in evaluate(restore, Noise(clean, clip=False))]
+    clipped = [scored.metrics for scored in evaluate(BASELINE_FITS["identity"]([]), Noise(clean))]
+    assert min(image.min() for image in given) < -60
+    assert unclipped == clipped
 
 
 def test_levels_share_one_field(clean: Path) -> None:

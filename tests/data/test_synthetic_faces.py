@@ -51,6 +51,16 @@ def test_pair_is_complete():
         assert np.isfinite(truth).all()
 
 
+def test_a_pair_tells_skin_and_skin_tone():
+    """Bare skin is a part of the picture, and has the spots; the tone is the same at any size and preset."""
+    pair = SyntheticFaces("severe", count=3, size=96).read(2)
+    assert pair.skin is not None and pair.skin.shape == (96, 96) and pair.skin.dtype == np.uint8
+    assert 0.1 < (pair.skin > 127).mean() < 0.7
+    assert (pair.skin[np.abs(pair.spots).max(-1) > 0.1] > 0).all()
+    assert pair.skin_tone == SyntheticFaces("contest", count=3, size=64).read(2).skin_tone
+    assert pair.map_spatial(lambda image: image[:8, :8]).skin is None
+
+
 def test_maps_restore_the_target():
     """The stored maps turn the degraded image into the target, within sensor noise."""
     pair = SyntheticFaces("severe", size=128).read(0)

@@ -9,6 +9,7 @@ from skimage.morphology import closing
 from benchmark.data import Pair
 from benchmark.errors import DataError
 from benchmark.evaluation.baselines import BASELINE_FITS, CLOSING_SIZE_PX, fit_lines
+from reports.schema import BASELINES
 
 
 def random_pairs(count=3, seed=0, low=0, high=256):
@@ -114,7 +115,7 @@ def test_closing_fills_small_dark_spots(width, filled):
     assert np.array_equal(restore(bright), bright)
 
 
-@pytest.mark.parametrize("name", BASELINE_FITS)
+@pytest.mark.parametrize("name", [*BASELINES, "non_local_means", "bilateral"])
 def test_floors_keep_size_and_type(name):
     """Every floor gives uint8 of the size it got and leaves its input alone."""
     pairs = random_pairs()

@@ -16,7 +16,7 @@ from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
 from benchmark.experiment.schema import fields_at
 from benchmark.registry import Registry
 from benchmark.runner.plan_file import plan_file
-from reports.schema import PlanFile, parse, to_json
+from reports.schema import BetterClaim, PlanFile, parse, to_json
 
 ROOT = Path(__file__).parents[2]
 CLAIMING = ("seed_claims", "seed_claims_contest")
@@ -82,6 +82,21 @@ def test_a_mistake_is_told_with_its_line(claimed: Claimed, claim: str, message: 
     with pytest.raises(ExperimentError) as error:
         load(file, Registry())
     assert f"{file}:{line}: {message}" in str(error.value)
+
+
+def test_a_claim_may_name_a_metric_of_ones_own(claimed: Claimed, own_metric: Path) -> None:
+    """It is scored for the claim's sake, and so is one of this project that not every row has."""
+    file = claimed(
+        "better: base, worse: identity, metric: largest_error", "better: base, worse: identity, metric: psnr_y"
+    )
+    experiment = load(file, Registry((own_metric,)))
+    assert [claim.metric for claim in experiment.claims if isinstance(claim, BetterClaim)] == [
+        "largest_error",
+        "psnr_y",
+    ]
+    assert experiment.metrics == ("largest_error", "psnr_y")
+    with pytest.raises(ExperimentError, match=r"claims.0.metric: no metric 'largest_error'"):
+        load(file, Registry())
 
 
 def test_two_claims_need_two_ids(claimed: Claimed) -> None:

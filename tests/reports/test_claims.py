@@ -1,5 +1,6 @@
 """Claims are evaluated by intervals alone, and those that are open say what would settle them."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +105,25 @@ def test_better_rows_are_told_from_worse_ones(evaluated: Callable[..., tuple[Eva
         )
     ]
     assert results == ["holds", "refuted", "holds", "refuted", "holds", "refuted", "holds", "holds"]
+
+
+def test_a_metric_of_ones_own_is_claimed_in_its_own_direction_and_unit(make_run: Run, edit: Edit) -> None:
+    """Where the records say that less is better, the row with less holds the claim; the numbers have its unit."""
+    run = make_run(rows=ROWS, seeds=SEEDS, images="abcdefgh", offsets=OFFSETS, size=(26, 26))
+    facts = {"unit": "levels", "direction": "lower", "meaning": "max |restored - target|", "decimals": 1}
+    for file in run.glob("**/record.json"):
+        record = json.loads(file.read_text())
+        scores = {**record["scores"]["test"], "largest": record["scores"]["test"]["psnr"]}
+        lines = (file.parent / "scores.csv").read_text().splitlines()
+        copies = [line.replace(",psnr,", ",largest,") for line in lines if ",psnr," in line]
+        (file.parent / "scores.csv").write_text("\n".join([*lines, *copies, ""]))
+        edit(file, scores={"test": scores}, metrics={"largest": facts}, files={})
+    results = with_claims(load(run), better("heads.worse", "base", metric="largest", by=1))
+    assert not results.notes, results.notes
+    (less,) = evaluate(results, summaries(results))
+    assert less.result == "holds", less.numbers
+    assert "heads.worse against base: better by +" in less.numbers and "levels largest [" in less.numbers
+    assert less.form == "heads.worse better than base in largest by more than 1 levels"
 
 
 def test_what_is_open_says_what_would_settle_it(evaluated: Callable[..., tuple[EvaluatedClaim, ...]]) -> None:
@@ -296,7 +316,7 @@ def test_intervals_hold_for_all_claims_at_once(
         within("size"),
     )
     one, many = evaluated(claims[0]), evaluated(*claims)
-    assert comparisons(with_claims(next(iter(loaded.values())), *claims).plan) == 4
+    assert comparisons(with_claims(next(iter(loaded.values())), *claims)) == 4
     assert one[0].numbers != many[0].numbers
 
 

@@ -96,6 +96,15 @@ def test_metrics_that_are_best_low_are_ranked_so(make_search):
     assert [one.number for one in search_page.ranked(found.trials, metric(found.metric))] == [0, 3, 2]
 
 
+def test_a_metric_of_ones_own_is_ranked_in_its_direction_without_any_record(make_search):
+    """search.json tells direction, unit and decimals: of a metric where less is better the lowest is first."""
+    folder = make_search(header=[*HEADER[:2], "largest_error", *HEADER[3:]])
+    facts = {"unit": "levels", "direction": "lower", "meaning": "max |restored - target|", "decimals": 1}
+    (folder / "search.json").write_text(json.dumps({"schema": 2, "metric": "largest_error", "facts": facts}))
+    html = write(folder).page.read_text()
+    assert "Trial 0 is the best: val largest_error 33.5 levels" in html
+
+
 def _record():
     gate = {
         "name": "size", "quantity": "size", "limit": 1e7, "measured": 2e6, "unit": "bytes", "result": "passed",

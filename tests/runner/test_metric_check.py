@@ -36,6 +36,15 @@ def test_nothing_is_trained_for_a_metric_that_images_are_too_small_for(
     assert not list(experiment_file.parent.rglob("meta.json"))
 
 
+def test_a_metric_of_skin_is_refused_where_the_source_knows_no_skin(command: Command, experiment_file: Path) -> None:
+    """Folders of pairs do not: one line before the first step says which setting, which metric and what is unknown."""
+    experiment_file.write_text(experiment_file.read_text() + "metrics: [psnr_y, ciede2000_skin]\n")
+    code, _, err = command("run", "small.yaml", cwd=experiment_file.parent)
+    assert code == 2 and "metrics: ciede2000_skin: no image of data.test has ciede2000_skin (" in err, err
+    assert "its source does not know skin; choose" in err
+    assert "Traceback" not in err and not list(experiment_file.parent.rglob("meta.json"))
+
+
 def test_pairs_without_spots_have_no_metric_of_spots(edited: Edited, pairs: Path, tmp_path: Path) -> None:
     """Where degraded and target are the same images, nothing is to be mended; PSNR applies all the same."""
     shutil.copytree(pairs / "test/target", tmp_path / "same")

@@ -1,14 +1,14 @@
 """`data show`: draw pairs, before and after augmentation."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmark.cli.options import plugin_option
-from benchmark.data import Pair, Source
+from benchmark.data import Pair, Source, in_levels
 from benchmark.errors import ExperimentError
 
 if TYPE_CHECKING:  # pydantic and Pillow are imported only when the command runs
@@ -90,7 +90,8 @@ def command(
     write_bytes(out, png(contact_sheet([labels, *columns], _TILE_PX)))
     click.echo(f"{out}: patches of {side} pixels, from left to right {', '.join(pair.name for pair in patches[0])}")
     if statistics:
-        click.echo("\n".join(summary([statistics_of(pair) for pair in first.pairs])))
+        pairs = (replace(pair, degraded=in_levels(pair.degraded)) for pair in first.pairs)
+        click.echo("\n".join(summary([statistics_of(pair) for pair in pairs])))
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,10 @@ def _tiles(pair: Pair) -> list["Image"]:
     from benchmark.evaluation.metrics import find_spots
     from reports.figures.pictures import error
 
-    difference = np.minimum(_AMPLIFIED * error(pair.degraded, pair.target), 255).astype(np.uint8)
-    spots = 255 * find_spots(pair.degraded, pair.target).astype(np.uint8)
-    return [pair.degraded, pair.target, *(np.repeat(grey[..., None], 3, 2) for grey in (difference, spots))]
+    degraded = in_levels(pair.degraded)
+    difference = np.minimum(_AMPLIFIED * error(degraded, pair.target), 255).astype(np.uint8)
+    spots = 255 * find_spots(degraded, pair.target).astype(np.uint8)
+    return [degraded, pair.target, *(np.repeat(grey[..., None], 3, 2) for grey in (difference, spots))]
 
 
 def _label(text: str) -> "Image":

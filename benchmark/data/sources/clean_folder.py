@@ -17,8 +17,9 @@ from benchmark.data.image_io import read_image
 from benchmark.data.sources.synthetic_faces import MOST_PAIRS, SIZES_PX, check_options, damaged
 from benchmark.data.splits import Splits, SplitSpec, select_images
 from benchmark.errors import DataError
-from benchmark.synthetic_faces import skin_segmentation
+from benchmark.synthetic_faces import skin_segmentation, skin_tone
 from benchmark.synthetic_faces.skin_segmentation import aligned_scale, find_skin, scale_of_mask
+from benchmark.synthetic_faces.skin_tone import typology_angle_of_picture
 
 
 class CleanFolder(Source):
@@ -76,13 +77,16 @@ class CleanFolder(Source):
         version, position = divmod(index, len(self._clean))
         if self._fresh:
             face = self._stored.read(position)
-            name, image, skin = face.name, face.image, np.divide(face.skin, 255, dtype=np.float32)
+            name, skin, tone = face.name, np.divide(face.skin, 255, dtype=np.float32), face.skin_tone
+            image = np.divide(face.image, 255, dtype=np.float32)
         else:
-            name, image, skin = self._clean.read_exactly(position)
+            name, levels, skin = self._clean.read_exactly(position)
+            image = np.divide(levels, 255, dtype=np.float32)
+            tone = typology_angle_of_picture(image, skin)
         rng = sampling.generator(self._seed, name, *(self._epoch or (version,)))
         # The width of a mask gives the scale of the face, else the size of the aligned picture.
         scale = scale_of_mask(skin) if self._has_masks else aligned_scale(*image.shape[:2])
-        portrait = synthetic_faces.Portrait(np.divide(image, 255, dtype=np.float32), skin, scale)
+        portrait = synthetic_faces.Portrait(image, skin, scale, tone)
         return damaged(f"{name}__v{version}", portrait, synthetic_faces.PRESETS[self._preset], rng)
 
     @property
@@ -146,7 +150,8 @@ class CleanFaces(Dataset[CleanFace]):
     def read(self, index: int) -> CleanFace:
         """Return face number `index`, its skin rounded to 8 bits."""
         name, image, skin = self.read_exactly(index)
-        return CleanFace(name, image, np.rint(255 * skin).astype(np.uint8))
+        tone = typology_angle_of_picture(np.divide(image, 255, dtype=np.float32), skin)
+        return CleanFace(name, image, np.rint(255 * skin).astype(np.uint8), tone)
 
     def read_exactly(self, index: int) -> tuple[str, NDArray[np.uint8], NDArray[np.float32]]:
         """Return name, image `H W 3` and bare skin `H W` in [0, 1], not rounded.
@@ -170,8 +175,9 @@ class CleanFaces(Dataset[CleanFace]):
 
     @property
     def fingerprint(self) -> str:
-        """Of the files, the size and the code that finds skin."""
-        return files_digest(self.named_files, [Path(skin_segmentation.__file__), Path(__file__)], self._size_px)
+        """Of the files, the size and the code that finds skin and its tone."""
+        code = [Path(skin_segmentation.__file__), Path(skin_tone.__file__), Path(__file__)]
+        return files_digest(self.named_files, code, self._size_px)
 
     @property
     def named_files(self) -> list[tuple[str, Path]]:

@@ -68,7 +68,8 @@ class DeadLeaves(Source):
         preset = synthetic_faces.PRESETS[self._preset]
         if not self._gain:
             preset = replace(preset, gain_mean=0, gain_spread=0)
-        return damaged(name, portrait, preset, np.random.default_rng([self._seed, index, *b"damage"]))
+        pair = damaged(name, portrait, preset, np.random.default_rng([self._seed, index, *b"damage"]))
+        return replace(pair, skin=None)  # nobody is shown
 
     @property
     def fingerprint(self) -> str:

@@ -70,9 +70,11 @@ class SyntheticFaces(Source):
 def damaged(
     name: str, portrait: synthetic_faces.Portrait, preset: synthetic_faces.Preset, rng: np.random.Generator
 ) -> Pair:
-    """Return a portrait with the damage of a preset as a pair with maps."""
+    """Return a portrait with the damage of a preset as a pair with maps, skin and skin tone."""
     pair = synthetic_faces.degrade(portrait, preset, rng)
-    return Pair(name, pair.degraded, pair.target, pair.gain.astype(np.float16), pair.spots.astype(np.float16))
+    gain, spots = pair.gain.astype(np.float16), pair.spots.astype(np.float16)
+    skin = np.rint(255 * portrait.skin).astype(np.uint8)
+    return Pair(name, pair.degraded, pair.target, gain, spots, skin, portrait.skin_tone)
 
 
 def check_options(source: str, preset: str, size: int | None, seed: int, count: int = 1) -> None:

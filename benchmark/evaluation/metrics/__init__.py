@@ -1,7 +1,8 @@
 """Metrics of a restored image, one a file: the contract, and what several metrics share.
 
-A short name means one recipe: RGB, clamped and rounded to 8 bits, full image, no border cut. Another convention carries
-its recipe in its name (`psnr_y601_u8`).
+A short name means one recipe: RGB, clamped and rounded to 8 bits, full image, no border cut. Another convention has a
+name of its own (`psnr_y`), and its formula says what differs. The metrics of `reports.metrics.IMAGE_METRICS` score
+every row; those of the other files are scored where an experiment names them, and declare their facts themselves.
 """
 
 # scipy ships no types:
@@ -11,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ Mask = NDArray[np.bool_]
 """`H W`."""
 Value = TypeVar("Value")
 
+Need = Literal["target", "degraded", "mask", "skin", "skin_tone"]
+"""What a metric reads beside the restored image. Every pair has the first three, some sources know the others."""
+
 DILATION_PX: Final = 2
 
 
@@ -40,9 +44,13 @@ class Metric(ABC):
         direction: Which values are better: `higher`, `lower` or `near 1`.
         formula: What is computed, in one line.
         min_side: Smallest side, in pixels, of an image that it can be computed on.
+        needs: What it reads beside the restored image. An image that lacks one of these has no value.
+        decimals: Decimals of its values in tables.
     """
 
     unit: ClassVar[str] = ""
+    needs: ClassVar[tuple[Need, ...]] = ("target", "degraded", "mask")
+    decimals: ClassVar[int] = 4
     min_side: ClassVar[int] = 1
     direction: ClassVar[Direction]
     formula: ClassVar[str]
@@ -63,7 +71,7 @@ class Metric(ABC):
 
 
 def builtin_facts(name: str) -> tuple[str, Direction, str]:
-    """Return unit, direction and formula of a built-in metric."""
+    """Return unit, direction and formula of a metric that scores every row."""
     metric = IMAGE_METRICS[name]
     return metric.unit, metric.direction, metric.formula
 
@@ -72,6 +80,13 @@ def builtin_facts(name: str) -> tuple[str, Direction, str]:
 class ImageComparison:
     """A restored image beside its pair, with computations that several metrics share, each made once.
 
+    Attributes:
+        restored: The restored image, `H W 3`.
+        target: The true image.
+        degraded: The image that was restored.
+        skin: True where the skin is bare, `H W`; None where the source does not know it.
+        skin_tone: Typology angle of the face in degrees; None where the source does not know it.
+
     Raises:
         DataError: The images are not uint8 `H W 3` of one size.
     """
@@ -79,6 +94,8 @@ class ImageComparison:
     restored: Image
     target: Image
     degraded: Image
+    skin: Mask | None = None
+    skin_tone: float | None = None
     _values: dict[Callable[[Any], Any], Any] = field(default_factory=dict[Callable[[Any], Any], Any])
 
     def __post_init__(self) -> None:
@@ -105,6 +122,11 @@ class ImageComparison:
         """Absolute difference of degraded and target image, `H W 3`."""
         return np.abs(self.degraded.astype(np.int32) - self.target)
 
+    def lacks(self, needs: tuple[Need, ...]) -> list[Need]:
+        """Return what is not known of this image among what a metric needs."""
+        unknown: dict[Need, bool] = {"skin": self.skin is None, "skin_tone": self.skin_tone is None}
+        return [need for need in needs if unknown.get(need)]
+
     def shared(self, compute: "Callable[[ImageComparison], Value]") -> Value:
         """Return `compute(self)`, computed only the first time that any metric asks for it."""
         if compute not in self._values:
@@ -113,7 +135,7 @@ class ImageComparison:
 
 
 class ComparisonMetric(Metric):
-    """A metric that shares computations with others through an `ImageComparison`."""
+    """A metric that reads an `ImageComparison`: it may share computations with others, and read skin and skin tone."""
 
     def score(self, restored: Image, target: Image, degraded: Image, mask: Mask) -> float | None:
         """Return the metric of a restored image; see `Metric.score`."""

@@ -19,6 +19,7 @@ class MsSsim(ComparisonMetric):
     """Structural similarity over five scales, mean over RGB."""
 
     unit, direction, formula = builtin_facts("ms_ssim")
+    needs = ("target",)
     min_side = MIN_SIDE
 
     def compute(self, comparison: ImageComparison) -> float | None:

@@ -15,6 +15,7 @@ class Psnr(ComparisonMetric):
     """Peak signal-to-noise ratio over all pixels and channels, in dB."""
 
     unit, direction, formula = builtin_facts("psnr")
+    needs = ("target",)
 
     def compute(self, comparison: ImageComparison) -> float | None:
         """Return the PSNR."""

@@ -9,6 +9,7 @@ class Score(ComparisonMetric):
     """(PSNR / 100 + MS-SSIM) / 2."""
 
     unit, direction, formula = builtin_facts("score")
+    needs = ("target",)
     min_side = MIN_SIDE
 
     def compute(self, comparison: ImageComparison) -> float | None:

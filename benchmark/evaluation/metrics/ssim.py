@@ -20,6 +20,7 @@ class Ssim(ComparisonMetric):
     """Structural similarity, 11 x 11 Gaussian window, mean over RGB."""
 
     unit, direction, formula = builtin_facts("ssim")
+    needs = ("target",)
     min_side = MIN_SIDE
 
     def compute(self, comparison: ImageComparison) -> float | None:
