@@ -122,7 +122,7 @@ def tables_of(folder: Path) -> list[Grid | None]:
         training.cost_table(costs),
         training.learning_table(learned),
         training.all_stages_table(rows),
-        training.tuning_table(results.tuning),
+        training.tuning_table(results),
         gates.gate_table(gates.gates_of(rows)),
         provenance.problem_table(results),
         provenance.provenance_table([record.provenance for record in results.records], results.plan.seeds),

@@ -80,7 +80,7 @@ def test_candidates_stand_with_what_they_reached(make_run: Callable[..., Path]) 
     """The chosen one is marked; one that diverged has no number; a best at the edge is pointed out."""
     run = make_run()
     (run / "tuning.json").write_text(json.dumps(TUNING))
-    grid = training.tuning_table(load(run).tuning)
+    grid = training.tuning_table(load(run))
     assert grid is not None
     assert [[cell.best for cell in line[1:]] for line in grid.lines] == [[False, True, False], [True, False, False]]
     assert grid.lines[0][3].value is None
