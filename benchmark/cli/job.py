@@ -24,8 +24,8 @@ def command(folder: Path, job_id: str, device: str | None, plugins: tuple[Path, 
     """Carry out one job of the plan in RUN_FOLDER: measure a network, train a stage, test a row or a baseline.
 
     Any process on any machine that shares the folder above RUN_FOLDER may do so, side by side with others and with
-    `run`. A job that is done says so; stop one whenever you like, the same command goes on. JOB_ID is an id, its
-    beginning or a name as --list prints them.
+    `run`. A job that is done says so; stop one whenever you like, the same command goes on. JOB_ID is an id
+    or a name as --list prints them; the first 6 characters of an id are enough where no other begins so.
 
     \b
     Exit codes:

@@ -194,11 +194,11 @@ def _gates(_registry: "Registry") -> dict[str, Iterable[str]]:
 
 def _baselines(_registry: "Registry") -> dict[str, Iterable[str]]:
     from benchmark.evaluation.baselines import BASELINE_FITS
-    from benchmark.evaluation.classical import DENOISERS
+    from benchmark.evaluation.classical import DENOISERS, packages_of
 
     entries: dict[str, Iterable[str]] = {}
     for name, baseline in {**BASELINE_FITS, **DENOISERS}.items():
-        condition = ["stands where an experiment names it; needs scikit-image"] if name in DENOISERS else []
+        condition = [f"tested where an experiment names it; needs {packages_of(name)}"] if name in DENOISERS else []
         entries[name] = [(baseline.__doc__ or "").partition("\n")[0], *condition]
     return entries
 

@@ -90,15 +90,24 @@ def noise_deviation(pairs: Iterable[Pair]) -> float:
     return float(np.sqrt(squares / values)) if values else 0.0
 
 
+def packages_of(name: str) -> str:
+    """Return the packages that a classical baseline needs, as they are installed: `scikit-image and PyWavelets`."""
+    return " and ".join(_INSTALLED_AS[module] for module in _modules_of(name))
+
+
+def _modules_of(name: str) -> tuple[str, ...]:
+    return _PACKAGES.get(name, ("skimage",))
+
+
 def check_installed(name: str) -> None:
     """Check that what a classical baseline needs is installed.
 
     Raises:
         ComponentError: With what to install.
     """
-    missing = [package for package in _PACKAGES.get(name, ("skimage",)) if importlib.util.find_spec(package) is None]
+    missing = [_INSTALLED_AS[package] for package in _modules_of(name) if importlib.util.find_spec(package) is None]
     if missing:
-        packages = " and ".join(_INSTALLED_AS[package] for package in missing)
+        packages = " and ".join(missing)
         raise ComponentError(
             f"baselines: {name} needs {packages}; install it with `pip install -e .[classical]`, or leave {name} out"
         )

@@ -31,9 +31,13 @@ def check_named_metrics(
     names = registry.names("metric")
     tests = dict.fromkeys(["test", *(name for recipe in rows.values() for name in recipe.more_tests)])
     for index, claim in enumerate(file.claims):
-        _, test = split_of(getattr(claim, "metric", None) or "")
+        name = getattr(claim, "metric", None) or ""
+        place = document.place(("claims", index, "metric"))
+        if name.endswith("@"):
+            hint = suggestion("", tests)
+            raise ExperimentError(f"{place}: claims.{index}.metric: {name!r} names no test set; {hint}")
+        _, test = split_of(name)
         if test not in tests:
-            place = document.place(("claims", index, "metric"))
             raise ExperimentError(f"{place}: claims.{index}.metric: no test set {test!r}; {suggestion(test, tests)}")
     for path, metric, split in _settings_with_metrics(file):
         place, dotted = document.place(path), ".".join(map(str, path))

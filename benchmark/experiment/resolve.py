@@ -117,7 +117,7 @@ def resolve(document: Document, registry: Registry) -> Recipe:
     more_tests = {
         name: resolver.source(("data", "more_tests", name), spec) for name, spec in settings.data.more_tests.items()
     }
-    photographs = _photographs(settings.photographs, data)
+    photographs = _photographs(settings.photographs, data, is_named="photographs" in document.data)
     if photographs is not None:
         more_tests[PHOTOGRAPHS] = resolver.source((PHOTOGRAPHS,), photographs)
     model = resolver.model(settings.model)
@@ -128,14 +128,16 @@ def resolve(document: Document, registry: Registry) -> Recipe:
     return Recipe(data, model, stages, settings.gates, document.folder(()), more_tests)
 
 
-def _photographs(setting: bool | str | PhotographSettings, data: Mapping[str, SourceSpec]) -> SourceSpec | None:
+def _photographs(
+    setting: bool | str | PhotographSettings, data: Mapping[str, SourceSpec], *, is_named: bool
+) -> SourceSpec | None:
     """Return the source of the photographs that rows are tested on; None for none.
 
     Their preset and size are those of the test images, or else of the training images: what a network was made for.
-    Without a preset, packaged portraits are no test of what the rows learn, unless the file asks for them.
+    Without a preset, packaged portraits are no test of what the rows learn, unless the file asks for them (`is_named`).
     """
     drawn = [spec.options for split in ("test", "train") for spec in _leaves(data[split]) if "preset" in spec.options]
-    if setting is False or setting == "none" or (setting is True and not drawn):
+    if setting is False or setting == "none" or (not is_named and not drawn):
         return None
     options = setting.options if isinstance(setting, PhotographSettings) else {}
     folder = {"folder": setting} if isinstance(setting, str) else {}

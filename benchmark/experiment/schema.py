@@ -4,7 +4,7 @@ The options of components (backbones, heads, losses, augmentations, sources) are
 against the constructor of the component.
 """
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -203,8 +203,20 @@ class RowSettings(Settings):
     photographs: bool | str | PhotographSettings = Field(
         default=True,
         description="photographs that rows are tested on, too: a folder, or {folder, count, size, versions, preset}; "
-        "true: the packaged portraits, where a preset draws the damage; false or none: no photographs",
+        "true: the packaged portraits, the default where a preset draws the damage; false or none: no photographs",
     )
+
+    @field_validator("photographs", mode="before")
+    @classmethod
+    def _check_form(cls, photographs: Any) -> Any:
+        """One line in place of one for each type that the value is not."""
+        if isinstance(photographs, str) and photographs.strip():
+            return photographs
+        if isinstance(photographs, dict) and "source" in photographs:
+            raise ValueError("the key source is for data.more_tests; photographs have one source: take the key out")
+        if isinstance(photographs, bool | dict | PhotographSettings):
+            return cast(Any, photographs)
+        raise ValueError("expected true, false, a folder, or settings such as {folder: portraits, count: 8}")
 
     @model_validator(mode="before")
     @classmethod

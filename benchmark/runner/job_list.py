@@ -107,7 +107,8 @@ class JobList:
         if len(matching) == 1:
             return matching[0]
         nearest = suggestion(text, [job.name for job in self.jobs.values()])
-        reason = f"{len(matching)} jobs begin so; give more of the id" if matching else f"no such job; {nearest}"
+        short = f"; of an id give {_LEAST_OF_ID} characters or more" if len(text) < _LEAST_OF_ID else ""
+        reason = f"{len(matching)} jobs begin so; give more of the id" if matching else f"no such job; {nearest}{short}"
         raise RecordError(f"{self.output / 'plan.json'}: {shown(text)}: {reason}; --list shows all jobs")
 
     def status(self, job: ListedJob, *, verify: bool = False) -> JobStatus:

@@ -32,3 +32,4 @@ def test_help_is_instant() -> None:
     assert ended.stdout.count("Usage:") == len(expected)
     for piece in ("--trials", "RECORD", "Examples:", "render"):
         assert piece in ended.stdout
+    assert "\\b" not in ended.stdout, "a raw docstring: click does not see that the examples keep their lines"

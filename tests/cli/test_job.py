@@ -157,6 +157,7 @@ def test_a_finished_job_says_so(experiment_file: Path) -> None:
         result = call("job", output, text)
         assert result.return_value == 0 and outcome in result.output
     assert "closing" in str(call("job", output, "closng").exception)
+    assert "of an id give 6 characters or more" in str(call("job", output, id[:5]).exception)
 
 
 def test_a_failed_job_fails_its_rows_and_is_tried_again(edited: Edited) -> None:

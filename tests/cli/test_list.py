@@ -64,6 +64,7 @@ def test_without_a_kind_all_names_are_listed() -> None:
         ("presets", "lesions_median=160"),
         ("gates", "limit_bytes=needed, file='safetensors' (or 'onnx')"),
         ("baselines", "Do nothing."),
+        ("baselines", "tested where an experiment names it; needs scikit-image and PyWavelets"),
     ],
 )
 def test_each_kind_says_what_there_is_to_know(kind: str, words: str) -> None:

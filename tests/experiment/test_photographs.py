@@ -71,7 +71,8 @@ def test_pairs_of_the_user_are_not_tested_on_drawn_damage(loaded: Load, pairs: P
     folders = (f"data.{split}={{source: paired_folders, root: {pairs}/{split}}}" for split in ("train", "val", "test"))
     sets = tuple(folders)
     assert more_tests(loaded("", *sets)) == {}
-    assert more_tests(loaded("photographs: {count: 1}\n", *sets))["photographs"]["preset"] == "contest"
+    for lines in ("photographs: {count: 1}\n", "photographs: true\n"):
+        assert more_tests(loaded(lines, *sets))["photographs"]["preset"] == "contest"
 
 
 def test_any_source_can_be_a_further_test_set(loaded: Load, pairs: Path) -> None:
@@ -83,7 +84,12 @@ def test_any_source_can_be_a_further_test_set(loaded: Load, pairs: Path) -> None
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("photographs: 3\n", "small.yaml:5: photographs: Input should be a valid"),
+        ("photographs: 3\n", "small.yaml:5: photographs: expected true, false, a folder, or settings"),
+        ("photographs: [mine, hers]\n", "small.yaml:5: photographs: expected true, false, a folder, or settings"),
+        ("photographs:\n", "photographs: expected true, false, a folder, or settings"),
+        ("photographs: ''\n", "photographs: expected true, false, a folder, or settings"),
+        ("photographs: {source: noise}\n", "photographs: the key source is for data.more_tests"),
+        (CLAIM.replace("METRIC", "psnr@"), "'psnr@' names no test set; known: photographs, test"),
         ("photographs: {folders: mine}\n", "source 'photographs' has no option 'folders'; did you mean 'folder'"),
         (CLAIM.replace("METRIC", "psnr@photograph"), "no test set 'photograph'; did you mean 'photographs'"),
         (CLAIM.replace("METRIC", "psn@photographs"), "no metric 'psn'; did you mean 'psnr'"),
@@ -94,7 +100,7 @@ def test_mistakes_are_named(loaded: Load, lines: str, message: str) -> None:
     """With the place in the file, in one line."""
     with pytest.raises(ExperimentError) as error:
         loaded(lines)
-    assert message in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["test", "photographs"])

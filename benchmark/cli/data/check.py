@@ -45,7 +45,7 @@ class _Audit:
 def command(
     paths: tuple[Path, ...], output: Path | None, workers: int | None, sets: tuple[str, ...], plugins: tuple[Path, ...]
 ) -> int:
-    r"""Look for what would spoil a comparison in two folders of pairs, or in the data of the experiment in FILE.
+    """Look for what would spoil a comparison in two folders of pairs, or in the data of the experiment in FILE.
 
     Images without partner, of different sizes, unreadable, shifted, swapped, in two splits; colour profiles, bit
     depths, traces of JPEG. Then what the degradation consists of, as a page with figures, and of two folders an

@@ -31,7 +31,7 @@ _DRAWN_COUNT, _DRAWN_SIZE_PX = 100, 512
 @click.option("--masks", type=click.Path(path_type=Path), metavar="FOLDER", help="Masks of --clean: white is skin.")
 @click.option("--force", is_flag=True, help="Delete the pairs that this command has written to --out before.")
 def command(out: Path, maps: bool, force: bool, **options: Any) -> int:
-    r"""Write pairs of faces with and without spots as PNG: degraded/NAME.png and target/NAME.png.
+    """Write pairs of faces with and without spots as PNG: degraded/NAME.png and target/NAME.png.
 
     The faces are drawn, or those of a folder of clean, aligned faces (--clean). Equal options give equal pixels.
 

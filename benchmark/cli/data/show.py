@@ -47,7 +47,7 @@ def command(
     sets: tuple[str, ...],
     plugins: tuple[Path, ...],
 ) -> None:
-    r"""Draw patches of the first pairs of the experiment in FILE, or of a source, on one PNG.
+    """Draw patches of the first pairs of the experiment in FILE, or of a source, on one PNG.
 
     From top to bottom: degraded, target, the largest difference of a channel, the spots as the metrics count them; with
     --augment the same of the augmented patch below. (An augmentation that chooses the crop cuts its own patch.)
