@@ -25,8 +25,9 @@ from benchmark.runner.run import run_rows
 Edited = Callable[[str, str], Path]
 ROOT = Path(__file__).parents[2]
 
-# In these a record may differ: in time, in the words of the command, in what a machine measured.
-VARIABLE = {"command", "started", "seconds", "threads", "finished", "images_per_second", "peak_memory_bytes"}
+# In these a record may differ: in time, in the words of the command, in what a machine measured, in whether somebody
+# edits the checkout meanwhile.
+VARIABLE = {"command", "started", "seconds", "threads", "finished", "images_per_second", "peak_memory_bytes", "dirty"}
 
 LOOP = """\
 list() { python -m benchmark job runs/small --list; }
@@ -121,12 +122,14 @@ def test_a_stopped_job_goes_on_where_it_was(experiment_file: Path) -> None:
     command = [sys.executable, "-m", "benchmark", "job", str(output), "base/seed0/coarse"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for number, code in ((signal.SIGTERM, 85), (signal.SIGKILL, -9)):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
-        assert process.stderr
-        assert any("coarse step" in line for line in process.stderr)
-        assert listed(output)["base/seed0/coarse"][1] == "running"
-        process.send_signal(number)
-        assert process.wait() == code
+        with subprocess.Popen(
+            command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            assert process.stderr
+            assert any("coarse step" in line for line in process.stderr)
+            assert listed(output)["base/seed0/coarse"][1] == "running"
+            process.send_signal(number)
+            assert process.wait() == code
         assert len(list((output.parent / ".stages").glob("*/state.pt"))) == 1
     assert listed(output)["base/seed0/coarse"][1] == "ready"
     result = call("job", output, "base/seed0/coarse")
