@@ -42,7 +42,7 @@ LEVELS = [
 REPORT_LEVELS = [
     {"text", "errors", "process_identity", "metrics"},
     {"file_access"},
-    {"schema", "grid", "digests"},
+    {"schema", "grid", "digests", "folder_access"},
     {"results"},
     {"statistics"},
     {"tables", "figures"},

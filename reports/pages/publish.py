@@ -9,7 +9,7 @@ makes its page and tables again, though without pictures of test images, which a
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import yaml
 from reports.errors import ReportError
 from reports.figures.strip import strip_name
 from reports.file_access import write_bytes
+from reports.folder_access import replaced, settle
 from reports.metrics import TEST
 from reports.pages import files, run_page
 from reports.pages.relative_paths import relative_paths
@@ -49,7 +50,7 @@ def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = Fa
 
     Args:
         run: The run folder. Its report must have been written.
-        study: The folder of the study. What it holds of an earlier one is replaced.
+        study: The folder of the study. What it holds of an earlier one is replaced, as a whole, once all is written.
         append: Keep what the study holds, and add the rows and seeds it lacks as a new batch.
         pictures: Publish those of all further test sets; else only packaged portraits, which are in the public domain.
 
@@ -59,6 +60,7 @@ def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = Fa
     Raises:
         ReportError: The run cannot be read or has no report; or the study to append to is of another experiment, or
             holds a row and seed of another configuration.
+        OSError: The study cannot be written, e.g. on a full disk. An earlier study is then untouched.
     """
     results = load(run)
     if is_study(run):
@@ -66,6 +68,7 @@ def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = Fa
     foreign = [f"{run}: {item.row}: {item.reason}" for item in results.problems if item.kind == "not of this plan"]
     if odd := (*results.damage, *foreign):
         raise ReportError(f"{odd[0]}; remove or repair it before publishing")
+    settle(study)
     before = load(study) if append else None
     if before and not is_study(study):
         raise ReportError(f"{study}: is no published study, so nothing can be appended; leave --append out")
@@ -77,28 +80,37 @@ def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = Fa
         for name, data in _report_files(run, set() if pictures else _private_pictures(results)).items()
         if not before or kept.keys() <= set(map(_key, results.records))
     }
-    (study / MANIFEST).unlink(missing_ok=True)  # until all files are those of the new study
-    for folder in [] if append else [study / SCORES, study / CURVES]:
-        for file in batches(folder):
-            file.unlink()
-    _write_batch(study / SCORES, SCORE_COLUMNS, _score_table(results, added.keys()))
-    _write_batch(study / CURVES, CURVE_COLUMNS, _curve_table(results, added.keys()))
-    here = Path.cwd()
+    with replaced(study) as copy:
+        (copy / MANIFEST).unlink(missing_ok=True)  # until all files are those of the new study
+        for folder in [] if append else [copy / SCORES, copy / CURVES]:
+            for file in batches(folder):
+                file.unlink()
+        _write_batch(copy / SCORES, SCORE_COLUMNS, _score_table(results, added.keys()))
+        _write_batch(copy / CURVES, CURVE_COLUMNS, _curve_table(results, added.keys()))
+        _write_settings(copy, results)
+        _write_json(copy / "plan.json", relative_paths(to_json(plan), Path.cwd()))
+        _write_records(copy, plan, kept | added)
+        _write_report(copy, report)
+        write_bytes(copy / MANIFEST, manifest_bytes(copy))
+    return study
+
+
+def _write_settings(study: Path, results: Results) -> None:
+    """Write the experiment, and how its rows were tuned."""
     if settings := parsed_yaml(results.experiment_yaml):
-        portable = relative_paths(settings, here)
+        portable = relative_paths(settings, Path.cwd())
         text = yaml.safe_dump(portable, sort_keys=False, allow_unicode=True)
         write_bytes(study / "experiment.yaml", (results.experiment_yaml if portable == settings else text).encode())
     if results.tuning:
         _write_json(study / "tuning.json", to_json(results.tuning))
-    records = kept | added
+
+
+def _write_records(study: Path, plan: PlanFile, records: Mapping[Key, Record]) -> None:
+    """Write all records, one a line, in the order of the plan."""
     ordered = [records[row.row, seed] for row in plan.rows for seed in row.seeds if (row.row, seed) in records]
-    contents = [relative_paths(to_json(_without_pictures(record)), here) for record in ordered]
+    contents = [relative_paths(to_json(_without_pictures(record)), Path.cwd()) for record in ordered]
     lines = [json.dumps(content, separators=(",", ":"), ensure_ascii=False) for content in contents]
-    _write_json(study / "plan.json", relative_paths(to_json(plan), here))
     write_bytes(study / RECORDS, "".join(f"{line}\n" for line in lines).encode())
-    _write_report(study, report)
-    write_bytes(study / MANIFEST, manifest_bytes(study))
-    return study
 
 
 def _write_json(file: Path, content: Any) -> None:

@@ -76,7 +76,9 @@ def test_a_full_disk(call: Call, small_disk: Path, tmp_path: Path, make_run: Mak
     assert not [name for name in contents(small_disk) if ".writing" in name]
     (run / "report").unlink()
     assert call("report", run, cwd=tmp_path)[0] == 0
-    assert_one_line(call("publish", run, "--out", small_disk / "study", cwd=tmp_path), "No space left")
+    before = contents(small_disk)
+    assert_one_line(call("publish", run, "--out", small_disk / "study", cwd=tmp_path), "disk/study", "No space left")
+    assert contents(small_disk) == before and not (small_disk / "study").exists()
 
 
 def test_what_is_no_file_is_not_read(call: Call, tmp_path: Path) -> None:

@@ -105,6 +105,17 @@ def test_appending_adds_a_batch(reported: Run, tmp_path: Path) -> None:
     assert "3 seeds" in after["report/report.md"].decode()
 
 
+def test_appending_goes_on_where_a_killed_process_had_moved_the_study_away(reported: Run, tmp_path: Path) -> None:
+    """Nothing of the study is lost, and its report, made of both batches, names no temporary folder."""
+    first, second = reported("first", seeds=(0,)), reported("second", seeds=(1,))
+    expected = files_of(publish(second, publish(first, tmp_path / "expected/study"), append=True))
+    study = publish(first, tmp_path / "killed/study")
+    study.rename(study.with_name(".study.former"))
+    assert files_of(publish(second, study, append=True)) == expected
+    assert [*study.parent.iterdir()] == [study]
+    assert not [name for name, data in expected.items() if b".writing" in data]
+
+
 def test_appending_what_is_there_changes_nothing(reported: Run, tmp_path: Path) -> None:
     """The same run twice adds no batch."""
     run = reported()
