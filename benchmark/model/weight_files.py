@@ -1,5 +1,6 @@
 """Files of weights, read by content, as data and never as code: those of this project, and checkpoints of others."""
 
+import io
 import re
 import warnings
 import zipfile
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import CheckpointError, RecordError, root_cause
 from benchmark.files import write_bytes
+from benchmark.model.pickle_structure import check_structure
 from reports.file_access import open_file
 
 WRAPPERS = ("model_state_dict", "state_dict", "params", "model", "net")
@@ -31,6 +33,8 @@ _PREFIX_SHARE = 0.2
 _EXPANSION = 4
 """Unpacked, a zip file may be this many times its size: torch does not compress at all."""
 _SHOWN_CHARACTERS = 120
+_OLD_PICKLES = 5
+"""Magic number, version, system, content, and the keys of the storages."""
 
 
 def weight_bytes(network: nn.Module, dtype: torch.dtype, metadata: dict[str, str] | None = None) -> bytes:
@@ -157,12 +161,11 @@ def _content(file: Path) -> Any:
                 return load_file(file)
             if start.startswith(b"PK"):
                 _check_unpacked_size(file, size)
+            _check_pickles(file, handle)
             handle.seek(0)
             inert = torch.serialization.safe_globals([(_Inert, name) for name in _NUMPY_NAMES])
             with inert, warnings.catch_warnings(action="ignore"):  # old formats are read all the same, or refused below
                 return torch.load(handle, map_location="cpu", weights_only=True)  # by name it would go by the ending
-    except CheckpointError:
-        raise
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a file from others may be broken in any way
@@ -175,12 +178,27 @@ def _check_unpacked_size(file: Path, size: int) -> None:
         unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > _EXPANSION * size:
         raise CheckpointError(
-            f"{file}: its {size:,} bytes would become {unpacked:,}, so it is not read; save it by torch.save, "
+            f"its {size:,} bytes would become {unpacked:,}, so it is not read; save it by torch.save, "
             "which does not compress"
         )
 
 
+def _check_pickles(file: Path, handle: io.BufferedReader) -> None:
+    """Check the structure of the pickles that PyTorch would read: one in a zip file, five in the old format."""
+    if zipfile.is_zipfile(handle):
+        with zipfile.ZipFile(file) as archive:
+            for entry in (entry for entry in archive.infolist() if entry.filename.endswith("data.pkl")):
+                check_structure(io.BytesIO(archive.read(entry)))
+        return
+    handle.seek(0)
+    for _ in range(_OLD_PICKLES):
+        if handle.peek(1):
+            check_structure(handle)
+
+
 def _reason(error: Exception) -> str:
+    if isinstance(error, CheckpointError):
+        return str(error)
     if refused := re.search(r"GLOBAL (\S+)", str(error)):
         return (
             f"holds {shown(refused[1])}, which could run code, so it is not read; if you trust it, load it elsewhere "

@@ -1,10 +1,14 @@
 """Weights from elsewhere: read as data, renamed exactly, refused with reasons."""
 
 import gzip
+import io
 import json
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from benchmark.errors import CheckpointError, ComponentError
 from benchmark.files import digest_of
 from benchmark.model import Restorer, build
 from benchmark.model.build import build_on_meta, find_config
+from benchmark.model.pickle_structure import check_structure
 from benchmark.model.published import Fit, best_fit, match_weights
 from benchmark.model.weight_files import WRAPPERS, WeightSet, read_checkpoint, write_weights
 from benchmark.registry import Registry
@@ -184,6 +189,56 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
             packed.writestr(entry.filename, source.read(entry))
     with pytest.raises(CheckpointError, match=r"c\.pth: its \d+,\d+ bytes would become 4,0\d\d,\d+, so it is not read"):
         read_checkpoint(tmp_path / "c.pth")
+
+
+READ = """
+import sys
+from pathlib import Path
+from benchmark.errors import CheckpointError
+from benchmark.model.weight_files import read_checkpoint
+for name in sys.argv[1:]:
+    try:
+        read_checkpoint(Path(name))
+    except CheckpointError as error:
+        print(error)
+"""
+
+
+def bomb(levels: int, copies: int) -> bytes:
+    """A pickle of a mapping whose key is a tuple of copies of a tuple of copies and so on."""
+    put, get = (
+        (lambda number: b"r" + number.to_bytes(4, "little")),
+        (lambda number: b"j" + number.to_bytes(4, "little")),
+    )
+    tuples = (b"(" + copies * get(level) + b"t" + put(level + 1) for level in range(levels))
+    return b"\x80\x02}(" + b")" + put(0) + b"".join(tuples) + get(levels) + b"K\x01u."
+
+
+@pytest.mark.parametrize(
+    ("levels", "copies", "message"), [(20, 2, None), (24, 2, "10,000,000 objects"), (600, 1, "602 deep")]
+)
+def test_the_structure_of_a_pickle_has_a_bound(levels: int, copies: int, message: str | None) -> None:
+    """Of parts, where each use of an object counts, and of levels."""
+    with pytest.raises(CheckpointError, match=message) if message else nullcontext():
+        check_structure(io.BytesIO(bomb(levels, copies)))
+
+
+@pytest.mark.slow
+def test_small_pickles_of_large_or_deep_objects_are_refused_before_they_are_built(tmp_path: Path) -> None:
+    """The hash of such a key would take for ever, or end the process; in a zip file, and in the old format, too."""
+    torch.save(SMALL, tmp_path / "sound.pth")
+    files = [tmp_path / name for name in ("wide.pth", "wider.pth", "deep.pth", "old.pth")]
+    for file, levels, copies in zip(files, (64, 9, 5000), (2, 200, 1), strict=False):
+        with zipfile.ZipFile(tmp_path / "sound.pth") as source, zipfile.ZipFile(file, "w") as changed:
+            for entry in source.infolist():
+                is_pickle = entry.filename.endswith("data.pkl")
+                changed.writestr(entry.filename, bomb(levels, copies) if is_pickle else source.read(entry))
+    files[-1].write_bytes(bomb(64, 2))
+    command = [sys.executable, "-c", READ, *map(str, files)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True).stdout.splitlines()
+    large = "it would become more than 10,000,000 objects, so it is not read"
+    deep = "its objects lie 5,002 deep in each other, so it is not read"
+    assert told == [f"{file}: {reason}" for file, reason in zip(files, (large, large, deep, large), strict=True)]
 
 
 def test_what_is_no_file_does_not_hang(tmp_path: Path) -> None:
