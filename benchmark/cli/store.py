@@ -29,10 +29,13 @@ def command() -> None:
 @command.command("list")
 @_folder
 def list_stages(folder: Path) -> None:
-    """One line a stage, oldest first: key, state, name, steps, training time, size, age, whose it is."""
-    from benchmark.runner.store_admin import inventory
+    """One line a stage, oldest first: key, state, name, steps, training time, size, age, whose it is.
 
-    stages = inventory(folder)
+    Damaged stages that runs have set aside, in .damaged, come last.
+    """
+    from benchmark.runner.store_admin import inventory, set_aside
+
+    stages = [*inventory(folder), *set_aside(folder)]
     for stage in stages:
         click.echo(_line(stage))
     click.echo(_total(stages))
@@ -67,13 +70,15 @@ def verify(folder: Path) -> int:
 def prune(folder: Path, down_to_mb: float | None, *, delete: bool, **choice: Any) -> None:
     """Delete stages to make room. Several options narrow the choice; what is being trained is left alone.
 
+    Damaged stages that runs have set aside, in .damaged, belong to no run; they go first.
+
     \b
     Examples:
       python -m benchmark store prune --unused                          shows what would go
       python -m benchmark store prune --older-than 30 --down-to 2000 --delete
       python -m benchmark store prune --experiment my_first_try --delete
     """
-    from benchmark.runner.store_admin import chosen, inventory, remove
+    from benchmark.runner.store_admin import chosen, inventory, remove, set_aside
 
     if down_to_mb is None and not any(value not in (None, False) for value in choice.values()):
         raise click.UsageError("say what to take: --older-than, --unused, --experiment or --down-to")
@@ -83,7 +88,8 @@ def prune(folder: Path, down_to_mb: float | None, *, delete: bool, **choice: Any
         raise RecordError(
             f"{folder}: no stage belongs to {choice['experiment']!r}; there are {', '.join(names) or 'none'}"
         )
-    taken = chosen(stages, **choice, down_to_bytes=None if down_to_mb is None else int(down_to_mb * 1e6))
+    down_to_bytes = None if down_to_mb is None else int(down_to_mb * 1e6)
+    taken = chosen([*set_aside(folder), *stages], **choice, down_to_bytes=down_to_bytes)
     for stage in taken:
         done = "deleted" if delete and remove(folder, stage) else "left alone, it is being trained"
         click.echo(f"{done if delete else 'would delete'}: {_line(stage)}")

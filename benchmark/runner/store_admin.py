@@ -16,17 +16,20 @@ from benchmark.runner.stage_store import StageStore
 from benchmark.training.train_state import read_state
 
 _DAY_SECONDS = 86_400
+_ASIDE = ".damaged"
+"""Where the store puts stages, and train states, that are not what was stored."""
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
 class StoredStage:
-    """One folder of the store. `steps` and `seconds` are what training took; 0 where it is unfinished."""
+    """One folder of the store. `steps` and `seconds` are what training took; 0 where it is not finished."""
 
     key: str
+    """With a number behind it where the stage is set aside: `KEY.N`."""
     name: str
-    state: Literal["finished", "unfinished", "damaged"]
-    """Damaged: finished once, but its files cannot be read any more; the next run trains it again."""
+    state: Literal["finished", "unfinished", "damaged", "set aside"]
+    """Damaged: finished once, but its files cannot be read any more; the next run sets it aside and trains it again."""
     steps: int
     seconds: float
     size_bytes: int
@@ -37,13 +40,23 @@ class StoredStage:
 
 
 def inventory(root: Path) -> list[StoredStage]:
-    """Return all stages in a store, oldest first. Raises RecordError if the folder is no store."""
+    """Return all stages in a store but those set aside, oldest first. Raises RecordError if the folder is no store."""
     # A folder that holds anything but stages is none: deleting there would delete results.
     names = {entry.name for entry in root.iterdir()} if root.is_dir() else {""}
-    if not all(name in (".leases", ".damaged") or _KEY.fullmatch(name) for name in names):
+    if not all(name in (".leases", _ASIDE) or _KEY.fullmatch(name) for name in names):
         raise RecordError(f"{root}: no stage store here; `run` makes one beside its run folders (runs/.stages)")
     store, named = StageStore(root), _experiments_by_key(root.parent)
     stages = [_stored(store, folder.name, named) for folder in root.iterdir() if _KEY.fullmatch(folder.name)]
+    return sorted(stages, key=lambda stage: (-stage.age_days, stage.key))
+
+
+def set_aside(root: Path) -> list[StoredStage]:
+    """Return what runs have set aside in a store because it was damaged, oldest first; no run uses it."""
+    stages = [
+        StoredStage(folder.name, "", "set aside", 0, 0.0, *_size_and_age(folder), ())
+        for folder in (root / _ASIDE).glob("*")
+        if folder.is_dir() and not folder.is_symlink()
+    ]
     return sorted(stages, key=lambda stage: (-stage.age_days, stage.key))
 
 
@@ -73,7 +86,7 @@ def chosen(
     """Return the stages that a choice takes, oldest first.
 
     Args:
-        stages: All of the store, oldest first.
+        stages: All of the store, also those set aside, in the order in which they go: oldest first.
         older_than_days: Only those whose files did not change for so long.
         unused: Only those that no run folder names.
         experiment: Only those that this run folder names, and no other.
@@ -95,6 +108,9 @@ def chosen(
 
 def remove(root: Path, stage: StoredStage) -> bool:
     """Delete a stage. False, and nothing is touched, while a process trains it."""
+    if stage.state == "set aside":
+        shutil.rmtree(root / _ASIDE / stage.key)
+        return True
     store = StageStore(root)
     with store.lease(stage.key) as lease:
         if lease is not None:
@@ -103,18 +119,24 @@ def remove(root: Path, stage: StoredStage) -> bool:
         return lease is not None
 
 
+def _size_and_age(folder: Path) -> tuple[int, float]:
+    """Return the bytes of the files in a folder, and the days since the last one changed."""
+    files = [file for file in folder.iterdir() if file.is_file()]
+    changed = max((file.stat().st_mtime for file in files), default=folder.stat().st_mtime)
+    return sum(file.stat().st_size for file in files), max(0.0, time.time() - changed) / _DAY_SECONDS
+
+
 def _stored(store: StageStore, key: str, named: Mapping[str, tuple[str, ...]]) -> StoredStage:
-    files = [file for file in store.folder(key).iterdir() if file.is_file()]
     result = store.finished(key)
-    changed = max((file.stat().st_mtime for file in files), default=store.folder(key).stat().st_mtime)
+    size_bytes, age_days = _size_and_age(store.folder(key))
     return StoredStage(
         key=key,
         name=result.name if result else "",
         state="finished" if result else "damaged" if store.damaged_file(key) else "unfinished",
         steps=result.steps if result else 0,
         seconds=result.seconds if result else 0.0,
-        size_bytes=sum(file.stat().st_size for file in files),
-        age_days=max(0.0, time.time() - changed) / _DAY_SECONDS,
+        size_bytes=size_bytes,
+        age_days=age_days,
         experiments=named.get(key, ()),
     )
 

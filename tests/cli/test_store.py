@@ -27,9 +27,16 @@ def test_list_verify_and_prune(command: Command, experiment_file: Path) -> None:
     code, out, _ = command("store", "verify", cwd=folder)
     assert code == 1 and f"damaged: {weights.parent.name}" in out and "1 of 2 finished stages are sound" in out
 
+    aside = weights.parents[1] / ".damaged/0123.1"
+    aside.mkdir(parents=True)
+    (aside / weights.name).write_bytes(weights.read_bytes())
+    code, out, _ = command("store", "list", cwd=folder)
+    assert code == 0 and "0123.1" in out.splitlines()[-2] and "set aside" in out and "3 stages, " in out
+
     shutil.rmtree(folder / "runs/small")
     code, out, _ = command("store", "prune", "--unused", "--delete", cwd=folder)
-    assert code == 0 and out.count("deleted: ") == 2 and not list((folder / "runs/.stages").glob("[0-9a-f]*"))
+    assert code == 0 and out.count("deleted: ") == 3 and not list((folder / "runs/.stages").glob("[0-9a-f]*"))
+    assert not list(aside.parent.iterdir())
 
 
 @pytest.mark.slow

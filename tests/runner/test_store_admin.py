@@ -17,7 +17,7 @@ from torch import nn
 from benchmark.errors import RecordError
 from benchmark.lease import LeaseFolderError, LeaseLost
 from benchmark.runner.stage_store import StageResult, StageStore
-from benchmark.runner.store_admin import StoredStage, chosen, damage, inventory, remove
+from benchmark.runner.store_admin import StoredStage, chosen, damage, inventory, remove, set_aside
 
 STATE = b"a train state"
 
@@ -55,6 +55,19 @@ def test_the_inventory_tells_state_steps_and_whose_it_is(store: StageStore) -> N
     for folder in (store.root / "nothing", store.root.parent):  # run folders must never be taken for stages
         with pytest.raises(RecordError, match="no stage store here"):
             inventory(folder)
+
+
+def test_what_was_set_aside_is_listed_beside_the_stages_and_deleted_like_them(store: StageStore) -> None:
+    """It has a size and belongs to no run; the stages stay."""
+    assert set_aside(store.root) == []
+    (store.folder("a" * 32) / "weights.safetensors").write_bytes(b"cut")
+    with store.lease("a" * 32) as lease:
+        assert lease is not None and store.set_aside(lease)
+    (aside,) = set_aside(store.root)
+    assert aside.key.startswith("a" * 32 + ".") and aside.state == "set aside" and aside.size_bytes > 3
+    assert chosen([aside], unused=True) == [aside] and chosen([aside], experiment="mine") == []
+    assert remove(store.root, aside) and set_aside(store.root) == []
+    assert by_name(store).keys() == {"b", "c"}
 
 
 def test_stages_of_a_search_are_in_use(store: StageStore) -> None:
