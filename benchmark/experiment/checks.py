@@ -10,7 +10,7 @@ from benchmark.experiment.schema import ExperimentFile, Report
 from benchmark.experiment.yaml_text import KeyPath
 from benchmark.registry import Registry
 from reports.metrics import IMAGE_METRICS, split_of
-from reports.schema import AnyClaim, BetterClaim, EquivalentClaim, FrontClaim, WithinClaim
+from reports.schema import CLASSICAL_BASELINES, AnyClaim, BetterClaim, EquivalentClaim, FrontClaim, WithinClaim
 
 
 def check_named_metrics(
@@ -133,4 +133,6 @@ def _claim_mistakes(
 def _unknown(at: KeyPath, kind: str, named: Iterable[str], names: Collection[str]) -> Iterator[tuple[KeyPath, str]]:
     for name in named:
         if name not in names:
-            yield at, f"no {kind} {name!r} in this experiment; {suggestion(name, names)}"
+            is_classical = kind == "row" and name in CLASSICAL_BASELINES
+            hint = "add it to `baselines`" if is_classical else suggestion(name, names)
+            yield at, f"no {kind} {name!r} in this experiment; {hint}"

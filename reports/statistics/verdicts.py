@@ -133,7 +133,7 @@ def _compare(
 def _obstacle(row: Summary, reference: Summary, scores: ImageScores) -> str:
     """Return why this row cannot have a verdict, whatever its noise; empty where it can."""
     if row.is_baseline:
-        return "needs no training, so it has no seeds"
+        return "a baseline has no seeds"
     for side in (row, reference):
         if len(side.finished) < side.planned:
             return f"not all seeds of {side.row} finished"

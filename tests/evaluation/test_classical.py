@@ -60,5 +60,5 @@ def test_an_experiment_names_them_and_claims_may_too(experiment_file: Path):
     assert [baseline.row for baseline in plan.baselines] == ["identity", "affine", "closing", "bilateral"]
     for wrong in (claim, "baselines: [bilaterl]\n"):
         experiment_file.write_text(text + wrong)
-        with pytest.raises(ExperimentError, match=r"no row 'bilateral'|baselines.0"):
+        with pytest.raises(ExperimentError, match=r"no row 'bilateral' .*; add it to `baselines`|baselines.0"):
             load(experiment_file, Registry())
