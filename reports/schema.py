@@ -34,6 +34,9 @@ SCHEMA = 2
 BASELINES = ("identity", "affine", "closing")
 """Rows that need no training and stand in every experiment."""
 
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+"""Of names that a file gives: those of claims and of further test sets."""
+
 PHOTOGRAPHS = "photographs"
 """The further test set that every experiment has whose damage is drawn, unless its file says otherwise."""
 MORE_TESTS = "more_tests"
@@ -208,7 +211,7 @@ class PlanRow(FileModel):
 class Claim(FileModel):
     """What every claim says, whatever its form."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    id: Annotated[str, Field(pattern=NAME_PATTERN)]
     text: str = Field(min_length=1, description="the claim in words, as it was made")
     reading: str = Field(default="", description="how the words are read where they leave it open")
     expected: ClaimOutcome | None = Field(

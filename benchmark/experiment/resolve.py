@@ -25,7 +25,7 @@ from benchmark.experiment.schema import (
 from benchmark.experiment.stage import LossTerm, Settings, Stage
 from benchmark.experiment.weights import resolve_weights
 from benchmark.registry import Registry
-from reports.schema import PHOTOGRAPHS
+from reports.schema import NAME_PATTERN, PHOTOGRAPHS
 
 _LARGEST_PHOTOGRAPH_PX = 512
 """Photographs of this size are restored in a second or two; larger ones are asked for."""
@@ -289,6 +289,10 @@ def _reason(error: Any) -> str:
     if error["type"] == "missing":
         return "is needed but not given"
     message, got = error["msg"].removeprefix("Value error, "), error["input"]
+    if error["type"] == "path_type":  # pydantic names a class of Python
+        message = "expected the path of a file or folder"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME_PATTERN:
+        message = "expected letters, digits, - and _, a letter or digit first"
     return message if isinstance(got, dict | BaseModel) else f"{message} (got {shown(repr(got))})"
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from benchmark.experiment.stage import OpenSettings, Settings, Side, Stage
-from reports.schema import PHOTOGRAPHS, AnyClaim, Dtype, MetricName, Runtime
+from reports.schema import NAME_PATTERN, PHOTOGRAPHS, AnyClaim, Dtype, MetricName, Runtime
 
 Threads = Annotated[int, Field(gt=0, le=1024)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -44,7 +44,7 @@ class Data(Settings):
     train: SourceSpec
     val: SourceSpec
     test: SourceSpec
-    more_tests: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], SourceSpec] = Field(
+    more_tests: dict[Annotated[str, Field(pattern=NAME_PATTERN)], SourceSpec] = Field(
         default={}, description="further test sets by name; claims read their scores as METRIC@NAME"
     )
 

@@ -88,6 +88,8 @@ def test_any_source_can_be_a_further_test_set(loaded: Load, pairs: Path) -> None
         ("photographs: [mine, hers]\n", "small.yaml:5: photographs: expected true, false, a folder, or settings"),
         ("photographs:\n", "photographs: expected true, false, a folder, or settings"),
         ("photographs: ''\n", "photographs: expected true, false, a folder, or settings"),
+        ("photographs: {folder: [mine]}\n", "option 'folder': expected the path of a file or folder (got ['mine'])"),
+        (CLAIM.replace("METRIC", "psnr").replace("id: ", "id: +"), "expected letters, digits, - and _"),
         ("photographs: {source: noise}\n", "photographs: the key source is for data.more_tests"),
         (CLAIM.replace("METRIC", "psnr@"), "'psnr@' names no test set; known: photographs, test"),
         ("photographs: {folders: mine}\n", "source 'photographs' has no option 'folders'; did you mean 'folder'"),
