@@ -87,6 +87,12 @@ def cli() -> None:
     """Which restoration backbone, head, loss set and protocol to use under a size and latency budget."""
 
 
+def _is_caused_by_interrupt(error: BaseException) -> bool:
+    """Return whether a library made another error of a Ctrl-C, as pydantic does while it serialises."""
+    cause = error.__cause__ or error.__context__
+    return cause is not None and (isinstance(cause, KeyboardInterrupt) or _is_caused_by_interrupt(cause))
+
+
 def main() -> None:
     """Run the command line; turn errors the user can mend into one line and exit code 2."""
     interrupt_code: int | None = None
@@ -109,6 +115,11 @@ def main() -> None:
         cause = error.__cause__  # click wraps it
         click.echo("; ".join(["interrupted", *getattr(cause, "__notes__", [])]), err=True)
         interrupt_code = EXIT_RESUME if isinstance(cause, ResumableInterrupt) else 130
+    except Exception as error:
+        if not _is_caused_by_interrupt(error):
+            raise
+        click.echo("interrupted", err=True)
+        interrupt_code = 130
     # Outside the handler: the traceback, and with it everything that the command still holds, is gone by now.
     if interrupt_code is not None:
         exit_now(interrupt_code)
