@@ -166,7 +166,7 @@ cli.main()
 
 
 def test_ctrl_c_that_a_library_turns_into_an_error_stays_one() -> None:
-    """pydantic raises another error where Ctrl-C comes while it serialises; the command says that it was interrupted."""
+    """pydantic raises another error where Ctrl-C comes while it serialises; the command says "interrupted"."""
     arguments = [sys.executable, "-c", INTERRUPTED_SERIALISATION]
     done = subprocess.run(arguments, capture_output=True, encoding="utf-8", cwd=ROOT, check=False)
     assert (done.returncode, done.stderr.strip()) == (130, "interrupted")
