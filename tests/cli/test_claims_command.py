@@ -13,7 +13,7 @@ from benchmark.cli import cli
 from reports.errors import ReportError
 
 ROOT = Path(__file__).parents[2]
-PUBLISHED = ROOT / "reports/published/quickstart"
+PUBLISHED = ROOT / "reports/published/quickstart_faces1"
 SIZE = {"within": {"row": "base", "gate": "size"}}
 HEAD = {"better": "base", "worse": "heads.direct_rgb"}
 Claiming = Callable[..., Path]

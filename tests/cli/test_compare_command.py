@@ -40,7 +40,7 @@ def keep_records(study: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None
 def runs(root: Path, tmp_path: Path) -> Path:
     """Two runs that were tested on the same faces, two and three seeds, three rows each."""
     published = root / "reports/published"
-    part(published / "quickstart", {"base", "heads.direct_rgb", "identity"}, tmp_path / "runs/quick")
+    part(published / "quickstart_faces1", {"base", "heads.direct_rgb", "identity"}, tmp_path / "runs/quick")
     part(published / "heads_and_losses", {"base", "heads.rgb", "identity"}, tmp_path / "runs/heads")
     return tmp_path / "runs"
 

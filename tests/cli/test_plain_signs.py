@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.cli import main, terminal
 
-STUDY = "reports/published/quickstart"
+STUDY = "reports/published/quickstart_faces1"
 
 
 Run = Callable[..., bytes]
