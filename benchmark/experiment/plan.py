@@ -223,8 +223,7 @@ class Planner:
     def baseline(self, name: str, base: Recipe) -> PlannedBaseline:
         """Return a baseline on the data of the base row."""
         keys = [name, self.fingerprints[source_id(base.data["train"])]]
-        config = {name: base.config[name] for name in ("data", "photographs")}
-        return PlannedBaseline(name, base.data, base.more_tests, config, self._config_hash(keys, base, {}))
+        return PlannedBaseline(name, base.data, base.more_tests, base.data_config, self._config_hash(keys, base, {}))
 
     def _stage_key(self, parent: str, name: str, stage: Stage, recipe: Recipe) -> str:
         digests = {

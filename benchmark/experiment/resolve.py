@@ -78,6 +78,11 @@ class Recipe:
         """The recipe as plain data for the record; paths are relative to the experiment file."""
         return self.config_in(self.folder)
 
+    @property
+    def data_config(self) -> dict[str, Any]:
+        """The part of `config` that a baseline depends on: data and photographs."""
+        return portable_data(self.data_settings, self.folder)
+
     def config_in(self, folder: Path) -> dict[str, Any]:
         """Return the recipe as plain data for a file in a folder. The order of keys counts: augmentations have one."""
         stages = {name: stage.model_dump(mode="json") for name, stage in self.stages.items()}

@@ -1,8 +1,8 @@
 """How large and how deep what a pickle describes would be, found from its instructions before anything is built.
 
 A pickle may use an object many times: forty pairs, each of the one before twice, are a kilobyte in the file, and a
-tuple of 2^40 parts to whoever computes its hash, as a key of a mapping, or its text, for a message. Deep tuples end the
-process. Neither happens in what training programs store.
+tuple of 2^40 parts to code that computes its hash, as a key of a mapping, or its text, for a message. Deep tuples end
+the process. Neither happens in what training programs store.
 """
 
 import pickletools

@@ -145,7 +145,7 @@ def planned_rows(plan: PlanFile, folder: Path, registry: Registry) -> dict[str, 
             row.row,
             base.data,
             base.more_tests,
-            {name: base.config[name] for name in ("data", "photographs")},
+            base.data_config,
             row.config_hashes.get(_BASELINE_SEED, ""),
         )
         for row in plan.rows

@@ -34,5 +34,10 @@ def psnr_over(comparison: ImageComparison, region: Mask) -> float | None:
 
 def _decibels(comparison: ImageComparison, region: Mask) -> float:
     squared_error = sum_over(comparison.error * comparison.error, region)
-    largest = 255**2 * 3 * np.count_nonzero(region)
+    largest = 255**2 * 3 * int(np.count_nonzero(region))
+    return decibels(largest, squared_error)
+
+
+def decibels(largest: float, squared_error: float) -> float:
+    """Return the ratio of the largest squared error that is possible to the present one in dB, at most `CAP_DB`."""
     return min(CAP_DB, 10 * log10(largest / squared_error)) if squared_error else CAP_DB

@@ -3,13 +3,11 @@
 # scipy ships no types:
 # pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 
-from math import log10
-
 import numpy as np
 from scipy.ndimage import gaussian_gradient_magnitude
 
 from benchmark.evaluation.metrics import ComparisonMetric, ImageComparison
-from benchmark.evaluation.metrics.psnr import CAP_DB
+from benchmark.evaluation.metrics.psnr import decibels
 
 _SIGMA_PX = 1.0
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -31,4 +29,4 @@ class PsnrEdges(ComparisonMetric):
             return None
         squared_error = np.square(comparison.error).mean(axis=2)
         mean_square = float((weights * squared_error).sum() / weights.sum())
-        return min(CAP_DB, 10 * log10(255**2 / mean_square)) if mean_square else CAP_DB
+        return decibels(255**2, mean_square)

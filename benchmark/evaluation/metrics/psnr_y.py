@@ -1,13 +1,12 @@
 """PSNR of luma with a border cut, as papers on super-resolution report it."""
 
-from math import log10
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.evaluation.metrics import ComparisonMetric, Image, ImageComparison
-from benchmark.evaluation.metrics.psnr import CAP_DB
+from benchmark.evaluation.metrics.psnr import decibels
 
 BORDER_PX: Final = 4
 """Cut from each side. Papers cut as many pixels as the factor of super-resolution; this is that of x4."""
@@ -28,7 +27,7 @@ class PsnrY(ComparisonMetric):
             return None
         error = luma_without_border(comparison.restored) - luma_without_border(comparison.target)
         mean_square = float(np.square(error).mean())
-        return min(CAP_DB, 10 * log10(255**2 / mean_square)) if mean_square else CAP_DB
+        return decibels(255**2, mean_square)
 
 
 def luma_without_border(image: Image) -> NDArray[np.float64]:
