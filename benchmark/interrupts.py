@@ -7,12 +7,15 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 from typing import NoReturn
 
 EXIT_RESUME = 85
 """Exit code for schedulers: start the same command again, it resumes. 130, the shell's own, does not say so."""
 
+_LOADING_SECONDS, _DROPPED_SECONDS = 0.05, 0.01
+"""After which a signal is sent again that came while a library was loaded, or that the interpreter dropped."""
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -80,10 +83,11 @@ def deferred_interrupts() -> Generator[Callable[[], bool]]:
 def interrupt_on_termination() -> None:
     """Let SIGTERM and SIGHUP raise KeyboardInterrupt in this process, as Ctrl-C does, unless they are ignored (nohup).
 
-    Also repeats a KeyboardInterrupt that falls into a destructor or a callback, where the interpreter would drop it.
+    While a library of C++ is loaded, the interrupt waits: many abort the process if Python raises an error then. Also
+    repeats a KeyboardInterrupt that falls into a destructor or a callback, where the interpreter would drop it.
     """
     for number in _SIGNALS:
-        if number != signal.SIGINT and signal.getsignal(number) is not signal.SIG_IGN:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise_interrupt)
     sys.unraisablehook = _repeat_interrupt
 
@@ -100,9 +104,29 @@ def exit_now(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _raise_interrupt(number: int, frame: FrameType | None) -> NoReturn:
+def _raise_interrupt(number: int, frame: FrameType | None) -> None:
     _drop_lost_terminal(number)
-    raise KeyboardInterrupt
+    if _is_loading_library(frame):
+        _send_later(number, _LOADING_SECONDS)
+    else:
+        raise KeyboardInterrupt
+
+
+def _is_loading_library(frame: FrameType | None) -> bool:
+    """Return whether the interpreter loads an extension module, or torch, which sets up its own after loading it."""
+    while frame is not None:
+        if isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+            return True
+        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "torch":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _send_later(number: int, seconds: float) -> None:
+    """Send a signal to the main thread in a moment, from another thread: from here, it would be dropped again."""
+    main_thread = threading.main_thread().ident or 0
+    threading.Timer(seconds, signal.pthread_kill, (main_thread, number)).start()
 
 
 def _drop_lost_terminal(number: int) -> None:
@@ -118,12 +142,8 @@ def _drop_lost_terminal(number: int) -> None:
 
 
 def _repeat_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Send SIGINT again if the interpreter dropped a KeyboardInterrupt.
-
-    A thread sends it a moment later: sent from here, it would be raised, and dropped, in this very function.
-    """
+    """Send SIGINT again if the interpreter dropped a KeyboardInterrupt."""
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        main_thread = threading.main_thread().ident or 0
-        threading.Timer(0.01, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+        _send_later(signal.SIGINT, _DROPPED_SECONDS)
     else:
         sys.__unraisablehook__(unraisable)

@@ -34,6 +34,33 @@ except KeyboardInterrupt:
 """
 
 
+LOADING = """
+import os, signal, sys
+from importlib.machinery import ExtensionFileLoader
+from benchmark.interrupts import interrupt_on_termination
+
+def interrupt(frame, event, argument):
+    caller = frame.f_back
+    while caller is not None:
+        loader = caller.f_locals.get("self")
+        if event == "call" and isinstance(loader, ExtensionFileLoader) and loader.name == "torch._C":
+            sys.setprofile(None)
+            os.kill(os.getpid(), int(sys.argv[1]))
+            return
+        caller = caller.f_back
+
+interrupt_on_termination()
+sys.setprofile(interrupt)
+try:
+    import torch
+    while True:
+        pass
+except KeyboardInterrupt:
+    print(hasattr(torch, "compile"))
+"""
+"""Sends a signal when torch's library, while it is loaded, calls Python for the first time."""
+
+
 def wait_for(file: Path) -> None:
     deadline = time.monotonic() + 20
     while not file.exists() and time.monotonic() < deadline:
@@ -83,3 +110,11 @@ def test_a_terminal_that_is_closed_stops_training_and_output_to_it_raises_nothin
         process.wait(timeout=30)
     wait_for(tmp_path / "end")
     assert (tmp_path / "state").read_text() == "True"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_a_library_is_loaded(sent: signal.Signals) -> None:
+    """An error that Python raises while torch loads its library would abort the process with a message of C++."""
+    command = [sys.executable, "-c", LOADING, str(int(sent))]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert (result.stdout, result.stderr, result.returncode) == ("True\n", "", 0)
