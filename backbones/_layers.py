@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+RGB_MEAN = (0.4488, 0.4371, 0.4040)
+"""Mean colour of DIV2K, which networks for super-resolution subtract from the image."""
+
 
 class ChannelLayerNorm(nn.Module):
     """LayerNorm over the channels of each pixel of `B C H W` (biased variance).
@@ -99,6 +102,11 @@ def initialise_zero(module: nn.Module) -> None:
     """Set every parameter of a module to zero."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
+
+
+def are_numbers(*sides: int) -> bool:
+    """Tell whether sides are numbers: in an export for images of any size they are symbols, which must not branch."""
+    return all(type(side) is int for side in sides)
 
 
 def check_option(backbone: str, name: str, value: object, valid: bool, requirement: str) -> None:

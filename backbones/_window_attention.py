@@ -1,4 +1,4 @@
-"""Attention among the pixels of each window of an image, on `B H W C`: what SwinIR, Uformer and DehazeFormer share."""
+"""Attention among the pixels of each window, on `B H W C`: what SwinIR, Uformer, DehazeFormer and in part ESC share."""
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +30,8 @@ class WindowAttention(nn.Module):
         self.project = linear(channels, channels)
         self.offset_bias = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
         nn.init.trunc_normal_(self.offset_bias, std=INITIAL_STD)
-        row, column = torch.arange(window**2) // window, torch.arange(window**2) % window
-        offsets = (_differences(row) + window - 1) * (2 * window - 1) + _differences(column) + window - 1
-        self.offset_index = nn.Buffer(offsets.flatten(), persistent=False)
+        row, column = _positions(window)
+        self.offset_index = nn.Buffer(offset_index(window).flatten(), persistent=False)
         # The masks do not depend on the size of the image.
         self.mask_of_last_row, self.mask_of_last_column = (
             nn.Buffer(_MASKED_SCORE * _differences((position >= window - shift).float()).abs(), persistent=False)
@@ -60,6 +59,15 @@ class WindowAttention(nn.Module):
         return self.project(merge_windows(scores.softmax(dim=-1) @ values, self.window))
 
 
+def offset_index(side: int) -> Tensor:
+    """Return the number of the offset of each pixel of a window from each other one, `side^2 side^2` integers.
+
+    Offsets count from 0 along the rows: from -(side - 1), -(side - 1) to side - 1, side - 1.
+    """
+    row, column = _positions(side)
+    return (_differences(row) + side - 1) * (2 * side - 1) + _differences(column) + side - 1
+
+
 def split_windows(features: Tensor, side: int, heads: int) -> Tensor:
     """Return features `B H W C` as windows `B rows columns heads side^2 C/heads`; H and W multiples of `side`."""
     batch, height, width, channels = features.shape
@@ -79,6 +87,12 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
     nn.init.trunc_normal_(layer.weight, std=INITIAL_STD)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def _positions(side: int) -> tuple[Tensor, Tensor]:
+    """Return row and column of each pixel of a window, counted along its rows."""
+    pixels = torch.arange(side**2)
+    return pixels // side, pixels % side
 
 
 def _differences(positions: Tensor) -> Tensor:

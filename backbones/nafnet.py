@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Published, Sizes
-from backbones._layers import ChannelLayerNorm, check_depths, check_option, check_positive
+from backbones._layers import ChannelLayerNorm, are_numbers, check_depths, check_option, check_positive
 from backbones._naf_unet import NORM_EPS, MixingBlock, NafUNet, SimpleGate, make_renames
 
 TLC_WINDOW = 1.5
@@ -169,9 +169,9 @@ def local_mean(features: Tensor, window: int) -> Tensor:
         `B C H-h+1 W-w+1` for windows of h x w pixels; `B C 1 1` where a window is the whole image.
     """
     height, width = features.shape[-2:]
-    if _are_numbers(height, width) and window >= max(height, width):
+    if are_numbers(height, width) and window >= max(height, width):
         return features.mean((2, 3), keepdim=True)
-    # min() would branch on a symbol; see `_are_numbers`.
+    # min() would branch on a symbol; see `are_numbers`.
     rows, columns = (cast(int, torch.sym_min(window, side)) for side in (height, width))
     # One direction at a time: differences of sums over the whole image would lose digits, as would half precision.
     exact = features.to(torch.promote_types(features.dtype, torch.float32))
@@ -186,7 +186,7 @@ def spread(values: Tensor, features: Tensor) -> Tensor:
     unchanged, to be broadcast.
     """
     rows, columns = values.shape[-2:]
-    if _are_numbers(rows, columns) and rows == columns == 1:
+    if are_numbers(rows, columns) and rows == columns == 1:
         return values
     down, right = features.shape[-2] - rows, features.shape[-1] - columns
     return F.pad(values, (right // 2, right - right // 2, down // 2, down - down // 2), mode="replicate")
@@ -197,8 +197,3 @@ def _sliding_sum(features: Tensor, dimension: int, length: int) -> Tensor:
     sums = F.pad(features.cumsum(dimension), (0, 0, 1, 0) if dimension == 2 else (1, 0))
     count = features.shape[dimension] - length + 1
     return sums.narrow(dimension, length, count) - sums.narrow(dimension, 0, count)
-
-
-def _are_numbers(*sides: int) -> bool:
-    """Tell whether sides are numbers: in an export for images of any size they are symbols, which must not branch."""
-    return all(type(side) is int for side in sides)

@@ -11,11 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Published, Sizes
-from backbones._layers import check_option, check_positive
+from backbones._layers import RGB_MEAN, check_option, check_positive
 from backbones._window_attention import WindowAttention, linear
 
-RGB_MEAN = (0.4488, 0.4371, 0.4040)
-"""Mean colour of DIV2K, subtracted from the image."""
 SLOPE = 0.2
 """Slope of the leaky ReLU for negative values, between three residual convolutions."""
 

@@ -4,7 +4,7 @@ import gzip
 import json
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from backbones import Backbone
 from benchmark.files import digest_of
 from benchmark.model import build
+from benchmark.model.published import match_weights
 from benchmark.registry import Registry
 
 REPOSITORY = Path(__file__).parents[2]
@@ -49,6 +50,15 @@ def with_published_weights(tmp_path: Path) -> Callable[[str, Mapping[str, Any], 
     It takes and gives images in the units of the authors' network.
     """
     return partial(_with_published_weights, tmp_path / "published.pth")
+
+
+@pytest.fixture
+def upscale_with_published_weights() -> Callable[[str, Mapping[str, Any], Golden, Tensor], Tensor]:
+    """Return a function from backbone, options, golden and image to what the authors' network for larger images adds.
+
+    It is our backbone with all their weights, their last convolution, which makes more channels, and a pixel shuffle.
+    """
+    return _upscale
 
 
 @pytest.fixture
@@ -93,7 +103,8 @@ def _load_golden(name: str) -> Golden:
     key_list = folder / f"{name}.keys.json.gz"
     if key_list.exists():
         keys = json.loads(gzip.decompress(key_list.read_bytes()))["keys"]
-        weights = {key: _recipe(key, shape, meta["gain"]) for key, shape, _ in keys}
+        like_weights = meta.get("recipe_as_weight", [])
+        weights = {key: _recipe(key, shape, meta["gain"], like_weights) for key, shape, _ in keys}
     return Golden(weights, tensors, tuple(json.loads(meta["input_range"])))
 
 
@@ -101,14 +112,17 @@ def _as_float(stored: Tensor) -> Tensor:
     return stored.float() if stored.is_floating_point() else stored
 
 
-def _recipe(key: str, shape: list[int], gain: float) -> Tensor:
-    """Return the weight that the reference was computed with: normal numbers seeded by the key, scaled by its kind."""
+def _recipe(key: str, shape: list[int], gain: float, like_weights: Sequence[str]) -> Tensor:
+    """Return the weight that the reference was computed with: normal numbers seeded by the key, scaled by its kind.
+
+    `like_weights` are further names of tensors that are scaled as weights are.
+    """
     leaf = key.rsplit(".", 1)[-1]
     if leaf == "num_batches_tracked":
         return torch.tensor(0)
     seed = zlib.crc32(key.encode())
     normal = np.random.RandomState(seed).standard_normal(tuple(shape)).astype(np.float32)
-    if leaf == "weight" and len(shape) > 1:
+    if leaf in ("weight", *like_weights) and len(shape) > 1:
         values = normal * np.float32(gain / math.sqrt(math.prod(shape[1:])))
     else:
         kinds = {
@@ -135,6 +149,19 @@ def _with_published_weights(
             return restorer((image - low) / (high - low)).image * (high - low) + low
 
     return restore
+
+
+def _upscale(backbone: str, options: Mapping[str, Any], golden: Golden, image: Tensor) -> Tensor:
+    head = Registry().find("backbone", backbone).published.head
+    restorer = build({"backbone": {"name": backbone, **options}, "head": head}).eval()
+    factor = golden.tensors["output"].shape[2] // golden.tensors["input"].shape[2]
+    last = nn.Conv2d(restorer.backbone.out_channels, 3 * factor**2, 3, padding=1)
+    restorer.head.conv = last
+    weights, mismatch = match_weights(golden.weights, restorer)
+    assert not mismatch
+    restorer.load_state_dict(weights)
+    with torch.no_grad():
+        return nn.functional.pixel_shuffle(last(restorer.backbone(image)), factor)
 
 
 def _count_macs(network: nn.Module, side: int) -> int:

@@ -42,9 +42,9 @@ def weights_of(golden: str) -> dict[str, Tensor]:
     return {key[3:]: value for key, value in stored.items() if key.startswith("sd/")}
 
 
-def blank(size: str) -> dict[str, Tensor]:
-    """Zeros under the authors' names and in their shapes, of a published size of gUNet."""
-    keys = json.loads(gzip.decompress((GOLDENS / f"full/gunet_{size}.keys.json.gz").read_bytes()))["keys"]
+def blank(network: str) -> dict[str, Tensor]:
+    """Zeros under the authors' names and in their shapes, of a published network."""
+    keys = json.loads(gzip.decompress((GOLDENS / f"full/{network}.keys.json.gz").read_bytes()))["keys"]
     return {key: torch.zeros(shape) for key, shape, _ in keys}
 
 
@@ -431,10 +431,17 @@ def test_a_file_that_changed_since_it_was_planned_is_refused(tmp_path: Path) -> 
         build({"backbone": NAFNET, "head": {**RESIDUAL, "padding": "zeros"}, "weights": weights})
 
 
-@pytest.mark.parametrize("size", ["t", "s"])
-def test_the_size_is_that_of_the_shapes(size: str) -> None:
-    """Published weights of gUNet-T and -S are told apart, and nothing else fits them."""
-    found = find_config(Path("c.pth"), [WeightSet("", blank(size))], sizes_of("gunet"), REGISTRY)
+@pytest.mark.parametrize(
+    ("backbone", "network", "size"),
+    [
+        ("gunet", "gunet_t", "t"),
+        ("gunet", "gunet_s", "s"),
+        ("safmn", "safmn_x1", "safmn"),
+    ],
+)
+def test_the_size_is_that_of_the_shapes(backbone: str, network: str, size: str) -> None:
+    """Published sizes of a backbone are told apart, gUNet-T and -S among them, and nothing else fits their weights."""
+    found = find_config(Path("c.pth"), [WeightSet("", blank(network))], sizes_of(backbone), REGISTRY)
     assert (found.name, found.others) == (size, ())
     assert found.fit.weights.keys() == found.restorer.state_dict().keys()
 
@@ -445,7 +452,7 @@ def test_sizes_of_equal_shapes_are_all_named() -> None:
     other = {**models["t"], "backbone": {**models["t"]["backbone"], "padding": "zeros"}}
     found = find_config(
         Path("c.pth"),
-        [WeightSet("", blank("t"))],
+        [WeightSet("", blank("gunet_t"))],
         {"first": models["t"], "b": models["b"], "alias": models["t"], "second": other},
         REGISTRY,
     )
@@ -454,7 +461,7 @@ def test_sizes_of_equal_shapes_are_all_named() -> None:
 
 def test_the_nearest_size_is_named_where_none_fits() -> None:
     """The message has what was tried, what is nearest, and how the size can be described."""
-    weights = blank("t")
+    weights = blank("gunet_t")
     del weights["outconv.proj.0.bias"]
     with pytest.raises(CheckpointError) as caught:
         find_config(Path("c.pth"), [WeightSet("", weights)], sizes_of("gunet"), REGISTRY)
@@ -466,9 +473,9 @@ def test_options_that_suit_some_sizes_only_are_no_obstacle() -> None:
     """A size that cannot have them is passed over; if none can, the reason is told."""
     models = sizes_of("gunet")
     models["t"] = {**models["t"], "backbone": {**models["t"]["backbone"], "depths": (1, 1)}}
-    assert find_config(Path("c.pth"), [WeightSet("", blank("s"))], models, REGISTRY).name == "s"
+    assert find_config(Path("c.pth"), [WeightSet("", blank("gunet_s"))], models, REGISTRY).name == "s"
     with pytest.raises(ComponentError, match="depths is"):
-        find_config(Path("c.pth"), [WeightSet("", blank("s"))], {"t": models["t"]}, REGISTRY)
+        find_config(Path("c.pth"), [WeightSet("", blank("gunet_s"))], {"t": models["t"]}, REGISTRY)
 
 
 def test_our_own_names_need_no_import() -> None:
