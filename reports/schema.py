@@ -1,7 +1,8 @@
-"""The files of a run as types: record.json, plan.json with its claims, tuning.json, search.json. Their only definition.
+"""The files of a run as types: record.json, plan.json with its claims, tuning.json, rungs.json, search.json.
 
-The harness writes the files with these models, reports read them with the same. A file of another schema version is
-refused with a line that says so; `tools/migrate_records.py` brings files of schema 1 to schema 2.
+This is their only definition: the harness writes the files with these models, reports read them with the same. A file
+of another schema version is refused with a line that says so; `tools/migrate_records.py` brings files of schema 1 to
+schema 2.
 
 The claims in plan.json are those of the experiment file, word for word: one set of models serves both.
 """
@@ -79,19 +80,6 @@ class Failure(FileModel):
     step: int | None = None
 
 
-class ModelCost(FileModel):
-    """What the network of a row is and costs. `macs`: multiply-adds for one image of `macs_shape` (N, C, H, W)."""
-
-    backbone: str = ""
-    head: str = ""
-    params: int
-    macs: int
-    macs_shape: tuple[int, ...]
-    weight_bytes: dict[str, int]
-    """Bytes of the exported weights by dtype."""
-    citations: tuple[str, ...] = ()
-
-
 class GateResult(FileModel):
     """One limit, what was measured against it, and the outcome."""
 
@@ -108,6 +96,21 @@ class GateResult(FileModel):
     estimate: Any = None
     interval: tuple[float, float] | None = None
     """95 % interval of what was measured; None where it was measured once or is exact."""
+
+
+class ModelCost(FileModel):
+    """What the network of a row is and costs. `macs`: multiply-adds for one image of `macs_shape` (N, C, H, W)."""
+
+    backbone: str = ""
+    head: str = ""
+    params: int
+    macs: int
+    macs_shape: tuple[int, ...]
+    weight_bytes: dict[str, int]
+    """Bytes of the exported weights by dtype."""
+    citations: tuple[str, ...] = ()
+    presets: dict[str, tuple[GateResult, ...]] = {}
+    """Preset of gates -> what is counted under its limits, whether the experiment has them or not; see `list gates`."""
 
 
 class StageRecord(FileModel):
@@ -381,6 +384,27 @@ class TuningFile(VersionedFile):
     metric: str
     seed: int
     rows: tuple[TunedRow, ...]
+
+
+class RungEntry(FileModel):
+    """A rung of a run: all rows with a share of their steps, as a run in a folder of its own."""
+
+    steps: str
+    """Share of the steps, e.g. 1/16; 1 for the experiment as it is written."""
+    lr: Number = 1.0
+    """What every learning rate is multiplied by."""
+    seeds: int | None = None
+    """How many of the seeds it has, from the first; None: all."""
+    folder: Annotated[str, Field(pattern=r"^[^/\\]+$")]
+    """Name of its folder, beside the one with this file."""
+
+
+class RungsFile(VersionedFile):
+    """rungs.json: the rungs of a run with `scales`, from the smallest; the same file in the folder of each rung."""
+
+    device: str
+    """Name of the device, on which the first rungs depend."""
+    rungs: tuple[RungEntry, ...]
 
 
 class SearchFile(VersionedFile):

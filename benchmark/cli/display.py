@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,6 +29,7 @@ from benchmark.runner.events import (
 )
 from benchmark.runner.stage import scalars
 from benchmark.runner.stage_store import StageResult
+from reports.schema import Record
 
 
 class TimeLeft:
@@ -202,3 +203,13 @@ def _finished_stage(result: StageResult) -> str:
     harm = identity is not None and psnr["mean"] < identity
     warning = f"; worse than doing nothing ({identity:.2f} dB)" if harm else ""
     return f"{line}, val psnr {psnr['mean']:.2f} dB{warning}"
+
+
+def failure_lines(records: Sequence[Record], damage: Sequence[str] = ()) -> str:
+    """Return a line for each failed record and each damaged file."""
+    failed = [
+        f"failed: {record.row}{'' if record.seed is None else f' seed {record.seed}'}: {record.reason}"
+        for record in records
+        if record.status == "failed"
+    ]
+    return "".join(f"{line}\n" for line in (*failed, *(f"damaged: {line}" for line in damage)))

@@ -9,7 +9,7 @@ import click
 
 from benchmark.cli.display import Display
 from benchmark.cli.options import Selection, command_line, matching_rows
-from benchmark.cli.terminal import duration, new_table, show_table
+from benchmark.cli.terminal import duration, new_table, show_network, show_table
 from benchmark.errors import ExperimentError, counted
 from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.plan import Plan, PlannedRow, select
@@ -17,6 +17,7 @@ from benchmark.inference.device_setup import prepare_machine
 from benchmark.model.build import weights_choices
 from benchmark.registry import Registry
 from benchmark.runner.context import Context, open_sources, plan_of, with_cached_sources
+from benchmark.runner.estimates import estimate
 from benchmark.runner.jobs import counted_gates
 from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.plan_file import write_plan
@@ -24,7 +25,6 @@ from benchmark.runner.preflight import (
     all_sides,
     check_metrics,
     check_patches,
-    estimate_seconds,
     known_sides,
     memory_shortfall,
     metrics_in_use,
@@ -35,7 +35,8 @@ from benchmark.runner.row import describe_gate, tests_of
 from benchmark.runner.stage_store import StageStore
 from benchmark.search.tuning import candidates_of, candidates_plan, tuned, unfinished
 
-_LONG_SECONDS = 86_400
+LONG_SECONDS = 86_400
+"""A day."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class Prepared:
     def rows(self) -> list[str]:
         """Names of the chosen rows."""
         return list(dict.fromkeys(row.row for row in self.plan.rows))
+
+    @property
+    def seeds(self) -> list[int]:
+        """The chosen seeds."""
+        return list(dict.fromkeys(row.seed for row in self.plan.rows))
 
 
 def prepare(selection: Selection) -> Prepared:
@@ -106,17 +112,17 @@ def show_plan(prepared: Prepared, *, replace: bool) -> None:
     todo = preflight(plan, context, replace=replace)
     check_patches(plan, context, known_sides)
     check_metrics(plan, context, metrics_in_use(plan.experiment))
-    estimates = estimate_seconds(plan, context, len(worker_devices(plan, context)))
+    times = estimate(plan, context, len(worker_devices(plan, context)), show_network)
     _show_rows(plan, context, {row.folder for row in todo})
     _show_gates(plan, context)
     shared = plan.steps_without_sharing - plan.steps_trained
     share = shared / max(plan.steps_without_sharing, 1)
-    to_train = sum(plan.stages[key].steps for key in estimates)
+    to_train = sum(plan.stages[key].steps for key in times.seconds)
     click.echo(f"steps: {plan.steps_without_sharing} in all rows, {shared} ({share:.0%}) saved by shared stages")
-    work = f"{counted(len(estimates), 'stage')}, {counted(to_train, 'step')}"
-    click.echo(f"to train now: {work}, about {duration(sum(estimates.values()))}")
+    work = f"{counted(len(times.seconds), 'stage')}, {counted(to_train, 'step')}"
+    click.echo(f"to train now: {work}, about {duration(times.total)}{times.note}")
     click.echo(f"(from 2 measured steps of each network on {context.machine.device_name}; without evaluation)")
-    for line in [*_tuning_lines(prepared), *advice(plan, sum(estimates.values()))]:
+    for line in [*_tuning_lines(prepared), *advice(plan, times.total)]:
         click.echo(line)
 
 
@@ -150,7 +156,7 @@ def _tuning_lines(prepared: Prepared) -> list[str]:
 
 def advice(plan: Plan, seconds: float) -> list[str]:
     """Return what to do instead where a plan would take more than a day."""
-    if seconds < _LONG_SECONDS:
+    if seconds < LONG_SECONDS:
         return []
     lines = ["that is long: stop it whenever you like, the same command goes on; --rows and --seeds take a part of it"]
     if plan.environment.device == "cpu":

@@ -182,6 +182,7 @@ def _presets(_registry: "Registry") -> dict[str, Iterable[str]]:
 
 def _gates(_registry: "Registry") -> dict[str, Iterable[str]]:
     from benchmark.component_source import option_of
+    from benchmark.experiment.gate_presets import GATE_PRESETS, SOURCES
     from benchmark.experiment.schema import AnyGate
 
     entries: dict[str, Iterable[str]] = {}
@@ -189,6 +190,9 @@ def _gates(_registry: "Registry") -> dict[str, Iterable[str]]:
         settings = {name: option_of(field) for name, field in gate.model_fields.items()}
         quantity = settings.pop("quantity").default
         entries[quantity] = [*filter(None, [gate.__doc__]), _options_line("settings", settings)]
+    for preset, gates in GATE_PRESETS.items():
+        limits = "; ".join(f"{name}: {json.dumps(settings)}" for name, settings in gates.items())
+        entries[f"preset: {preset}"] = [SOURCES[preset], limits]
     return entries
 
 

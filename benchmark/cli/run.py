@@ -1,30 +1,30 @@
 """`run`: measure, train and test the rows of an experiment, then write the report; `plan`: show what it would do."""
 
-import dataclasses
 import time
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmark.cli.options import Selection, selection_options
-from benchmark.cli.terminal import duration
+from benchmark.cli.terminal import duration, show_network
 from benchmark.errors import counted
 from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.experiment.plan import Plan
-    from reports.schema import Record
+    from benchmark.runner.estimates import Estimate
 
 
 @click.command("run")
 @selection_options
 @click.option("--tensorboard", is_flag=True, help="Write losses, rates and norms for TensorBoard, too.")
+@click.option("--yes", is_flag=True, help="Do not ask before a rung (see `scales`) of more than a day.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop; the same as `plan`.")
-def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
+def command(*, dry_run: bool, tensorboard: bool, yes: bool, **options: Any) -> int:
     """Train, test and compare the rows of the experiment in FILE, then write the report.
 
-    What is finished is never run again: stop it whenever you like, the same command goes on.
+    What is finished is never run again: stop it whenever you like, the same command goes on. An experiment with
+    `scales` runs all rows with few steps first, reports, and goes on with more.
 
     \b
     Examples:
@@ -36,65 +36,60 @@ def command(dry_run: bool, tensorboard: bool, **options: Any) -> int:
     """
     selection = Selection(**options)
     with resumable_interrupts():
-        from benchmark.cli.display import Display
-        from benchmark.cli.experiment_setup import advice, prepare, read_data, show_plan, with_tuned_rows
+        from benchmark.cli.display import Display, failure_lines
+        from benchmark.cli.experiment_setup import advice, prepare, read_data, show_plan
+        from benchmark.cli.rungs import may_start, rungs_of, show_rungs, with_early_report
+        from benchmark.cli.tune import with_best_candidates
+        from benchmark.runner.estimates import Estimate, estimate
         from benchmark.runner.local_executor import worker_devices
         from benchmark.runner.maps import write_map_images
         from benchmark.runner.plan_file import write_plan
-        from benchmark.runner.preflight import estimate_seconds, preflight
+        from benchmark.runner.preflight import preflight
         from benchmark.runner.run import run_rows
-        from benchmark.search.tuning import candidates_of, finish_tuning, unfinished
         from reports import first_examples, write
 
-        started, prepared, replace = time.perf_counter(), prepare(selection), selection.replace
+        started, written, replace = time.perf_counter(), prepare(selection), selection.replace
         if dry_run:
-            show_plan(prepared, replace=replace)
+            show_plan(written, replace=replace)
+            show_rungs(written)
             return 0
-        context = prepared.context
 
-        if prepared.candidates:  # tuning: find the best candidate of each row, then plan the rows anew
-            candidates = candidates_of(prepared.rows, prepared.candidates)
-            todo = unfinished(candidates, context, replace=replace)
-            plan = dataclasses.replace(prepared.candidates, rows=tuple(todo))
-            preflight(plan, context, replace=replace)
-            devices = worker_devices(prepared.candidates, context)
-            estimates = estimate_seconds(plan, context, len(devices)) if todo else {}
-            estimate = f", about {duration(sum(estimates.values()))}" if todo else ""
-            headline = f"tuning: {len(todo)} of {counted(len(candidates), 'candidate')} to train{estimate}"
-            click.echo(f"{plan.experiment.name}: {headline}", err=True)
-            if todo:
-                with Display(estimates) as display:
-                    context = read_data(prepared.candidates, context, display)
-                    records = run_rows(todo, context, devices, display.show, estimates=estimates, is_trial=True)
-                click.echo(_failures(records), err=True, nl=False)
-            finish_tuning(prepared.candidates, candidates, context)
-            prepared = with_tuned_rows(prepared.written, prepared.candidates, prepared.rows, selection.seeds, context)
+        has_failed_rows = False
+        for rung in rungs_of(written):
+            prepared = with_best_candidates(rung, replace=replace) if rung.candidates else rung
+            plan, context = prepared.plan, prepared.context
+            todo = preflight(plan, context, replace=replace)
+            devices = worker_devices(plan, context)
+            times = estimate(plan, context, len(devices), show_network) if todo else Estimate()
+            click.echo("\n".join([_headline(plan, len(todo), times), *advice(plan, times.total)]), err=True)
+            if written.written.scales and not (yes or may_start(times.total)):
+                break
+            write_plan(prepared.whole, plan, context.output, context.command)
+            scalars_folder = context.output / "tensorboard" if tensorboard else None
+            with Display(times.seconds, scalars_folder=scalars_folder) as display:
+                for row in (row for row in (*plan.baselines, *plan.rows) if row not in todo):
+                    display.end(row.folder, f"{row.folder}: finished before")
+                context = read_data(plan, context, display) if todo else context
+                on_event = with_early_report(display, prepared) if written.written.scales else display.show
+                records = run_rows(todo, context, devices, on_event, estimates=times.seconds)
 
-        plan = prepared.plan
-        todo = preflight(plan, context, replace=replace)
-        devices = worker_devices(plan, context)
-        estimates = estimate_seconds(plan, context, len(devices)) if todo else {}
-        click.echo("\n".join([_headline(plan, len(todo), estimates), *advice(plan, sum(estimates.values()))]), err=True)
-        write_plan(prepared.whole, plan, context.output, context.command)
-        with Display(estimates, scalars_folder=context.output / "tensorboard" if tensorboard else None) as display:
-            for row in (row for row in (*plan.baselines, *plan.rows) if row not in todo):
-                display.end(row.folder, f"{row.folder}: finished before")
-            context = read_data(plan, context, display) if todo else context
-            records = run_rows(todo, context, devices, display.show, estimates=estimates)
-
-        write_map_images(prepared.whole, first_examples(context.output), context)
-        report = write(context.output)
-        work = f"{counted(len(records), 'row')} run, {counted(display.steps_trained, 'step')} trained"
-        click.echo(f"{plan.experiment.name}: {work}, {duration(time.perf_counter() - started)} in all", err=True)
-        click.echo(_failures(records, report.damage), err=True, nl=False)
-        click.echo(f"report: {report.page}")
-        return 1 if any(record.status == "failed" for record in records) else 0
+            write_map_images(prepared.whole, first_examples(context.output), context)
+            report = write(context.output)
+            work = f"{counted(len(records), 'row')} run, {counted(display.steps_trained, 'step')} trained"
+            click.echo(f"{plan.experiment.name}: {work}, {duration(time.perf_counter() - started)} in all", err=True)
+            click.echo(failure_lines(records, report.damage), err=True, nl=False)
+            click.echo(f"report: {report.page}")
+            has_failed_rows |= any(record.status == "failed" for record in records)
+        return int(has_failed_rows)
 
 
 @click.command("plan")
 @selection_options
 @click.option("--write", is_flag=True, help="Write plan.json, too, from which `job` carries out the jobs one by one.")
-def plan(*, write: bool, **options: Any) -> None:
+@click.option(
+    "--for", "device_name", metavar="GPU", help="Estimate for a GPU by its data sheet, e.g. H100, A100, V100."
+)
+def plan(*, write: bool, device_name: str | None, **options: Any) -> None:
     """Show rows, stages with their keys, what is shared and what is done, gates and time, without running.
 
     \b
@@ -102,31 +97,28 @@ def plan(*, write: bool, **options: Any) -> None:
       python -m benchmark plan experiments/quickstart.yaml
       python -m benchmark plan my.yaml --set protocol.coarse.steps=1000
       python -m benchmark plan my.yaml --write            # then: python -m benchmark job runs/my --list
+      python -m benchmark plan my.yaml --for H100         # a range; estimated, not measured
     """
     from benchmark.cli.experiment_setup import prepare, show_plan, write_prepared
+    from benchmark.cli.other_device import show_other_device
+    from benchmark.cli.rungs import show_rungs
 
     selection = Selection(**options)
     prepared = prepare(selection)
+    if device_name:
+        show_other_device(prepared, device_name)
+        return
     show_plan(prepared, replace=selection.replace)
+    show_rungs(prepared)
     if write:
         click.echo(f"plan: {write_prepared(prepared)}")
 
 
-def _headline(plan: "Plan", todo: int, estimates: Mapping[str, float]) -> str:
+def _headline(plan: "Plan", todo: int, times: "Estimate") -> str:
     rows = len(plan.rows) + len(plan.baselines)
     if not todo:
         return f"{plan.experiment.name}: all {rows} rows are finished; 0 steps to train"
     shared = f"{plan.steps_without_sharing - plan.steps_trained} saved by shared stages"
-    steps, seconds = counted(sum(plan.stages[key].steps for key in estimates), "step"), sum(estimates.values())
-    work = f"{steps} to train ({shared}), about {duration(seconds)} of training"
+    steps = counted(sum(plan.stages[key].steps for key in times.seconds), "step")
+    work = f"{steps} to train ({shared}), about {duration(times.total)} of training{times.note}"
     return f"{plan.experiment.name}: {todo} of {counted(rows, 'row')} to run, {work}"
-
-
-def _failures(records: "Sequence[Record]", damage: Sequence[str] = ()) -> str:
-    """Return a line for each failed record and each damaged file."""
-    failed = [
-        f"failed: {record.row}{'' if record.seed is None else f' seed {record.seed}'}: {record.reason}"
-        for record in records
-        if record.status == "failed"
-    ]
-    return "".join(f"{line}\n" for line in (*failed, *(f"damaged: {line}" for line in damage)))

@@ -137,3 +137,11 @@ def show_progress(results: Iterable[Result], total: int, what: str) -> list[Resu
             last = time.perf_counter()
             click.echo(f"{what} {len(ready)}/{total}", err=True)
     return ready
+
+
+def show_network(number: int, total: int) -> None:
+    """Show on stderr which network is being timed: on one line of a terminal, a line each elsewhere."""
+    is_terminal = sys.stderr.isatty()
+    end = "" if is_terminal and number < total else "\n"
+    start = "\r" if is_terminal else ""
+    click.echo(f"{start}estimating network {number} of {total}{end}", err=True, nl=False)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from benchmark.experiment.gate_presets import GATE_PRESETS
 from benchmark.experiment.schema import ExperimentFile, RowSettings
 from benchmark.registry import KINDS, Registry
 
@@ -149,7 +150,8 @@ class _Components:
 
 def _gates(definitions: Mapping[str, Schema]) -> Schema:
     """Return the schemas of gates by name: the name of a gate is its quantity, unless it gives another quantity."""
-    return {
+    preset = {"enum": [*GATE_PRESETS, None], "description": "limits by name; gates beside it change those of it"}
+    return {"preset": preset} | {
         definition["properties"]["quantity"]["default"]: {"anyOf": [{"$ref": f"#/$defs/{name}"}, _NULL]}
         for name, definition in definitions.items()
         if "quantity" in definition.get("properties", {})

@@ -18,7 +18,9 @@ from benchmark.experiment.document import (
     read_with_parents,
     value_at,
 )
+from benchmark.experiment.gate_presets import with_gate_presets
 from benchmark.experiment.resolve import Recipe, resolve, validate
+from benchmark.experiment.scales import Promotion, Scale
 from benchmark.experiment.schema import ExperimentFile, Report, SourceSpec
 from benchmark.experiment.search_space import Search, Tuning, read_search, read_tuning
 from benchmark.experiment.weights import with_absolute_weights
@@ -57,6 +59,10 @@ class Experiment:
     """Rows without training: those of every experiment, then those that it names."""
     notices: tuple[str, ...] = ()
     """One line for each `--set` that changes nothing."""
+    scales: tuple[Scale, ...] = ()
+    """Rungs, from the smallest; none: it runs as written alone."""
+    promote: Promotion = "all"
+    """Which rows go on to the next rung."""
 
     @property
     def data(self) -> dict[str, Mapping[str, SourceSpec]]:
@@ -83,7 +89,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
             notices.append(f"--set {item}: changes nothing; the experiment already says so")
         document = changed
     document = with_absolute_weights(document)
-    checked = validate(ExperimentFile, document)
+    checked = validate(ExperimentFile, with_gate_presets(document))
     if len(set(checked.seeds)) < len(checked.seeds):
         raise ExperimentError(f"{document.place(('seeds',))}: seeds: a seed is given twice")
 
@@ -112,6 +118,8 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
         metrics=named_metrics(checked),
         baselines=baselines,
         notices=tuple(notices),
+        scales=tuple(checked.scales),
+        promote=checked.promote,
     )
 
 

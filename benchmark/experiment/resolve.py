@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from benchmark.errors import RENAMED_KEYS, CheckpointError, ComponentError, ExperimentError, shown, suggestion
 from benchmark.experiment.document import Document, KeyPath
+from benchmark.experiment.gate_presets import with_gate_presets
 from benchmark.experiment.portable_paths import portable_data
 from benchmark.experiment.schema import (
     SPLITS,
@@ -115,6 +116,7 @@ def resolve(document: Document, registry: Registry) -> Recipe:
     Raises:
         ExperimentError: a setting or option is unknown, missing or out of range, or a component does not exist.
     """
+    document = with_gate_presets(document)
     row = {name: document.data[name] for name in RowSettings.model_fields if name in document.data}
     settings = validate(RowSettings, Document(row, document.places))
     resolver = _Resolver(document, registry)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from benchmark.experiment.scales import Promotion, Scale, check_scales
 from benchmark.experiment.stage import OpenSettings, Settings, Side, Stage
 from reports.schema import NAME_PATTERN, PHOTOGRAPHS, AnyClaim, Dtype, MetricName, Runtime
 
@@ -307,6 +308,22 @@ class ExperimentFile(RowSettings):
     )
     search: SearchSettings | None = None
     tuning: TuningSettings | None = None
+    scales: list[Scale] = Field(
+        default=[],
+        description="rungs on which `run` trains all rows with a share of their steps, from the smallest to {}, the "
+        "experiment as written, with a report after each; none: the experiment as written alone",
+    )
+    promote: Promotion = Field(
+        default="all",
+        description="the rows of the next rung, by val scores alone. undecided: those whose difference to base is "
+        "open; front: those that no other row beats in quality and multiply-adds. The base row always goes on",
+    )
+
+    @field_validator("scales")
+    @classmethod
+    def _check_scales(cls, scales: list[Scale]) -> list[Scale]:
+        check_scales(scales)
+        return scales
 
 
 def fields_at(path: tuple[str | int, ...]) -> list[str]:

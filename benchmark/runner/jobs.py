@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from benchmark.errors import DISK_FULL, BenchmarkError
+from benchmark.experiment.gate_presets import GATE_PRESETS, counted_limits
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow, PlannedStage, id_of_test
 from benchmark.experiment.schema import AnyGate, CountedGate, ResolvedModel
 from benchmark.gates.check_gates import check_gates
@@ -117,9 +118,17 @@ def measure_restorer(
     machine: Machine,
     plugins: tuple[Path, ...],
 ) -> MeasuredModel:
-    """Return cost and gate results of a network, which is moved to the machine's device."""
+    """Return cost and gate results of a network, which is moved to the machine's device.
+
+    The cost holds what is counted under the limits of every preset, too.
+    """
     names = {"backbone": model.backbone.name, "head": model.head.name, "citations": (restorer.backbone.citation,)}
-    costs = cost(restorer.to(machine.device)).model_copy(update=names)
+    restorer.to(machine.device)
+    presets = {
+        preset: tuple(check_gates(counted_limits(preset), restorer, model.as_config(), machine))
+        for preset in GATE_PRESETS
+    }
+    costs = cost(restorer).model_copy(update={**names, "presets": presets})
     return MeasuredModel(costs, tuple(check_gates(gates, restorer, model.as_config(), machine, plugins)))
 
 

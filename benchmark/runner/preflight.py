@@ -1,8 +1,7 @@
-"""Checks before anything is trained: can the plan work, does it fit into memory, how long will it take."""
+"""Checks before anything is trained: can the plan work, and does it fit into memory."""
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -22,21 +21,18 @@ from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, Planned
 from benchmark.experiment.schema import ResolvedModel
 from benchmark.experiment.stage import Stage
 from benchmark.gates.cost import training_bytes
-from benchmark.inference.device_setup import Machine, torch_threads
-from benchmark.model import Restorer, build
+from benchmark.inference.device_setup import Machine
+from benchmark.model import build
 from benchmark.registry import Registry
 from benchmark.runner.context import Context
 from benchmark.runner.maps import check_supervision
 from benchmark.runner.record_writer import damaged_file, is_finished
 from benchmark.training.objective import make_objective
-from benchmark.training.train_state import check_optimizer, make_train_state, set_memory_format
+from benchmark.training.train_state import check_optimizer
 from reports.metrics import split_of
 from reports.schema import CLASSICAL_BASELINES, WithinClaim
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-_TIMED_PIXELS = 8 * 128 * 128
-"""Batches with more pixels are timed at a smaller one and scaled up, so that an estimate takes seconds."""
-_TIMED_STEPS = 2
 _LOG = logging.getLogger(__name__)
 
 
@@ -189,51 +185,6 @@ def memory_shortfall(row: PlannedRow, context: Context) -> str | None:
         f"{stage.patch} x {stage.patch} pixels, {stage.precision}), this machine has {available / 1e9:.1f} GB; "
         "lower batch or patch, or raise accumulate"
     )
-
-
-def estimate_seconds(plan: Plan, context: Context, workers: int) -> dict[str, float]:
-    """Return the seconds that each stage to be trained takes of the run, by key.
-
-    A few steps of each network are timed with the threads of the stage, scaled by pixels and steps, and divided by the
-    number of workers, which run side by side. Losses, reading and evaluation are not included, so it is a little low.
-    A network that cannot be trained is left out; its row will report why.
-    """
-    per_pixel: dict[str, float] = {}
-    seconds: dict[str, float] = {}
-    for row in plan.rows:
-        for stage in row.stages:
-            if stage.key not in seconds and context.store.finished(stage.key) is None:
-                with suppress(Exception), torch_threads(stage.settings.threads):
-                    seconds[stage.key] = _stage_seconds(row, stage.settings, context, per_pixel) / workers
-    return seconds
-
-
-def _stage_seconds(row: PlannedRow, stage: Stage, context: Context, per_pixel: dict[str, float]) -> float:
-    network = hash_of([row.recipe.model.identity(), stage.precision, stage.memory_format, stage.threads])
-    if network not in per_pixel:
-        restorer = build(row.recipe.model, row.seed, context.registry).to(context.machine.device)
-        per_pixel[network] = _seconds_per_pixel(restorer, stage, context.machine.device)
-    return per_pixel[network] * stage.batch * stage.patch**2 * stage.steps
-
-
-def _seconds_per_pixel(restorer: Restorer, stage: Stage, device: torch.device) -> float:
-    batch = max(1, min(stage.batch, _TIMED_PIXELS // stage.patch**2))
-    side = stage.patch if batch * stage.patch**2 <= _TIMED_PIXELS else 128
-    memory_format = set_memory_format(restorer.train(), stage)
-    image = torch.rand(batch, 3, side, side, device=device).contiguous(memory_format=memory_format)
-    optimizer = make_train_state(restorer, stage, device).optimizer
-    times: list[float] = []
-    for _ in range(_TIMED_STEPS + 1):
-        start = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=stage.precision in ("bfloat16", "float16")):
-            restored = restorer(image).image
-        optimizer.zero_grad(set_to_none=True)
-        (restored.float() - image).abs().mean().backward()
-        optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    return min(times[1:]) / (batch * side**2)  # the first step also allocates
 
 
 def _training_bytes(model: ResolvedModel, stage: Stage, registry: Registry) -> int:

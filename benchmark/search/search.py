@@ -22,10 +22,11 @@ from benchmark.experiment.schema import RowSettings
 from benchmark.experiment.search_space import Choices, Search, with_values
 from benchmark.files import write_csv, write_json, write_text
 from benchmark.runner.context import Context, plan_of, with_cached_sources
+from benchmark.runner.estimates import estimate
 from benchmark.runner.events import Event, JobFailed, JobStopped, MeasuredModel, RowFinished
 from benchmark.runner.jobs import MeasureNetwork, run_job
 from benchmark.runner.local_executor import worker_devices
-from benchmark.runner.preflight import all_sides, check_metrics, check_patches, estimate_seconds, preflight
+from benchmark.runner.preflight import all_sides, check_metrics, check_patches, preflight
 from benchmark.runner.row import describe_gate
 from benchmark.search.study import (
     TrialResult,
@@ -188,7 +189,7 @@ class Trials:
         rows = [row for plans in extremes.values() for plan in plans for row in plan.rows]
         demanding = dataclasses.replace(base, rows=(*base.rows, *rows))
         self.devices = chosen or worker_devices(demanding, setup.context, independent=useful)
-        seconds = estimate_seconds(base, self.context, workers=1)
+        seconds = estimate(base, self.context).seconds
         times = _times_trained(base, setup.search, extremes)
         at_most = sum(seconds[key] * min(self._todo, times[key]) for key in seconds)
         gates = self._measure_base(base.rows[0])

@@ -25,6 +25,7 @@ from reports.pages import (
     section,
 )
 from reports.pages.headline import headline, next_steps
+from reports.pages.rungs import rungs_section
 from reports.results import Results
 from reports.results.further_tests import FurtherTest, further_tests
 from reports.results.summary import BASE, Summary, complete, image_count, ranked, still_to_come, summaries
@@ -63,6 +64,7 @@ def build(results: Results) -> Page:
                 *_further_tests(tests, results, rows),
                 section("latency", "Quality and latency", *_quality_latency(trained, everything, primary)),
                 section("differences", "Differences to the base row", *_differences(compared, results, rows, primary)),
+                rungs_section(results),
                 section("claims", "Claims", evaluate_claims.claims_table(evaluate_claims.evaluate(results, rows))),
                 section("images", "Image by image", *_image_by_image(trained, rows, results, primary)),
                 section("training", "Stages and curves", *_training(trained, by_plan, results, primary)),

@@ -1,0 +1,146 @@
+"""The rungs of an experiment: all rows with few steps first, then the rows that go on with more steps."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from benchmark.cli.display import Display
+from benchmark.cli.experiment_setup import LONG_SECONDS, Prepared, with_tuned_rows
+from benchmark.cli.terminal import duration, show_network
+from benchmark.errors import counted
+from benchmark.experiment.load import BASE, Experiment
+from benchmark.experiment.plan import select
+from benchmark.experiment.rungs import folder_on_scale, on_scale
+from benchmark.experiment.scales import Scale, with_first_rungs
+from benchmark.files import write_json
+from benchmark.runner.estimates import estimate
+from benchmark.runner.events import Event, RowFinished
+from benchmark.runner.local_executor import worker_devices
+from benchmark.search.promotion import promoted
+from benchmark.search.tuning import candidates_plan, tuned
+from reports import write
+from reports.errors import FileFormatError
+from reports.pages.rungs import FILE, changed_conclusions
+from reports.schema import RungEntry, RungsFile, read, to_json
+
+FIRST_RUNG_SECONDS = 600.0
+"""The base row with one seed is trained within this time on the first rung, so that there is something to see."""
+
+
+def rungs_of(prepared: Prepared) -> Iterator[Prepared]:
+    """Yield each rung of an experiment, to be run before the next one is asked for; without scales itself alone.
+
+    After a rung it says which conclusions changed and which rows stay behind. Tuning happens on the first scale that
+    the file names; the rungs after it keep the choice. Rungs that were added before it run rows as they are written.
+    """
+    experiment, context, rows = prepared.written, prepared.context, prepared.rows
+    if not experiment.scales:
+        yield prepared
+        return
+    scales = scales_of(prepared)
+    device, entries = context.machine.device_name, tuple(_entry(scale, context.output) for scale in scales)
+    for number, scale in enumerate(scales, 1):
+        rung = prepared_on_scale(prepared, experiment, scale)
+        rung = dataclasses.replace(rung, plan=select(rung.plan, rows, ()))
+        for folder in (context.output, rung.context.output):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / FILE, to_json(RungsFile(device=device, rungs=entries)))
+        is_added = scale not in experiment.scales
+        added = ", added so that the base row has a result soon" if is_added else ""
+        work = f"{counted(len(rows), 'row')} with {scale.steps} of the steps{added}"
+        click.echo(f"rung {number} of {len(scales)}: {work}", err=True)
+        yield rung
+        for change in changed_conclusions(rung.context.output):
+            click.echo(f"changed: {change}", err=True)
+        if rung.candidates:
+            experiment = dataclasses.replace(tuned(experiment, rung.candidates, rung.context), tuning=None)
+            rung = prepared_on_scale(prepared, experiment, scale)
+        if number < len(scales):
+            rows = _next_rows(dataclasses.replace(rung, plan=select(rung.plan, rows, ())))
+
+
+def show_rungs(prepared: Prepared) -> None:
+    """Print a line for each rung: what it would train, and how long that takes; nothing without scales."""
+    for scale in scales_of(prepared) if prepared.written.scales else ():
+        rung = prepared_on_scale(prepared, dataclasses.replace(prepared.written, tuning=None), scale)
+        times = estimate(rung.plan, rung.context, len(worker_devices(rung.plan, rung.context)), show_network)
+        steps = counted(sum(rung.plan.stages[key].steps for key in times.seconds), "step")
+        folder = rung.context.output
+        click.echo(f"rung {scale.steps}: {steps} to train, about {duration(times.total)}{times.note} ({folder})")
+
+
+def may_start(seconds: float) -> bool:
+    """Ask a user at a terminal whether to start what takes more than a day; without a terminal it starts."""
+    if seconds <= LONG_SECONDS or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    return click.confirm(f"about {duration(seconds)} of training: start this rung", default=True, err=True)
+
+
+def with_early_report(display: Display, prepared: Prepared) -> Callable[[Event], None]:
+    """Return what shows events, and writes a report once the base row has its first seed."""
+    first = prepared.plan.rows[0].seed if prepared.plan.rows else None
+
+    def on_event(event: Event) -> None:
+        display.show(event)
+        if isinstance(event, RowFinished) and (event.record.row, event.record.seed) == (BASE, first):
+            display.end(event.folder, f"report: {write(prepared.context.output).page}")
+
+    return on_event
+
+
+def prepared_on_scale(prepared: Prepared, experiment: Experiment, scale: Scale) -> Prepared:
+    """Return a prepared experiment on one of its scales, in the folder of this rung, with its rows and seeds.
+
+    Args:
+        prepared: The experiment as it is written, which gives rows, seeds, data and machine.
+        experiment: The same, with rows that an earlier rung tuned.
+        scale: The rung; where the file does not name it, its rows are not tuned.
+    """
+    is_added = scale not in experiment.scales
+    written = on_scale(dataclasses.replace(experiment, tuning=None) if is_added else experiment, scale)
+    output = folder_on_scale(prepared.context.output, scale)
+    context = dataclasses.replace(prepared.context, experiment=written.name, output=output)
+    candidates = candidates_plan(written, context)
+    return with_tuned_rows(written, candidates, prepared.rows, prepared.seeds[: scale.seeds], context)
+
+
+def scales_of(prepared: Prepared) -> tuple[Scale, ...]:
+    """Return the scales of an experiment, with smaller ones in front where its base row takes long on this machine.
+
+    What was chosen for a run on this device is kept: another estimate must not add a rung to it.
+    """
+    experiment, context = prepared.written, prepared.context
+    chosen = _chosen_before(context.output, context.machine.device_name)
+    if chosen[-len(experiment.scales) :] == experiment.scales:
+        return chosen
+    base = [row for row in prepared.whole.rows if row.row == BASE][:1]
+    seconds = estimate(dataclasses.replace(prepared.whole, rows=tuple(base)), context, on_network=show_network).total
+    most_steps = max((stage.steps for row in base for stage in row.stages), default=0)
+    return with_first_rungs(experiment.scales, seconds, FIRST_RUNG_SECONDS, most_steps)
+
+
+def _chosen_before(output: Path, device: str) -> tuple[Scale, ...]:
+    try:
+        file = read(RungsFile, output / FILE)
+    except FileFormatError:  # there is none yet
+        return ()
+    scales = (Scale(steps=rung.steps, lr=rung.lr, seeds=rung.seeds) for rung in file.rungs)
+    return tuple(scales) if file.device == device else ()
+
+
+def _entry(scale: Scale, output: Path) -> RungEntry:
+    folder = folder_on_scale(output.resolve(), scale).name
+    return RungEntry(steps=scale.steps, lr=scale.lr, seeds=scale.seeds, folder=folder)
+
+
+def _next_rows(finished: Prepared) -> Sequence[str]:
+    """Return the rows of the next rung, and say which stay behind."""
+    promotion = finished.written.promote
+    rows = promoted(finished.plan, finished.context, promotion)
+    if behind := [row for row in finished.rows if row not in rows]:
+        reason = "others beat them" if promotion == "front" else "their difference to base is settled"
+        click.echo(f"{', '.join(behind)} stay behind: on val {reason}", err=True)
+    return rows
