@@ -26,6 +26,7 @@ VARIANTS: list[Variant] = [
     ("kbnet_l", {"bias": True}),
     ("restormer_lite", {"norm": "bias_free"}),
     ("restormer_lite", {"bias": True}),
+    ("span", {"expansion": 2, "img_range": 1.0}),
     ("swinir", {"residual_convolutions": 3, "img_range": 255.0, "window": 7}),
     ("timm_unet", {"encoder": "test_resnet"}),
     ("timm_unet", {"encoder": "test_mambaout"}),

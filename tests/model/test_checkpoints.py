@@ -437,6 +437,7 @@ def test_a_file_that_changed_since_it_was_planned_is_refused(tmp_path: Path) -> 
         ("gunet", "gunet_t", "t"),
         ("gunet", "gunet_s", "s"),
         ("safmn", "safmn_x1", "safmn"),
+        ("span", "span_c48_x1", "c48"),
     ],
 )
 def test_the_size_is_that_of_the_shapes(backbone: str, network: str, size: str) -> None:
