@@ -17,7 +17,9 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
 @click.command("job")
 @click.argument("folder", metavar="RUN_FOLDER", type=click.Path(path_type=Path))
 @click.argument("job_id", metavar="[JOB_ID]", default="")
-@click.option("--list", "is_list", is_flag=True, help="Print all jobs: id, state, kind, name, what they wait for.")
+@click.option(
+    "--list", "is_list", is_flag=True, help="Print the jobs, or that one: id, state, kind, name, what it waits for."
+)
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: of the kind that the plan is for]")
 @plugin_option
 def command(folder: Path, job_id: str, device: str | None, plugins: tuple[Path, ...], *, is_list: bool) -> int:
@@ -48,7 +50,7 @@ def command(folder: Path, job_id: str, device: str | None, plugins: tuple[Path, 
         store = StageStore(Path(os.path.abspath(folder)).parent / ".stages")  # noqa: PTH100  # `runs/x` may be a link
         jobs = JobList(read_plan(folder), folder, store)
         if is_list:
-            for job in jobs.jobs.values():
+            for job in [jobs.find(job_id)] if job_id else jobs.jobs.values():
                 status = jobs.status(job)
                 click.echo(f"{job.id}  {status.state:7s}  {job.kind:8s}  {job.name}  {status.detail}".rstrip())
             return 0

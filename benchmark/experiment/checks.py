@@ -41,6 +41,9 @@ def check_named_metrics(
             raise ExperimentError(f"{place}: claims.{index}.metric: no test set {test!r}; {suggestion(test, tests)}")
     for path, metric, split in _settings_with_metrics(file):
         place, dotted = document.place(path), ".".join(map(str, path))
+        if path[0] != "claims" and "@" in metric:
+            hint = "claims may name other test sets"
+            raise ExperimentError(f"{place}: {dotted}: {metric!r}: give a metric without @; {hint}")
         if metric not in names:
             raise ExperimentError(f"{place}: {dotted}: no metric {metric!r}; {suggestion(metric, names)}")
         least = registry.find("metric", metric).min_side

@@ -90,8 +90,10 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
         document = changed
     document = with_absolute_weights(document)
     checked = validate(ExperimentFile, with_gate_presets(document))
-    if len(set(checked.seeds)) < len(checked.seeds):
-        raise ExperimentError(f"{document.place(('seeds',))}: seeds: a seed is given twice")
+    for name, kind in (("seeds", "seed"), ("metrics", "metric"), ("baselines", "baseline")):
+        values: list[object] = getattr(checked, name)
+        if len(set(values)) < len(values):
+            raise ExperimentError(f"{document.place((name,))}: {name}: a {kind} is given twice")
 
     def is_checked(row: str) -> bool:
         return not (sets and patterns) or any(fnmatchcase(row, pattern) for pattern in patterns)

@@ -296,6 +296,8 @@ def _reason(error: Any) -> str:
     if error["type"] == "missing":
         return "is needed but not given"
     message, got = error["msg"].removeprefix("Value error, "), error["input"]
+    if error["type"] in ("list_type", "tuple_type"):
+        message = "expected a list such as [a, b]"
     if error["type"] == "path_type":  # pydantic names a class of Python
         message = "expected the path of a file or folder"
     if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME_PATTERN:

@@ -48,7 +48,7 @@ class FurtherTest:
     """Those that all rows were tested on: the packaged portraits differ between machines."""
     rows: tuple[TestedRow, ...]
     lacking: tuple[str, ...]
-    """Finished rows that were not tested on it: their records are older."""
+    """Finished rows that were not tested on it: their records are older, or they name other images."""
 
     @property
     def trained(self) -> tuple[TestedRow, ...]:
@@ -65,7 +65,7 @@ def further_tests(results: Results, rows: Mapping[str, Summary]) -> tuple[Furthe
 
 
 def _further_test(name: str, results: Results, rows: Mapping[str, Summary]) -> FurtherTest:
-    scores = {metric: image_scores(results, f"{metric}@{name}") for metric in METRICS}
+    scores = {metric: _on_same_images(image_scores(results, f"{metric}@{name}")) for metric in METRICS}
     means: dict[str, dict[str, float]] = {row: {} for row in rows}
     for metric, by_record in scores.items():
         images = _shared_images(by_record)
@@ -85,6 +85,12 @@ def _further_test(name: str, results: Results, rows: Mapping[str, Summary]) -> F
         rows=tuple(sorted(tested, key=lambda row: (row.is_baseline, -row.means.get("psnr", 0.0)))),
         lacking=tuple(row for row, values in means.items() if not values and rows[row].finished),
     )
+
+
+def _on_same_images(scores: ImageScores) -> ImageScores:
+    """Leave out records that share no image with the first one, that of doing nothing where there is one."""
+    first = next((key for key in scores if key[0] == IDENTITY), next(iter(scores), None))
+    return {key: values for key, values in scores.items() if first and values.keys() & scores[first].keys()}
 
 
 def _shared_images(scores: ImageScores) -> tuple[str, ...]:

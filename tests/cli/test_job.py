@@ -98,6 +98,8 @@ def test_all_jobs_one_by_one_make_what_run_makes(experiment_file: Path) -> None:
     output = planned(experiment_file, "--rows", "base", "--rows", "stages.stage_1")
     carry_out_all(output)
     assert {state for _, state, _ in listed(output).values()} == {"done"}
+    (line,) = call("job", output, "base/network", "--list").output.splitlines()
+    assert line.split()[1:] == ["done", "network", "base/network"]
     assert [stage["reused"] for stage in read_json(output / "stages.stage_1/seed0/record.json")["stages"]] == [True]
     assert_equal_runs(made_by_run(experiment_file, "base", "stages.stage_1"), output)
 

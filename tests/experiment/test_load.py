@@ -83,6 +83,10 @@ def test_rows_are_the_base_with_overrides(experiment_file: Path) -> None:
         ),
         ("size: {limit_bytes: 10_000_000}", "weight: {limit_bytes: 1}", "gates.weight"),
         ("seeds: [0]", "seeds: [0, 0]", "a seed is given twice"),
+        ("seeds: [0]", "seeds: [0]\nmetrics: [psnr_y, psnr_y]", "metrics: a metric is given twice"),
+        ("seeds: [0]", "seeds: [0]\nbaselines: [bilateral, bilateral]", "baselines: a baseline is given twice"),
+        ("seeds: [0]", "metrics: null", "metrics: expected a list such as [a, b] (got None)"),
+        ("seeds: [0]", "metrics: [psnr@photographs]", "'psnr@photographs': give a metric without @"),
         ("seeds: [0]", "report: {primary: pnsr}", "report.primary"),
         (
             "stage_1: {protocol.order: [coarse]}",

@@ -76,6 +76,22 @@ def test_the_table_holds_each_row_against_doing_nothing(with_photographs):
     assert [line[0].value for line in table.footer_rows] == ["identity"]
 
 
+def test_a_row_with_other_photographs_stands_beside_the_table(with_photographs):
+    """One row may name a folder of its own: the others are still held against doing nothing, and it is named."""
+    run = with_photographs(HARMFUL)
+    for folder in (run / "heads.residual").glob("seed*"):
+        lines = (folder / "scores.csv").read_text()
+        (folder / "scores.csv").write_text(
+            "\n".join(
+                line.replace(",", ",other_", 1) if line.startswith("photographs,") else line
+                for line in lines.split("\n")
+            )
+        )
+    (photographs,) = further_tests_of(run)
+    assert [row.row for row in photographs.rows] == ["base", "heads.direct_rgb", "identity"]
+    assert photographs.lacking == ("heads.residual",)
+
+
 def test_the_warning_names_rows_that_lose_and_rows_that_harm(with_photographs):
     """A row that gains over the whole picture and spoils the background is named for the second alone."""
     (photographs,) = further_tests_of(with_photographs(HARMFUL))
