@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -73,6 +74,14 @@ class ResidualBlock(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return features of the same shape, `B C H W`."""
         return features + self.second(self.activation(self.first(features)))
+
+
+def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
+    """Return a context in which autocast does not touch operations on the device of a tensor."""
+    device = tensor.device.type
+    # An export would keep a context that changes nothing as a subgraph, which ONNX does not take.
+    enabled = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if enabled else nullcontext()
 
 
 def initialise_he(network: nn.Module) -> None:

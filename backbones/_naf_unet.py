@@ -1,14 +1,14 @@
-"""What NAFNet, CGNet and KBNet share: the layout of the U-Net and the frame of its blocks."""
+"""What NAFNet, CGNet, KBNet and DarkIR share: the layout of the U-Net and the frame of its blocks."""
 
 import copy
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from backbones import Backbone, Renames
+from backbones import Backbone, Features, Renames
 from backbones._folding import affine_before, scale_after, split_affine
 from backbones._layers import ChannelLayerNorm
 from backbones._unet import level_channels, pixel_shuffle_up, unet_forward
@@ -45,19 +45,34 @@ class NafUNet(Backbone):
         self.out_channels = width
         self.multiple_of = self.min_side = 2**levels
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor | Features:
         """Return features `B width H W` of an image `B 3 H W` in [0, 1]; H and W multiples of `multiple_of`."""
+        return self.run_stages(image, self.stages)
+
+    def run_stages(self, image: Tensor, stages: Sequence[Callable[[Tensor], Tensor]] | nn.ModuleList) -> Tensor:
+        """Return features `B width H W` of an image, with these stages, in the order in which they run."""
         # The norms work on pixels: in any other memory layout each norm and each sum would copy its input.
         features = self.stem(image).contiguous(memory_format=torch.channels_last)
         return unet_forward(
             features,
-            self.stages,
+            stages,
             down=lambda level, features: self.downs[level](features),
             join=lambda level, features, skipped: self.ups[level](features) + skipped,
         )
 
 
-def make_renames(official: Collection[str], parts: Mapping[str, str]) -> Renames:
+def naf_stages(levels: int) -> dict[str, str]:
+    """Return the names of the stages of a network with so many levels: in the reference implementation, and here."""
+    stages = {f"encoders.{level}": f"stages.{level}" for level in range(levels)}
+    return stages | {
+        "middle_blks": f"stages.{levels}",
+        **{f"decoders.{level}": f"stages.{levels + 1 + level}" for level in range(levels)},
+    }
+
+
+def make_renames(
+    official: Collection[str], parts: Mapping[str, str], stages_of: Callable[[int], Mapping[str, str]] = naf_stages
+) -> Renames:
     """Return the rules that rename the official keys of a whole network.
 
     The official decoder counts from the coarsest level. Ours counts stages in the order in which they run, and `ups`
@@ -66,10 +81,9 @@ def make_renames(official: Collection[str], parts: Mapping[str, str]) -> Renames
     Args:
         official: all keys of a checkpoint.
         parts: names of the parts of a block, the reference implementation's, ours.
+        stages_of: names of the stages, likewise, from the number of levels.
     """
     levels = sum(re.fullmatch(r"downs\.\d+\.weight", key) is not None for key in official)
-    stages = {f"encoders.{level}": level for level in range(levels)}
-    stages |= {"middle_blks": levels} | {f"decoders.{level}": levels + 1 + level for level in range(levels)}
     return (
         (r"intro\.(\w+)", r"backbone.stem.\1"),
         (r"ending\.(\w+)", r"head.conv.\1"),
@@ -78,9 +92,9 @@ def make_renames(official: Collection[str], parts: Mapping[str, str]) -> Renames
         *(
             (
                 rf"{re.escape(theirs)}\.(\d+)\.{re.escape(part)}((?:\.\d)?(?:\.\w+)?)",
-                rf"backbone.stages.{ours}.\1.{name}\2",
+                rf"backbone.{ours}.\1.{name}\2",
             )
-            for theirs, ours in stages.items()
+            for theirs, ours in stages_of(levels).items()
             for part, name in parts.items()
         ),
     )

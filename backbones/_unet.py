@@ -12,7 +12,7 @@ from backbones._folding import difference_of_halves
 
 def unet_forward(
     features: Tensor,
-    stages: Sequence[nn.Module] | nn.ModuleList,
+    stages: Sequence[Callable[[Tensor], Tensor]] | nn.ModuleList,
     down: Callable[[int, Tensor], Tensor],
     join: Callable[[int, Tensor, Tensor], Tensor],
 ) -> Tensor:

@@ -20,6 +20,7 @@ NAMES = REGISTRY.names("backbone")
 Variant = tuple[str, dict[str, Any]]
 VARIANTS: list[Variant] = [
     *((name, {}) for name in NAMES),
+    ("darkir", {"extra_convolution": False}),
     ("dncnn", {"norm": "none"}),
     ("gunet", {"norm": "layer"}),
     ("gunet", {"gate": "none"}),
@@ -39,7 +40,7 @@ SIZE_VARIANTS: list[Variant] = [
         ("gunet", {"depths": (1, 1, 1, 1, 1), "input_scales": 1, "kernel_size": kernel, "padding": padding})
         for kernel, padding in product((1, 3, 5, 7), ("reflect", "zeros"))
     ),
-    *((name, {"depths": (1,) * (2 * levels + 1)}) for name in ("nafnet", "kbnet") for levels in range(4)),
+    *((name, {"depths": (1,) * (2 * levels + 1)}) for name in ("nafnet", "kbnet", "darkir") for levels in range(4)),
     *(
         ("blend_pyramid", {"levels": levels, "depths": (1,) * (2 * halvings + 1)})
         for levels, halvings in product((1, 2, 3), range(3))
