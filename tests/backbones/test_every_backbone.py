@@ -25,6 +25,7 @@ VARIANTS: list[Variant] = [
     ("gunet", {"norm": "layer"}),
     ("gunet", {"gate": "none"}),
     ("kbnet_l", {"bias": True}),
+    ("plksr", {"form": "realplksr"}),
     ("restormer_lite", {"norm": "bias_free"}),
     ("restormer_lite", {"bias": True}),
     ("span", {"expansion": 2, "img_range": 1.0}),
