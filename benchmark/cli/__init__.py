@@ -5,11 +5,15 @@ Exit codes: 0 all went well, 1 a row failed, 2 a mistake the user can mend, 85 `
 """
 
 import importlib
+import platform
 import sys
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from benchmark.cli.terminal import print_anywhere
 from benchmark.errors import BenchmarkError, suggestion, system_error
@@ -35,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "store": "List, verify and prune the trained stages that runs share.",
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "doctor": "Tell whether this installation is sound, and what mends it.",
+    "completion": "Print the script that lets a shell complete commands and options.",
 }
 _SHARED_FILES = {
     "plan": "run",
@@ -43,6 +48,8 @@ _SHARED_FILES = {
 }
 """Files of commands that are functions with their own names, beside another command."""
 _PROGRAM = "python -m benchmark"
+SHORT_PROGRAM = "restobench"
+"""The same command line as a console script."""
 
 
 class LazyGroup(click.Group):
@@ -70,10 +77,34 @@ class LazyGroup(click.Group):
         file = "import_" if cmd_name == "import" else cmd_name
         return importlib.import_module(f"{self._package}.{file}").command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin so, from the table: importing all commands would take long."""
+        commands = [
+            CompletionItem(name, help=text) for name, text in self._table.items() if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands from the table, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([*self._table.items()])
+
+
+def _show_version(context: click.Context, _option: click.Parameter, is_wanted: bool) -> None:
+    """Print the versions of the project, Python and torch; torch itself is not imported."""
+    if is_wanted and not context.resilient_parsing:
+        click.echo(
+            f"restoration-benchmark {_version('restoration-benchmark')} "
+            f"(Python {platform.python_version()}, torch {_version('torch')}, {Path(__file__).parents[2]})"
+        )
+        context.exit()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 @click.group(
@@ -82,6 +113,9 @@ class LazyGroup(click.Group):
     table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with:  python -m benchmark run experiments/quickstart.yaml",
+)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Show versions and exit."
 )
 def cli() -> None:
     """Which restoration backbone, head, loss set and protocol to use under a size and latency budget."""
@@ -95,11 +129,12 @@ def _is_caused_by_interrupt(error: BaseException) -> bool:
 
 def main() -> None:
     """Run the command line; turn errors the user can mend into one line and exit code 2."""
+    program = SHORT_PROGRAM if Path(sys.argv[0]).stem == SHORT_PROGRAM else _PROGRAM
     interrupt_code: int | None = None
     print_anywhere()
     interrupt_on_termination()
     try:
-        sys.exit(cli.main(prog_name=_PROGRAM, standalone_mode=False) or 0)
+        sys.exit(cli.main(prog_name=program, standalone_mode=False) or 0)
     except (BenchmarkError, ReportError) as error:
         click.echo(f"error: {error}", err=True)
     except OSError as error:  # a full disk, a folder that may not be written
@@ -107,7 +142,7 @@ def main() -> None:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else _PROGRAM
+        command = error.ctx.command_path if error.ctx else program
         click.echo(f"error: {error.format_message().rstrip('.')}; see {command} --help", err=True)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
