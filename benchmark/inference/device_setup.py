@@ -40,7 +40,7 @@ def prepare_machine(device: str | None, threads: int | None = None, *, keep_memo
     Raises:
         BenchmarkError: There is no such device.
     """
-    chosen = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    chosen = cpu_or_cuda(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else _cpu_name()
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # nested regions may have a list
     threads = threads or (int(first) if first.isdigit() else 0) or usable_cores()
@@ -80,7 +80,24 @@ def torch_threads(threads: int | Literal["auto"] | None) -> Generator[None]:
         torch.set_num_threads(before)
 
 
-def _device(name: str) -> torch.device:
+def inference_device(name: str | None) -> torch.device:
+    """Return the device for a network that only restores: by default CUDA, else MPS, else the CPU.
+
+    Raises:
+        BenchmarkError: There is no such device.
+    """
+    has_mps = torch.backends.mps.is_available()
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    return torch.device(name) if name == "mps" and has_mps else cpu_or_cuda(name)
+
+
+def cpu_or_cuda(name: str) -> torch.device:
+    """Return the device with this name.
+
+    Raises:
+        BenchmarkError: There is no such device.
+    """
     if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
         raise BenchmarkError(f"--device {name}: no such device; use cpu, cuda or cuda:N")
     device = torch.device(name)

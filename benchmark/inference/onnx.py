@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.errors import RuntimeUnavailable, missing_packages, root_cause
-from benchmark.inference.prepared_network import ImageNetwork, PreparedNetwork, input_tensor, output_image
+from benchmark.inference.prepared_network import ImageNetwork, PreparedNetwork, input_tensor
 from benchmark.model import Restorer
 from reports.schema import Dtype
 
@@ -180,7 +180,7 @@ def _prepared_on_cpu(
     return PreparedNetwork(
         lambda image: input_tensor(image, size, torch.device("cpu")).numpy(),
         network,
-        lambda output: output_image(torch.from_numpy(output)),
+        torch.from_numpy,
     )
 
 
@@ -208,7 +208,7 @@ def tensorrt(restorer: Restorer, size: tuple[int, int], device: torch.device, dt
         binding.synchronize_outputs()
         return restored
 
-    return PreparedNetwork(lambda image: input_tensor(image, size, device), network, output_image)
+    return PreparedNetwork(lambda image: input_tensor(image, size, device), network, lambda output: output)
 
 
 def missing_tensorrt() -> str | None:

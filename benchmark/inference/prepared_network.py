@@ -34,25 +34,40 @@ class ImageNetwork(nn.Module):
         return self.restorer(degraded.to(self.dtype)).image.float().clamp(0, 1)
 
 
+AnyImage = NDArray[np.uint8] | NDArray[np.float32]
+"""`H W 3`, RGB: 8-bit levels, or float32 in [0, 1]."""
+
+
 @dataclass(frozen=True)
 class PreparedNetwork:
     """A network that a runtime prepared for images of one size on one device, in its three steps."""
 
-    to_input: Callable[[NDArray[np.uint8]], Any]
-    """From an image on the host, `H W 3` uint8, to the input of the network, on its device. Raises ValueError for an
-    image of another size."""
+    to_input: Callable[[AnyImage], Any]
+    """From an image on the host, `H W 3`, to the input of the network, on its device. Raises ValueError for an image of
+    another size."""
     network: Callable[[Any], Any]
     """The network alone. On a GPU it may return before it is done. The next call may overwrite its output."""
-    to_image: Callable[[Any], NDArray[np.uint8]]
-    """From the output to the restored image on the host, clamped and rounded to 8 bits."""
+    to_restored: Callable[[Any], Tensor]
+    """From the output to the restored image `1 3 H W` in [0, 1], on any device."""
+
+    def to_image(self, output: Any) -> NDArray[np.uint8]:
+        """Return the output of the network as an image on the host, clamped and rounded to 8 bits."""
+        return output_image(self.to_restored(output))
 
     def restore(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the restored image of a degraded one, both `H W 3` uint8 on the host."""
         return self.to_image(self.network(self.to_input(image)))
 
+    def restore_unit(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the restored image of a degraded one, both `H W 3` float32 in [0, 1] on the host."""
+        restored = self.to_restored(self.network(self.to_input(image)))
+        with torch.inference_mode():
+            # A copy where the tensor is on the host already: the next call may overwrite the output of a runtime.
+            return restored[0].float().clamp(0, 1).permute(1, 2, 0).cpu().numpy().copy()
+
 
 @torch.inference_mode()
-def input_tensor(image: NDArray[np.uint8], size: tuple[int, int], device: torch.device) -> Tensor:
+def input_tensor(image: AnyImage, size: tuple[int, int], device: torch.device) -> Tensor:
     """Return an image as `1 3 H W` float32 in [0, 1].
 
     Raises:

@@ -15,14 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.errors import RuntimeUnavailable, missing_packages, root_cause, suggestion
 from benchmark.inference import onnx
-from benchmark.inference.prepared_network import ImageNetwork, PreparedNetwork, input_tensor, output_image
+from benchmark.inference.prepared_network import AnyImage, ImageNetwork, PreparedNetwork, input_tensor
 from benchmark.model import Restorer
 from reports.schema import Dtype
 
@@ -109,11 +107,11 @@ def _prepared(
     strides = _example(size, device, layout).stride()
 
     @torch.inference_mode()
-    def to_input(image: NDArray[np.uint8]) -> Tensor:
+    def to_input(image: AnyImage) -> Tensor:
         # A side of one pixel may have any stride; a compiled network insists on that of its example.
         return input_tensor(image, size, device).contiguous(memory_format=layout).as_strided((1, 3, *size), strides)
 
-    return PreparedNetwork(to_input, torch.inference_mode()(network), output_image)
+    return PreparedNetwork(to_input, torch.inference_mode()(network), lambda output: output)
 
 
 @torch.inference_mode()

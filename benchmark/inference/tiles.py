@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -66,9 +66,10 @@ def tile_boxes(image: tuple[int, int], tile: int, overlap: int) -> tuple[Box, ..
     return tuple(Box(top, left, height, width) for top, left in product(rows, columns))
 
 
-def restore_in_tiles(
-    restore: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], image: NDArray[np.uint8], tiling: Tiling
-) -> NDArray[np.uint8]:
+Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.float32])
+
+
+def restore_in_tiles(restore: Callable[[Pixels], Pixels], image: Pixels, tiling: Tiling) -> Pixels:
     """Return a restored image `H W 3`, restored once for each of `tile_boxes` and blended linearly across overlaps.
 
     An image that is not larger than a tile is restored as it is. A network that looks no farther than the margin gives
@@ -79,7 +80,7 @@ def restore_in_tiles(
         return restore(image)
     down, right = -height % tiling.multiple_of, -width % tiling.multiple_of
     mode = "reflect" if tiling.pad_mode == "reflect" else "constant"
-    padded = np.pad(image, ((0, down), (0, right), (0, 0)), mode=mode)
+    padded: Any = np.pad(image, ((0, down), (0, right), (0, 0)), mode=mode)
     blended = np.zeros(padded.shape, np.float32)
     weights = np.zeros((*padded.shape[:2], 1), np.float32)
     for box in tile_boxes((height + down, width + right), tiling.tile, tiling.overlap):
@@ -89,7 +90,9 @@ def restore_in_tiles(
         weight = (rows[:, None] * columns)[:, :, None]
         blended[area] += weight * restore(padded[area])
         weights[area] += weight
-    return np.rint(blended / weights).astype(np.uint8)[:height, :width]
+    np.divide(blended, weights, out=blended)
+    restored: Any = np.rint(blended, out=blended) if image.dtype == np.uint8 else blended
+    return restored.astype(image.dtype)[:height, :width]
 
 
 def _weights(start: int, length: int, image: int, tiling: Tiling) -> NDArray[np.float32]:

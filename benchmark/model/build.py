@@ -88,13 +88,28 @@ def weights_choices(models: Iterable[ResolvedModel], registry: Registry) -> list
     return list(lines)
 
 
+def record_folder(folder: str | Path) -> Path:
+    """Return the folder of a trained row and seed: the one given, or of the seeds in it the first that is finished.
+
+    The first, not the best on test images: choosing by them would make their scores too good.
+    """
+    folder = Path(folder)
+    if not (folder / "record.json").exists():
+        seeds = sorted(folder.glob("seed*/record.json"), key=lambda file: (len(file.parent.name), file.parent.name))
+        for file in seeds:
+            with suppress(RecordError):
+                recorded_config(file.parent)
+                return file.parent
+    return folder
+
+
 def load(folder: str | Path, registry: Registry | None = None) -> Restorer:
-    """Return the trained Restorer of a record folder (`runs/<experiment>/<row>/seed<k>`), in eval mode.
+    """Return the trained Restorer of a row (`runs/<experiment>/<row>`, or its `seed<k>`), in eval mode.
 
     Raises:
         RecordError: The folder has no record of a finished row, or no readable weights, or they are damaged.
     """
-    folder = Path(folder)
+    folder = record_folder(folder)
     file, weights = folder / "record.json", folder / "weights.safetensors"
     try:
         restorer = build(architecture(recorded_config(folder)["model"]), 0, registry)

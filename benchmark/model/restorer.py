@@ -73,10 +73,14 @@ def restore_with_maps(
     return to_image(restoration), maps
 
 
-def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return an image `H W 3` uint8 as `1 3 H W` float32 in [0, 1]; bytes are copied to the device, not floats."""
+def to_tensor(image: NDArray[np.uint8] | NDArray[np.float32], device: torch.device) -> Tensor:
+    """Return an image `H W 3`, uint8 or float32 in [0, 1], as `1 3 H W` float32 in [0, 1].
+
+    Of a uint8 image bytes are copied to the device, not floats.
+    """
     channels_first = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)
-    return channels_first.float().div_(255).unsqueeze(0).contiguous()
+    unit = channels_first.float().div_(255) if image.dtype == np.uint8 else channels_first
+    return unit.unsqueeze(0).contiguous()
 
 
 def to_image(restoration: Restoration) -> NDArray[np.uint8]:
