@@ -40,7 +40,7 @@ class DataError(BenchmarkError):
 
     def __str__(self) -> str:
         """Return the message on one line that can be printed, whatever names and files of others contain."""
-        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in super().__str__())
+        return printable(super().__str__())
 
 
 class RecordError(BenchmarkError):
@@ -89,9 +89,14 @@ _REMEDIES: Final[Mapping[int, str]] = {
 """What to do about an error of the system, by its number."""
 
 
+def printable(text: str) -> str:
+    """Return a text on one line, with escapes for what cannot be printed, such as line feeds in names of files."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def shown(text: str) -> str:
     """Return a text of others for a message: on one line, at most 200 characters, all of which can be written."""
-    start = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text[:_SHOWN_CHARACTERS])
+    start = printable(text[:_SHOWN_CHARACTERS])
     return start if len(text) <= _SHOWN_CHARACTERS else f"{start}..."
 
 

@@ -1,36 +1,55 @@
-"""`restore`: a trained network over a folder of images."""
+"""`restore`: a trained network over images: files, folders, patterns or standard input."""
 
 from collections import Counter
-from functools import lru_cache
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli.options import plugin_option
-from benchmark.cli.terminal import show_progress
-from benchmark.errors import DataError, counted
+from benchmark.cli.options import NumberRange, plugin_option
+from benchmark.errors import counted, printable
 from benchmark.interrupts import noted_as_resumable
 
 if TYPE_CHECKING:  # numpy and torch are imported only when the command runs
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from benchmark.inference.prepared_network import PreparedNetwork
+    from benchmark.inference.restore_images import ImageOutcome
+    from benchmark.inference.restore_network import ImageRestoration, NetworkUse
+    from benchmark.inference.restore_tasks import RestoreTask, TaskList
     from reports.schema import Dtype
 
+Say = Callable[[str], None]
+"""Prints a line: on standard error where standard output is for the image."""
 _RUNTIMES = ("eager", "channels_last", "compiled", "cuda_graph", "onnxruntime", "openvino", "tensorrt")
-_PREPARED_SIZES = 4
-"""Networks that are kept, each prepared for one size of images."""
 
 
 @click.command("restore")
 @click.argument("record", type=click.Path(path_type=Path))
-@click.argument("images", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.argument("out", type=click.Path(allow_dash=True))
 @click.option(
-    "--tile", type=click.IntRange(1, 100_000), metavar="PIXELS", help="Restore in square tiles, for less memory."
+    "--format",
+    "suffix",
+    type=click.Choice(["png", "jpeg", "webp", "tiff"]),
+    help="Format of the results.  [default: that of each image]",
 )
+@click.option(
+    "--strength", type=NumberRange(0, 1), default=1.0, show_default=True, help="0: the image as it is, 1: restored."
+)
+@click.option("--ensemble", is_flag=True, help="Average over the eight orientations: eight times the work.")
+@click.option(
+    "--maps", type=click.Path(path_type=Path), metavar="FOLDER", help="Also write the maps that the head predicts."
+)
+@click.option(
+    "--compare", type=click.Path(path_type=Path), metavar="FOLDER", help="Also write the image beside the restored one."
+)
+@click.option(
+    "--tile",
+    type=click.IntRange(1, 100_000),
+    metavar="PIXELS",
+    help="Restore in square tiles, for less memory.  [default: 1024 for images above 3 million pixels]",
+)
+@click.option("--whole", is_flag=True, help="Never restore in tiles.")
 @click.option("--overlap", type=click.IntRange(min=0), default=32, show_default=True, help="Of tiles, in pixels.")
 @click.option(
     "--runtime", type=click.Choice(_RUNTIMES), default="eager", show_default=True, help="How the network runs."
@@ -41,9 +60,15 @@ _PREPARED_SIZES = 4
 @plugin_option
 def command(
     record: Path,
-    images: Path,
-    out: Path,
+    images: tuple[str, ...],
+    out: str,
+    suffix: str | None,
+    strength: float,
+    ensemble: bool,
+    maps: Path | None,
+    compare: Path | None,
     tile: int | None,
+    whole: bool,
     overlap: int,
     runtime: str,
     dtype: "Dtype",
@@ -51,64 +76,91 @@ def command(
     replace: bool,
     plugins: tuple[Path, ...],
 ) -> int:
-    """Restore the images in the folder IMAGES with a trained row, and write PNG of equal names to the folder OUT.
+    """Restore IMAGES with a trained row, and write results of the same names and formats to the folder OUT.
 
-    RECORD is the folder of the trained row. Sub-folders are restored, too. Images that are in OUT already are skipped:
-    the same command continues an interrupted one. Runtimes other than eager and channels_last prepare the network for
-    each size of image, which takes up to a minute: with --tile there is one size for all larger images. cuda_graph and
-    tensorrt are not tried on a GPU yet.
+    RECORD is the folder of the trained row, or of one of its seeds. IMAGES are files, folders with their sub-folders,
+    or patterns in quotes. For one file, OUT may be a file; - stands for standard input or output. Every file is named
+    as restored, skipped or failed. Results that exist are skipped: the same command continues an interrupted one.
 
-    Tiles give the same image as a whole where the network looks at most a quarter of a tile far; else a note says so.
-    Of an image with alpha, a colour profile, more than 8 bits or several frames a note says what the result has not.
+    A result keeps what its file had: EXIF data, colour profile, alpha, 16 bits (PNG, TIFF), the tables and subsampling
+    of JPEG, the frames of GIF, WebP, PNG and TIFF, grey. What cannot be kept is said. Colours are converted to sRGB for
+    the network, and its changes back.
+
+    Runtimes other than eager and channels_last prepare the network for each size of image, which takes up to a minute:
+    with --tile there is one size for all larger images. cuda_graph and tensorrt are not tried on a GPU yet. Tiles give
+    the same image as a whole where the network looks at most a quarter of a tile far; else a note says by how much
+    they differ.
 
     \b
     Examples:
-      python -m benchmark restore runs/quickstart/base/seed0 portraits restored
-      python -m benchmark restore runs/quickstart/base/seed0 portraits restored --tile 512 --runtime compiled
+      python -m benchmark restore runs/quickstart/base portraits restored
+      python -m benchmark restore runs/quickstart/base photo.jpg better.jpg --strength 0.7 --compare side_by_side
+      python -m benchmark restore runs/quickstart/base 'scans/*.tif' restored --tile 512 --runtime compiled
+      cat photo.png | python -m benchmark restore runs/quickstart/base - - > better.png
     """
-    from benchmark.data.image_folders import images_in
+    from benchmark.inference.restore_tasks import is_finished, tasks_of
+
+    _check_options(tile, overlap, whole=whole, for_maps=ensemble or (runtime, dtype) != ("eager", "float32"), maps=maps)
+    pictures = [path for path in (maps, compare) if path]
+    listing = tasks_of(images, out, suffix.upper() if suffix else None, pictures)
+    waiting = [task for task in listing.tasks if replace or not is_finished(task)]
+    say = partial(click.echo, err=any(task.output is None for task in listing.tasks))
+    _show_start(listing, waiting, record, say)
+    counts = Counter[str]()
+    if waiting:
+        from benchmark.inference.restore_images import RestoreSettings, restore_files
+        from benchmark.inference.restore_network import NetworkUse
+
+        use = NetworkUse(runtime, dtype, 0 if whole else tile, overlap, ensemble, with_maps=bool(maps))
+        restore = _network(record, device, use, plugins)
+        with noted_as_resumable():
+            for outcome in restore_files(restore, waiting, RestoreSettings(strength, compare, maps)):
+                _show_outcome(outcome, say)
+                counts[outcome.result] += 1
+    skipped = len(listing.tasks) - len(waiting) + len(listing.others)
+    say(f"{counted(counts['restored'], 'image')} restored, {skipped} skipped, {counts['failed']} failed")
+    return 1 if counts["failed"] else 0
+
+
+def _check_options(tile: int | None, overlap: int, *, whole: bool, for_maps: bool, maps: Path | None) -> None:
+    """Raise click.UsageError where options exclude each other; `for_maps`: one is given that gives no maps."""
+    if tile is not None and whole:
+        raise click.UsageError("--whole and --tile exclude each other")
+    if tile is not None and overlap >= tile:
+        raise click.UsageError(f"--overlap {overlap}: it must be below --tile {tile}")
+    if maps and (tile is not None or for_maps):
+        raise click.UsageError("--maps: leave out --tile, --ensemble, --runtime and --dtype, which give no maps")
+
+
+def _show_start(listing: "TaskList", waiting: "Collection[RestoreTask]", record: Path, say: Say) -> None:
+    """Say what is to be done and what is not; torch, which takes seconds, is imported after that."""
+    say(f"{counted(len(waiting), 'image')} to restore with {record}")
+    for task in listing.tasks:
+        if task not in waiting:
+            say(printable(f"skipped {task.source}: {task.output} is there already"))
+    for file in listing.others:
+        say(printable(f"skipped {file}: no image by its suffix"))
+
+
+def _show_outcome(outcome: "ImageOutcome", say: Say) -> None:
+    task = outcome.task
+    if outcome.result == "failed":
+        hint = "; --tile 512 needs less" if "memory" in outcome.message else ""
+        click.echo(printable(f"failed {outcome.message}{hint}"), err=True)
+    else:
+        note = f" ({outcome.message})" if outcome.message else ""
+        say(printable(f"restored {task.source or 'standard input'} -> {task.output or 'standard output'}{note}"))
+
+
+def _network(record: Path, device: str | None, use: "NetworkUse", plugins: tuple[Path, ...]) -> "ImageRestoration":
     from benchmark.inference.device_setup import prepare_machine
-    from benchmark.inference.restore_images import restore_folder
-    from benchmark.inference.runtimes import check_runtime, prepare
-    from benchmark.inference.tiles import restore_in_tiles, tiling_for
+    from benchmark.inference.restore_network import ImageRestoration
+    from benchmark.inference.runtimes import check_runtime
     from benchmark.model import load
     from benchmark.model.restorer import fold
     from benchmark.registry import Registry
 
-    if tile is not None and overlap >= tile:
-        raise click.UsageError(f"--overlap {overlap}: it must be below --tile {tile}")
-    if out.resolve().is_relative_to(images.resolve()):
-        raise DataError(f"{out}: is inside the folder of images, and would be restored next time; choose another")
-    files = images_in(images)
     torch_device = prepare_machine(device).device
-    check_runtime(runtime, torch_device, dtype)
+    check_runtime(use.runtime, torch_device, use.dtype)
     restorer = fold(load(record, Registry(plugins))).to(torch_device)
-    tiling, note = (None, "") if tile is None else tiling_for(restorer, tile, overlap, torch_device)
-    if note:
-        click.echo(f"note: {note}", err=True)
-
-    @lru_cache(_PREPARED_SIZES)
-    def prepared(height: int, width: int) -> "PreparedNetwork":
-        return prepare(runtime, restorer, (height, width), torch_device, dtype)
-
-    def restore(image: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
-        return prepared(image.shape[0], image.shape[1]).restore(image)
-
-    def restore_whole_or_in_tiles(image: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
-        return restore(image) if tiling is None else restore_in_tiles(restore, image, tiling)
-
-    with noted_as_resumable():
-        restored = restore_folder(restore_whole_or_in_tiles, files, out, replace=replace)
-        outcomes = show_progress(restored, len(files), "image")
-    for outcome in outcomes:
-        if outcome.result == "failed":
-            hint = "; --tile 512 needs less" if "memory" in outcome.message and tile is None else ""
-            click.echo(f"not restored: {outcome.message}{hint}", err=True)
-        elif outcome.message:
-            click.echo(f"note: {outcome.message}", err=True)
-    counts = Counter(outcome.result for outcome in outcomes)
-    parts = [f"{counted(counts['restored'], 'image')} restored in {out}"]
-    parts += [f"{counts['skipped']} were there already"] if counts["skipped"] else []
-    parts += [f"{counts['failed']} failed"] if counts["failed"] else []
-    click.echo(", ".join(parts))
-    return 1 if counts["failed"] else 0
+    return ImageRestoration(restorer, torch_device, use, lambda note: click.echo(f"note: {note}", err=True))

@@ -87,7 +87,7 @@ def list_folder(folder: Path) -> ImageFolder:
         raise DataError(f"{folder}: no such folder; expected a folder of images ({ALLOWED})")
     images: dict[str, Path] = {}
     others: list[Path] = []
-    for file in _files_below(folder, (folder.resolve(),)):
+    for file in files_below(folder):
         if file.suffix.lower() not in SUFFIXES or not file.is_file():
             others.append(file)
             continue
@@ -102,8 +102,17 @@ def list_folder(folder: Path) -> ImageFolder:
     return listing
 
 
-def _files_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """Yield the files; `above`: this folder and those on the way here, to which a link may lead back."""
+def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield the files of a folder and its sub-folders by path, without hidden ones and those of the system.
+
+    Args:
+        folder: Where to look.
+        above: The folders on the way here, resolved, to which a link may lead back.
+
+    Raises:
+        DataError: a folder cannot be listed, or a link leads to an image that is not there.
+    """
+    above = (*above, folder.resolve())
     try:
         entries = sorted(entry for entry in folder.iterdir() if not _is_left_out(entry.name))
     except OSError as error:
@@ -111,7 +120,7 @@ def _files_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     for entry in entries:
         if entry.is_dir():
             if entry.resolve() not in above:
-                yield from _files_below(entry, (*above, entry.resolve()))
+                yield from files_below(entry, above)
         elif entry.suffix.lower() in SUFFIXES and not entry.exists():
             raise DataError(f"{entry}: links to {entry.readlink()}, which is not there; mend or remove the link")
         else:

@@ -74,15 +74,19 @@ def read_image(file: Path) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def open_image(file: Path) -> Generator[ImageFile.ImageFile]:
+def open_image(file: Path, content: bytes | None = None) -> Generator[ImageFile.ImageFile]:
     """Open an image file of one of `FORMATS`, whatever its suffix; its content is decoded when it is asked for.
+
+    Args:
+        file: Its path, or a name for messages where `content` is given.
+        content: Its bytes; None: they are read from the path.
 
     Raises:
         DataError: the file is missing or no regular file, cannot be decoded whole, or has more pixels than an honest
             image (Pillow's limit of 89 million).
     """
     try:
-        handle = open_file(file)
+        handle = open_file(file) if content is None else io.BytesIO(content)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); expected an image") from None
     try:
@@ -96,7 +100,8 @@ def open_image(file: Path) -> Generator[ImageFile.ImageFile]:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
         raise DataError(f"{file}: more than {limit} million pixels ({error}); reduce it or leave it out") from None
     except UnidentifiedImageError:
-        reason = "of no known format" if file.stat().st_size else "the file is empty"
+        is_empty = not content if content is not None else not file.stat().st_size
+        reason = "the file is empty" if is_empty else "of no known format"
         raise DataError(f"{file}: not a readable image ({reason}); allowed: {ALLOWED}") from None
     except Exception as error:  # a decoder may stumble over damaged files in any way
         reason = next(iter(str(error).strip().splitlines()), root_cause(error))  # what Pillow makes of a cause
@@ -134,8 +139,13 @@ def bit_depth_warning(files: Sequence[Path]) -> str:
 def _upright(image: Image.Image) -> Image.Image:
     """Turn an image as its EXIF orientation says. Pillow's own function also writes EXIF data, and may fail at it."""
     image.load()  # this turns TIFF and drops its orientation
-    turn = _ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    turn = turn_to_upright(image)
     return image if turn is None else image.transpose(turn)
+
+
+def turn_to_upright(image: Image.Image) -> Image.Transpose | None:
+    """Return what turns a decoded image as its EXIF orientation says; None if nothing does."""
+    return _ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 def _rgb(image: Image.Image, bits: int) -> NDArray[np.uint8]:

@@ -1,89 +1,198 @@
-"""Restore folders of images, one file after the other: a bad file does not stop the others, finished files stay."""
+"""Restore image files, one after the other: a bad file does not stop the others, finished files stay.
+
+While the network works on one image, a thread reads the next one and another writes the one before.
+"""
 
 import errno
 import io
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data.image_io import open_image, read_image, stored_bits
-from benchmark.errors import BenchmarkError, DataError, root_cause
+from benchmark.data.photo import Levels, Photo, UnitImage, read_photo
+from benchmark.data.photo_writer import photo_bytes
+from benchmark.errors import BenchmarkError, root_cause
 from benchmark.files import write_bytes
+from benchmark.inference.adjustments import blended
+from benchmark.inference.restore_tasks import RestoreTask
 
 _COMPRESSION = 3
-"""Of PNG: the default, 6, takes several times longer for files hardly smaller."""
 _FOR_ALL_FILES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of writing that the next file would have, too."""
+_MOST_STDIN_BYTES = 1 << 30
+_UNSIGNED_MAPS: Final = ("mask", "proposal", "blend")
+"""Maps with values between 0 and 1; the others have a sign."""
+
+Maps = Mapping[str, NDArray[np.float32]]
+"""Maps that a head predicts, by name, `H W C` each."""
+
+
+class Restored(NamedTuple):
+    """A restored image, `H W 3` in [0, 1], with the maps that were asked for."""
+
+    image: UnitImage
+    maps: Maps
+
+
+@dataclass(frozen=True)
+class RestoreSettings:
+    """How files are restored.
+
+    Attributes:
+        strength: From 0, the image as it is, to 1, the restored image.
+        compare: Folder for pictures of the image beside the restored one; None: none.
+        maps: Folder with a folder for each map of the head; None: none.
+    """
+
+    strength: float = 1.0
+    compare: Path | None = None
+    maps: Path | None = None
 
 
 @dataclass(frozen=True)
 class ImageOutcome:
-    """Whether an image was restored; `message`: why it failed, or what of it was lost, in one line."""
+    """Whether an image was restored; `message`: why not, or what of it was lost, in one line."""
 
-    result: Literal["restored", "skipped", "failed"]
+    task: RestoreTask
+    result: Literal["restored", "failed"]
     message: str = ""
 
 
-def restore_folder(
-    restore: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
-    images: Mapping[str, Path],
-    folder: Path,
-    *,
-    replace: bool,
+@dataclass(frozen=True)
+class _RestoredPhoto:
+    """A photo with the restored pixels of its frames, and the further pictures to write, by path."""
+
+    photo: Photo
+    images: Sequence[Levels]
+    pictures: Mapping[Path, NDArray[np.uint8]] = field(default_factory=dict[Path, NDArray[np.uint8]])
+
+
+def restore_files(
+    restore: Callable[[UnitImage], Restored], tasks: Sequence[RestoreTask], settings: RestoreSettings
 ) -> Iterator[ImageOutcome]:
-    """Restore images into `<folder>/<name>.png`, 8-bit RGB; yield the outcome of each, in their order.
+    """Restore images and yield the outcome of each, in their order.
 
     An image that cannot be read, restored or written does not stop the others. Every file is written whole or not at
-    all.
+    all. Of several frames each is restored; pictures to compare and maps show the first.
 
     Args:
-        restore: From `H W 3` uint8 to the same shape and type.
-        images: Name -> file.
-        folder: Where to write.
-        replace: Restore images again whose file exists.
+        restore: The network, for sRGB `H W 3` in [0, 1].
+        tasks: The images.
+        settings: How they are restored.
 
     Raises:
         OSError: Nothing can be written to the disk.
     """
-    for name, file in images.items():
-        output = folder / f"{name}.png"
-        try:
-            if output.exists() and not replace:
-                yield ImageOutcome("skipped")
-                continue
-            restored = restore(read_image(file))
-            png = io.BytesIO()
-            Image.fromarray(restored).save(png, "PNG", compress_level=_COMPRESSION)
-            write_bytes(output, png.getvalue())
-        except BenchmarkError as error:
-            yield ImageOutcome("failed", str(error))
-        except OSError as error:
-            if error.errno in _FOR_ALL_FILES:
-                raise
-            yield ImageOutcome("failed", f"{output}: cannot be written: {error.strerror or error}")
-        except Exception as error:  # of torch, a runtime or a user's network, lack of memory included
-            yield ImageOutcome("failed", f"{file}: cannot be restored: {root_cause(error)}")
+    waiting = deque(tasks)
+    reads = deque[tuple[RestoreTask, "Future[Photo | ImageOutcome]"]]()
+    writes = deque["Future[ImageOutcome]"]()
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        while waiting or reads:
+            while waiting and len(reads) < 2:  # the present image and the next one
+                task = waiting.popleft()
+                reads.append((task, reader.submit(_read, task)))
+            task, read = reads.popleft()
+            restored = _restore(restore, task, read.result(), settings)
+            writes.append(writer.submit(_write, task, restored))
+            if len(writes) > 1:
+                yield writes.popleft().result()
+        for write in writes:
+            yield write.result()
+
+
+def _read(task: RestoreTask) -> Photo | ImageOutcome:
+    try:
+        if task.source is None:
+            return read_photo(Path("standard input"), sys.stdin.buffer.read(_MOST_STDIN_BYTES))
+        return read_photo(task.source)
+    except BenchmarkError as error:
+        return ImageOutcome(task, "failed", str(error))
+    except Exception as error:  # e.g. too little memory
+        return ImageOutcome(task, "failed", f"{task.source}: cannot be read: {root_cause(error)}")
+
+
+def _restore(
+    restore: Callable[[UnitImage], Restored],
+    task: RestoreTask,
+    photo: Photo | ImageOutcome,
+    settings: RestoreSettings,
+) -> _RestoredPhoto | ImageOutcome:
+    if isinstance(photo, ImageOutcome):
+        return photo
+    try:
+        images: list[Levels] = []
+        pictures: dict[Path, NDArray[np.uint8]] = {}
+        for index, frame in enumerate(photo.frames):
+            degraded = photo.to_srgb(frame)
+            restored = restore(degraded)
+            image = blended(degraded, restored.image, settings.strength)
+            images.append(photo.from_srgb(image, degraded, frame))
+            if index == 0:
+                pictures = _pictures(task, degraded, Restored(image, restored.maps), settings)
+    except BenchmarkError as error:
+        return ImageOutcome(task, "failed", str(error))
+    except Exception as error:  # of torch, a runtime or a user's network, lack of memory included
+        return ImageOutcome(task, "failed", f"{task.source}: cannot be restored: {root_cause(error)}")
+    return _RestoredPhoto(photo, images, pictures)
+
+
+def _write(task: RestoreTask, restored: _RestoredPhoto | ImageOutcome) -> ImageOutcome:
+    if isinstance(restored, ImageOutcome):
+        return restored
+    photo = restored.photo
+    try:
+        content, notes = photo_bytes(photo, restored.images, task.file_format or photo.file_format)
+        for path, picture in restored.pictures.items():
+            write_bytes(path, _png(picture))
+        if task.output is None:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
         else:
-            lost = losses(file)
-            yield ImageOutcome("restored", f"{file}: the result has not {', '.join(lost)}" if lost else "")
+            write_bytes(task.output, content)  # the last: it says that the image is finished
+    except BenchmarkError as error:
+        return ImageOutcome(task, "failed", f"{task.source}: {error}")
+    except OSError as error:
+        if error.errno in _FOR_ALL_FILES:
+            raise
+        return ImageOutcome(task, "failed", f"{task.output}: cannot be written: {error.strerror or error}")
+    except Exception as error:  # of Pillow, for what a format does not hold
+        return ImageOutcome(task, "failed", f"{task.output}: cannot be written: {root_cause(error)}")
+    return ImageOutcome(task, "restored", "; ".join((*photo.notes, *notes)))
 
 
-def losses(file: Path) -> list[str]:
-    """Return what an image file holds that an 8-bit RGB image has not, from its header."""
-    with suppress(DataError), open_image(file) as image:  # what its header does not say is not told
-        bits, frames = stored_bits(image), getattr(image, "n_frames", 1)
-        profile = image.info.get("icc_profile") or b""
-        is_srgb = b"sRGB" in profile.replace(b"\0", b"")  # its description is in ASCII or UTF-16
-        return [
-            *["its alpha channel"] * image.has_transparency_data,
-            *["its colour profile (numbers are taken as sRGB)"] * (bool(profile) and not is_srgb),
-            *[f"its {bits} bits a channel (the upper 8 are restored)"] * (bits > 8),
-            *[f"its further {frames - 1} frames or pages"] * (frames > 1),
-        ]
-    return []
+def _pictures(
+    task: RestoreTask, degraded: UnitImage, restored: Restored, settings: RestoreSettings
+) -> dict[Path, NDArray[np.uint8]]:
+    """Return the further pictures of an image by path."""
+    pictures: dict[Path, NDArray[np.uint8]] = {}
+    if settings.compare:
+        side_by_side = np.hstack([degraded, restored.image])
+        pictures[settings.compare / task.name] = np.rint(side_by_side.clip(0, 1) * 255).astype(np.uint8)
+    if settings.maps:
+        shown = {name: values for name, values in restored.maps.items() if values.shape[-1] in (1, 3)}
+        pictures |= {settings.maps / name / task.name: map_image(name, values) for name, values in shown.items()}
+    return pictures
+
+
+def map_image(name: str, values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a map `H W C` as 8-bit levels, `H W` if C is 1; level 255 is 1.0, values beyond the range are clipped.
+
+    Level 0 is 0.0 in maps between 0 and 1 (mask, proposal, blend); in all others level 128 is 0.0.
+    """
+    zero = 0 if name in _UNSIGNED_MAPS else 128
+    levels = np.rint(np.clip(zero + 255 * values.astype(np.float32), 0, 255)).astype(np.uint8)
+    return levels[..., 0] if levels.shape[-1] == 1 else levels
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "PNG", compress_level=_COMPRESSION)
+    return content.getvalue()

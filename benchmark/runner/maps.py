@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from benchmark.errors import ExperimentError
 from benchmark.evaluation.evaluate import pairs
 from benchmark.experiment.plan import Plan, PlannedRow, PlannedStage
 from benchmark.experiment.schema import Component
+from benchmark.inference.restore_images import map_image
 from benchmark.model import load, restore_with_maps
 from benchmark.registry import Registry
 from benchmark.runner.context import Context
@@ -21,8 +22,6 @@ from benchmark.runner.record_writer import add_digests, is_finished, write_image
 from heads import Head
 
 _PROBE_PX = 32
-_UNSIGNED_MAPS: Final = ("mask", "proposal", "blend")
-"""Maps with values between 0 and 1; the others have a sign."""
 
 
 def supervised_maps(row: PlannedRow, registry: Registry) -> frozenset[str]:
@@ -81,16 +80,6 @@ def write_map_images(plan: Plan, images: Sequence[str], context: Context) -> Non
                     write_images(context.output / "pairs" / "maps", _images(pair.name, truth))
         if names:
             add_digests(folder, "maps")
-
-
-def map_image(name: str, values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return a map `H W C` as 8-bit levels, `H W` if C is 1; level 255 is 1.0, values beyond the range are clipped.
-
-    Level 0 is 0.0 in maps between 0 and 1 (mask, proposal, blend); in all others level 128 is 0.0.
-    """
-    zero = 0 if name in _UNSIGNED_MAPS else 128
-    levels = np.rint(np.clip(zero + 255 * values.astype(np.float32), 0, 255)).astype(np.uint8)
-    return levels[..., 0] if levels.shape[-1] == 1 else levels
 
 
 def _obstacles(row: PlannedRow, stage: PlannedStage, maps: Sequence[str], context: Context) -> Iterator[str]:

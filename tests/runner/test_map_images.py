@@ -9,9 +9,10 @@ from PIL import Image
 from benchmark.cli.experiment_setup import prepare
 from benchmark.cli.options import Selection
 from benchmark.files import read_json
+from benchmark.inference.restore_images import map_image
 from benchmark.model import load, restore_with_maps
 from benchmark.runner.context import with_cached_sources
-from benchmark.runner.maps import map_image, write_map_images
+from benchmark.runner.maps import write_map_images
 from benchmark.runner.plan_file import write_plan
 from benchmark.runner.preflight import preflight
 from benchmark.runner.record_writer import write_pairs

@@ -1,0 +1,111 @@
+"""A trained network as a function that restores one image: whole or in tiles, in a runtime, once or as an ensemble."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+
+import numpy as np
+import torch
+
+from benchmark.inference.adjustments import Restore, averaged_over_orientations
+from benchmark.inference.pixels import UnitImage
+from benchmark.inference.restore_images import Restored
+from benchmark.inference.runtimes import prepare
+from benchmark.inference.tiles import Tiling, restore_in_tiles, tiling_for
+from benchmark.model.restorer import Restorer, to_tensor
+from reports.schema import Dtype
+
+MOST_WHOLE_PIXELS = 3 << 20
+"""Larger images are restored in tiles, unless the user wants them whole: their features would take gigabytes."""
+TILE_PX, OVERLAP_PX = 1024, 32
+"""Of images that are restored in tiles without anybody asking for it."""
+_PREPARED_SIZES = 4
+"""Networks that are kept, each prepared for one size of images."""
+_READY_RUNTIMES = ("eager", "channels_last")
+"""Runtimes that need no preparation for a further size of image."""
+
+
+@dataclass(frozen=True)
+class NetworkUse:
+    """How a network is used.
+
+    Attributes:
+        runtime: One of `runtimes.runtime_names`.
+        dtype: Of weights and features.
+        tile: Side of the tiles; None: tiles of `TILE_PX` for images above `MOST_WHOLE_PIXELS`; 0: never.
+        overlap: Pixels that neighbouring tiles share at least.
+        ensemble: Average over the eight orientations.
+        with_maps: Also return the maps of the head; the image is then restored whole, by torch, once.
+    """
+
+    runtime: str = "eager"
+    dtype: Dtype = "float32"
+    tile: int | None = None
+    overlap: int = OVERLAP_PX
+    ensemble: bool = False
+    with_maps: bool = False
+
+
+class ImageRestoration:
+    """Restores images with a network on a device; what it finds out on the way goes to `note`, one line each, once."""
+
+    def __init__(self, restorer: Restorer, device: torch.device, use: NetworkUse, note: Callable[[str], None]) -> None:
+        """Take a network that is on the device."""
+        self._restorer, self._device, self._use, self._note = restorer, device, use, note
+        self._prepared = lru_cache(_PREPARED_SIZES)(partial(prepare, use.runtime, restorer))
+
+    def __call__(self, image: UnitImage) -> Restored:
+        """Return the restored image of one `H W 3` in [0, 1]."""
+        if self._use.with_maps:
+            return self._with_maps(image)
+        restore: Restore = self._in_tiles if self._needs_tiles(image) else self._whole
+        return Restored((averaged_over_orientations(restore) if self._use.ensemble else restore)(image), {})
+
+    def _needs_tiles(self, image: UnitImage) -> bool:
+        if self._use.tile is not None:
+            return self._use.tile > 0
+        return image.shape[0] * image.shape[1] > MOST_WHOLE_PIXELS
+
+    def _whole(self, image: UnitImage) -> UnitImage:
+        size = (image.shape[0], image.shape[1])
+        return self._prepared(size, self._device, self._use.dtype).restore_unit(image)
+
+    @torch.inference_mode()
+    def _with_maps(self, image: UnitImage) -> Restored:
+        image = image if image.flags.writeable else image.copy()
+        restoration = self._restorer(to_tensor(image, self._device))
+        maps = {name: values[0].float().permute(1, 2, 0).cpu().numpy() for name, values in restoration.maps.items()}
+        shown = {name: values for name, values in maps.items() if not name.endswith("_logits")}
+        return Restored(restoration.image[0].float().clamp(0, 1).permute(1, 2, 0).cpu().numpy(), shown)
+
+    def _in_tiles(self, image: UnitImage) -> UnitImage:
+        tiling, is_exact = self._tiling
+        if not is_exact:
+            self._say_difference(image, tiling)
+        return restore_in_tiles(self._whole, image, tiling)
+
+    @cached_property
+    def _tiling(self) -> tuple[Tiling, bool]:
+        """The tiles, and whether they give the pixels of the whole image."""
+        tiling, note = tiling_for(self._restorer, self._use.tile or TILE_PX, self._use.overlap, self._device)
+        if note and self._use.runtime not in _READY_RUNTIMES:
+            self._note(note)
+        return tiling, not note
+
+    def _say_difference(self, image: UnitImage, tiling: Tiling) -> None:
+        """Note once by how much tiles differ from the whole, in a part of this image that has four tiles."""
+        if self._use.runtime not in _READY_RUNTIMES or max(image.shape[:2]) <= tiling.tile or self._is_compared:
+            return
+        self._is_compared = True
+        step = tiling.multiple_of
+        side = -(-(tiling.tile + tiling.tile // 2) // step) * step
+        top, left = ((max(length - side, 0) // 2) // step * step for length in image.shape[:2])
+        part = np.ascontiguousarray(image[top : top + side, left : left + side])
+        difference = 255 * np.abs(restore_in_tiles(self._whole, part, tiling) - self._whole(part))
+        self._note(
+            f"the network looks at the whole image: in tiles of {tiling.tile} pixels the result differs, in a part of "
+            f"{part.shape[0]} x {part.shape[1]} pixels of the first image by {difference.mean():.2g} levels of 255 on "
+            f"average, by {difference.max():.2g} at most; larger tiles differ less (--tile), --whole not at all"
+        )
+
+    _is_compared = False
