@@ -98,11 +98,8 @@ def tiff_bytes(pixels: NDArray[Any], exif: bytes, profile: bytes, *, is_compress
     directory[Base.BitsPerSample], directory[Base.SamplesPerPixel] = (bits,) * channels, channels
     directory[Base.Compression], directory[Base.Predictor] = (8, 2) if is_compressed else (1, 1)
     directory[Base.PhotometricInterpretation], directory[Base.PlanarConfiguration] = 2 if channels > 2 else 1, 1
-    directory[Base.RowsPerStrip], directory[Base.StripOffsets], directory[Base.StripByteCounts] = (
-        height,
-        (0,),
-        (len(data),),
-    )
+    directory[Base.RowsPerStrip], directory[Base.StripOffsets] = height, (0,)
+    directory[Base.StripByteCounts] = (len(data),)
     if channels in (2, 4):
         directory[Base.ExtraSamples] = (2,)  # alpha that is not multiplied into the colours
     if profile:
