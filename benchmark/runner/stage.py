@@ -61,12 +61,7 @@ def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: C
     sampler = Sampler(source, row.seed, planned.name, stage.patch, augmentations)
     repeatable = None if device.type == "cpu" else is_deterministic(state, objective, sampler, stage, device)
     state_file, validations = store.state_file(planned.key), validation_steps(stage)
-    try:
-        checkpoint = load_checkpoint(state_file, state)
-    except RecordError:
-        store.set_state_aside(lease)
-        on_event(StageDamaged(row.folder, planned.name, state_file))
-        checkpoint = Checkpoint()
+    checkpoint = _load_or_set_aside(row, planned, state, lease, context, on_event)
     saved_at = started = time.perf_counter() - checkpoint.seconds
 
     def on_progress(progress: Progress) -> None:
@@ -95,14 +90,47 @@ def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: C
         state.restorer.load_state_dict(state.averaged_weights())
     elif stage.output == "best" and checkpoint.best_weights is not None:
         state.restorer.load_state_dict(checkpoint.best_weights)
+    result = _result(row, planned, state, checkpoint, repeatable, context)
+    store.publish(lease, result, state.restorer, checkpoint.curve)
+    on_event(StageFinished(row.folder, result, stage.steps - done))
+
+
+def _load_or_set_aside(
+    row: PlannedRow,
+    planned: PlannedStage,
+    state: TrainState,
+    lease: Lease,
+    context: Context,
+    on_event: OnAnyEvent,
+) -> Checkpoint:
+    """Put the stored state of a stage into `state`; set it aside, say so and begin anew if it is damaged."""
+    state_file = context.store.state_file(planned.key)
+    try:
+        return load_checkpoint(state_file, state)
+    except RecordError:
+        context.store.set_state_aside(lease)
+        on_event(StageDamaged(row.folder, planned.name, state_file))
+        return Checkpoint()
+
+
+def _result(
+    row: PlannedRow,
+    planned: PlannedStage,
+    state: TrainState,
+    checkpoint: Checkpoint,
+    repeatable: bool | None,
+    context: Context,
+) -> StageResult:
+    """Score the trained weights on val; return all that is recorded of a stage."""
+    stage = planned.settings
     val, val_source = score_on_val(row, state.restorer, context), context.source(row.recipe.data["val"])
-    result = StageResult(
+    return StageResult(
         name=planned.name,
         key=planned.key,
         steps=stage.steps,
         seconds=checkpoint.seconds,
         images_per_second=stage.steps * stage.batch / checkpoint.seconds,
-        peak_memory_bytes=peak_memory_bytes(device),
+        peak_memory_bytes=peak_memory_bytes(context.machine.device),
         val=val,
         val_fingerprint=_val_fingerprint(row, context),
         skipped_steps=len(checkpoint.skipped_steps),
@@ -111,8 +139,6 @@ def train_stage(row: PlannedRow, planned: PlannedStage, lease: Lease, context: C
         repeatable=repeatable,
         provenance=_provenance(row, context),
     )
-    store.publish(lease, result, state.restorer, checkpoint.curve)
-    on_event(StageFinished(row.folder, result, stage.steps - done))
 
 
 def load_network(row: PlannedRow, key: str | None, context: Context) -> Restorer:
