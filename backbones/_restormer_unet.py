@@ -1,4 +1,4 @@
-"""What Restormer and the large KBNet share: the layout of the U-Net, attention across channels, names of weights."""
+"""What Restormer, X-Restormer, FFTformer and the large KBNet share: the U-Net, halves of blocks, names of weights."""
 
 import copy
 import re
@@ -13,6 +13,7 @@ from backbones import Backbone, Renames
 from backbones._layers import check_option
 from backbones._unet import level_channels, unet_forward
 
+NORM_EPS = 1e-5
 OFFICIAL_LEVELS = 4
 OFFICIAL_STAGES = {
     "latent": "latent",
@@ -152,6 +153,31 @@ def _attend(joint: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
     query, key, value = joint.unflatten(1, (3, len(temperature), -1)).flatten(4).unbind(1)
     similarity = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).transpose(-2, -1)
     return (similarity * temperature).softmax(dim=-1), value
+
+
+class GatedFeedForward(nn.Module):
+    """Feed-forward part in which GELU of one half of the hidden channels gates the other (Restormer: GDFN, equation 2).
+
+    Args:
+        channels: channels of the features.
+        hidden: channels of each half.
+        bias: whether the convolutions have a bias.
+    """
+
+    def __init__(self, channels: int, hidden: int, bias: bool) -> None:
+        super().__init__()
+        self.expand = nn.Conv2d(channels, 2 * hidden, 1, bias=bias)
+        self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=bias)
+        self.project = nn.Conv2d(hidden, channels, 1, bias=bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features of the same shape, `B C H W`."""
+        return self.gate(self.expand(features))
+
+    def gate(self, expanded: Tensor) -> Tensor:
+        """Return features `B C H W` from expanded ones, `B 2*hidden H W`."""
+        gate, value = self.depthwise(expanded).chunk(2, dim=1)
+        return self.project(F.gelu(gate) * value)
 
 
 def make_renames(parts: Mapping[str, str]) -> Renames:

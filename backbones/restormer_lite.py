@@ -8,15 +8,20 @@ import copy
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Published, Sizes
 from backbones._folding import affine_before
 from backbones._layers import ChannelLayerNorm, check_positive
-from backbones._restormer_unet import RestormerUNet, TransposedAttention, check_layout, make_renames
+from backbones._restormer_unet import (
+    NORM_EPS,
+    GatedFeedForward,
+    RestormerUNet,
+    TransposedAttention,
+    check_layout,
+    make_renames,
+)
 
-NORM_EPS = 1e-5
 OFFICIAL_PARTS = {
     "norm1.body": "attention_norm",
     "norm2.body": "feed_forward_norm",
@@ -110,7 +115,7 @@ class _Block(nn.Module):
         self.attention_norm = _norm(norm, channels)
         self.attention = TransposedAttention(channels, heads, bias)
         self.feed_forward_norm = _norm(norm, channels)
-        self.feed_forward = _GatedFeedForward(channels, int(channels * expansion), bias)
+        self.feed_forward = GatedFeedForward(channels, int(channels * expansion), bias)
 
     def forward(self, features: Tensor) -> Tensor:
         features = features + self.attention(self.attention_norm(features))
@@ -128,20 +133,6 @@ class _Block(nn.Module):
                 layer.expand = affine_before(layer.expand, norm.weight)
                 norm.weight = None
         return block
-
-
-class _GatedFeedForward(nn.Module):
-    """Feed-forward part in which GELU of one half of the hidden channels gates the other (paper: GDFN, equation 2)."""
-
-    def __init__(self, channels: int, hidden: int, bias: bool) -> None:
-        super().__init__()
-        self.expand = nn.Conv2d(channels, 2 * hidden, 1, bias=bias)
-        self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=bias)
-        self.project = nn.Conv2d(hidden, channels, 1, bias=bias)
-
-    def forward(self, features: Tensor) -> Tensor:
-        gate, value = self.depthwise(self.expand(features)).chunk(2, dim=1)
-        return self.project(F.gelu(gate) * value)
 
 
 class _BiasFreeNorm(nn.Module):
