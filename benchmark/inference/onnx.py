@@ -23,6 +23,7 @@ _LOG_ERRORS_ONLY = 3
 _DESCRIPTION = (
     "degraded: RGB image 1 3 H W, float32 in [0, 1]; restored: the restored image, likewise, clamped to [0, 1]"
 )
+_TRANSFORM = "DFT"
 _TENSORRT = "TensorrtExecutionProvider"
 _HALF_PRECISION_OPTIONS = {"float16": {"trt_fp16_enable": True}, "bfloat16": {"trt_bf16_enable": True}}
 
@@ -68,6 +69,8 @@ def onnx_bytes(restorer: Restorer, image: tuple[int, int], *, dynamic: bool = Fa
         model.doc_string += f"; H and W of at least {least}"
         model.metadata_props.add(key=SMALLEST_SIDE, value=str(least))
     graph = model.graph
+    if any(node.op_type == _TRANSFORM for node in graph.node):
+        graph.ClearField("value_info")  # torch's shapes around transforms are wrong, and ONNX Runtime relies on them
     for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")  # where operations come from: half of the file, and paths of this machine
     return model.SerializeToString()
@@ -170,8 +173,17 @@ def openvino(restorer: Restorer, size: tuple[int, int], device: torch.device, _d
         core = library.Core()
         request = core.compile_model(core.read_model(content), "CPU", settings).create_infer_request()
     except RuntimeError as error:
-        raise RuntimeUnavailable(f"runtime openvino: cannot read this network: {root_cause(error)}") from error
+        reason = root_cause(error)
+        if _has_transform(content):
+            reason = "OpenVINO does not read Fourier transforms as torch exports them; use runtime onnxruntime"
+        raise RuntimeUnavailable(f"runtime openvino: cannot read this network: {reason}") from error
     return _prepared_on_cpu(size, lambda image: request.infer({INPUT: image}, share_inputs=True, share_outputs=True)[0])
+
+
+def _has_transform(content: bytes) -> bool:
+    import onnx
+
+    return any(node.op_type == _TRANSFORM for node in onnx.load_model_from_string(content).graph.node)
 
 
 def _prepared_on_cpu(
