@@ -25,6 +25,10 @@ class Column:
     """The cells of this column name their line."""
     csv_only: bool = False
     """The column is only in the CSV file."""
+    optional: bool = False
+    """The column is hidden until the reader of the page chooses it; Markdown and LaTeX lack it."""
+    narrow: bool = False
+    """The column is among the few that a phone shows at first."""
 
 
 ROW_COLUMN = Column("row", "row", numeric=False, is_row_header=True)
@@ -70,7 +74,7 @@ class Grid:
     notes: tuple[str, ...] = ()
     sortable: bool = False
     row_anchor: str = ""
-    """Start of the ids of the lines, for links to them."""
+    """Start of the ids of the lines, for links to them; the name of the line follows. Empty: no ids."""
 
 
 def plain(text: str) -> Cell:
@@ -87,6 +91,11 @@ def with_columns(grid: Grid, keep: Callable[[Column], bool]) -> Grid:
         lines=tuple(tuple(line[index] for index in places) for line in grid.lines),
         footer_rows=tuple(tuple(line[index] for index in places) for line in grid.footer_rows),
     )
+
+
+def in_print(grid: Grid) -> Grid:
+    """Return the grid without columns that the reader of the page must choose, and without those of the CSV file."""
+    return with_columns(grid, lambda column: not column.csv_only and not column.optional)
 
 
 def on_page(grid: Grid) -> Grid:

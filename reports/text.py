@@ -1,5 +1,7 @@
 """Numbers and names as readers see them. `None` is shown as an en dash everywhere."""
 
+import hashlib
+import re
 import unicodedata
 
 ABSENT = "–"
@@ -83,3 +85,9 @@ def row_and_seed(row: str, seed: int | None) -> str:
 def seed_name(seed: int | None) -> str:
     """Return `seed 0`; baselines have no seed."""
     return ABSENT if seed is None else f"seed {seed}"
+
+
+def anchor(name: str) -> str:
+    """Return a name as part of an HTML id: as it is where it has plain letters only, else with a digest of it."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    return plain if plain == name else f"{plain}-{hashlib.sha256(printable(name).encode()).hexdigest()[:6]}"

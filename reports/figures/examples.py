@@ -19,11 +19,12 @@ from reports.results import Results, row_folder
 from reports.results.summary import BASE, IDENTITY, ImageScores, Summary, complete, image_scores, ranked, summaries
 from reports.text import number, printable, with_unit
 
-BUDGET_BYTES = 8_000_000
-"""Limit for the images of one page, as data URIs. Examples beyond it are linked."""
+BUDGET_BYTES = 2_400_000
+"""Limit for the images of one page, as data URIs: with curves and thumbnails it is under 4 MB. The rest is linked."""
 _FIRST = ("worst", "median", "best")
 _OTHER_ROWS = 2
 _SHOWN_SIDE = 320
+_EXACT_SIDE = 256
 _COMPARED_SIDE = 640
 """Longest side, px, of the images in the comparison with a slider."""
 _SHEET_SIDE = 176
@@ -230,7 +231,7 @@ def _assembled(name: str, image: str, why: str, versions: Sequence[_Version], tr
         Column(
             version.label,
             version.value,
-            _shrunk_uri(version.pixels, _COMPARED_SIDE),
+            _compared_uri(version.pixels),
             *(pictures.data_uri(part, exact=index > 0) for index, part in enumerate(parts)),
             maps=tuple((name, _shrunk_uri(pixels, _SHOWN_SIDE)) for name, pixels in version.maps.items()),
         )
@@ -239,6 +240,13 @@ def _assembled(name: str, image: str, why: str, versions: Sequence[_Version], tr
     return Example(
         name, image, why, why not in _FIRST, highest, columns, pictures.png(pictures.contact_sheet(pixels, _SHEET_SIDE))
     )
+
+
+def _compared_uri(picture: pictures.Image) -> str:
+    """Return a data URI for the comparison: exact, so that pixel values can be read, unless the image is large."""
+    if max(picture.shape[:2]) <= _EXACT_SIDE:
+        return pictures.data_uri(picture, exact=True)
+    return _shrunk_uri(picture, _COMPARED_SIDE)
 
 
 def _shrunk_uri(picture: pictures.Image, most: int) -> str:

@@ -283,7 +283,8 @@ def _image_figure(
     rendered = render(
         figure,
         f"images_{row.row}_{reference.row}",
-        f"Gain in {primary.label} of {name} over {other}, image by image, sorted; mean over seeds.",
+        f"Reading: bars below 0 are images that {name} makes worse than {other}. Gain in {primary.label}, image by "
+        "image, sorted; mean over seeds.",
         f"Sorted bars: {name} is better than {other} on {better} of {text.count(len(order), 'image')}.",
     )
 

@@ -1,8 +1,8 @@
 """A page of a report: a headline and sections, each a heading and blocks. `files` writes it as HTML and Markdown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from reports.figures.examples import Example, LinkedExample
 from reports.figures.figure_output import RenderedFigure
@@ -35,10 +35,28 @@ class Definitions:
 
 @dataclass(frozen=True)
 class LinkedPlot:
-    """The Pareto plot: in HTML its markers link to the rows of the ranking, in Markdown it is a figure."""
+    """The plot of quality against cost: in HTML markers link to rows of the ranking, in Markdown it is a figure.
 
-    plot: ParetoPlot
-    figure: RenderedFigure
+    Without a measured latency there is nothing to draw; `note` says so, and the script draws the other costs.
+    """
+
+    plot: ParetoPlot | None
+    figure: RenderedFigure | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ExploredTable:
+    """A table that the reader can filter, sort and choose the columns of; its rows are those of `Page.data`."""
+
+    grid: Grid
+    tables: tuple[str, ...]
+    """Tables of the experiment, to filter by."""
+
+
+@dataclass(frozen=True)
+class Comparer:
+    """The place where the reader compares versions of any test image; the pictures are those of `Page.data`."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,8 @@ class Details:
     note: str = ""
     """A few words behind the summary."""
     is_open: bool = False
+    anchor: str = ""
+    """Its id on the page, for links."""
 
 
 Block: TypeAlias = (
@@ -72,9 +92,35 @@ Block: TypeAlias = (
     | Details
     | Code
     | Definitions
+    | ExploredTable
+    | Comparer
     | CsvOnly
 )
 """A string is a paragraph, a tuple of strings a list."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One answer on the first screen, about one row or about the next run."""
+
+    question: str
+    row: str
+    """Empty where no row answers it."""
+    certainty: str
+    """How sure the answer is, in a few words; for the next run: what kind of run it is."""
+    facts: tuple[tuple[str, str], ...]
+    """Term and value."""
+    notes: tuple[str, ...]
+    commands: tuple[str, ...]
+    is_proven: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the reader must know before any row, with its likely causes and what to change, a line each."""
+
+    statement: str
+    causes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -96,6 +142,12 @@ class Page:
     headline: tuple[str, ...]
     """The answer in a few sentences, then what remains open."""
     sections: tuple[Section, ...]
+    cards: tuple[Card, ...] = ()
+    """The answers of the first screen."""
+    finding: Finding | None = None
+    """That no network beats a baseline."""
+    data: Mapping[str, Any] | None = None
+    """What the scripts of the page use, as plain data; None where there is nothing to look around in."""
     leader: str = ""
     """Name of the leading row, with which the headline starts."""
     status: str = ""
@@ -118,7 +170,7 @@ class Page:
     @property
     def grids(self) -> tuple[Grid, ...]:
         """Every table that has a CSV file."""
-        grids = (block.grid if isinstance(block, CsvOnly) else block for block in self.blocks)
+        grids = (block.grid if isinstance(block, CsvOnly | ExploredTable) else block for block in self.blocks)
         return tuple(grid for grid in grids if isinstance(grid, Grid) and grid.name)
 
     @property

@@ -8,6 +8,7 @@ The HTML file is self-contained: nothing in it asks a server for anything.
 
 import base64
 import html
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from reports.file_access import write_bytes
 from reports.grid import Grid, on_page
 from reports.pages import Page
 from reports.pages.table_formats import Markdown, csv_text, escape_markdown, latex_table, markdown_table
+from reports.text import anchor
 
 _GENERATED = {"tables": (".csv", ".tex"), "figures": (".svg", ".png")}
 
@@ -100,6 +102,7 @@ def as_html(page: Page) -> str:
 
     filters = {
         "on_page": on_page, "svg_uri": _svg_uri, "breakable": _breakable, "unique_id": unique_id, "slug": _slug,
+        "anchor": anchor, "json_block": _json_block,
     }  # fmt: skip
     return _rendered(page, "page.html.j2", filters, autoescape=True)
 
@@ -155,6 +158,12 @@ def _slug(name: str) -> str:
 def _breakable(name: str) -> Markup:
     """Return an escaped name that may break after a full stop, a slash or an underscore."""
     return Markup(re.sub(r"([._/])(?=\w)", r"\1<wbr>", str(escape(name))))
+
+
+def _json_block(data: Mapping[str, Any]) -> Markup:
+    """Return JSON for a script element: ASCII without `<`, so that nothing in it can end the element."""
+    plain = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return Markup(plain.replace("<", "\\u003c").replace("&", "\\u0026"))
 
 
 def _svg_uri(figure: RenderedFigure) -> str:

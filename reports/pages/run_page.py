@@ -2,21 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from reports import text
 from reports.claims import evaluate_claims
 from reports.figures import pareto_plot, row_figures
 from reports.figures.examples import examples
-from reports.figures.figure_output import RenderedFigure, render, style
+from reports.figures.figure_output import render, style
+from reports.figures.image_index import ImageIndex, image_index
 from reports.figures.row_figures import forest, image_differences
 from reports.figures.strip import strip
+from reports.grid import Grid
 from reports.metrics import Metric
 from reports.pages import (
     Block,
     Code,
+    Comparer,
     CsvOnly,
     Definitions,
     Details,
+    ExploredTable,
     Heading,
     LinkedPlot,
     Page,
@@ -24,13 +29,20 @@ from reports.pages import (
     present,
     section,
 )
+from reports.pages.cards import candidates, choice_cards
+from reports.pages.explored_ranking import explored_ranking
+from reports.pages.glossary import glossary
 from reports.pages.headline import headline, next_steps
+from reports.pages.next_run import next_card
+from reports.pages.no_gain import no_gain
+from reports.pages.page_data import page_data
+from reports.pages.row_details import row_details
 from reports.pages.rungs import rungs_section
 from reports.results import Results
 from reports.results.further_tests import FurtherTest, further_tests
 from reports.results.summary import BASE, Summary, complete, image_count, ranked, still_to_come, summaries
 from reports.schema import PHOTOGRAPHS
-from reports.tables import differences, gates, provenance, score_tables, test_images, training
+from reports.tables import differences, gates, interval_text, provenance, score_tables, test_images, training
 from reports.tables import further_tests as test_tables
 from reports.tables.differences import DifferenceTable
 from reports.tables.skin_tones import skin_tone_table
@@ -46,29 +58,47 @@ def build(results: Results) -> Page:
     answer = headline(rows, results, primary)
     tests = further_tests(results, rows)
     compared = differences.tables_against_base(rows, results, primary)
-    steps = next_steps(compared, primary, margin) + training.learning_sentences(
-        training.last_stages(trained, primary, margin)
-    )
+    stages = training.last_stages(trained, primary, margin)
+    steps = next_steps(compared, primary, margin) + training.learning_sentences(stages)
+    finding = no_gain(rows, results, primary)
+    next_run = next_card(rows, compared, stages, results, primary, beats_baselines=finding is None)
+    grids = _difference_grids(compared, results, everything, primary)
+    ranking = explored_ranking(rows, results, primary, grids, tests)
+    index = image_index(rows, candidates(rows, primary).best, results, primary)
     citations, coverage = provenance.citations(everything), provenance.coverage_table()
+    data = page_data(ranking, rows, results, primary, grids, tests) | _pictures(index)
     with style():
         return Page(
             title=text.printable(results.plan.experiment),
             facts=_facts(results, everything),
             headline=(answer.lead, answer.open_points),
+            cards=(*choice_cards(rows, results, primary), next_run),
+            finding=finding,
+            data=data if results.finished else None,
             leader=answer.leader,
             status=still_to_come(results),
             warnings=tuple(filter(None, map(test_tables.warning, tests))),
             damage=tuple(map(text.printable, results.damage)),
             sections=(
-                section("ranking", "Ranking", *_ranking(results, everything, primary)),
+                section("ranking", "Ranking", *_ranking(ranking, results, everything, primary)),
                 *_further_tests(tests, results, rows),
-                section("latency", "Quality and latency", *_quality_latency(trained, everything, primary)),
-                section("differences", "Differences to the base row", *_differences(compared, results, rows, primary)),
+                section("latency", "Quality and cost", *_quality_latency(trained, everything, primary)),
+                section(
+                    "differences", "Differences to the base row", *_differences(compared, grids, results, rows, primary)
+                ),
                 rungs_section(results),
                 section("claims", "Claims", evaluate_claims.claims_table(evaluate_claims.evaluate(results, rows))),
                 section("images", "Image by image", *_image_by_image(trained, rows, results, primary)),
-                section("training", "Stages and curves", *_training(trained, by_plan, results, primary)),
-                _example_section(rows, results, primary),
+                section("training", "Stages and learning", *_training(trained, by_plan, results, primary)),
+                section(
+                    "rows",
+                    "Row by row",
+                    *(
+                        row_details(row, rows, results, primary, compared, is_open=place == 0)
+                        for place, row in enumerate(by_plan)
+                    ),
+                ),
+                _example_section(rows, results, primary, index),
                 section("data", "The data", test_images.degradation_table(results)),
                 section("problems", "Rows without result", provenance.problem_table(results), results.notes),
                 section("next-steps", "Next steps", steps),
@@ -89,6 +119,7 @@ def build(results: Results) -> Page:
                     "The backbones in this report come from these papers." if citations else None,
                     Code("\n\n".join(citations), "bibtex") if citations else None,
                 ),
+                section("glossary", "Glossary", glossary()),
                 section("appendix", "Appendix", Details(coverage.caption, (coverage,)) if coverage else None),
             ),
         )
@@ -109,7 +140,7 @@ def _facts(results: Results, rows: Sequence[Summary]) -> tuple[str, ...]:
     return tuple(filter(None, facts))
 
 
-def _ranking(results: Results, rows: Sequence[Summary], primary: Metric) -> tuple[Block, ...]:
+def _ranking(ranking: Grid, results: Results, rows: Sequence[Summary], primary: Metric) -> tuple[Block, ...]:
     gate_table = gates.gate_table(gates.gates_of(rows))
     gate_details = Details("Gates: each measured value", (gate_table,)) if gate_table else None
     if not any(row.finished for row in rows):
@@ -117,7 +148,7 @@ def _ranking(results: Results, rows: Sequence[Summary], primary: Metric) -> tupl
     explained = [metric for metric in map(results.metric, score_tables.metric_names(rows, primary)) if metric.meaning]
     meanings = Definitions(tuple((metric.label, metric.unit, metric.meaning) for metric in explained))
     return present(
-        replace(score_tables.ranking(rows, primary), row_anchor="row"),
+        ExploredTable(ranking, tuple(dict.fromkeys(text.printable(table) for row in rows for table in row.tables))),
         Details("All metrics, and what they mean", (score_tables.all_metrics(rows, primary), meanings)),
         gate_details,
     )
@@ -142,7 +173,8 @@ def _further_tests(tests: Sequence[FurtherTest], results: Results, rows: Mapping
 def _quality_latency(trained: Sequence[Summary], rows: Sequence[Summary], primary: Metric) -> tuple[Block, ...]:
     points = pareto_plot.points(trained, primary)
     if not points:
-        return ("No latency was measured on this machine, so there is no plot of quality against latency.",)
+        note = "No latency was measured on this machine, so there is no plot of quality against latency."
+        return (LinkedPlot(None, None, note) if any(row.finished for row in rows) else note,)
     plot = pareto_plot.pareto_plot(points, trained, [row for row in rows if row.is_baseline], primary)
     shown = [point.row.row for point in points]
     names = text.listing([text.printable(row) for row in shown])
@@ -153,6 +185,7 @@ def _quality_latency(trained: Sequence[Summary], rows: Sequence[Summary], primar
     figure = render(
         pareto_plot.static_figure(plot),
         "quality_latency",
+        "Reading: rows further left are faster, rows further up are better. "
         f"{primary.label} on test against latency of one image on this machine. The area of a marker grows with the "
         "size of its file (float32). Hollow markers fail a gate. Dashed lines are limits of gates that were measured "
         f"here, dotted lines are baselines.{named}{outside}",
@@ -163,8 +196,23 @@ def _quality_latency(trained: Sequence[Summary], rows: Sequence[Summary], primar
     return present(LinkedPlot(plot, figure), missing)
 
 
+def _difference_grids(
+    compared: Sequence[DifferenceTable], results: Results, rows: Sequence[Summary], primary: Metric
+) -> tuple[Grid, ...]:
+    """Return the tables of differences: no interval that says nothing, and baselines in the first table alone."""
+    names = {primary.name, *score_tables.MAIN_METRICS}
+    scales = {name: interval_text.scale(rows, results.metric(name)) for name in names}
+    seeds = max((len(row.finished) for row in rows if row.row == BASE), default=0)
+    grids = [interval_text.without_vacuous_intervals(table.grid, primary.name, scales, seeds) for table in compared]
+    return tuple(replace(grid, footer_rows=grid.footer_rows * (place == 0)) for place, grid in enumerate(grids))
+
+
 def _differences(
-    compared: Sequence[DifferenceTable], results: Results, rows: dict[str, Summary], primary: Metric
+    compared: Sequence[DifferenceTable],
+    grids: Sequence[Grid],
+    results: Results,
+    rows: dict[str, Summary],
+    primary: Metric,
 ) -> tuple[Block, ...]:
     if not compared:
         reasons = {
@@ -177,16 +225,17 @@ def _differences(
     margin = results.plan.equivalence_margin
     band = " The shaded band holds differences too small to matter in this experiment." if margin else ""
     blocks: list[Block] = [*differences.how_to_read(len(results.plan.seeds), primary, margin)]
-    for table in compared:
+    for table, grid in zip(compared, grids, strict=True):
         name = text.printable(table.table)
         figure = render(
             forest(table.differences, table.comparisons, primary, margin, BASE),
             f"differences_{table.table}",
-            f"Table {name}: {primary.label} minus that of base. A square is the mean, hollow where there is no "
+            f"Reading: a line that crosses 0 leaves open which row is better. Table {name}: {primary.label} minus that "
+            f"of base. A square is the mean, hollow where there is no "
             f"verdict. The line is its interval, a dot is a seed.{band}",
             f"Forest plot of the differences in table {name}; the numbers are in the table above it.",
         )
-        blocks += [Heading(f"Table {table.table}"), table.grid, figure]
+        blocks += [Heading(f"Table {table.table}"), grid, figure]
     return tuple(blocks)
 
 
@@ -215,6 +264,7 @@ def _training(
     gains = render(
         figure,
         "stage_gains",
+        "Reading: the distance between two dots is what a stage adds. "
         f"Validation {primary.label} after each stage, mean over seeds.",
         f"For each row, its validation {primary.label} after each stage. The numbers are in the tables of stages.",
     ) if figure else None  # fmt: skip
@@ -222,51 +272,28 @@ def _training(
         gains,
         training.learning_table(training.last_stages(trained, primary, results.plan.equivalence_margin)),
         training.tuning_table(results),
-        *(_row_training(row, results, is_open=place == 0) for place, row in enumerate(by_plan)),
         CsvOnly(training.all_stages_table(by_plan)),
     )
 
 
-def _row_training(row: Summary, results: Results, is_open: bool) -> Details:
-    cost = training.cost_of(row)
-    parts = [
-        f"{text.count(cost.trained_steps, 'step')} trained in {text.duration(cost.trained_seconds)}"
-        if cost.trained_steps
-        else "",
-        f"{text.count(cost.reused_steps, 'step')} reused" if cost.reused_steps else "",
-    ]
-    without_stages = "not trained: its weights are from a file" if row.finished else "no stage finished"
-    return Details(
-        row.row,
-        present(training.stage_table(row), _loss_figure(row, results) or "No loss was logged."),
-        ", ".join(filter(None, parts)) or without_stages,
-        is_open,
-    )
+def _pictures(index: ImageIndex) -> dict[str, Any]:
+    """Return what the comparer uses, as plain data."""
+    shown = {"names": index.names, "folders": index.folders, "thumbnails": index.thumbnails}
+    return {"pictures": shown} if index.folders and index.names else {}
 
 
-def _loss_figure(row: Summary, results: Results) -> RenderedFigure | None:
-    reused: dict[str, bool] = {}
-    for stage in (stage for record in row.attempts for stage in record.stages):
-        reused[stage.name] = reused.get(stage.name, True) and stage.reused
-    headings = [(name, f"{name} (reused)" if is_reused else name) for name, is_reused in reused.items()]
-    figure = row_figures.loss_curves(results.curves.loc[results.curves["row"] == row.row], headings)
-    name = text.printable(row.row)
-    return render(
-        figure,
-        f"loss_{row.row}",
-        f"Training loss of {name}, stage by stage. Every stage has its own loss, so every panel has its own scale.",
-        f"Loss curves of {name} over the steps of each stage, one line a seed.",
-    ) if figure else None  # fmt: skip
-
-
-def _example_section(rows: dict[str, Summary], results: Results, primary: Metric) -> Section:
+def _example_section(rows: dict[str, Summary], results: Results, primary: Metric, index: ImageIndex) -> Section:
     chosen = examples(rows, results, primary)
+    every = Details("Every test image, with its scores", (index.table,)) if index.names else None
     if not chosen.shown:
-        return section("examples", "Examples", "There are no images to show.", *chosen.linked, chosen.notes)
+        none = "There are no images to show."
+        return section("examples", "Examples", none, *chosen.linked, chosen.notes, every)
     folded = tuple(example for example in chosen.shown if example.is_folded)
     return section(
         "examples",
         "Examples",
+        Comparer() if _pictures(index) else None,
+        every,
         "Each example shows the whole image first. Below it is the framed window at full size: the place where "
         "degraded and target differ most. Below that is the error that is left in the window: the largest difference "
         "of a channel to the target, in 8-bit levels. Black is no error.",

@@ -11,13 +11,13 @@ import csv
 import io
 import re
 
-from reports.grid import Cell, Column, Grid, Value, on_page
+from reports.grid import Cell, Column, Grid, Value, in_print
 from reports.text import ABSENT
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _MARKDOWN_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$])")
-_LATEX_SPECIAL = {
+LATEX_SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "'": r"\textquotesingle{}", "`": r"\textasciigrave{}",
@@ -27,7 +27,7 @@ _LATEX_SPECIAL = {
     "µ": r"$\mu$", "μ": r"$\mu$",
 }  # fmt: skip
 """Ligatures and brackets are separated too: `--` stays two hyphens, and a `[` after the end of a line is no length."""
-_T1_LETTERS = frozenset(
+T1_LETTERS = frozenset(
     "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿ"
     "ĂăĄąĆćČčĎďĐđĘęĚěĞğİıĹĺĽľŁłŃńŇňŐőŒœŔŕŘřŚśŞşŠšŢţŤťŮůŰűŸŹźŻżŽž"
 )
@@ -60,7 +60,7 @@ def _csv_value(value: Value) -> str | int | float:
 
 def markdown_table(grid: Grid) -> Markdown:
     """Return a grid as a pipe table with its caption above and its notes below."""
-    shown = on_page(grid)
+    shown = in_print(grid)
     heads = [escape_markdown(_heading(column, ", ")) for column in shown.columns]
     rules = ["--:" if column.numeric else ":--" for column in shown.columns]
     lines = [[_markdown_cell(cell, False) for cell in line] for line in shown.lines]
@@ -93,7 +93,7 @@ def _markdown_cell(cell: Cell, is_footer: bool) -> str:
 
 def latex_table(grid: Grid) -> str:
     """Return a grid as a `table` with caption and label; its first line says which packages it needs."""
-    shown = on_page(grid)
+    shown = in_print(grid)
     label = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in shown.name)
     lines, footer_rows = (
         [f"{' & '.join(map(_latex_cell, line))} \\\\" for line in part] for part in (shown.lines, shown.footer_rows)
@@ -128,8 +128,8 @@ def latex_table(grid: Grid) -> str:
 def escape_latex(text: str) -> str:
     """Return text as LaTeX that sets it letter by letter, on one line."""
     return "".join(
-        _LATEX_SPECIAL.get(letter)
-        or (letter if " " <= letter <= "~" or letter in _T1_LETTERS else f"{{[}}U+{ord(letter):04X}{{]}}")
+        LATEX_SPECIAL.get(letter)
+        or (letter if " " <= letter <= "~" or letter in T1_LETTERS else f"{{[}}U+{ord(letter):04X}{{]}}")
         for letter in " ".join(text.split())
     )
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from reports import write
 
 Run = Callable[..., Path]
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 METRICS = {
     "psnr": 34.0,
     "psnr_spots": 28.0,
@@ -71,6 +73,45 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def edit() -> Callable[..., dict[str, Any]]:
     """A function that changes top-level entries of a JSON file."""
     return _edit
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, as the system has it."""
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is missing: no report is seen in a browser"
+    )
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium): no report is seen in a browser")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """A function that opens a page; what it asked of the outside, and its complaints, must be nothing at the end."""
+    contexts, faults = [], []
+
+    def note(request):
+        if not request.url.startswith(("file:", "data:")):
+            faults.append(request.url)
+
+    def open_page(path, width=1280, scheme="light", **options):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options))
+        contexts[-1].set_default_timeout(8000)
+        page = contexts[-1].new_page()
+        page.on("request", note)
+        page.on("console", lambda message: faults.append(message.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
 
 
 def write_run(

@@ -1,7 +1,6 @@
 """The page in a real browser: no barriers, no requests, no overflow; sorting, links and sliders by keyboard."""
 
 import re
-import shutil
 from importlib import resources
 
 import pytest
@@ -12,44 +11,8 @@ axe = pytest.importorskip("axe_playwright_python", reason="axe-core is missing: 
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDE, NARROW = 1280, 360
 FIND_BARRIERS = "axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html)]))"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium, as the system has it."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium): no report is seen in a browser")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(browser):
-    """A function that opens a page; what it asked of the outside, and its complaints, must be nothing at the end."""
-    contexts, faults = [], []
-
-    def note(request):
-        if not request.url.startswith(("file:", "data:")):
-            faults.append(request.url)
-
-    def open_page(path, width=WIDE, scheme="light", **options):
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options))
-        page = contexts[-1].new_page()
-        page.on("request", note)
-        page.on("console", lambda message: faults.append(message.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert faults == []
 
 
 def ranks(page):

@@ -1,22 +1,25 @@
 // Sorts the first body of each sortable table; rows set apart stay below. Without this script the table stands ranked.
-for (const table of document.querySelectorAll("table.sortable")) {
-  const heads = Array.from(table.tHead.rows[0].cells);
-  const body = table.tBodies[0];
-  heads.forEach((head, index) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...head.childNodes);
-    head.append(button);
-    button.addEventListener("click", () => {
-      const order = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
-      heads.forEach((other) => other.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", order);
-      sort(body, index, order === "ascending" ? 1 : -1);
+function setUpSorting() {
+  for (const table of document.querySelectorAll("table.sortable")) {
+    Array.from(table.tHead.rows[0].cells).forEach((head, index) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const order = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+        sortTable(table, index, order);
+        table.dispatchEvent(new CustomEvent("sorted", { detail: { index, order } }));
+      });
     });
-  });
+  }
 }
 
-function sort(body, index, sign) {
+function sortTable(table, index, order) {
+  const heads = Array.from(table.tHead.rows[0].cells);
+  heads.forEach((head) => head.removeAttribute("aria-sort"));
+  heads[index].setAttribute("aria-sort", order);
+  const sign = order === "ascending" ? 1 : -1;
   const value = (row) => row.cells[index].dataset.value;
   const compare = (one, other) => {
     const a = value(one), b = value(other);
@@ -24,5 +27,6 @@ function sort(body, index, sign) {
     const difference = Number(a) - Number(b);
     return sign * (Number.isNaN(difference) ? a.localeCompare(b) : difference);
   };
+  const body = table.tBodies[0];
   body.append(...Array.from(body.rows).sort(compare));
 }

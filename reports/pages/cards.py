@@ -1,0 +1,195 @@
+"""The cards on the first screen: the best row under the limits, and the fastest that is about as good."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reports import text
+from reports.metrics import Metric
+from reports.pages import Card
+from reports.pages.commands import shipping_commands
+from reports.results import Results
+from reports.results.summary import BASE, IDENTITY, Summary, complete, difference, latency, ranked
+from reports.statistics.intervals import FEWEST_SEEDS
+from reports.statistics.verdicts import Comparison, compare_pair
+from reports.tables import gates
+from reports.tables.interval_text import interval_text, scale
+
+_BEST = "Best under your limits"
+_FASTEST = "Fastest that is about as good"
+_MOST_NAMES = 4
+_NOT_PROVEN = "leads, not proven"
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The rows that a reader may choose from."""
+
+    peers: tuple[Summary, ...]
+    """Rows with as many finished seeds as any other, best first."""
+    passing: tuple[Summary, ...]
+    """Those of them that fail no gate."""
+
+    @property
+    def best(self) -> Summary | None:
+        """The best row under the limits."""
+        return self.passing[0] if self.passing else None
+
+
+def candidates(rows: Mapping[str, Summary], primary: Metric) -> Candidates:
+    """Return the rows to choose from."""
+    order = ranked([row for row in rows.values() if not row.is_baseline], primary)
+    peers = tuple(row for row in complete(order) if row.mean(primary.name) is not None)
+    return Candidates(peers, tuple(row for row in peers if not row.failed_gates))
+
+
+def choice_cards(rows: Mapping[str, Summary], results: Results, primary: Metric) -> tuple[Card, ...]:
+    """Return the cards of the best row and of the fastest row that is about as good; none before a row finished."""
+    choice = candidates(rows, primary)
+    best = choice.best
+    if best is None:
+        if not choice.peers:
+            return ()
+        nearest = text.printable(choice.peers[0].row)
+        limits = f"Every finished row fails a limit. The best of them is {nearest}; the table says which limit."
+        return (Card(_BEST, "", "no row keeps the limits", (), (limits,), ()),)
+    return (_best_card(best, choice, rows, results, primary), *_fastest_cards(best, choice, rows, results, primary))
+
+
+def comparison_count(rows: Mapping[str, Summary]) -> int:
+    """Return with how many comparisons one of a chosen row must hold: it was chosen among all trained rows."""
+    return max(sum(not row.is_baseline for row in rows.values()) - 1, 1)
+
+
+def _best_card(
+    best: Summary, choice: Candidates, rows: Mapping[str, Summary], results: Results, primary: Metric
+) -> Card:
+    rival = rows.get(BASE) if best.row != BASE else next((row for row in choice.passing if row.row != BASE), None)
+    facts = [_quality(best, primary)]
+    comparison = None
+    for other, name in ((rival, "base" if best.row != BASE else "the next row"), (rows.get(IDENTITY), "doing nothing")):
+        if other is None or difference(best, other, primary, scores=None) is None:
+            continue
+        against = _compared(best, other, rows, results, primary)
+        comparison = against if other is rival else comparison
+        label = f"{name} ({text.printable(other.row)})" if name != other.row else name
+        facts.append((f"against {label}", _difference(best, other, against, rows, primary)))
+    certainty = _certainty(comparison, best, "the next row" if best.row == BASE else "base")
+    return Card(
+        _BEST,
+        text.printable(best.row),
+        certainty,
+        (*facts, *_costs(best)),
+        (*_undecided_limits(best), *_over_limits(choice), *_shared_interval(comparison, rows)),
+        shipping_commands(best, results),
+        is_proven=certainty.startswith("proven"),
+    )
+
+
+def _shared_interval(comparison: Comparison | None, rows: Mapping[str, Summary]) -> tuple[str, ...]:
+    """Return why the interval is wider than that of the tables."""
+    number = comparison_count(rows)
+    if comparison is None or comparison.estimate is None or number < 2:
+        return ()
+    return (f"The best was chosen among all rows, so its interval holds for {number} comparisons at once.",)
+
+
+def _over_limits(choice: Candidates) -> tuple[str, ...]:
+    """Return the rows that are better than the best under the limits, but fail one."""
+    better = [row for row in choice.peers[: choice.peers.index(choice.passing[0])] if row.failed_gates]
+    names = text.listing([text.printable(row.row) for row in better[:_MOST_NAMES]])
+    return (f"Better, but over a limit: {names}.",) if better else ()
+
+
+def _undecided_limits(row: Summary) -> tuple[str, ...]:
+    """Return the limits that this run cannot show the row to keep."""
+    limits: list[str] = []
+    for gate in (gate for gate in row.gates if gate.result not in ("passed", "failed")):
+        amounts = f"{gates.quantity(gate.measured, gate.unit)} of at most {gates.bound(gate.limit, gate.unit)}"
+        limits.append(f"{text.printable(gate.name)} ({'not measured' if gate.measured is None else amounts})")
+    return (f"Not shown to keep: {text.listing(limits)}.",) if limits else ()
+
+
+def _fastest_cards(
+    best: Summary, choice: Candidates, rows: Mapping[str, Summary], results: Results, primary: Metric
+) -> tuple[Card, ...]:
+    margin = results.plan.equivalence_margin
+    within = text.with_unit(f"{margin:g}", primary.unit)
+    top = best.mean(primary.name) or 0.0
+    near = [row for row in choice.passing if primary.gain(top, row.mean(primary.name) or 0.0) <= margin]
+    timed = [(gate.measured, row.row, row) for row in near if (gate := latency(row)) and gate.measured is not None]
+    if not timed:
+        return (Card(_FASTEST, "", "not measured", (), ("No latency was measured on this machine.",), ()),)
+    fastest = min(timed, key=lambda entry: entry[:2])[2]
+    if fastest.row == best.row:
+        reason = f"No faster row is within {within} of its mean." if margin else "The experiment has no margin."
+        return (Card(_FASTEST, text.printable(best.row), "the same row", _costs(best), (reason,), ()),)
+    comparison = _compared(fastest, best, rows, results, primary)
+    is_proven = _is_not_worse(comparison, margin)
+    certainty = f"proven not worse by more than {within}" if is_proven else _unproven(comparison, fastest, "not proven")
+    facts = (
+        _quality(fastest, primary),
+        ("against the best row", _difference(fastest, best, comparison, rows, primary)),
+        *_costs(fastest),
+    )
+    notes = (
+        f"{text.count(len(near), 'row')} within {within} of the best mean; this one is the fastest of them.",
+        *_undecided_limits(fastest),
+    )
+    commands = shipping_commands(fastest, results)
+    return (Card(_FASTEST, text.printable(fastest.row), certainty, facts, notes, commands, is_proven=is_proven),)
+
+
+def _compared(
+    row: Summary, reference: Summary, rows: Mapping[str, Summary], results: Results, primary: Metric
+) -> Comparison | None:
+    if len(row.finished) < 2:
+        return None
+    return compare_pair(results, rows, row.row, reference.row, primary, comparison_count(rows))
+
+
+def _is_not_worse(comparison: Comparison | None, margin: float) -> bool:
+    return bool(comparison and comparison.verdict and comparison.gain and comparison.gain.low > -margin)
+
+
+def _certainty(comparison: Comparison | None, row: Summary, rival: str) -> str:
+    """Return whether the best row is proven better than its rival."""
+    if comparison and comparison.verdict in ("gain", "negligible gain"):
+        return f"proven better than {rival}"
+    return _unproven(comparison, row, _NOT_PROVEN)
+
+
+def _unproven(comparison: Comparison | None, row: Summary, label: str) -> str:
+    """Return a label with the reason why nothing is proven."""
+    seeds = len(row.finished)
+    if seeds < FEWEST_SEEDS:
+        return f"{label}: {text.count(seeds, 'seed')}, needs at least {FEWEST_SEEDS}"
+    if comparison and comparison.verdict:
+        return f"{label}: {comparison.verdict}"
+    return f"{label}: {comparison.reason}" if comparison and comparison.reason else label
+
+
+def _quality(row: Summary, primary: Metric) -> tuple[str, str]:
+    value = text.with_unit(text.number(row.mean(primary.name), primary.decimals), primary.unit)
+    return primary.label, f"{value}, mean of {text.count(len(row.finished), 'seed')}"
+
+
+def _difference(
+    row: Summary, other: Summary, comparison: Comparison | None, rows: Mapping[str, Summary], primary: Metric
+) -> str:
+    """Return the difference with its interval, or why there is none."""
+    gain = difference(row, other, primary, scores=None)
+    shown = text.with_unit(text.signed(gain.mean if gain else None, primary.difference_decimals), primary.unit)
+    if comparison and comparison.estimate:
+        return f"{shown} {interval_text(comparison.estimate, primary, scale(list(rows.values()), primary))}"
+    return f"{shown}, no interval ({text.count(len(row.finished), 'seed')})"
+
+
+def _costs(row: Summary) -> tuple[tuple[str, str], ...]:
+    """Return file size and latency, with the conditions under which it was measured."""
+    size = row.model.weight_bytes.get("float32") if row.model else None
+    gate = latency(row)
+    time = "not measured here"
+    if gate and gate.measured is not None:
+        doubts = "; ".join(filter(None, (gates.conditions(gate), *gates.doubts(gate))))
+        time = f"{text.significant(gate.measured)} ms ({doubts})"
+    return ("file, float32", f"{text.megabytes(size)} MB" if size else text.ABSENT), ("one image", time)

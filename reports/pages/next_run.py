@@ -1,0 +1,166 @@
+"""The card that says what to run next: what would settle what is open, with the command and its time."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from reports import text
+from reports.metrics import Metric
+from reports.pages import Card
+from reports.pages.cards import candidates
+from reports.pages.commands import rows_option, run_command, run_folder
+from reports.results import Results
+from reports.results.summary import BASE, Summary
+from reports.statistics.intervals import ENOUGH_SEEDS, FEWEST_SEEDS
+from reports.statistics.verdicts import Comparison
+from reports.tables.differences import DifferenceTable
+from reports.tables.training import LastStage
+
+_NEXT = "What to run next"
+_MOST_SEEDS = 20
+"""A row that needs more seeds than these is named, and no command is given for it."""
+_MOST_NAMES = 6
+
+
+def next_card(
+    rows: Mapping[str, Summary],
+    tables: Sequence[DifferenceTable],
+    stages: Sequence[LastStage],
+    results: Results,
+    primary: Metric,
+    *,
+    beats_baselines: bool,
+) -> Card:
+    """Return the next run: first what is missing, then longer training where it is needed, then more seeds.
+
+    Args:
+        rows: All rows by name.
+        tables: The differences to the base row.
+        stages: How far each row learned.
+        results: The run.
+        primary: The metric that rows are compared by.
+        beats_baselines: Whether any row beats all baselines; more seeds of rows that do not settle nothing.
+    """
+    if results.missing or not results.finished:
+        reason = f"{text.count(len(results.missing), 'record')} of the plan are missing. The same command goes on."
+        return Card(
+            _NEXT, "", "finish this run", _time(_missing_seconds(rows)), (reason,), (run_command(results.plan),)
+        )
+    learning = [stage.row for stage in stages if stage.is_still_learning]
+    longer = _longer_card(learning, rows, results)
+    if longer and (not beats_baselines or len(learning) > len(stages) / 2):
+        return longer
+    more_seeds = _seeds_card(rows, tables, results, primary)
+    return more_seeds or (longer if learning else None) or _settled_card(tables)
+
+
+def _settled_card(tables: Sequence[DifferenceTable]) -> Card:
+    reason = "Every row has a verdict. Try new rows, or confirm the best row on your own images."
+    none = "There is no other row to compare with base. Add rows to the experiment."
+    return Card(_NEXT, "", "nothing is open", (), (reason if tables else none,), ())
+
+
+def _longer_card(learning: Sequence[str], rows: Mapping[str, Summary], results: Results) -> Card | None:
+    """Return the run with twice the steps in the longest stage of the base row."""
+    base = rows.get(BASE) or next((row for row in rows.values() if not row.is_baseline), None)
+    planned = next((row.stages for row in results.plan.rows if base and row.row == base.row), ())
+    if not planned:
+        return None
+    stage = max(planned, key=lambda stage: stage.steps)
+    seconds = 0.0
+    for row in (row for row in rows.values() if not row.is_baseline):
+        times = [s.seconds or 0.0 for record in row.finished for s in record.stages if s.name == stage.name]
+        seconds += row.planned * ((seconds_per_seed(row) or 0.0) + (fmean(times) if times else 0.0))
+    command = run_command(
+        results.plan,
+        "--set",
+        f"protocol.{stage.name}.steps={2 * stage.steps}",
+        "--output",
+        f"{run_folder(results.plan).rstrip('/')}_longer",
+        keep_output=False,
+    )
+    reason = f"Twice the steps in stage {text.printable(stage.name)}: {2 * stage.steps:,}. More seeds would only show "
+    reason += "more exactly that no row beats the baselines."
+    if learning:
+        still = f"{text.count(len(learning), 'row')} still gained when training ended ({_named(learning)})."
+        reason = f"{still} Twice the steps in stage {text.printable(stage.name)}: {2 * stage.steps:,}."
+    return Card(_NEXT, "", "train longer", _time(seconds), (reason,), (command,))
+
+
+def _seeds_card(
+    rows: Mapping[str, Summary], tables: Sequence[DifferenceTable], results: Results, primary: Metric
+) -> Card | None:
+    """Return the run with the seeds that would settle the rows that are open at the smallest number of seeds."""
+    needed: dict[str, int | None] = {}
+    for comparison in (comparison for table in tables for comparison in table.comparisons.values()):
+        row = rows[comparison.row]
+        if not row.is_baseline and _is_open(comparison, len(row.finished)):
+            needed[comparison.row] = _seeds_in_all(comparison)
+    present = sorted(results.plan.seeds)
+    near = {row: count for row, count in needed.items() if count is not None and len(present) < count <= _MOST_SEEDS}
+    far = [row for row in needed if row not in near]
+    if not near:
+        if not far:
+            return None
+        margin = text.with_unit(f"{results.plan.equivalence_margin:g}", primary.unit)
+        reason = (
+            f"{_named(far)}: more than {_MOST_SEEDS} seeds, or more test images, would be needed to tell "
+            f"{margin} apart. Set a larger margin, or test on more images."
+        )
+        return Card(_NEXT, "", "more test images", (), (reason,), ())
+    total = sorted(near.values())[(len(near) - 1) // 2]  # settles half of the rows: those that cost least
+    settled = [row for row, count in near.items() if count <= total]
+    best = candidates(rows, primary).best
+    needing = [*([BASE] if BASE in rows else []), *([best.row] if best else []), *settled]
+    trained = list(dict[str, None].fromkeys(needing))
+    first = max(present, default=-1) + 1
+    added = [str(seed) for seed in range(first, first + total - len(present))]
+    every = trained if len(trained) < sum(not row.is_baseline for row in rows.values()) else []
+    command = run_command(results.plan, *rows_option(every), "--seeds", ",".join(added))
+    seconds = len(added) * sum(seconds_per_seed(rows[row]) or 0.0 for row in trained)
+    effect = "settle" if len(present) >= FEWEST_SEEDS else "give a first verdict on"
+    notes = [f"{text.count(len(added), 'more seed')} ({total} in all) would {effect} {_named(settled)}."]
+    later = [row for row in needed if row not in settled]
+    notes += [f"Still open after it: {_named(later)}."] * bool(later)
+    return Card(_NEXT, "", "more seeds", _time(seconds), tuple(notes), (command,))
+
+
+def _is_open(comparison: Comparison, seeds: int) -> bool:
+    """Tell whether more seeds can settle a comparison; nothing else is in the way of one without a verdict."""
+    return comparison.verdict == "inconclusive" or (comparison.verdict is None and seeds < ENOUGH_SEEDS)
+
+
+def _seeds_in_all(comparison: Comparison) -> int | None:
+    """Return the seeds that would settle a row: those of its interval, at least those that a verdict needs."""
+    if comparison.estimate is None:
+        return FEWEST_SEEDS
+    if comparison.verdict is None:
+        return FEWEST_SEEDS if comparison.estimate.seeds < FEWEST_SEEDS else ENOUGH_SEEDS
+    return comparison.estimate.seeds_needed
+
+
+def seconds_per_seed(row: Summary) -> float | None:
+    """Return what one seed of a row took, with gates and evaluation, mean over its records; None where none tells."""
+    totals = [record.provenance.get("seconds") for record in row.attempts]
+    seconds = [float(total) for total in totals if isinstance(total, int | float)]
+    if seconds:
+        return fmean(seconds)
+    stages = [sum(stage.seconds or 0.0 for stage in record.stages) for record in row.attempts if record.stages]
+    return fmean(stages) if stages else None
+
+
+def _missing_seconds(rows: Mapping[str, Summary]) -> float:
+    """Return the time of the records that are missing, by those that are there."""
+    trained = [row for row in rows.values() if not row.is_baseline]
+    known_seconds = [seconds for row in trained if (seconds := seconds_per_seed(row)) is not None]
+    usual = fmean(known_seconds) if known_seconds else 0.0
+    return sum((row.planned - len(row.attempts)) * (seconds_per_seed(row) or usual) for row in trained)
+
+
+def _time(seconds: float) -> tuple[tuple[str, str], ...]:
+    return (("takes about", f"{text.duration(seconds)} on the machine of this run"),) if seconds else ()
+
+
+def _named(rows: Sequence[str]) -> str:
+    names = [text.printable(row) for row in rows[:_MOST_NAMES]]
+    more = len(rows) - len(names)
+    return text.listing([*names, f"{more} more"] if more else names)
