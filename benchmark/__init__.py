@@ -5,6 +5,10 @@ From Python (torch is imported when one of these names is used, not before):
     from benchmark import load
     network = load("runs/quickstart/base")
     image = network.restore(array)              # uint8 or float, H W 3; batches and lists, too
+
+    import benchmark
+    result = benchmark.evaluate(network, data="synthetic_faces: {preset: severe}")
+    print(result.intervals["base"]["psnr"])
 """
 
 from importlib import import_module
@@ -12,10 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmark.inference.network import Network, load
+    from benchmark.runner.evaluated_run import Evaluation, evaluate
 
-__all__ = ["Network", "load"]
+__all__ = ["Evaluation", "Network", "evaluate", "load"]
 
-_MODULES = {"Network": "benchmark.inference.network", "load": "benchmark.inference.network"}
+_MODULES = {
+    "Evaluation": "benchmark.runner.evaluated_run",
+    "Network": "benchmark.inference.network",
+    "evaluate": "benchmark.runner.evaluated_run",
+    "load": "benchmark.inference.network",
+}
 
 
 def __getattr__(name: str) -> Any:

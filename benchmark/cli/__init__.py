@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "list": "List the components that an experiment may name.",
     "data": "Look at data and make some: pictures of pairs, faces with spots.",
     "import": "Read the published weights of a backbone, for a row beside your own.",
+    "evaluate": "Score a trained row, or a folder of restored images, on any test set.",
     "measure": "Cost, latency and gates of networks, without training.",
     "export": "Write a trained network as a file for other programs: safetensors or ONNX.",
     "restore": "Restore a folder of images with a trained network.",

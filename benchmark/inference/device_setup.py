@@ -80,6 +80,12 @@ def torch_threads(threads: int | Literal["auto"] | None) -> Generator[None]:
         torch.set_num_threads(before)
 
 
+def present_machine(device: torch.device) -> Machine:
+    """Return the machine as this process uses it; nothing is set."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    return Machine(device, name, torch.get_num_threads(), "default")
+
+
 def inference_device(name: str | None) -> torch.device:
     """Return the device for a network that only restores: by default CUDA, else MPS, else the CPU.
 

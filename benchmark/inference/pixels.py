@@ -26,9 +26,9 @@ def to_unit(image: NDArray[Any]) -> UnitImage:
     if grey.ndim != 3 or grey.shape[2] not in (1, 3) or 0 in grey.shape:
         raise DataError(f"an image of shape {image.shape}; expected H x W x 3 (RGB), H x W x 1 or H x W (grey)")
     if image.dtype in (np.dtype(np.uint8), np.dtype(np.uint16)):
-        unit = grey.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+        unit = grey.astype(np.float32, order="C") / np.float32(np.iinfo(image.dtype).max)
     elif np.issubdtype(image.dtype, np.floating):
-        unit = grey.astype(np.float32)
+        unit = grey.astype(np.float32, order="C")
         if not np.isfinite(unit).all():
             raise DataError("an image with NaN or infinite values; expected float values from 0 to 1")
         if np.abs(unit).max() > _LARGEST_FLOAT:
@@ -38,7 +38,7 @@ def to_unit(image: NDArray[Any]) -> UnitImage:
             )
     else:
         raise DataError(f"an image of type {image.dtype}; expected uint8, uint16 or float")
-    return np.ascontiguousarray(np.broadcast_to(unit, (*unit.shape[:2], 3)))
+    return unit if unit.shape[2] == 3 else np.repeat(unit, 3, axis=2)
 
 
 def like(unit: UnitImage, image: NDArray[Any]) -> NDArray[Any]:

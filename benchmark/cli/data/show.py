@@ -1,18 +1,15 @@
 """`data show`: draw pairs, before and after augmentation."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from benchmark.cli.options import plugin_option
 from benchmark.data import Pair, Source, in_levels
-from benchmark.errors import ExperimentError
 
 if TYPE_CHECKING:  # pydantic and Pillow are imported only when the command runs
-    from benchmark.registry import Registry
     from reports.figures.pictures import Image
 
 _TILE_PX = 256
@@ -65,15 +62,16 @@ def command(
     from benchmark.data.augmentations import make_augmentations
     from benchmark.data.sampling import Sampler
     from benchmark.data.sources import open_source
+    from benchmark.experiment.component_text import components_from_text
     from benchmark.experiment.load import load
     from benchmark.files import write_bytes
     from benchmark.registry import Registry
     from reports.figures.pictures import contact_sheet, png
 
     registry = Registry(plugins)
-    augmentations = make_augmentations(_components("augmentation", "--augment", augment, registry), registry)
+    augmentations = make_augmentations(components_from_text("augmentation", "--augment", augment, registry), registry)
     if source is not None and file is None and not sets:
-        ((name, options),) = _components("source", "--source", [source], registry).items()
+        ((name, options),) = components_from_text("source", "--source", [source], registry).items()
         opened = open_source({"source": name, **options}, registry)
     elif file is not None and source is None:
         opened = open_source(load(file, registry, sets).rows[0].recipe.sources[split], registry)
@@ -110,27 +108,6 @@ class _FirstPairs(Source):
     @property
     def fingerprint(self) -> str:
         return " ".join(pair.name for pair in self.pairs)
-
-
-def _components(kind: str, option: str, texts: Iterable[str], registry: "Registry") -> dict[str, dict[str, Any]]:
-    """Return names and options as given on the command line: `flip` or `jpeg: {probability: 1}`."""
-    from benchmark.experiment.document import parse
-    from benchmark.experiment.resolve import resolve_options
-
-    components: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        match parse(text, option).data:
-            case str(name):
-                components[name] = {}
-            case {**settings} if len(settings) == 1 and isinstance(next(iter(settings.values())), dict):
-                components |= settings
-            case _:
-                raise ExperimentError(
-                    f"{option} {text!r}: write one name, or one name with options 'name: {{key: value}}'"
-                )
-    return {
-        name: resolve_options(kind, name, options, f"{option} {name}", registry) for name, options in components.items()
-    }
 
 
 def _tiles(pair: Pair) -> list["Image"]:

@@ -32,5 +32,9 @@ class PsnrY(ComparisonMetric):
 
 def luma_without_border(image: Image) -> NDArray[np.float64]:
     """Return Y of an image without its border, `H-8 W-8`, in [16, 235], not rounded."""
-    inner = image[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
-    return 16 + inner @ _LUMA
+    return luma(image[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX])
+
+
+def luma(image: Image) -> NDArray[np.float64]:
+    """Return Y of an image, `H W`, in [16, 235], not rounded."""
+    return 16 + image @ _LUMA

@@ -1,0 +1,50 @@
+"""`evaluate`: a table in the terminal, a run on the disk, mistakes in one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.files import write_json
+from benchmark.model import build
+from benchmark.model.weight_files import write_weights
+
+Call = Callable[..., tuple[int, str, str]]
+MODEL = {"backbone": {"name": "nafnet", "width": 4, "depths": [1]}, "head": {"name": "rgb"}}
+
+
+def test_a_folder_of_another_program(command: Call, pairs: Path, tmp_path: Path) -> None:
+    """Scored, written, and compared with a trained row on the same images."""
+    test = pairs / "test"
+    folders = ("--target", test / "target", "--degraded", test / "degraded")
+    code, out, err = command(
+        "evaluate", "--restored", test / "target", *folders, "--name", "perfect", "--convention", "border: 2"
+    )
+    assert code == 0, err
+    assert "3 images; means with 95 % intervals over images" in out and "psnr_border_2" in out
+    assert "100.00 [100.00, 100.00]" in out
+    write_weights(build(MODEL), tmp_path / "row/seed0/weights.safetensors")
+    write_json(tmp_path / "row/seed0/record.json", {"status": "done", "config": {"model": MODEL}})
+    data = f"paired_folders: {{degraded: {test}/degraded, target: {test}/target}}"
+    code, out, err = command("evaluate", "row", "--data", data, "--name", "ours", "--device", "cpu")
+    assert code == 0, err
+    code, out, err = command("compare", "runs/ours", "runs/perfect")
+    assert code == 0 and "perfect/base" in out, err
+    code, _, err = command("evaluate", "row", "--data", data, "--name", "ours")
+    assert code == 2 and "runs/ours holds a run already; choose another --name or --output" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give RECORD with --data, or --restored with --target"),
+        (["row"], "--data and --train belong to RECORD"),
+        (["--restored", "a"], "--restored needs --target"),
+        (["--restored", "a", "--target", "b"], "no such folder"),
+        (["nowhere", "--data", "noise"], "nowhere: no record of a trained row"),
+    ],
+)
+def test_mistakes_are_one_line(command: Call, arguments: list[str], message: str) -> None:
+    """Exit code 2, no traceback."""
+    code, _, err = command("evaluate", *arguments)
+    assert code == 2 and message in err and "Traceback" not in err
