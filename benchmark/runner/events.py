@@ -165,7 +165,7 @@ class JobDied:
 
 @dataclass(frozen=True)
 class JobStopped:
-    """A job met a full disk, on which no other job could go on either: the run stops."""
+    """A job met a full disk or a store that cannot be written, so no other job could go on either: the run stops."""
 
     job: str
     error: OSError

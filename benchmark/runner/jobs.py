@@ -15,7 +15,7 @@ from benchmark.experiment.schema import AnyGate, CountedGate, ResolvedModel
 from benchmark.gates.check_gates import check_gates
 from benchmark.gates.cost import cost
 from benchmark.inference.device_setup import Machine, torch_threads
-from benchmark.lease import LeaseLost
+from benchmark.lease import LeaseFolderError, LeaseLost
 from benchmark.model import Restorer, build
 from benchmark.runner.context import Context
 from benchmark.runner.events import (
@@ -103,7 +103,7 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
     except LeaseLost as error:  # this process was paused, and another one continues the stage
         on_event(JobDied(job.id, str(error)))
     except Exception as error:  # a job that fails, for whatever reason, must not take others with it
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
+        if isinstance(error, LeaseFolderError) or (isinstance(error, OSError) and error.errno in DISK_FULL):
             on_event(JobStopped(job.id, error))
         else:
             on_event(JobFailed(job.id, _failure(error), traceback.format_exc()))

@@ -1,5 +1,6 @@
 """A full disk, other users, and file systems that lack something: named as what they are, and nothing is lost."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from torch import nn
 
 from benchmark.runner.stage_store import StageResult, StageStore
-from tests.cli.test_cli import Command, Edited, call, start
+from tests.cli.test_cli import ROOT, Command, Edited, call, start
 
 # A loss that lets the disk be full from the n-th file on that is flushed to it, as `$WRITES` says.
 FILLING = '''\
@@ -150,6 +151,42 @@ def test_a_finished_stage_of_another_user_is_used(tmp_path: Path) -> None:
     assert "store/.leases: cannot be written (Permission denied)" in lease
     assert "weights.safetensors: this user may not read it; ask its owner" in weights
     assert "may not read it" in folder
+
+
+def has_mount_namespaces() -> bool:
+    """Whether this process may mount folders that no other process sees."""
+    program = ["unshare", "--mount", "true"]
+    return sys.platform == "linux" and os.geteuid() == 0 and subprocess.run(program, check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_mount_namespaces(), reason="mounts a folder read-only")
+def test_a_store_and_a_cache_on_a_read_only_mount_are_used(
+    edited: Edited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finished stages are used and reported; what would have to be written gives one line and exit code 2."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("BENCHMARK_CACHE", str(cache))
+    file = edited("seeds: [0]", "seeds: [0]")
+    code, _, err = call("run", file.name, "--rows", "base", cwd=file.parent)
+    assert code == 0, err
+    mounts = " && ".join(f"mount --bind {at} {at} && mount -o remount,ro,bind {at}" for at in ("runs/.stages", cache))
+    benchmark = f"{sys.executable} -m benchmark run {file.name} --rows base --output runs/second"
+
+    def run_read_only(*options: str) -> subprocess.CompletedProcess[str]:
+        script = " ".join([mounts, "&&", benchmark, *options])
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        program = ["unshare", "--mount", "sh", "-c", script]
+        return subprocess.run(program, cwd=file.parent, env=environment, capture_output=True, text=True, check=False)
+
+    done = run_read_only()
+    assert done.returncode == 0, done.stderr
+    stages = json.loads((file.parent / "runs/second/base/seed0/record.json").read_text())["stages"]
+    assert stages and all(stage["reused"] for stage in stages)
+    refused = run_read_only("--set", "protocol.coarse.steps=5", "--replace")
+    last = refused.stderr.strip().splitlines()[-1]
+    assert refused.returncode == 2 and "FAILED" not in refused.stderr and "Traceback" not in refused.stderr
+    assert ".stages" in last and "Read-only file system" in last
 
 
 def test_the_umask_is_honoured(tmp_path: Path) -> None:
