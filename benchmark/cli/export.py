@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
 
 Dtype = Literal["float32", "float16"]
 
-_CHECK_SIZES = ((256, 256), (96, 64))
+_CHECK_SIZES = ((256, 256), (101, 155), (96, 64))
 """Of the images that a file for any size is checked with, beside its smallest; it is exported with the first."""
 _TOLERANCE = {"float32": 0.5 / 255, "float16": 4 / 255}
 
@@ -32,6 +32,7 @@ _TOLERANCE = {"float32": 0.5 / 255, "float16": 4 / 255}
 @click.option(
     "--image", nargs=2, type=click.IntRange(1, 100_000), metavar="H W", help="ONNX for this size only.  [default: any]"
 )
+@click.option("--uint8", "is_uint8", is_flag=True, help="ONNX with uint8 images 1 H W 3 in and out.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="File to write.")
 @click.option("--replace", is_flag=True, help="Overwrite a file that exists.")
 @plugin_option
@@ -40,6 +41,7 @@ def command(
     file_format: Literal["safetensors", "onnx"],
     dtype: Dtype,
     image: tuple[int, int] | None,
+    is_uint8: bool,
     out: Path,
     replace: bool,
     plugins: tuple[Path, ...],
@@ -47,13 +49,16 @@ def command(
     """Write the network of a trained row, whose folder is RECORD, as a file.
 
     safetensors holds the weights under this project's names, and in its header the model they belong to. onnx holds
-    the whole network: input `degraded`, output `restored`, both 1 3 H W float32 in [0, 1], the output clamped. An ONNX
-    file is checked against torch before it is written, if ONNX Runtime is installed. Without --image it takes images
-    of any size from a smallest one on, which is printed and stands in its metadata as `smallest_side`.
+    the whole network: input `degraded`, output `restored`, both 1 3 H W float32 in [0, 1], the output clamped; with
+    --uint8 both 1 H W 3 uint8, as files are decoded. Padding is part of the network. Before an ONNX file is written, it
+    is checked against torch in the runtimes that are installed (ONNX Runtime, OpenVINO), on a photograph at several
+    sizes. Without --image it takes images of any size from a smallest one on, which is printed and stands in its
+    metadata as `smallest_side`; the free axes are called `height` and `width`.
 
     \b
     Examples:
       python -m benchmark export runs/quickstart/base/seed0 --format onnx --image 512 512 --out retouch.onnx
+      python -m benchmark export runs/quickstart/base --format onnx --uint8 --dtype float16 --out retouch.onnx
       python -m benchmark export runs/quickstart/base/seed0 --format safetensors --out retouch.safetensors
     """
     import torch
@@ -61,46 +66,61 @@ def command(
     from benchmark.experiment.weights import MODEL_IN_HEADER
     from benchmark.files import write_bytes
     from benchmark.model import load
-    from benchmark.model.build import architecture, recorded_config
+    from benchmark.model.build import architecture, record_folder, recorded_config
     from benchmark.model.weight_files import weight_bytes
     from benchmark.registry import Registry
 
-    if file_format == "safetensors" and image:
-        raise click.UsageError("--image belongs to --format onnx: weights are for images of any size")
+    if file_format == "safetensors" and (image or is_uint8):
+        raise click.UsageError("--image and --uint8 belong to --format onnx: weights are for images of any size")
     if out.exists() and not replace:
         raise click.UsageError(f"{out} exists already; choose another file with --out, or add --replace")
     restorer = load(record, Registry(plugins))
     if file_format == "safetensors":
-        model = architecture(recorded_config(record)["model"])
+        model = architecture(recorded_config(record_folder(record))["model"])
         content, details = weight_bytes(restorer, getattr(torch, dtype), {MODEL_IN_HEADER: json.dumps(model)}), ""
     else:
-        content, details = _onnx(restorer, dtype, image, out)
+        content, details = _onnx(restorer, dtype, image, is_uint8=is_uint8, out=out)
     write_bytes(out, content)
     click.echo(f"{out}: {len(content):,} bytes, {dtype}{details}")
 
 
-def _onnx(restorer: "Restorer", dtype: Dtype, image: tuple[int, int] | None, out: Path) -> tuple[bytes, str]:
+def _onnx(
+    restorer: "Restorer", dtype: Dtype, image: tuple[int, int] | None, *, is_uint8: bool, out: Path
+) -> tuple[bytes, str]:
     """Return the ONNX file and what to say of it. Raises BenchmarkError if its image differs from torch's."""
-    from benchmark.errors import missing_packages
+    from benchmark.evaluation.onnx_check import check_file, installed_runtimes
     from benchmark.inference.device_setup import prepare_machine
-    from benchmark.inference.onnx import largest_difference, onnx_bytes, smallest_side
+    from benchmark.inference.onnx import onnx_bytes, smallest_side
     from benchmark.model.restorer import fold
+    from benchmark.registry import Registry
 
     prepare_machine("cpu")
     least = smallest_side(restorer)
-    sizes = [image] if image else (*_CHECK_SIZES, (least, least))
-    content = onnx_bytes(fold(restorer), sizes[0], dynamic=image is None, dtype=dtype)
+    sizes = [image] if image else [*_CHECK_SIZES, (least, least)]
+    content = onnx_bytes(fold(restorer), sizes[0], dynamic=image is None, dtype=dtype, in_levels=is_uint8)
     fitting = f"{image[0]} x {image[1]} pixels" if image else f"any size from {least} x {least} pixels"
-    for_size = f", for images of {fitting}"
-    if missing := missing_packages(["onnxruntime"], "onnx"):
-        return content, f"{for_size}; not checked: {missing}"
-    try:
-        largest = max(largest_difference(content, restorer, size) for size in sizes)
-    except RuntimeUnavailable as error:
-        hint = "" if image else "; --image H W writes a file for one size"
-        raise BenchmarkError(f"{out}: not written: {error}{hint}") from error
-    if largest > _TOLERANCE[dtype]:
-        raise BenchmarkError(
-            f"{out}: not written: ONNX Runtime's image differs from torch's by up to {largest:.3g} of [0, 1]"
-        )
-    return content, f"{for_size}; differs from torch by at most {largest:.1e} of [0, 1]"
+    lines = [f", for images of {fitting}{', uint8 1 H W 3' if is_uint8 else ''}"]
+    photograph = Registry().create("source", "photographs", {"preset": "severe"}).read(0)
+    tolerance = 255 * _TOLERANCE[dtype] + (0.5 if is_uint8 else 0)  # a level more where rounding goes the other way
+    runtimes = installed_runtimes()
+    for runtime in runtimes:
+        try:
+            checks = check_file(runtime, content, restorer, photograph, sizes, is_uint8=is_uint8)
+        except RuntimeUnavailable as error:
+            if runtime != runtimes[0]:
+                lines.append(str(error))
+                continue
+            hint = "" if image else "; --image H W writes a file for one size"
+            raise BenchmarkError(f"{out}: not written: {error}{hint}") from error
+        if (largest := max(check.levels for check in checks)) > tolerance:
+            raise BenchmarkError(
+                f"{out}: not written: {runtime}'s image differs from torch's by up to {largest:.3g} levels of 255"
+            )
+        lines += [
+            f"{runtime}, {check.size[0]} x {check.size[1]}: differs from torch by at most {check.levels:.2g} levels of "
+            f"255, loses {check.loss_db:.4f} dB, {check.milliseconds:.1f} ms"
+            for check in checks
+        ]
+    if not runtimes:
+        lines[0] += "; not checked: no runtime is installed; pip install 'restoration-benchmark[onnx]'"
+    return content, "\n  ".join(lines)

@@ -1,6 +1,7 @@
 """ONNX: write a network as a file, open and check it, and run it by ONNX Runtime, OpenVINO or TensorRT."""
 
 import operator
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.errors import RuntimeUnavailable, missing_packages, root_cause
-from benchmark.inference.prepared_network import ImageNetwork, PreparedNetwork, input_tensor
+from benchmark.inference.prepared_network import ImageNetwork, LevelsNetwork, PreparedNetwork, input_tensor
 from benchmark.model import Restorer
 from reports.schema import Dtype
 
@@ -24,22 +25,33 @@ _DESCRIPTION = (
     "degraded: RGB image 1 3 H W, float32 in [0, 1]; restored: the restored image, likewise, clamped to [0, 1]"
 )
 _TRANSFORM = "DFT"
+_LEVELS_DESCRIPTION = "degraded: RGB image 1 H W 3, uint8; restored: the restored image, likewise"
+_AXES = ("height", "width")
+"""Names of the axes that are free in a file for any size."""
 _TENSORRT = "TensorrtExecutionProvider"
 _HALF_PRECISION_OPTIONS = {"float16": {"trt_fp16_enable": True}, "bfloat16": {"trt_bf16_enable": True}}
 
 
-def onnx_bytes(restorer: Restorer, image: tuple[int, int], *, dynamic: bool = False, dtype: Dtype = "float32") -> bytes:
+def onnx_bytes(
+    restorer: Restorer,
+    image: tuple[int, int],
+    *,
+    dynamic: bool = False,
+    dtype: Dtype = "float32",
+    in_levels: bool = False,
+) -> bytes:
     """Return the content of an ONNX file that restores images.
 
     Its input `degraded` and its output `restored` are `1 3 H W` float32 in [0, 1]; the output is clamped; maps are
-    left out.
+    left out. The file itself pads images to the sides that the network works in, and crops the result.
 
     Args:
         restorer: The network.
         image: Height and width of the images.
-        dynamic: For images of any size from `smallest_side` on, which the metadata of the file name; the export takes
-            several times longer.
+        dynamic: For images of any size from `smallest_side` on, which the metadata of the file name. The free axes are
+            called `height` and `width`; the export takes several times longer.
         dtype: Of the weights, and of everything between input and output.
+        in_levels: Input and output are `1 H W 3` uint8, as image files are decoded.
 
     Raises:
         RuntimeUnavailable: A package is missing, or the network cannot be exported.
@@ -47,33 +59,49 @@ def onnx_bytes(restorer: Restorer, image: tuple[int, int], *, dynamic: bool = Fa
     if missing := missing_packages(WRITER_PACKAGES, "onnx"):
         raise RuntimeUnavailable(f"ONNX: {missing}")
     size = _size_that_needs_padding(restorer, image) if dynamic else image
-    sides = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    axes = (1, 2) if in_levels else (2, 3)
+    network = LevelsNetwork(restorer, dtype) if in_levels else ImageNetwork(restorer, dtype)
+    example = torch.zeros(1, *size, 3, dtype=torch.uint8) if in_levels else torch.zeros(1, 3, *size)
     try:
         program = torch.onnx.export(
-            ImageNetwork(restorer, dtype).cpu(),
-            (torch.zeros(1, 3, *size),),
+            network.cpu(),
+            (example,),
             input_names=[INPUT],
             output_names=[OUTPUT],
             dynamo=True,
             verbose=False,
-            dynamic_shapes={INPUT: sides} if dynamic else None,
+            dynamic_shapes={INPUT: dict.fromkeys(axes, torch.export.Dim.DYNAMIC)} if dynamic else None,
             custom_translation_table={operator.floordiv: _floor_division},
         )
     except Exception as error:  # of torch, onnxscript or a user's network
         raise RuntimeUnavailable(f"ONNX: this network cannot be exported: {root_cause(error)}") from error
     assert program is not None
     model = program.model_proto
-    model.doc_string = _DESCRIPTION
+    model.doc_string = _LEVELS_DESCRIPTION if in_levels else _DESCRIPTION
     if dynamic:
         least = smallest_side(restorer)
         model.doc_string += f"; H and W of at least {least}"
         model.metadata_props.add(key=SMALLEST_SIDE, value=str(least))
+        _name_axes(model.graph, axes)
     graph = model.graph
     if any(node.op_type == _TRANSFORM for node in graph.node):
         graph.ClearField("value_info")  # torch's shapes around transforms are wrong, and ONNX Runtime relies on them
     for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")  # where operations come from: half of the file, and paths of this machine
     return model.SerializeToString()
+
+
+def _name_axes(graph: Any, axes: tuple[int, int]) -> None:
+    """Call the free axes `height` and `width` wherever the exporter wrote its symbols for them, e.g. `4*((s77//4))`."""
+    shape = graph.input[0].type.tensor_type.shape
+    names = {shape.dim[axis].dim_param: name for axis, name in zip(axes, _AXES, strict=True)}
+    symbols = re.compile("|".join(rf"\b{re.escape(symbol)}\b" for symbol in names))
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = symbols.sub(lambda match: names[match[0]], dim.dim_param)
+    for dim, name in zip((graph.output[0].type.tensor_type.shape.dim[axis] for axis in axes), _AXES, strict=True):
+        dim.dim_param = name
 
 
 def smallest_side(restorer: Restorer) -> int:

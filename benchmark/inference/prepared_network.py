@@ -34,6 +34,15 @@ class ImageNetwork(nn.Module):
         return self.restorer(degraded.to(self.dtype)).image.float().clamp(0, 1)
 
 
+class LevelsNetwork(ImageNetwork):
+    """A Restorer for inference on images as files hold them: 8-bit levels, the channels of a pixel side by side."""
+
+    def forward(self, degraded: Tensor) -> Tensor:
+        """Return the restored image of a degraded one, both `B H W 3` uint8."""
+        unit = super().forward(degraded.permute(0, 3, 1, 2).float() / 255)
+        return (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+
+
 AnyImage = NDArray[np.uint8] | NDArray[np.float32]
 """`H W 3`, RGB: 8-bit levels, or float32 in [0, 1]."""
 

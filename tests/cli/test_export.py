@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click import UsageError
@@ -13,7 +14,7 @@ from safetensors import safe_open
 from benchmark.cli import cli
 from benchmark.errors import BenchmarkError, RecordError, missing_packages
 from benchmark.files import write_json
-from benchmark.model import build, load
+from benchmark.model import build, load, restore_image
 from benchmark.model.weight_files import read_weights, write_weights
 
 MODEL = {"backbone": {"name": "nafnet", "width": 4, "depths": [1, 1, 1]}, "head": {"name": "rgb"}}
@@ -54,10 +55,9 @@ def test_a_network_for_one_size(row: Path) -> None:
     result = export(row, "--format", "onnx", "--image", 24, 40, "--out", "net.onnx")
     assert result.exit_code == 0, result.output
     size = Path("net.onnx").stat().st_size
-    assert (
-        f"net.onnx: {size:,} bytes, float32, for images of 24 x 40 pixels; differs from torch by at most"
-        in result.output
-    )
+    lines = result.output.splitlines()
+    assert lines[0] == f"net.onnx: {size:,} bytes, float32, for images of 24 x 40 pixels"
+    assert lines[1].startswith("  ONNX Runtime, 24 x 40: differs from torch by at most ") and " dB, " in lines[1]
     session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == [1, 3, 24, 40]
 
@@ -69,15 +69,33 @@ def test_a_network_for_any_size_in_half_precision(row: Path) -> None:
     import onnxruntime
 
     result = export(row, "--format", "onnx", "--dtype", "float16", "--out", "net.onnx")
-    assert "float16, for images of any size from 2 x 2 pixels; differs from torch" in result.output, result.exception
+    assert "float16, for images of any size from 2 x 2 pixels" in result.output, result.exception
+    for size in ("256 x 256", "101 x 155", "96 x 64", "2 x 2"):
+        assert f"ONNX Runtime, {size}: differs from torch by at most" in result.output
     session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
-    assert all(isinstance(side, str) for side in session.get_inputs()[0].shape[2:])
+    for value in (*session.get_inputs(), *session.get_outputs()):
+        assert value.shape == [1, 3, "height", "width"] and value.type == "tensor(float)"
+
+
+@needs_onnx
+def test_a_network_for_images_as_files_hold_them(row: Path) -> None:
+    """uint8 in and out, channels last: what the row restores, within a level; padding is in the file."""
+    import onnxruntime
+
+    result = export(row, "--format", "onnx", "--uint8", "--image", 37, 53, "--out", "net.onnx")
+    assert result.output.splitlines()[0].endswith("for images of 37 x 53 pixels, uint8 1 H W 3"), result.exception
+    session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == [1, 37, 53, 3] and session.get_outputs()[0].type == "tensor(uint8)"
+    image = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
+    (restored,) = session.run(None, {"degraded": image[None]})
+    expected = restore_image(load(row), image, torch.device("cpu"))
+    assert np.abs(restored[0].astype(int) - expected).max() <= 1
 
 
 @needs_onnx
 def test_a_file_that_differs_is_not_written(row: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is on disk restores as torch does."""
-    monkeypatch.setattr("benchmark.cli.export._TOLERANCE", {"float32": 0.0})
+    monkeypatch.setattr("benchmark.cli.export._TOLERANCE", {"float32": -1.0})
     result = export(row, "--format", "onnx", "--image", 24, 40, "--out", "net.onnx")
     with pytest.raises(BenchmarkError, match=r"net.onnx: not written: ONNX Runtime's image differs from torch's by up"):
         raise result.exception or AssertionError(result.output)
@@ -87,7 +105,11 @@ def test_a_file_that_differs_is_not_written(row: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (["row", "--format", "safetensors", "--image", "8", "8", "--out", "x"], UsageError, "--image belongs to"),
+        (
+            ["row", "--format", "safetensors", "--image", "8", "8", "--out", "x"],
+            UsageError,
+            "--image and --uint8",
+        ),
         (["row", "--format", "safetensors", "--out", "row/record.json"], UsageError, "exists already"),
         (["nowhere", "--format", "safetensors", "--out", "x"], RecordError, "no record of a trained row"),
     ],

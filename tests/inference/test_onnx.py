@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from benchmark.errors import RuntimeUnavailable, missing_packages
 from benchmark.inference.onnx import onnx_bytes
-from benchmark.model import Restorer, build
+from benchmark.model import Restorer, build, restore_image
 from benchmark.registry import Registry
 
 MISSING = missing_packages(("onnxruntime", "onnx", "onnxscript"), "onnx")
@@ -63,6 +64,23 @@ def test_a_file_for_any_size(name: str, make_network: Callable[[dict[str, Any]],
     content = onnx_bytes(network, (64, 64), dynamic=True)
     for sides in ((64, 64), (75, 61), (61, 128), (129, 97)):
         check(content, network, sides)
+
+
+@needs_onnx
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_file_for_any_size_of_uint8_images(network: Restorer, dtype: Any) -> None:
+    """Channels last in and out, axes with names, padding in the file, the values of torch within a level or four."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    content = onnx_bytes(network, (64, 64), dynamic=True, dtype=dtype, in_levels=True)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    for value in (*session.get_inputs(), *session.get_outputs()):
+        assert (value.shape, value.type) == ([1, "height", "width", 3], "tensor(uint8)")
+    for sides in ((64, 64), (75, 61), (61, 128)):
+        image = np.random.default_rng(0).integers(0, 256, (*sides, 3), np.uint8)
+        (restored,) = session.run(None, {"degraded": image[None]})
+        expected = restore_image(network.eval(), image, torch.device("cpu"))
+        assert np.abs(restored[0].astype(int) - expected).max() <= (1 if dtype == "float32" else 4)
 
 
 @needs_onnx
