@@ -386,6 +386,9 @@ class TuningFile(VersionedFile):
     rows: tuple[TunedRow, ...]
 
 
+RUNGS = "rungs.json"
+
+
 class RungEntry(FileModel):
     """A rung of a run: all rows with a share of their steps, as a run in a folder of its own."""
 

@@ -43,7 +43,7 @@ REPORT_LEVELS = [
     {"text", "errors", "process_identity", "metrics"},
     {"file_access"},
     {"schema", "grid", "digests", "folder_access"},
-    {"results"},
+    {"results", "report_stamp"},
     {"statistics"},
     {"tables", "figures"},
     {"claims", "comparison"},

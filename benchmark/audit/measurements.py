@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Final, Literal, Protocol, runtime_checkable
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from benchmark.audit.registration import Shift, find_shift, luminance
 from benchmark.data import Pair, Source, in_levels
 from benchmark.data.image_folders import ImageFolder, list_folder
 from benchmark.data.image_io import open_image, read_image, stored_bits
-from benchmark.data.pairing import PairedFiles
+from benchmark.data.pairing import HasPairFiles, PairedFiles
 from benchmark.errors import DataError
 
 MIN_SIDE_PX: Final = 16
@@ -79,15 +79,6 @@ class UnusablePair:
 
 
 MeasuredPair = PairMeasurements | UnusablePair
-
-
-@runtime_checkable
-class HasPairFiles(Protocol):
-    """A source whose pairs are two image files each."""
-
-    def pair_files(self, index: int) -> PairedFiles:
-        """Return the name and the files of pair number `index`."""
-        ...
 
 
 def match_folders(degraded: Path, target: Path) -> Folders:

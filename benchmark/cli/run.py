@@ -35,6 +35,7 @@ def command(*, dry_run: bool, tensorboard: bool, yes: bool, **options: Any) -> i
       python -m benchmark run my.yaml --tensorboard       # then: tensorboard --logdir runs
     """
     selection = Selection(**options)
+    click.echo(f"{selection.file}: loading ...", err=True)  # torch takes seconds
     with resumable_interrupts():
         from benchmark.cli.display import Display, failure_lines
         from benchmark.cli.experiment_setup import advice, prepare, read_data, show_plan
@@ -47,6 +48,7 @@ def command(*, dry_run: bool, tensorboard: bool, yes: bool, **options: Any) -> i
         from benchmark.runner.preflight import preflight
         from benchmark.runner.run import run_rows
         from reports import first_examples, write
+        from reports.report_stamp import is_current, note_inputs
 
         started, written, replace = time.perf_counter(), prepare(selection), selection.replace
         if dry_run:
@@ -59,7 +61,7 @@ def command(*, dry_run: bool, tensorboard: bool, yes: bool, **options: Any) -> i
             prepared = with_best_candidates(rung, replace=replace) if rung.candidates else rung
             plan, context = prepared.plan, prepared.context
             todo = preflight(plan, context, replace=replace)
-            devices = worker_devices(plan, context)
+            devices = worker_devices(plan, context) if todo else ("cpu",)
             times = estimate(plan, context, len(devices), show_network) if todo else Estimate()
             click.echo("\n".join([_headline(plan, len(todo), times), *advice(plan, times.total)]), err=True)
             if written.written.scales and not (yes or may_start(times.total)):
@@ -73,12 +75,17 @@ def command(*, dry_run: bool, tensorboard: bool, yes: bool, **options: Any) -> i
                 on_event = with_early_report(display, prepared) if written.written.scales else display.show
                 records = run_rows(todo, context, devices, on_event, estimates=times.seconds)
 
-            write_map_images(prepared.whole, first_examples(context.output), context)
-            report = write(context.output)
+            page, damage = context.output / "report/index.html", ()
+            if todo or not is_current(context.output):
+                write_map_images(prepared.whole, first_examples(context.output), context)
+                report = write(context.output)
+                page, damage = report.page, report.damage
+                if not damage:
+                    note_inputs(context.output)
             work = f"{counted(len(records), 'row')} run, {counted(display.steps_trained, 'step')} trained"
             click.echo(f"{plan.experiment.name}: {work}, {duration(time.perf_counter() - started)} in all", err=True)
-            click.echo(failure_lines(records, report.damage), err=True, nl=False)
-            click.echo(f"report: {report.page}")
+            click.echo(failure_lines(records, damage), err=True, nl=False)
+            click.echo(f"report: {page}")
             has_failed_rows |= any(record.status == "failed" for record in records)
         return int(has_failed_rows)
 
@@ -99,13 +106,15 @@ def plan(*, write: bool, device_name: str | None, **options: Any) -> None:
       python -m benchmark plan my.yaml --write            # then: python -m benchmark job runs/my --list
       python -m benchmark plan my.yaml --for H100         # a range; estimated, not measured
     """
+    selection = Selection(**options)
+    click.echo(f"{selection.file}: loading ...", err=True)  # torch takes seconds
     from benchmark.cli.experiment_setup import prepare, show_plan, write_prepared
-    from benchmark.cli.other_device import show_other_device
     from benchmark.cli.rungs import show_rungs
 
-    selection = Selection(**options)
     prepared = prepare(selection)
     if device_name:
+        from benchmark.cli.other_device import show_other_device
+
         show_other_device(prepared, device_name)
         return
     show_plan(prepared, replace=selection.replace)

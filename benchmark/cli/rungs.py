@@ -23,8 +23,8 @@ from benchmark.search.promotion import promoted
 from benchmark.search.tuning import candidates_plan, tuned
 from reports import write
 from reports.errors import FileFormatError
-from reports.pages.rungs import FILE, changed_conclusions
-from reports.schema import RungEntry, RungsFile, read, to_json
+from reports.report_stamp import is_current
+from reports.schema import RUNGS, RungEntry, RungsFile, read, to_json
 
 FIRST_RUNG_SECONDS = 600.0
 """The base row with one seed is trained within this time on the first rung, so that there is something to see."""
@@ -47,14 +47,18 @@ def rungs_of(prepared: Prepared) -> Iterator[Prepared]:
         rung = dataclasses.replace(rung, plan=select(rung.plan, rows, ()))
         for folder in (context.output, rung.context.output):
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / FILE, to_json(RungsFile(device=device, rungs=entries)))
+            write_json(folder / RUNGS, to_json(RungsFile(device=device, rungs=entries)))
         is_added = scale not in experiment.scales
         added = ", added so that the base row has a result soon" if is_added else ""
         work = f"{counted(len(rows), 'row')} with {scale.steps} of the steps{added}"
         click.echo(f"rung {number} of {len(scales)}: {work}", err=True)
+        was_current = is_current(rung.context.output)
         yield rung
-        for change in changed_conclusions(rung.context.output):
-            click.echo(f"changed: {change}", err=True)
+        if not was_current:
+            from reports.pages.rungs import changed_conclusions  # pandas and matplotlib are slow to import
+
+            for change in changed_conclusions(rung.context.output):
+                click.echo(f"changed: {change}", err=True)
         if rung.candidates:
             experiment = dataclasses.replace(tuned(experiment, rung.candidates, rung.context), tuning=None)
             rung = prepared_on_scale(prepared, experiment, scale)
@@ -124,7 +128,7 @@ def scales_of(prepared: Prepared) -> tuple[Scale, ...]:
 
 def _chosen_before(output: Path, device: str) -> tuple[Scale, ...]:
     try:
-        file = read(RungsFile, output / FILE)
+        file = read(RungsFile, output / RUNGS)
     except FileFormatError:  # there is none yet
         return ()
     scales = (Scale(steps=rung.steps, lr=rung.lr, seeds=rung.seeds) for rung in file.rungs)

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol, runtime_checkable
 
 from benchmark.data.image_folders import images_in, warn_once
 from benchmark.data.image_io import SUFFIXES
@@ -32,6 +33,15 @@ class PairedFiles:
     name: str
     degraded: Path
     target: Path
+
+
+@runtime_checkable
+class HasPairFiles(Protocol):
+    """A source whose pairs are two image files each."""
+
+    def pair_files(self, index: int) -> PairedFiles:
+        """Return the name and the files of pair number `index`."""
+        ...
 
 
 def by_equal_names(degraded: Path, target: Path) -> list[PairedFiles]:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.model import Restorer
 from benchmark.model.weight_files import weight_bytes
@@ -50,6 +49,8 @@ def macs(restorer: Restorer, image: tuple[int, int]) -> int:
     They are counted at ATen level on the meta device, so attention products count and nothing is computed; norms,
     activations and resizing do not count. The counter counts two operations for each multiply-add.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # slow to import
+
     on_meta = copy.deepcopy(restorer).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         on_meta(torch.empty(1, 3, *image, device="meta"))

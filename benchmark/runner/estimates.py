@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -23,6 +24,8 @@ from benchmark.model import Restorer, build
 from benchmark.runner.context import Context
 from benchmark.training.train_state import make_train_state, set_memory_format
 
+Digest = Callable[[str, str], str]
+"""Kind and name of a component -> hash of its source."""
 _TIMED_PIXELS = 8 * 128 * 128
 """Batches with more pixels are timed at a smaller one and scaled up, so that an estimate takes seconds."""
 _TIMED_STEPS = 2
@@ -74,7 +77,8 @@ def estimate(
         workers: How many stages run side by side.
         on_network: Called before a network is timed, with its number and how many there are.
     """
-    networks = _networks(plan, context)
+    digest = cache(context.registry.digest)
+    networks = _networks(plan, context, digest)
     times = {id: step for id in networks if (step := _stored(id))}
     untimed = [id for id in networks if id not in times]
     for number, id in enumerate(untimed, 1):
@@ -84,28 +88,28 @@ def estimate(
     seconds: dict[str, float] = {}
     for row in plan.rows:
         for stage in row.stages:
-            step, settings = times.get(_id(row, stage.settings, context)), stage.settings
+            step, settings = times.get(_id(row, stage.settings, context, digest)), stage.settings
             if step and context.store.finished(stage.key) is None:
                 pixels = settings.batch * settings.patch**2 * settings.steps
                 seconds[stage.key] = step.seconds_per_pixel * pixels / workers
     return Estimate(seconds, sum(step.is_busy for step in times.values()))
 
 
-def _networks(plan: Plan, context: Context) -> dict[str, tuple[PlannedRow, Stage]]:
+def _networks(plan: Plan, context: Context, digest: Digest) -> dict[str, tuple[PlannedRow, Stage]]:
     """Return a row and a stage of each network that is still to be trained, by what decides the time of its steps."""
     networks: dict[str, tuple[PlannedRow, Stage]] = {}
     for row in plan.rows:
         for stage in row.stages:
             if context.store.finished(stage.key) is None:
-                networks.setdefault(_id(row, stage.settings, context), (row, stage.settings))
+                networks.setdefault(_id(row, stage.settings, context, digest), (row, stage.settings))
     return networks
 
 
-def _id(row: PlannedRow, stage: Stage, context: Context) -> str:
+def _id(row: PlannedRow, stage: Stage, context: Context, digest: Digest) -> str:
     """Return what decides the time of a step, but for its pixels."""
     model, machine = row.recipe.model, context.machine
     names = {"backbone": model.backbone.name, "head": model.head.name}
-    sources = [context.registry.digest(kind, name) for kind, name in names.items()]
+    sources = [digest(kind, name) for kind, name in names.items()]
     settings = [stage.precision, stage.memory_format, stage.threads, stage.optimizer.name]
     place = [str(machine.device), machine.device_name, machine.threads, machine.allocator, torch.__version__]
     return hash_of([model.architecture.as_config(), sources, settings, place])

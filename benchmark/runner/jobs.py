@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +19,7 @@ from benchmark.inference.device_setup import Machine, torch_threads
 from benchmark.lease import LeaseFolderError, LeaseLost
 from benchmark.model import Restorer, build
 from benchmark.runner.context import Context
+from benchmark.runner.count_cache import kept
 from benchmark.runner.events import (
     JobDied,
     JobFailed,
@@ -31,7 +33,7 @@ from benchmark.runner.events import (
 from benchmark.runner.row import RowProgress, describe_gate, test_row
 from benchmark.runner.stage import train_stage
 from benchmark.training.loop import DivergedError
-from reports.schema import Failure, GateResult
+from reports.schema import Failure, GateResult, from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,15 @@ def measure_restorer(
 
 def counted_gates(row: PlannedRow, context: Context) -> list[GateResult]:
     """Return the results of a row's gates that are counted, not measured."""
-    restorer = build(row.recipe.model, row.seed, context.registry)
+    model, registry = row.recipe.model, context.registry
     gates = {name: gate for name, gate in row.recipe.gates.items() if isinstance(gate, CountedGate)}
-    return check_gates(gates, restorer, row.recipe.model.as_config(), context.machine)
+    limits = {name: gate.model_dump(mode="json") for name, gate in gates.items()}
+
+    def count() -> list[dict[str, Any]]:
+        results = check_gates(gates, build(model, row.seed, registry), model.as_config(), context.machine)
+        return [to_json(result) for result in results]
+
+    return [from_json(GateResult, result) for result in kept(["gates", limits], model, registry, count)]
 
 
 def rejection_of(measured: MeasuredModel, *, is_trial: bool) -> Failure | None:

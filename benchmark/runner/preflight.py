@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from benchmark.audit.measurements import HasPairFiles
 from benchmark.data import Source, in_levels
 from benchmark.data.augmentations import make_augmentations
 from benchmark.data.image_io import open_image
+from benchmark.data.pairing import HasPairFiles
 from benchmark.errors import DataError
 from benchmark.evaluation.classical import check_installed
 from benchmark.evaluation.evaluate import load_metrics, pairs, score_image
@@ -25,6 +25,7 @@ from benchmark.inference.device_setup import Machine
 from benchmark.model import build
 from benchmark.registry import Registry
 from benchmark.runner.context import Context
+from benchmark.runner.count_cache import kept
 from benchmark.runner.maps import check_supervision
 from benchmark.runner.record_writer import damaged_file, is_finished
 from benchmark.training.objective import make_objective
@@ -42,7 +43,8 @@ def preflight(plan: Plan, context: Context, *, replace: bool) -> list[PlannedRow
     Raises:
         BenchmarkError: the plan cannot work, or (without `replace`) a finished record belongs to another plan.
     """
-    for stage in plan.stages.values():
+    # What is stored has been trained with these components.
+    for stage in (stage for stage in plan.stages.values() if context.store.finished(stage.key) is None):
         make_objective(stage.name, stage.settings, context.registry)
         check_optimizer(stage.settings)
         make_augmentations(stage.settings.augment, context.registry)
@@ -194,7 +196,12 @@ def _training_bytes(model: ResolvedModel, stage: Stage, registry: Registry) -> i
 
 @lru_cache(maxsize=1024)  # rows and seeds share networks and shapes
 def _cached_training_bytes(model: str, batch: int, patch: int, precision: str, registry: Registry) -> int:
+    network = ResolvedModel.model_validate_json(model)
+
+    def count() -> int:
+        return training_bytes(build(network, 0, registry), batch, patch, precision)
+
     try:
-        return training_bytes(build(ResolvedModel.model_validate_json(model), 0, registry), batch, patch, precision)
+        return int(kept(["training bytes", batch, patch, precision], network, registry, count))
     except Exception:  # an error in a user's network fails its own rows only
         return 0

@@ -11,6 +11,7 @@ from benchmark.experiment.stage import Threads
 from benchmark.gates.cost import REFERENCE_IMAGE, macs
 from benchmark.model import build
 from benchmark.registry import Registry
+from benchmark.runner.count_cache import kept
 
 MACS_OF_TWO_THREADS = 4_000_000_000
 """Multiply-adds of a step, forward pass, from which on `auto` means two threads; measured in docs/training.md."""
@@ -40,8 +41,9 @@ def _threads(model: ResolvedModel, pixels: int, registry: Registry) -> int:
 
 @lru_cache(maxsize=1024)  # rows, seeds and stages share networks
 def _macs(model: str, registry: Registry) -> int:
+    network = ResolvedModel.model_validate_json(model)
     try:
-        return macs(build(ResolvedModel.model_validate_json(model), 0, registry), REFERENCE_IMAGE)
+        return int(kept(["macs"], network, registry, lambda: macs(build(network, 0, registry), REFERENCE_IMAGE)))
     except MemoryError:  # may pass, and must not change a key
         raise
     except Exception:  # an error in a user's network fails its own rows only

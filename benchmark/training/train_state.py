@@ -14,6 +14,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import AdamW, Optimizer
 
 from benchmark.errors import ExperimentError, RecordError, root_cause, suggestion
+from benchmark.experiment.stage import Optimizer as OptimizerSettings
 from benchmark.experiment.stage import Schedule, Stage
 from benchmark.files import write_bytes
 from benchmark.model import Restorer
@@ -59,6 +60,8 @@ def check_optimizer(stage: Stage) -> None:
     Raises:
         ExperimentError: It cannot be made, or cannot take a step.
     """
+    if _is_sound_adamw(stage.optimizer):
+        return
     weights = [nn.Parameter(torch.zeros(shape)) for shape in ((4, 3, 3, 3), (4, 3), (4,))]
     optimizer = make_optimizer(weights, stage)
     for weight in weights:
@@ -69,6 +72,13 @@ def check_optimizer(stage: Stage) -> None:
         settings = stage.optimizer.model_dump(exclude={"name"}, exclude_none=True)
         reason = f"optimizer {stage.optimizer.name!r} cannot take a step with {settings}: {root_cause(error)}"
         raise ExperimentError(reason) from None
+
+
+def _is_sound_adamw(settings: OptimizerSettings) -> bool:
+    """Return whether the settings are those of AdamW within its ranges: to make one takes torch a second."""
+    betas = settings.betas or ()
+    has_betas = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
+    return settings.name == "adamw" and has_betas and not settings.model_extra
 
 
 def lr_at(stage: Stage, step: int) -> float:

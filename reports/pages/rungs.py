@@ -12,10 +12,9 @@ from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.pages import Section, section
 from reports.results import Results, load
 from reports.results.summary import ranked, summaries
-from reports.schema import RungEntry, RungsFile, read
+from reports.schema import RUNGS, RungEntry, RungsFile, read
 from reports.tables.differences import tables_against_base
 
-FILE = "rungs.json"
 _LEADER = "best row"
 
 
@@ -87,7 +86,7 @@ def changed(rungs: Sequence[Conclusions]) -> tuple[str, ...]:
 
 def _rungs(folder: Path) -> tuple[RungEntry, ...]:
     try:
-        return read(RungsFile, folder / FILE).rungs if (folder / FILE).exists() else ()
+        return read(RungsFile, folder / RUNGS).rungs if (folder / RUNGS).exists() else ()
     except FileFormatError:
         return ()
 
