@@ -64,6 +64,12 @@ def difference_of_halves(conv: nn.Conv2d) -> nn.Conv2d:
     return _with(conv, first - second, None)
 
 
+def sum_of_halves(conv: nn.Conv2d) -> nn.Conv2d:
+    """Return a convolution whose output is the sum of the two halves of the channels of `conv`."""
+    bias = None if conv.bias is None else _exact(conv.bias).unflatten(0, (2, -1)).sum(0)
+    return _with(conv, _exact(conv.weight).unflatten(0, (2, -1)).sum(0), bias)
+
+
 def _exact(tensor: Tensor) -> Tensor:
     """Return a tensor in float32 at least, because half precision would round every step."""
     return tensor.detach().to(torch.promote_types(tensor.dtype, torch.float32))
