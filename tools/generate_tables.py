@@ -32,7 +32,7 @@ from reports.metrics import Metric
 from reports.results import Results
 from reports.results.load import load
 from reports.results.summary import BASE, Summary, difference, latency, ranked, summaries
-from reports.statistics.verdicts import Comparison, compare_with_base
+from reports.statistics.verdicts import compare_with_base
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "reports/published"
@@ -84,11 +84,8 @@ def differences_table(results: Results, names: Sequence[str]) -> list[Line]:
         "verdict",
         *(_heading(results.metric(name)) for name in others),
     ]
-    comparisons: dict[str, Comparison] = {}
-    for table in dict.fromkeys(table for row in rows.values() for table in row.tables):
-        compared = compare_with_base(results, rows, table, primary)
-        comparisons |= {name: compared[name] for name, row in rows.items() if name in compared and table in row.tables}
-    shown = ranked([rows[name] for name in comparisons], primary)
+    comparisons = compare_with_base(results, rows, primary)
+    shown = ranked([rows[name] for name in comparisons if rows[name].tables], primary)
 
     def change(row: Summary, name: str) -> str:
         estimate = difference(row, rows[BASE], results.metric(name), None)

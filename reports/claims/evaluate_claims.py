@@ -15,22 +15,16 @@ from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import Metric
 from reports.results import Results
 from reports.results.summary import Summary, lacking_metric
-from reports.schema import (
-    AnyClaim,
-    BetterClaim,
-    ClaimOutcome,
-    EquivalentClaim,
-    Front,
-    FrontClaim,
-    PlanFile,
-    WithinClaim,
-)
+from reports.schema import AnyClaim, BetterClaim, ClaimOutcome, EquivalentClaim, FrontClaim, PlanFile, WithinClaim
+from reports.statistics.family import claim_pairs
+from reports.statistics.verdicts import family_of_report
 from reports.tables import gates
+from reports.tables.advice import what_reaches
 
 SIGNS: Mapping[ClaimOutcome, str] = {"holds": "✓", "refuted": "✗", "not resolved": "~"}
 
 _TOO_NEAR = 0.1
-"""Share of the half-width. Where more seeds do not help, an estimate so near to an end stays unresolved."""
+"""Share of the half-width. An estimate so near to an end of a claim stays unresolved."""
 
 # On the page the reading stands in the cell of the words, and the form is its hint.
 _COLUMNS = (
@@ -44,7 +38,12 @@ _COLUMNS = (
     Column("reading", "read as", numeric=False, csv_only=True),
     Column("form", "form", numeric=False, csv_only=True),
     Column("result", "result", numeric=False),
-    Column("numbers", "numbers", numeric=False, hint="95 % intervals, wide enough to hold for all claims at once."),
+    Column(
+        "numbers",
+        "numbers",
+        numeric=False,
+        hint="Intervals that hold together for all differences and claims of the report.",
+    ),
     Column("resolves", "what would resolve it", numeric=False),
 )
 
@@ -85,15 +84,9 @@ class Pair(NamedTuple):
     metric: Metric
 
 
-def comparisons(results: Results) -> int:
-    """Return the number of different statistical comparisons among claims: so many intervals must hold at once."""
-    pairs = (pair for claim in results.plan.claims for pair in _pairs(claim, results))
-    return len({(frozenset((pair.row, pair.rival)), pair.metric) for pair in pairs})
-
-
 def evaluate(results: Results, rows: Mapping[str, Summary]) -> tuple[EvaluatedClaim, ...]:
-    """Return every claim of the experiment with its outcome; the intervals hold for all of them at once."""
-    gains = partial(gain_of, results, rows, comparisons(results))
+    """Return every claim of the experiment with its outcome; their intervals are those of the whole report."""
+    gains = partial(gain_of, results, rows, family_of_report(results))
     return tuple(_evaluated(claim, results, rows, gains) for claim in results.plan.claims)
 
 
@@ -165,7 +158,8 @@ def as_formula(claim: AnyClaim, results: Results) -> str:
         case WithinClaim(within=within):
             return f"{within.row} passes gate {within.gate}"
         case FrontClaim(front=front):
-            rivals, quality = text.listing(_rivals(front, results.plan)), _metric(claim, results).label
+            rivals = text.listing([row for row, _, _ in claim_pairs(claim, results.plan)])
+            quality = _metric(claim, results).label
             return f"none of {rivals} is as cheap as {front.row} ({front.cost}) and better in {quality}"
 
 
@@ -177,26 +171,12 @@ def _margin(claim: EquivalentClaim, plan: PlanFile) -> float:
     return claim.equivalence_margin or plan.equivalence_margin
 
 
-def _rivals(front: Front, plan: PlanFile) -> list[str]:
-    """Return the other rows of the table among which a row is claimed to lie on the front."""
-    return [row.row for row in plan.rows if row.table == front.among and row.row != front.row]
-
-
 def _amount(value: float, metric: Metric) -> str:
     return text.with_unit(f"{value:g}".replace("-", "−"), metric.unit)
 
 
 def _pairs(claim: AnyClaim, results: Results) -> tuple[Pair, ...]:
-    match claim:
-        case BetterClaim():
-            return tuple(Pair(claim.better, rival, _metric(claim, results)) for rival in claim.rivals)
-        case EquivalentClaim():
-            row, other = claim.equivalent
-            return (Pair(row, other, _metric(claim, results)),)
-        case WithinClaim():
-            return ()
-        case FrontClaim(front=front):
-            return tuple(Pair(rival, front.row, _metric(claim, results)) for rival in _rivals(front, results.plan))
+    return tuple(Pair(row, rival, results.metric(metric)) for row, rival, metric in claim_pairs(claim, results.plan))
 
 
 def _parts(claim: AnyClaim, results: Results, rows: Mapping[str, Summary], gains: Gains) -> tuple[PartOutcome, ...]:
@@ -245,11 +225,9 @@ def _what_narrows(gain: Gain, above: float | None, at_most: float | None) -> str
     """Return what would narrow the interval, around the same mean, until no end of the claim lies in it."""
     crossed = [end for end in (above, at_most) if end is not None and gain.low <= end <= gain.high]
     distance = min(abs(gain.mean - end) for end in crossed)
-    seeds = gain.seeds_to_reach(distance)
-    if seeds is not None:
-        return text.count(max(seeds - gain.seeds, 1), "more seed")
-    is_too_near = distance <= _TOO_NEAR * gain.half_width
-    return "too near the limit of the claim to be told from it" if is_too_near else "more images, not more seeds"
+    if distance <= _TOO_NEAR * gain.half_width:
+        return "the estimate is too near the limit of the claim: over 100 times the seeds and images"
+    return f"{what_reaches(gain.precision, distance)}: a 50 % chance if the estimate is right"
 
 
 def _gate(row: Summary, name: str) -> PartOutcome:

@@ -1,16 +1,17 @@
 """The evidence that claims are evaluated with: how much better one row is than another, and which of two is cheaper."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from reports import text
 from reports.metrics import Metric
 from reports.results import Results
-from reports.results.summary import BASE, Summary
+from reports.results.summary import Summary
 from reports.schema import GateResult
 from reports.statistics.intervals import FEWEST_SEEDS
-from reports.statistics.verdicts import Comparison, compare_pair
+from reports.statistics.precision import Precision
+from reports.statistics.verdicts import Family, compare_pair
 from reports.tables import gates
 
 
@@ -23,13 +24,17 @@ class Gain:
     high: float
     difference: tuple[float, float]
     """Interval of the plain difference, row minus rival. It differs from the gain for a metric that is best near 1."""
-    seeds: int
-    seeds_to_reach: Callable[[float], int | None]
-    """Half-width -> seeds that make the interval so narrow; None where no number of seeds does."""
+    precision: Precision
+    """What the width comes from."""
     doubt: str = ""
     """Why the interval decides nothing; empty where it does."""
     resolves: str = ""
     """What would remove the doubt."""
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of each of the two rows."""
+        return self.precision.seeds
 
     @property
     def half_width(self) -> float:
@@ -50,23 +55,13 @@ Gains = Callable[[str, str, Metric], Gain | Unknown]
 
 
 def gain_of(
-    results: Results, rows: Mapping[str, Summary], comparisons: int, row: str, rival: str, metric: Metric
+    results: Results, rows: Mapping[str, Summary], family: Family, row: str, rival: str, metric: Metric
 ) -> Gain | Unknown:
-    """Return the gain of a row over a rival; its interval holds for so many comparisons at once."""
+    """Return the gain of a row over a rival; its interval holds together with the others of the family."""
     pair = (rows[row], rows[rival])
     # A baseline is always the row that is compared: it has no seeds of its own.
     first, second = (rival, row) if rows[rival].is_baseline else (row, rival)
-
-    def compared(results: Results) -> Comparison:
-        return compare_pair(results, rows, first, second, metric, comparisons)
-
-    def seeds_to_reach(half_width: float) -> int | None:
-        # Comparisons count the seeds that reach the equivalence margin of the plan.
-        plan = results.plan.model_copy(update={"primary": metric.name, "equivalence_margin": half_width})
-        gain = compared(replace(results, plan=plan)).gain
-        return gain.seeds_needed if gain else None
-
-    comparison = compared(results)
+    comparison = compare_pair(results, rows, first, second, metric, family)
     if comparison.gain is None or comparison.estimate is None:
         return Unknown(comparison.reason, _next_evidence(pair))
     sign = 1.0 if comparison.row == row else -1.0
@@ -81,8 +76,7 @@ def gain_of(
         low=low,
         high=high,
         difference=(difference[0], difference[1]),
-        seeds=comparison.gain.seeds,
-        seeds_to_reach=seeds_to_reach,
+        precision=comparison.gain.precision,
         doubt=doubt,
         resolves=_next_evidence(pair) if doubt else "",
     )
@@ -96,8 +90,7 @@ def _next_evidence(pair: tuple[Summary, Summary]) -> str:
     seeds = min((len(row.finished) for row in pair if not row.is_baseline), default=0)
     if seeds < FEWEST_SEEDS:
         return text.count(FEWEST_SEEDS - seeds, "more seed")
-    pools_noise = BASE in [row.row for row in pair] and not any(row.is_baseline for row in pair)
-    return "more seeds, or more rows like these" if pools_noise else "more seeds"
+    return "more seeds" if any(row.is_baseline for row in pair) else "more seeds, or more rows like these"
 
 
 MACS = "macs"

@@ -10,6 +10,7 @@ from reports.pages.commands import shipping_commands
 from reports.results import Results
 from reports.results.summary import BASE, IDENTITY, Summary, complete, difference, latency, ranked
 from reports.statistics.intervals import FEWEST_SEEDS
+from reports.statistics.ranks import family_of_pair, order_of
 from reports.statistics.verdicts import Comparison, compare_pair
 from reports.tables import gates
 from reports.tables.interval_text import interval_text, scale
@@ -17,7 +18,7 @@ from reports.tables.interval_text import interval_text, scale
 _BEST = "Best under your limits"
 _FASTEST = "Fastest that is about as good"
 _MOST_NAMES = 4
-_NOT_PROVEN = "leads, not proven"
+_NOT_PROVEN = "highest mean, not proven"
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,6 @@ def choice_cards(rows: Mapping[str, Summary], results: Results, primary: Metric)
     return (_best_card(best, choice, rows, results, primary), *_fastest_cards(best, choice, rows, results, primary))
 
 
-def comparison_count(rows: Mapping[str, Summary]) -> int:
-    """Return with how many comparisons one of a chosen row must hold: it was chosen among all trained rows."""
-    return max(sum(not row.is_baseline for row in rows.values()) - 1, 1)
-
-
 def _best_card(
     best: Summary, choice: Candidates, rows: Mapping[str, Summary], results: Results, primary: Metric
 ) -> Card:
@@ -79,18 +75,21 @@ def _best_card(
         text.printable(best.row),
         certainty,
         (*facts, *_costs(best)),
-        (*_undecided_limits(best), *_over_limits(choice), *_shared_interval(comparison, rows)),
+        (*_undecided_limits(best), *_over_limits(choice), *_rows_that_may_be_best(choice, rows, results, primary)),
         shipping_commands(best, results),
         is_proven=certainty.startswith("proven"),
     )
 
 
-def _shared_interval(comparison: Comparison | None, rows: Mapping[str, Summary]) -> tuple[str, ...]:
-    """Return why the interval is wider than that of the tables."""
-    number = comparison_count(rows)
-    if comparison is None or comparison.estimate is None or number < 2:
+def _rows_that_may_be_best(
+    choice: Candidates, rows: Mapping[str, Summary], results: Results, primary: Metric
+) -> tuple[str, ...]:
+    """Return how many rows may be best, where more than one may."""
+    names = order_of(results, rows, primary).may_be_best([row.row for row in choice.passing])
+    if len(names) < 2:
         return ()
-    return (f"The best was chosen among all rows, so its interval holds for {number} comparisons at once.",)
+    named = f": {text.listing(list(map(text.printable, names)))}" if len(names) <= _MOST_NAMES else ""
+    return (f"{len(names)} rows may be best{named}.",)
 
 
 def _over_limits(choice: Candidates) -> tuple[str, ...]:
@@ -144,7 +143,8 @@ def _compared(
 ) -> Comparison | None:
     if len(row.finished) < 2:
         return None
-    return compare_pair(results, rows, row.row, reference.row, primary, comparison_count(rows))
+    family = family_of_pair(results, rows, row.row, reference.row, primary)
+    return compare_pair(results, rows, row.row, reference.row, primary, family)
 
 
 def _is_not_worse(comparison: Comparison | None, margin: float) -> bool:

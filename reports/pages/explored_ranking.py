@@ -10,6 +10,7 @@ from reports.pages.next_run import seconds_per_seed
 from reports.results import Results
 from reports.results.further_tests import FurtherTest
 from reports.results.summary import Summary
+from reports.statistics.ranks import order_of
 from reports.tables.score_tables import MAIN_METRICS, metric_names, ranking
 
 _ABSENT = Cell(None, text.ABSENT)
@@ -39,7 +40,7 @@ def explored_ranking(
         tests: The test sets beside `test`.
     """
     everything = list(rows.values())
-    grid = ranking(everything, primary)
+    grid = ranking(everything, primary, order_of(results, rows, primary))
     compared = _compared_cells(differences)
     usual = tuple(_usual_column(column, primary) for column in grid.columns)
     spread = next(place for place, column in enumerate(usual) if column.key == f"{primary.name}_spread")
@@ -89,7 +90,7 @@ def _usual_column(column: Column, primary: Metric) -> Column:
 
 def _difference_columns(primary: Metric) -> tuple[Column, ...]:
     key = f"{primary.name}_difference"
-    hint = "Row minus base, mean over seeds, with the interval of its table."
+    hint = "Row minus base, mean over seeds, with its interval in this report."
     return (
         Column(key, "Δ\N{NO-BREAK SPACE}to base", primary.unit, hint=hint, narrow=True),
         Column(f"{key}_low", "low", primary.unit, csv_only=True),

@@ -18,8 +18,10 @@ from reports.results.summary import (
     latency,
     ranked,
 )
-from reports.statistics.verdicts import MEANINGS, Comparison, compare_pair
+from reports.statistics.ranks import order_of
+from reports.statistics.verdicts import MEANINGS, Comparison, compare_pair, family_of_report
 from reports.tables import gates
+from reports.tables.advice import what_reaches
 from reports.tables.differences import DifferenceTable
 
 _MOST_NAMES = 4
@@ -46,19 +48,18 @@ def headline(rows: dict[str, Summary], results: Results, primary: Metric) -> Hea
         return Headline("", lead, open_points)
     leader = passing[0]
     base = rows.get(BASE) if leader.row != BASE else next((row for row in passing if row.row != BASE), None)
-    # The leader was chosen among many rows, so the interval has to hold for all of them.
-    comparisons = max(sum(not row.is_baseline for row in rows.values()) - 1, 1)
     comparison = (
-        compare_pair(results, rows, leader.row, base.row, primary, comparisons)
+        compare_pair(results, rows, leader.row, base.row, primary, family_of_report(results))
         if base and difference(leader, base, primary, scores=None) and len(leader.finished) > 1
         else None
     )
     margin = results.plan.equivalence_margin
     over = f"{text.count(len(leader.finished), 'seed')} and {text.count(image_count(results), 'test image')}"
-    lead = f"{_introduction(order, comparison, primary)}: {_value(leader, primary)}, mean over {over}."
+    may_be_best = order_of(results, rows, primary).may_be_best([row.row for row in passing])
+    lead = f"{_introduction(order, may_be_best, primary)}: {_value(leader, primary)}, mean over {over}."
     lead += _better_than(leader, base, rows.get(IDENTITY), primary)
     if comparison:
-        lead += _certainty(comparison, comparisons, primary, margin)
+        lead += _certainty(comparison, primary, margin)
     elif len(leader.finished) == 1:
         lead += " With only one seed, the order may be chance."
     lead += _fastest_near(leader, passing, primary, margin)
@@ -92,13 +93,14 @@ def _no_leader(peers: Sequence[Summary], primary: Metric) -> str:
     return f"Every finished row fails a gate ({'; '.join(counts)}). {best}"
 
 
-def _introduction(order: Sequence[Summary], comparison: Comparison | None, primary: Metric) -> str:
-    """Return how the leader is introduced: as leading only where that is sure."""
+def _introduction(order: Sequence[Summary], may_be_best: Sequence[str], primary: Metric) -> str:
+    """Return how the leader is introduced: as leading only where it is surely better than every other row."""
     among = " among the rows that fail no gate" if any(row.gates for row in order) else ""
-    if comparison and comparison.verdict in ("gain", "negligible gain"):
+    if len(may_be_best) == 1 < len(order):
         return f"leads{among}"
     best = {"higher": "highest", "lower": "lowest", "near 1": "best"}[primary.direction]
-    return f"has the {best} mean{among}{', but no row is proven best' if len(order) > 1 else ''}"
+    unproven = f", but {len(may_be_best)} rows may be best" if len(order) > 1 else ""
+    return f"has the {best} mean{among}{unproven}"
 
 
 def _value(row: Summary, primary: Metric) -> str:
@@ -120,27 +122,26 @@ def _better_than(leader: Summary, base: Summary | None, identity: Summary | None
     return f" That is {text.listing(parts)}." if parts else ""
 
 
-def _certainty(comparison: Comparison, comparisons: int, primary: Metric, equivalence_margin: float) -> str:
+def _certainty(comparison: Comparison, primary: Metric, equivalence_margin: float) -> str:
     """Return the interval of the lead over base (of base over the next row), its verdict, and what would resolve it."""
     gain = comparison.gain
     if gain is None:
         return f" How sure that is, this run cannot tell: {comparison.reason}."
     low, high = (text.signed(end, primary.difference_decimals) for end in (gain.low, gain.high))
-    shared = f" (valid for all {comparisons} comparisons at once)" if comparisons > 1 else ""
     interval = (
-        f" The 95 % interval of the first difference{shared} is {text.with_unit(f'{low} to {high}', primary.unit)}"
+        " The interval of the first difference (95 % for the whole report) is "
+        f"{text.with_unit(f'{low} to {high}', primary.unit)}"
     )
     if comparison.verdict is None:
         undecided = ", so treat the lead as undecided" if gain.low <= 0 else ""
         return f"{interval}. There is no verdict ({comparison.reason}){undecided}."
     sentence = f"{interval}. Verdict: {comparison.verdict}, {MEANINGS[comparison.verdict]}."
     # With enough seeds already, only the closeness of the true difference to the margin is in the way.
-    if comparison.verdict != "inconclusive" or not equivalence_margin or gain.seeds_needed == gain.seeds:
+    if comparison.verdict != "inconclusive" or not equivalence_margin or gain.resolution <= equivalence_margin:
         return sentence
-    needed = "more images, not more seeds"
-    if gain.seeds_needed is not None:
-        needed = f"{text.count(gain.seeds_needed - gain.seeds, 'more seed')} ({gain.seeds_needed} in all)"
-    return f"{sentence} To resolve {text.with_unit(f'{equivalence_margin:g}', primary.unit)} takes {needed}."
+    margin = text.with_unit(f"{equivalence_margin:g}", primary.unit)
+    needed = what_reaches(gain.precision, equivalence_margin)
+    return f"{sentence} To resolve a true {margin} with a chance of 50 % takes {needed}."
 
 
 def _fastest_near(leader: Summary, passing: Sequence[Summary], primary: Metric, equivalence_margin: float) -> str:
@@ -191,9 +192,9 @@ def _remedy(comparison: Comparison, primary: Metric, equivalence_margin: float) 
         resolution = text.with_unit(text.number(estimate.resolution, primary.difference_decimals), primary.unit)
         return f"undecided at a resolution of {resolution}; the experiment has no equivalence margin"
     margin = text.with_unit(f"{equivalence_margin:g}", primary.unit)
-    if estimate.seeds_needed is None:
-        return f"more test images, not more seeds, would resolve {margin}"
-    return f"{text.count(max(estimate.seeds_needed - estimate.seeds, 1), 'more seed')} would resolve {margin}"
+    if estimate.resolution <= equivalence_margin:
+        return f"the interval is narrower than {margin} and lies across it"
+    return f"{what_reaches(estimate.precision, equivalence_margin)} would resolve {margin} with a chance of 50 %"
 
 
 def _names(rows: Sequence[Summary]) -> str:

@@ -94,7 +94,7 @@ def _seeds_card(
     for comparison in (comparison for table in tables for comparison in table.comparisons.values()):
         row = rows[comparison.row]
         if not row.is_baseline and _is_open(comparison, len(row.finished)):
-            needed[comparison.row] = _seeds_in_all(comparison)
+            needed[comparison.row] = _seeds_in_all(comparison, results.plan.equivalence_margin)
     present = sorted(results.plan.seeds)
     near = {row: count for row, count in needed.items() if count is not None and len(present) < count <= _MOST_SEEDS}
     far = [row for row in needed if row not in near]
@@ -129,13 +129,13 @@ def _is_open(comparison: Comparison, seeds: int) -> bool:
     return comparison.verdict == "inconclusive" or (comparison.verdict is None and seeds < ENOUGH_SEEDS)
 
 
-def _seeds_in_all(comparison: Comparison) -> int | None:
+def _seeds_in_all(comparison: Comparison, margin: float) -> int | None:
     """Return the seeds that would settle a row: those of its interval, at least those that a verdict needs."""
     if comparison.estimate is None:
         return FEWEST_SEEDS
     if comparison.verdict is None:
         return FEWEST_SEEDS if comparison.estimate.seeds < FEWEST_SEEDS else ENOUGH_SEEDS
-    return comparison.estimate.seeds_needed
+    return comparison.estimate.precision.needed(margin).seeds if margin else None
 
 
 def seconds_per_seed(row: Summary) -> float | None:

@@ -3,150 +3,34 @@
 Scores have the shape (seeds, images). All rows have the same seeds and the same test images. The variance of a
 difference has a seed part and an image part. A remainder is contained in both, so it is subtracted once. The degrees of
 freedom follow Satterthwaite (1946, Biometrics Bulletin 2). The verdict depends on the interval alone, so the two cannot
-contradict each other.
-
-The seed noise of a row is estimated from few seeds, so rows support each other: rows that leave the base at the same
-stage and share no training afterwards form a seed-noise group, and a group is pooled. A pooled variance alone is too
-optimistic where rows differ in noise, so the variance of each pair is mixed in, as in the moderated t of Smyth (2004,
-Stat. Appl. Genet. Mol. Biol. 3:3), with a fixed weight of the pool. A row that is clearly noisier than the others is
-left out of the pool. Where the base is clearly noisier, nothing is pooled. tools/coverage_study.py measures how well
-these rules work.
+contradict each other. tools/coverage_study.py measures how often the intervals hold.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from reports.schema import PlanRow
-
-Floats = NDArray[np.float64]
-
-_POOL_WEIGHT = 3.0
-"""Degrees of freedom that a large pool counts for; chosen with tools/coverage_study.py."""
-_NOISIER_ROW_LEVEL = 0.05
-"""Probability that one of equally noisy rows is taken for noisier."""
-_NOISIER_BASE_LEVEL = 0.1
-"""Larger, because an undetected noisy base falsifies every difference of its table."""
-
-
-@dataclass(frozen=True)
-class SeedNoise:
-    """The seed noise of each row's mean difference to the base. All arrays have the shape (..., rows)."""
-
-    variance: Floats
-    """Variance of the difference's mean over the seeds, in squared units of the score."""
-    degrees_of_freedom: Floats
-    pooled: NDArray[np.int64]
-    """Rows, base included, from which the noise is estimated. 2 is the pair alone."""
-
-
-def seed_noise(means: Floats) -> SeedNoise:
-    """Return the seed noise of each row minus the base.
-
-    Args:
-        means: Means over the images, shape (..., 1 + rows, seeds), base first, at least 2 seeds. The rows form one
-            seed-noise group.
-    """
-    seeds = means.shape[-1]
-    own = np.var(means[..., 1:, :] - means[..., :1, :], axis=-1, ddof=1)
-    kept = _equally_noisy(means)
-    count = kept.sum(-1)
-    squares = _squares(means, kept)
-    pool = 2 * squares.sum(-1) / ((count - 1) * (seeds - 1))
-    may_pool = kept[..., 1:] & (kept[..., 0] & (count > 2) & ~_base_is_noisier(squares, count, seeds))[..., None]
-    weight = (_POOL_WEIGHT * (1 - 2 / count))[..., None]  # a small pool cannot show how much rows differ
-    mixed = (weight * pool[..., None] + (seeds - 1) * own) / (weight + seeds - 1)
-    degrees = np.minimum((count - 1)[..., None] * (seeds - 1), weight + seeds - 1)
-    return SeedNoise(
-        variance=np.where(may_pool, mixed, own) / seeds,
-        degrees_of_freedom=np.where(may_pool, degrees, float(seeds - 1)),
-        pooled=np.where(may_pool, count[..., None], 2),
-    )
-
-
-def seed_noise_groups(rows: Sequence[PlanRow], base: PlanRow) -> dict[str, str]:
-    """Group planned rows by the stage where their training leaves that of `base`.
-
-    A row that may not be pooled has a group of its own: a row that ends where it leaves the base, one that continues
-    from the end of the base (one side of the difference has no noise then), one that shares training with an earlier
-    row of its group, a baseline, and a row whose plan holds no stage keys.
-
-    Returns:
-        Row -> name of its group: the index of the stage, such as "0", or the row's name.
-    """
-    groups: dict[str, str] = {}
-    seen_keys: set[str] = set()
-    for row in rows:
-        stage = _first_own_stage(row, base)
-        own_keys = set() if stage is None else set(row.stages[stage].keys.values())
-        groups[row.row] = f"row {row.row}" if stage is None or own_keys & seen_keys else str(stage)
-        seen_keys |= own_keys
-    return groups
-
-
-def _first_own_stage(row: PlanRow, base: PlanRow) -> int | None:
-    """Return the index of the first stage that differs, equal over all seeds; None where there is none."""
-    indices: set[int | None] = set()
-    for seed in (str(seed) for seed in row.seeds if seed in base.seeds):
-        keys, base_keys = ([stage.keys.get(seed) for stage in stages] for stages in (row.stages, base.stages))
-        equal = [key == other for key, other in zip(keys, base_keys, strict=False)]
-        is_known = keys and base_keys and None not in keys and None not in base_keys
-        indices.add((equal.index(False) if False in equal else len(equal)) if is_known else None)
-    index = indices.pop() if len(indices) == 1 else None
-    return index if index is not None and index < min(len(row.stages), len(base.stages)) else None
-
-
-def _squares(means: Floats, kept: NDArray[np.bool_]) -> Floats:
-    """Return each kept row's squared residuals after row and seed effects, summed over the seeds."""
-    centred = means - means.mean(-1, keepdims=True)
-    of_seed = np.where(kept[..., None], centred, 0.0).sum(-2) / kept.sum(-1)[..., None]
-    return np.where(kept, ((centred - of_seed[..., None, :]) ** 2).sum(-1), 0.0)
-
-
-def _equally_noisy(means: Floats) -> NDArray[np.bool_]:
-    """Tell which rows are not clearly noisier: remove the noisiest as long as a test like Cochran's rejects it."""
-    seeds = means.shape[-1]
-    kept = np.ones(means.shape[:-1], dtype=bool)
-    for _ in range(means.shape[-2] - 2):
-        squares, count = _squares(means, kept), kept.sum(-1)
-        largest = squares.max(-1)
-        others = (count - 1) * (seeds - 1)
-        ratio = _ratio(largest / (seeds - 1), (squares.sum(-1) - largest) / others)
-        limit = stats.f.ppf(1 - _NOISIER_ROW_LEVEL / count, seeds - 1, others)
-        leaves = (count > 2) & (ratio > limit)
-        if not leaves.any():
-            break
-        kept &= ~(leaves[..., None] & (np.arange(means.shape[-2]) == squares.argmax(-1)[..., None]))
-    return kept
-
-
-def _base_is_noisier(squares: Floats, count: NDArray[np.int64], seeds: int) -> NDArray[np.bool_]:
-    """Tell whether the base is clearly noisier than the kept rows."""
-    others = np.maximum((count - 1) * (seeds - 1), 1)
-    ratio = _ratio(squares[..., 0] / (seeds - 1), squares[..., 1:].sum(-1) / others)
-    return ratio > stats.f.ppf(1 - _NOISIER_BASE_LEVEL, seeds - 1, others)
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    """Return the quotient of two variances. Rows without any noise count as equally group."""
-    return above / np.maximum(below, np.maximum(1e-12 * above, np.finfo(np.float64).tiny))
-
+from reports.statistics.critical_values import HIGHEST_CORRELATION, critical_values
+from reports.statistics.precision import Precision, combined
+from reports.statistics.seed_noise import Floats, SeedNoise, base_variance, seed_noise
 
 Verdict = Literal["gain", "loss", "equivalent", "no gain", "negligible gain", "negligible loss", "inconclusive"]
 
 ERROR_RATE = 0.05
-"""Probability that any interval of one table misses its true difference."""
+"""Probability that any interval or rank of a whole report is false; also that of an interval that holds alone."""
+DIFFERENCE_ERROR_RATE = 0.04
+"""The part of the differences and claims."""
+RANK_ERROR_RATE = ERROR_RATE - DIFFERENCE_ERROR_RATE
+"""The part of the ranks."""
 FEWEST_SEEDS = 3
 """Two seeds do not show whether rows are equally noisy, so intervals over two seeds are too short."""
 ENOUGH_SEEDS = 5
 """From this number of seeds on, a row needs no pooled seed noise."""
 FEWEST_POOLED = 4
 """Rows, base included, that a pool needs below `ENOUGH_SEEDS`."""
-_MOST_SEEDS = 100
 
 
 @dataclass(frozen=True)
@@ -157,11 +41,15 @@ class Estimate:
     low: float
     high: float
     """Ends of the interval. It holds together with the other comparisons it was made for."""
-    seeds: int
     pooled: int
     """Rows, base included, from which the seed noise is estimated. 2 is the pair alone."""
-    seeds_needed: int | None
-    """Seeds for a half-width of the equivalence margin with these images. None where only more images help."""
+    precision: Precision
+    """What the width of the interval comes from."""
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of each of the two rows."""
+        return self.precision.seeds
 
     @property
     def resolution(self) -> float:
@@ -176,17 +64,43 @@ class Differences:
     mean: Floats
     seed_noise: SeedNoise
     image_variance: Floats
+    image_variance_of_base: Floats
+    """The part of the image variance that is the base's, which all rows share."""
     remainder: Floats
-    """The variance that both parts contain."""
+    """The variance that seed and image part both contain."""
     seeds: int
     images: int
 
-    def half_width(self, comparisons: int) -> Floats:
-        """Return half-widths of intervals that hold together over this many comparisons (Bonferroni)."""
-        noise = self.seed_noise
-        return _half_width(
-            noise.variance, noise.degrees_of_freedom, self.image_variance, self.remainder, self.images, comparisons
+    @property
+    def share_of_base(self) -> Floats:
+        """Which share of the variance of a difference is the base's, 0 to 1."""
+        of_base = self.seed_noise.of_base + np.maximum(self.image_variance_of_base - self.remainder / 2, 0.0)
+        variance, _ = combined(
+            self.seed_noise.variance,
+            self.seed_noise.degrees_of_freedom,
+            self.image_variance,
+            self.remainder,
+            self.images,
         )
+        return np.clip(of_base / variance, 0.0, HIGHEST_CORRELATION)
+
+    def half_width(self, comparisons: int, correlation: Floats | float, error_rate: float) -> Floats:
+        """Return half-widths of intervals that hold together over this many comparisons.
+
+        Args:
+            comparisons: Number of intervals.
+            correlation: `mean_correlation` of the differences; 0 is on the safe side.
+            error_rate: Probability that any of the intervals misses its true difference.
+        """
+        variance, degrees_of_freedom = combined(
+            self.seed_noise.variance,
+            self.seed_noise.degrees_of_freedom,
+            self.image_variance,
+            self.remainder,
+            self.images,
+        )
+        shared = np.asarray(correlation)[..., None]
+        return critical_values(comparisons, shared, degrees_of_freedom, error_rate) * np.sqrt(variance)
 
 
 def compare(
@@ -194,8 +108,9 @@ def compare(
     base: str,
     *,
     noise_groups: Mapping[str, str],
-    equivalence_margin: float,
     comparisons: int,
+    error_rate: float = ERROR_RATE,
+    has_family: bool = True,
 ) -> dict[str, Estimate]:
     """Compare every row with the base row.
 
@@ -204,8 +119,9 @@ def compare(
         base: The row to compare with.
         noise_groups: Row -> name of its seed-noise group. The rows of a group pool their seed noise, so they must share
             no training after they leave the base.
-        equivalence_margin: Smallest difference that matters, in the unit of the scores.
-        comparisons: Number of intervals that the error rate holds for, at least 1.
+        comparisons: Number of intervals that the error rate holds for, at least 1. These may be more than the rows.
+        error_rate: Probability that any of these intervals misses its true difference.
+        has_family: Whether the other intervals are of differences to this base, too; else they count as uncorrelated.
 
     Raises:
         ValueError: Shapes differ, or there are fewer than two seeds or two images.
@@ -214,22 +130,36 @@ def compare(
     if len(set(shapes.values())) > 1 or min(shapes[base]) < 2:
         raise ValueError(f"scores need the same shape in all rows, at least 2 seeds and 2 images; got {shapes}")
     rows = [row for row in scores if row != base]
+    members = {
+        name: [row for row in rows if noise_groups[row] == name]
+        for name in dict.fromkeys(noise_groups[row] for row in rows)
+    }
+    groups = {
+        name: differences(np.stack([scores[base], *(scores[row] for row in names)])) for name, names in members.items()
+    }
+    correlation = float(mean_correlation(list(groups.values()), comparisons)) if has_family else 0.0
     estimates: dict[str, Estimate] = {}
-    for name in dict.fromkeys(noise_groups[row] for row in rows):
-        members = [row for row in rows if noise_groups[row] == name]
-        group = differences(np.stack([scores[base], *(scores[row] for row in members)]))
-        half = group.half_width(comparisons)
-        estimates |= {
-            row: Estimate(
+    for name, group in groups.items():
+        half = group.half_width(comparisons, correlation, error_rate)
+        noise = group.seed_noise
+        for index, row in enumerate(members[name]):
+            estimates[row] = Estimate(
                 difference=float(group.mean[index]),
                 low=float(group.mean[index] - half[index]),
                 high=float(group.mean[index] + half[index]),
-                seeds=group.seeds,
-                pooled=int(group.seed_noise.pooled[index]),
-                seeds_needed=_seeds_needed(group, index, equivalence_margin, comparisons),
+                pooled=int(noise.pooled[index]),
+                precision=Precision(
+                    seed_variance=float(noise.variance[index]),
+                    seed_degrees=float(noise.degrees_of_freedom[index]),
+                    image_variance=float(group.image_variance[index]),
+                    remainder=float(group.remainder[index]),
+                    seeds=group.seeds,
+                    images=group.images,
+                    comparisons=comparisons,
+                    correlation=correlation,
+                    error_rate=error_rate,
+                ),
             )
-            for index, row in enumerate(members)
-        }
     return {row: estimates[row] for row in rows}
 
 
@@ -244,14 +174,32 @@ def differences(scores: Floats) -> Differences:
     by_seed, by_image = minus_base.mean(-1), minus_base.mean(-2)
     mean = by_seed.mean(-1)
     residual = minus_base - by_seed[..., :, None] - by_image[..., None, :] + mean[..., None, None]
+    image_variance = by_image.var(-1, ddof=1) / images
+    image_means = scores.mean(-2)
+    of_base = base_variance(image_means, np.ones(image_means.shape[:-1], dtype=bool)) / images
     return Differences(
         mean=mean,
         seed_noise=seed_noise(scores.mean(-1)),
-        image_variance=by_image.var(-1, ddof=1) / images,
+        image_variance=image_variance,
+        image_variance_of_base=np.minimum(of_base[..., None], image_variance),
         remainder=(residual**2).sum((-2, -1)) / ((seeds - 1) * (images - 1)) / (seeds * images),
         seeds=seeds,
         images=images,
     )
+
+
+def mean_correlation(groups: Sequence[Differences], comparisons: int) -> Floats:
+    """Return the mean correlation between two of the differences of a family.
+
+    Two differences of one seed-noise group correlate by what their base contributes to both. Others of the family, of
+    another group or another kind, count as uncorrelated, which is on the safe side.
+    """
+    total = np.zeros(groups[0].mean.shape[:-1])
+    for group in groups:
+        loading = np.sqrt(group.share_of_base)
+        total = total + loading.sum(-1) ** 2 - (loading**2).sum(-1)
+    rows = max(comparisons, sum(group.mean.shape[-1] for group in groups))
+    return total / max(rows * (rows - 1), 1)
 
 
 def verdict_of(low: float, high: float, equivalence_margin: float) -> Verdict:
@@ -268,29 +216,3 @@ def verdict_of(low: float, high: float, equivalence_margin: float) -> Verdict:
 def is_covered(seeds: int, pooled: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell whether intervals over so many seeds and pooled rows keep their error rate (see tools/coverage_study.py)."""
     return np.full(pooled.shape, seeds >= ENOUGH_SEEDS) | ((seeds >= FEWEST_SEEDS) & (pooled >= FEWEST_POOLED))
-
-
-def _half_width(
-    seed: Floats, seed_degrees: Floats, image: Floats, remainder: Floats, images: int, comparisons: int
-) -> Floats:
-    """Return half-widths from the parts of the variance of a mean difference, of which both contain the remainder.
-
-    The variance is never below either part. The degrees of freedom are Satterthwaite's, at least 1. The error rate is
-    divided among the comparisons (Bonferroni).
-    """
-    variance = np.maximum(seed + image - remainder, np.maximum(seed, image))
-    spread = seed**2 / seed_degrees + image**2 / (images - 1)
-    degrees_of_freedom = np.maximum(variance**2 / np.maximum(spread, np.finfo(np.float64).tiny), 1.0)
-    return cast(Floats, stats.t.ppf(1 - ERROR_RATE / (2 * comparisons), degrees_of_freedom)) * np.sqrt(variance)
-
-
-def _seeds_needed(group: Differences, index: int, half_width: float, comparisons: int) -> int | None:
-    """Return the seeds, at least the present ones, that reach a half-width if the noise stays as it is."""
-    seeds = np.arange(group.seeds, _MOST_SEEDS + 1)
-    noise = group.seed_noise
-    seed, remainder = (variance[index] * group.seeds / seeds for variance in (noise.variance, group.remainder))
-    image = max(group.image_variance[index] - group.remainder[index], 0.0) + remainder
-    degrees = noise.degrees_of_freedom[index] + seeds - group.seeds
-    widths = _half_width(seed, degrees, image, remainder, group.images, comparisons)
-    enough = seeds[widths <= half_width]
-    return int(enough[0]) if len(enough) else None

@@ -8,17 +8,19 @@ import numpy as np
 from reports.metrics import Metric
 from reports.results import Results
 from reports.results.summary import BASE, ImageScores, Summary, image_scores
+from reports.statistics.family import comparisons_of_report
 from reports.statistics.intervals import (
+    DIFFERENCE_ERROR_RATE,
     ENOUGH_SEEDS,
+    ERROR_RATE,
     FEWEST_SEEDS,
     Estimate,
-    Floats,
     Verdict,
     compare,
     is_covered,
-    seed_noise_groups,
     verdict_of,
 )
+from reports.statistics.seed_noise import Floats, seed_noise_groups
 
 MEANINGS: dict[Verdict, str] = {
     "gain": "clearly better",
@@ -30,6 +32,18 @@ MEANINGS: dict[Verdict, str] = {
     "inconclusive": "this run cannot tell",
 }
 """What each verdict means, for readers."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """So many intervals hold together: with this probability any of them misses its true difference."""
+
+    comparisons: int
+    error_rate: float
+
+
+ALONE = Family(1, ERROR_RATE)
+"""An interval that holds for itself only."""
 
 
 @dataclass(frozen=True)
@@ -46,45 +60,54 @@ class Comparison:
     reason: str
 
 
-def compare_with_base(
-    results: Results, rows: Mapping[str, Summary], table: str, metric: Metric
-) -> dict[str, Comparison]:
-    """Compare the rows of one table, and the baselines, with the base row.
+def compare_with_base(results: Results, rows: Mapping[str, Summary], metric: Metric) -> dict[str, Comparison]:
+    """Compare all rows, baselines too, with the base row.
 
-    The intervals of the primary metric hold together over the table (95 %) and have verdicts. An interval of another
-    metric holds alone and has no verdict.
+    The intervals of the primary metric hold together with all others of the report and have verdicts. An interval of
+    another metric holds alone (95 %) and has no verdict.
     """
-    members = [row.row for row in rows.values() if table in row.tables and not row.is_baseline and row.row != BASE]
-    names = [*members, *(row.row for row in rows.values() if row.is_baseline)]
     if metric.name == results.plan.primary:
-        return _compare(results, rows, names, BASE, metric, max(len(members), 1))
+        return compare_with(results, rows, BASE, metric, family_of_report(results))
     return {
         row: replace(comparison, verdict=None, reason=comparison.reason or "verdicts are for the primary metric")
-        for row, comparison in _compare(results, rows, names, BASE, metric, 1).items()
+        for row, comparison in compare_with(results, rows, BASE, metric, ALONE).items()
     }
 
 
-def compare_pair(
-    results: Results, rows: Mapping[str, Summary], row: str, reference: str, metric: Metric, comparisons: int
-) -> Comparison:
-    """Compare any row with any other; the interval holds together with so many others.
+def compare_with(
+    results: Results, rows: Mapping[str, Summary], reference: str, metric: Metric, family: Family
+) -> dict[str, Comparison]:
+    """Compare all rows, baselines too, with a trained row; each interval holds together with those of the family.
 
-    If one of the two is base, seed noise is pooled as in the table of the other. Otherwise the pair stands alone. For a
-    metric other than the primary one, the equivalence margin is 0.
+    Seed noise is pooled over rows that leave the reference at the same stage. For a metric other than the primary one,
+    the equivalence margin is 0.
+    """
+    return _compare(results, rows, _names(rows, reference), reference, metric, family)
+
+
+def compare_pair(
+    results: Results, rows: Mapping[str, Summary], row: str, reference: str, metric: Metric, family: Family
+) -> Comparison:
+    """Compare any row with any other.
+
+    A pair has one interval, whichever row is named first: where one of the two is base, seed noise is pooled as for
+    base, else as for the reference.
     """
     if row == BASE or rows[reference].is_baseline:
-        names = _table_members(rows, reference) if row == BASE else [reference]
-        return _compare(results, rows, names, row, metric, comparisons, swapped=True)[reference]
-    names = _table_members(rows, row) if reference == BASE else [row]
-    return _compare(results, rows, names, reference, metric, comparisons)[row]
+        mirrored = _compare(results, rows, _names(rows, row), row, metric, family, swapped=True)
+        return mirrored[reference]
+    return compare_with(results, rows, reference, metric, family)[row]
 
 
-def _table_members(rows: Mapping[str, Summary], row: str) -> list[str]:
-    """Return the row and the other trained rows of its first table, without base."""
-    table = rows[row].tables[:1]
-    return [
-        name for name, other in rows.items() if name == row or (table and other.tables[:1] == table and name != BASE)
-    ]
+def family_of_report(results: Results) -> Family:
+    """Return the family of all differences and claims of a report."""
+    return Family(comparisons_of_report(results.plan), DIFFERENCE_ERROR_RATE)
+
+
+def _names(rows: Mapping[str, Summary], reference: str) -> list[str]:
+    """Return all rows beside the reference, the trained ones first."""
+    others = [row for row in rows.values() if row.row != reference]
+    return [row.row for row in sorted(others, key=lambda row: row.is_baseline)]
 
 
 def _compare(
@@ -93,7 +116,7 @@ def _compare(
     names: Sequence[str],
     reference: str,
     metric: Metric,
-    comparisons: int,
+    family: Family,
     swapped: bool = False,
 ) -> dict[str, Comparison]:
     """Compare the rows `names` with `reference`; `swapped` takes them as reference minus row."""
@@ -116,8 +139,9 @@ def _compare(
                 {name: sign * array for name, array in values.items()},
                 reference,
                 noise_groups=noise_groups,
-                equivalence_margin=margin,
-                comparisons=comparisons,
+                comparisons=family.comparisons,
+                error_rate=family.error_rate,
+                has_family=reference == BASE and metric.name == results.plan.primary,
             )
             for values in (arrays, {name: _goodness(array, metric) for name, array in arrays.items()})
         )

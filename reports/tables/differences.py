@@ -9,8 +9,9 @@ from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric
 from reports.results import Results
 from reports.results.summary import BASE, Difference, Summary, difference, image_scores, ranked
-from reports.statistics.intervals import FEWEST_SEEDS
-from reports.statistics.verdicts import MEANINGS, Comparison, compare_pair, compare_with_base
+from reports.statistics.intervals import ERROR_RATE, FEWEST_SEEDS, Estimate
+from reports.statistics.verdicts import MEANINGS, Comparison, Family, compare_pair, compare_with_base
+from reports.tables.advice import what_reaches
 from reports.tables.score_tables import MAIN_METRICS, environment_notes, metric_names
 
 _MUCH_NOISIER = 3.0
@@ -38,6 +39,7 @@ def tables_against_base(rows: Mapping[str, Summary], results: Results, primary: 
     if base is None or not base.by_seed(primary.name):
         return ()
     differences = _differences(rows, base, results, primary)
+    compared: dict[str, Mapping[str, Comparison]] = {}
     baselines = [(row, difference) for row, difference in differences if row.is_baseline]
     tables: list[DifferenceTable] = []
     for name in dict.fromkeys(table for row in rows.values() for table in row.tables):
@@ -47,7 +49,8 @@ def tables_against_base(rows: Mapping[str, Summary], results: Results, primary: 
         shown = [base, *(row for row, _ in members)]
         others = [metric(other) for other in metric_names(shown, primary) if other in MAIN_METRICS]
         metrics = [primary, *(other for other in others if other.name != primary.name)]
-        comparisons = {measure.name: compare_with_base(results, rows, name, measure) for measure in metrics}
+        for measure in metrics:  # one interval for each difference, whichever table shows it
+            compared.setdefault(measure.name, compare_with_base(results, rows, measure))
         tables.append(
             _table(
                 f"differences_{name}",
@@ -56,8 +59,10 @@ def tables_against_base(rows: Mapping[str, Summary], results: Results, primary: 
                 members,
                 baselines,
                 metrics,
-                comparisons,
+                compared,
                 [*_noise_notes(shown, primary), *environment_notes(shown)],
+                results.plan.equivalence_margin,
+                "report",
             )
         )
     return tuple(tables)
@@ -77,10 +82,9 @@ def table_against(
         if row.row != reference.row
     ]
     trained = [(row, difference) for row, difference in differences if not row.is_baseline]
-    comparisons = {
-        row.row: compare_pair(results, rows, row.row, reference.row, primary, comparisons=len(trained))
-        for row, _ in trained
-    }
+    family = Family(max(len(trained), 1), ERROR_RATE)
+    pairs = {row.row: {name: rows[name] for name in (row.row, reference.row)} for row, _ in trained}
+    comparisons = {row: compare_pair(results, pair, row, reference.row, primary, family) for row, pair in pairs.items()}
     return _table(
         "differences",
         "",
@@ -90,6 +94,8 @@ def table_against(
         [primary],
         {primary.name: comparisons},
         [],
+        results.plan.equivalence_margin,
+        "table",
     )
 
 
@@ -102,8 +108,10 @@ def how_to_read(seeds: int, primary: Metric, equivalence_margin: float) -> tuple
         start = "There is only one seed, so a difference has no interval yet. Treat every difference as undecided."
         return (start + matters,)
     return (
-        "Each difference has an interval that accounts for the chance of seeds and of test images. All intervals of "
-        "one table hold together with 95 % probability. The resolution is half the width of the interval. The verdict "
+        "Each difference has one interval, which accounts for the chance of seeds and of test images. With 95 % "
+        "probability all statements of this report hold together: the intervals of all tables, the claims and the "
+        "ranks. That is so if seeds and images were fixed beforehand: to add seeds until a verdict comes out raises "
+        "the rate of false ones. The resolution is half the width of the interval. The verdict "
         f"says what the interval means. If there is no verdict, a note says why.{matters}",
         tuple(f"{verdict}: {meaning}" for verdict, meaning in MEANINGS.items()),
     )
@@ -125,7 +133,10 @@ def _table(
     metrics: Sequence[Metric],
     comparisons: Comparisons,
     notes: Sequence[str],
+    margin: float,
+    scope: str,
 ) -> DifferenceTable:
+    """Return a table; `scope` names what its intervals hold together over."""
     primary = metrics[0]
     seeds = [seed for seed in reference.seeds if seed is not None]
     direction = "best near 1" if primary.direction == "near 1" else f"{primary.direction} is better"
@@ -134,25 +145,32 @@ def _table(
         name=name,
         caption=f"{start}{primary.label} of each row minus that of {text.printable(reference.row)}, same seeds and "
         f"same images ({direction}).",
-        columns=_columns(seeds, metrics),
-        lines=tuple(_line(*member, reference, seeds, metrics, comparisons) for member in members),
-        footer_rows=tuple(_line(*baseline, reference, seeds, metrics, comparisons) for baseline in baselines),
+        columns=_columns(seeds, metrics, scope),
+        lines=tuple(_line(*member, reference, seeds, metrics, comparisons, margin) for member in members),
+        footer_rows=tuple(_line(*baseline, reference, seeds, metrics, comparisons, margin) for baseline in baselines),
         notes=(*_notes_without_verdict(members, comparisons[primary.name]), *notes),
     )
-    return DifferenceTable(table, grid, tuple(difference for _, difference in members), comparisons[primary.name])
+    shown = {row.row for row, _ in (*members, *baselines)}
+    own = {row: comparison for row, comparison in comparisons[primary.name].items() if row in shown}
+    return DifferenceTable(table, grid, tuple(difference for _, difference in members), own)
 
 
-def _columns(seeds: Sequence[int], metrics: Sequence[Metric]) -> tuple[Column, ...]:
+def _columns(seeds: Sequence[int], metrics: Sequence[Metric], scope: str) -> tuple[Column, ...]:
     primary, *others = metrics
     key, unit, delta = f"{primary.name}_difference", primary.unit, "Δ\N{NO-BREAK SPACE}"
     return (
         ROW_COLUMN,
         Column(key, f"{delta}{primary.label}, mean", unit, hint="Row minus reference, mean over seeds."),
-        Column("low", "interval", unit, hint="All intervals of this table hold together with 95 % probability."),
+        Column("low", "interval", unit, hint=f"All intervals of the {scope} hold together with 95 % probability."),
         Column("high", "high", unit, csv_only=True),
         Column("verdict", "verdict", numeric=False, hint="What the interval says about the row."),
         Column("resolution", "resolution", unit, hint="Half the width of the interval."),
-        Column("seeds_needed", "seeds needed", hint="Seeds in all that would resolve a difference that matters."),
+        Column(
+            "seeds_needed",
+            "seeds needed",
+            hint="Seeds in all, or seeds and test images, that would resolve a difference that just matters with a "
+            "chance of 50 %.",
+        ),
         Column("improved_share", "images improved", "%", hint="Share of (seed, image) pairs where the row is better."),
         *(Column(f"{key}_seed{seed}", f"seed {seed}", unit, csv_only=True) for seed in seeds),
         Column(f"{key}_spread", "spread over seeds", unit, csv_only=True),
@@ -177,6 +195,7 @@ def _line(
     seeds: Sequence[int],
     metrics: Sequence[Metric],
     comparisons: Comparisons,
+    equivalence_margin: float,
 ) -> Line:
     primary, *others = metrics
     decimals = primary.difference_decimals
@@ -184,7 +203,7 @@ def _line(
     return (
         plain(row.row),
         Cell(difference.mean, text.signed(difference.mean, decimals)),
-        *_verdict_cells(comparisons[primary.name].get(row.row), decimals),
+        *_verdict_cells(comparisons[primary.name].get(row.row), decimals, equivalence_margin),
         Cell(
             difference.improved_share,
             text.number(share, 0),
@@ -200,7 +219,7 @@ def _line(
     )
 
 
-def _verdict_cells(comparison: Comparison | None, decimals: int) -> Line:
+def _verdict_cells(comparison: Comparison | None, decimals: int, equivalence_margin: float) -> Line:
     """Return lower end (on the page the whole interval), upper end, verdict, resolution and seeds needed."""
     verdict, reason = (comparison.verdict, comparison.reason) if comparison else (None, "")
     meaning = MEANINGS[verdict] if verdict else f"No verdict: {reason}." if reason else ""
@@ -209,13 +228,8 @@ def _verdict_cells(comparison: Comparison | None, decimals: int) -> Line:
     if estimate is None:
         return (_ABSENT, _ABSENT, verdict_cell, _ABSENT, _ABSENT)
     low, high = (text.signed(end, decimals) for end in (estimate.low, estimate.high))
-    needed, seeds_needed = estimate.seeds_needed, _ABSENT
-    if verdict in ("inconclusive", "no gain"):  # without a verdict, the reason says what is missing
-        seeds_needed = Cell(needed, "enough" if needed == estimate.seeds else str(needed))
-        if needed is None:
-            seeds_needed = Cell(
-                "more images", "more images", hint="With these images, no number of seeds (up to 100) resolves it."
-            )
+    is_open = verdict in ("inconclusive", "no gain")  # without a verdict, the reason says what is missing
+    seeds_needed = _needed_cell(estimate, equivalence_margin) if is_open and equivalence_margin else _ABSENT
     return (
         Cell(estimate.low, f"[{low}, {high}]"),
         Cell(estimate.high, high),
@@ -223,6 +237,18 @@ def _verdict_cells(comparison: Comparison | None, decimals: int) -> Line:
         Cell(estimate.resolution, text.number(estimate.resolution, decimals)),
         seeds_needed,
     )
+
+
+def _needed_cell(estimate: Estimate, equivalence_margin: float) -> Cell:
+    needed = estimate.precision.needed(equivalence_margin)
+    seeds, images = needed.together
+    if needed.seeds == estimate.seeds:
+        return Cell(needed.seeds, "enough", hint="The interval is narrow enough, but lies across the margin.")
+    if needed.seeds is None or seeds < needed.seeds / 2:
+        return Cell(
+            seeds, f"{seeds:,}, with {images:,} images", hint=what_reaches(estimate.precision, equivalence_margin)
+        )
+    return Cell(needed.seeds, f"{needed.seeds:,}", hint=what_reaches(estimate.precision, equivalence_margin))
 
 
 def _other_cells(row: Summary, reference: Summary, measure: Metric, comparison: Comparison | None) -> Line:

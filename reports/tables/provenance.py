@@ -56,6 +56,24 @@ class CoverageCase:
     """Coverage of the intervals with a verdict; None where there are none."""
     family_error: float
     """Share of tables where any verdict is a gain or a loss, though all rows are equal."""
+    coverage_deviation: float
+    """Monte Carlo error of the coverage: one standard error."""
+    family_error_deviation: float
+    """Monte Carlo error of the share of false tables."""
+
+
+@dataclass(frozen=True)
+class InterimCase:
+    """How often a table of equal rows has a false gain or loss at any of several analyses; shares are of 1."""
+
+    analyses: tuple[int, ...]
+    """Seeds at each analysis."""
+    is_planned: bool
+    """Whether the error rate is spent over the analyses; else each takes all of it."""
+    tables: int
+    false_tables: float
+    deviation: float
+    """Monte Carlo error of `false_tables`: one standard error."""
 
 
 def provenance_table(provenances: Sequence[Json], seeds: Sequence[int] = ()) -> Grid:
@@ -118,8 +136,30 @@ def coverage_table(path: Path = COVERAGE) -> Grid | None:
         caption,
         _COVERAGE_COLUMNS,
         tuple(_coverage_line(case) for case in cases),
-        notes=tuple(study["notes"]),
+        notes=(*study["notes"], *_interim_notes([InterimCase(**case) for case in study["interim"]])),
     )
+
+
+def _interim_notes(cases: Sequence[InterimCase]) -> list[str]:
+    """Return what analyses of the same rows after more and more seeds do to the error rate."""
+
+    def shares(is_planned: bool) -> str:
+        chosen = [case for case in cases if case.is_planned is is_planned]
+        return text.listing([f"{_percent(case.false_tables, case.deviation)} % {_after(case)}" for case in chosen])
+
+    return [
+        f"Tables with a false gain or loss where seeds are added and each analysis takes the whole error rate: "
+        f"{shares(False)}. Where the error rate is spent over analyses that were planned: {shares(True)}."
+    ]
+
+
+def _after(case: InterimCase) -> str:
+    analyses = text.count(len(case.analyses), "analysis", "analyses")
+    return f"with {analyses} (after {', '.join(map(str, case.analyses))} seeds)"
+
+
+def _percent(share: float, deviation: float) -> str:
+    return f"{text.number(100 * share, 1)} ± {text.number(100 * deviation, 1)}"
 
 
 def _coverage_line(case: CoverageCase) -> Line:
@@ -130,11 +170,13 @@ def _coverage_line(case: CoverageCase) -> Line:
         plain(case.design),
         Cell(case.seeds, str(case.seeds)),
         Cell(case.images, str(case.images)),
-        percent(case.coverage),
+        Cell(case.coverage, _percent(case.coverage, case.coverage_deviation)),
         percent(case.worst_row),
         percent(case.with_verdict, 0),
         percent(case.coverage_with_verdict),
-        percent(None if case.coverage_with_verdict is None else case.family_error),
+        Cell(case.family_error, _percent(case.family_error, case.family_error_deviation))
+        if case.with_verdict
+        else Cell(None, "withheld"),
     )
 
 

@@ -8,14 +8,23 @@ from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, ordered
 from reports.results import find_metric
 from reports.results.summary import SPLIT, Summary, complete, latency, ranked
+from reports.statistics.ranks import Order
 from reports.tables import gates, training
 
+_MOST_NAMES = 6
 MAIN_METRICS = ("psnr", "psnr_spots", "harm", "score", "texture")
 """Shown in the ranking and as differences. The table of all metrics has the others."""
 
 
-def ranking(rows: Sequence[Summary], primary: Metric) -> Grid:
-    """Return finished rows by the mean of the primary metric over seeds, baselines below."""
+def ranking(rows: Sequence[Summary], primary: Metric, order: Order | None = None) -> Grid:
+    """Return finished rows by the mean of the primary metric over seeds, baselines below.
+
+    Args:
+        rows: All rows.
+        primary: What they are ranked by.
+        order: Which rows are surely better than which; then a rank is shown as the places a row may have. A row that
+            `order` lacks has no rank.
+    """
     trained, baselines = _ranked(rows, primary)
     names = [name for name in metric_names([*trained, *baselines], primary) if name in (primary.name, *MAIN_METRICS)]
     shown = _facts_of(names, rows)
@@ -26,11 +35,11 @@ def ranking(rows: Sequence[Summary], primary: Metric) -> Grid:
         + (", with baselines, which need no training, below." if baselines else "."),
         columns=_ranking_columns(shown, primary),
         lines=tuple(
-            _ranking_line(None if row.mean(primary.name) is None else place, row, shown, primary, best)
+            _ranking_line(_rank_cell(place, row, primary, order), row, shown, primary, best)
             for place, row in enumerate(trained, 1)
         ),
-        footer_rows=tuple(_ranking_line(None, row, shown, primary, best) for row in baselines),
-        notes=(*_ranking_notes(trained), *environment_notes(trained)),
+        footer_rows=tuple(_ranking_line(Cell(None, text.ABSENT), row, shown, primary, best) for row in baselines),
+        notes=(*_order_notes(order), *_ranking_notes(trained), *environment_notes(trained)),
         sortable=True,
     )
 
@@ -129,13 +138,11 @@ def _spread_column(measure: Metric, csv_only: bool) -> Column:
     )
 
 
-def _ranking_line(
-    place: int | None, row: Summary, shown: Sequence[Metric], primary: Metric, best: dict[str, _Top]
-) -> Line:
+def _ranking_line(rank: Cell, row: Summary, shown: Sequence[Metric], primary: Metric, best: dict[str, _Top]) -> Line:
     metrics = [_metric_cell(row, measure, best) for measure in shown]
     done, params, macs = len(row.finished), *((row.model.params, row.model.macs) if row.model else (None, None))
     return (
-        Cell(place, text.ABSENT if place is None else str(place)),
+        rank,
         plain(row.row),
         metrics[0],
         _spread_cell(row, primary),
@@ -148,6 +155,18 @@ def _ranking_line(
         Cell(macs, text.giga(macs)),
         *_training_cells(row),
     )
+
+
+def _rank_cell(place: int, row: Summary, primary: Metric, order: Order | None) -> Cell:
+    """Return the place by the mean; where an order is given, shown as the first and the last place it may have."""
+    if row.mean(primary.name) is None:
+        return Cell(None, text.ABSENT)
+    if order is None:
+        return Cell(place, str(place))
+    if row.row not in order.rows:
+        return Cell(place, text.ABSENT, hint="Not ranked: it lacks seeds that other rows have.")
+    first, last = order.rank(row.row)
+    return Cell(place, f"{first}–{last}" if last > first else str(first))
 
 
 def _metric_cell(row: Summary, measure: Metric, best: dict[str, _Top]) -> Cell:
@@ -188,6 +207,17 @@ def _training_cells(row: Summary) -> Line:
         Cell(cost.trained_steps, text.number(cost.trained_steps, 0)),
         Cell(cost.reused_steps, text.number(cost.reused_steps, 0)),
     )
+
+
+def _order_notes(order: Order | None) -> list[str]:
+    """Return what the ranks mean, and which rows may be best."""
+    if order is None or len(order.rows) < 2:
+        return []
+    best = [text.printable(row) for row in order.may_be_best(order.rows)]
+    named = f": {text.listing(best)}" if len(best) <= _MOST_NAMES else f" ({len(best)} of {len(order.rows)})"
+    return [
+        f"Rank: the places that a row may have; all hold together. Rows that may be best{named}.",
+    ]
 
 
 def _ranking_notes(trained: Sequence[Summary]) -> list[str]:

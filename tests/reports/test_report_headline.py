@@ -60,7 +60,7 @@ def test_when_no_row_keeps_the_gates_none_leads(make_run, edit):
 def test_a_lead_of_two_seeds_has_an_interval_but_no_word(make_run):
     """A lead between equal rows is called undecided, with the reason why there is no word."""
     found = answer_of(make_run(rows={"base": None, "heads.a": "heads"}))
-    assert "The 95 % interval of the first difference is −" in found.lead
+    assert "The interval of the first difference (95 % for the whole report) is −" in found.lead
     assert "2 seeds; a verdict needs 3" in found.lead and "undecided" in found.lead
 
 
@@ -74,8 +74,14 @@ def test_a_clear_lead_of_five_seeds_is_a_gain(make_run):
 def test_an_open_lead_says_what_would_resolve_it(make_run):
     """Equal rows of five seeds are inconclusive at a margin of 0.1 dB, and more seeds or images are asked for."""
     found = answer_of(make_run(seeds=range(5)))
-    assert "inconclusive, this run cannot tell. To resolve 0.1 dB takes " in found.lead
-    assert "but no row is proven best" in found.lead
+    assert "inconclusive, this run cannot tell. To resolve a true 0.1 dB with a chance of 50 % takes " in found.lead
+    assert "but 3 rows may be best" in found.lead
+
+
+def test_a_row_that_beats_base_but_not_the_next_row_does_not_lead(make_run):
+    """Two rows gain 3 dB over base: each may be best, and neither leads."""
+    run = make_run(seeds=range(5), offsets={"heads.residual": 3.0, "heads.direct_rgb": 3.02})
+    assert "but 2 rows may be best" in answer_of(run).lead
 
 
 def test_the_fastest_of_rows_as_good_is_named(make_run, edit):
