@@ -139,7 +139,7 @@ def _evaluated(claim: AnyClaim, results: Results, rows: Mapping[str, Summary], g
         claim,
         as_formula(claim, results),
         result,
-        "; ".join(part.numbers for part in parts),
+        "; ".join(f"{SIGNS[part.result]} {part.numbers}" if len(parts) > 1 else part.numbers for part in parts),
         "; ".join(sorted(remedies)) if result == "not resolved" else "",
     )
 

@@ -3,6 +3,9 @@
 from reports import text
 from reports.statistics.precision import Precision
 
+_CHEAPER = 0.75
+"""More images beside more seeds are named where they save at least a quarter of the seeds."""
+
 
 def what_reaches(precision: Precision, half_width: float) -> str:
     """Return the seeds and images, in words, that would narrow an interval to a half-width.
@@ -19,5 +22,5 @@ def what_reaches(precision: Precision, half_width: float) -> str:
         alone.append(f"{text.count(needed.seeds - precision.seeds, 'more seed')} ({needed.seeds:,} in all)")
     if needed.images is not None and needed.seeds is None:
         alone.append(f"{needed.images:,} test images in all, which more seeds cannot replace")
-    is_cheaper = needed.seeds is None or seeds < needed.seeds
+    is_cheaper = needed.seeds is None or seeds <= _CHEAPER * needed.seeds
     return " or ".join([*alone, together] if is_cheaper else alone)
