@@ -134,9 +134,10 @@ def image_scores(results: Results, metric: str) -> ImageScores:
     """Return the scores of one metric, perhaps on a further test set, by row and seed."""
     name, split = split_of(metric)
     chosen = (results.scores["split"] == split) & (results.scores["metric"] == name)
-    lines = results.scores.loc[chosen].astype({"seed": object})
+    lines = results.scores.loc[chosen]
     scores: dict[tuple[str, int | None], dict[str, float]] = {}
-    for row, seed, image, value in zip(*(lines[name] for name in ("row", "seed", "image", "value")), strict=True):
+    columns = [lines[name].tolist() for name in ("row", "seed", "image", "value")]
+    for row, seed, image, value in zip(*columns, strict=True):
         scores.setdefault((row, None if seed is pd.NA else int(seed)), {})[image] = value
     return scores
 

@@ -16,11 +16,11 @@ function setUpPlot(figure, data, view, axes) {
   stage.hidden = false;
 
   const keys = part("keys") ?? figure.insertBefore(document.createElement("p"), stage.nextSibling);
-  keys.replaceChildren(...["base", ...data.tables].map((table, colour) => {
+  keys.replaceChildren(...["base", ...data.tables].flatMap((table, colour) => {
     const key = Object.assign(document.createElement("span"), { className: "key" });
     const dot = Object.assign(document.createElement("span"), { className: `dot colour-${colour % 6}`, ariaHidden: "true" });
-    key.append(dot, table, " ");
-    return key;
+    key.append(dot, table);
+    return [key, " "];
   }));
 
   for (const [side, kind] of [["x", "cost"], ["y", "quality"]]) {
@@ -61,7 +61,7 @@ function setUpPlot(figure, data, view, axes) {
     };
     for (const point of all) {
       [point.x, point.y] = [scales.x.at(point.xValue), scales.y.at(point.yValue)];
-      point.radius = Math.max(4.5, 11 * Math.sqrt(largest ? (point.row.values.file_mb ?? 0) / largest : 0.25));
+      point.radius = Math.max(4.5, (all.length > 12 ? 7 : 10) * Math.sqrt(largest ? (point.row.values.file_mb ?? 0) / largest : 0.25));
       point.isBeyond = !scales.y.holds(point.yValue);
     }
     drawFrame(levels);
@@ -218,6 +218,7 @@ function setUpPlot(figure, data, view, axes) {
 
   figure.querySelector(".controls").hidden = false;
   for (const place of [part("brush-hint"), part("reading")]) place.hidden = false;
+  for (const place of figure.querySelectorAll("[data-static]")) place.hidden = true; // it is about the drawn plot alone
   view.onChange(draw);
   draw();
 }
