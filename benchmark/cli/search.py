@@ -133,7 +133,7 @@ def _short(value: Any) -> str:
 
 def _show_outcome(setup: "Setup", outcome: "Outcome", work: str) -> None:
     """Print the best trials, and what all of them and (`work`) this command took."""
-    from benchmark.search.search import base_result, ranked
+    from benchmark.search.trial_results import base_result, ranked
 
     search, name = setup.search, setup.experiment.name
     best = ranked(outcome.trials, search.metric)

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmark.experiment.gate_presets import GATE_PRESETS
 from benchmark.experiment.schema import ExperimentFile, RowSettings
+from benchmark.experiment.search_settings import SAMPLERS
 from benchmark.registry import KINDS, Registry
 
 Schema = dict[str, Any]
@@ -33,6 +34,7 @@ def experiment_schema(registry: Registry) -> Schema:
     definitions["BackboneSpec"] = components.by_name("backbone", "name")
     definitions["SourceSpec"] = components.by_name("source", "source")
     definitions["Model"]["properties"]["head"] = components.by_name("head", "name")
+    definitions["SearchSettings"]["properties"]["sampler"]["anyOf"].insert(0, {"enum": [*SAMPLERS]})
     definitions["Stage"]["properties"]["loss"] = components.losses()
     definitions["Stage"]["properties"]["augment"] = components.augmentations()
     properties = {"extends": _EXTENDS, **_lenient(whole)["properties"]}

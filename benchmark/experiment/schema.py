@@ -4,16 +4,16 @@ The options of components (backbones, heads, losses, augmentations, sources) are
 against the constructor of the component.
 """
 
-from typing import Annotated, Any, Literal, Self, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from benchmark.experiment.scales import Promotion, Scale, check_scales
-from benchmark.experiment.stage import OpenSettings, Settings, Side, Stage
+from benchmark.experiment.search_settings import SearchSettings
+from benchmark.experiment.stage import OpenSettings, Seed, Settings, Side, Stage
 from reports.schema import NAME_PATTERN, PHOTOGRAPHS, AnyClaim, Dtype, MetricName, Runtime
 
 Threads = Annotated[int, Field(gt=0, le=1024)]
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class Component(OpenSettings):
@@ -238,42 +238,6 @@ class Report(Settings):
     equivalence_margin: float = Field(
         default=0.1, ge=0, description="smallest difference of the primary metric that matters"
     )
-
-
-class SearchParameter(Settings):
-    """A range of numbers, or some values to choose from."""
-
-    low: float | None = None
-    high: float | None = None
-    log: bool = Field(default=False, description="search the exponent: for learning rates and weights")
-    step: PositiveFloat | None = Field(default=None, description="distance of the values; null: any, whole numbers: 1")
-    choices: list[Any] | None = Field(default=None, min_length=2)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        low, high, is_range = self.low, self.high, self.choices is None
-        mistakes = [
-            ("give low and high, or choices", is_range and (low is None or high is None)),
-            ("give low and high, or choices, not both", not is_range and (low, high, self.step) != (None, None, None)),
-            ("log is for a range", not is_range and self.log),
-            ("low must be below high", low is not None and high is not None and low >= high),
-            ("log needs a low above 0", self.log and low is not None and low <= 0),
-            ("log and step exclude each other", self.log and self.step is not None),
-        ]
-        for message, is_made in mistakes:
-            if is_made:
-                raise ValueError(message)
-        return self
-
-
-class SearchSettings(Settings):
-    """What `search` varies, and how trials are compared: on val, after the last stage."""
-
-    metric: MetricName | None = Field(default=None, description="what trials are compared by; null: report.primary")
-    trials: int = Field(default=20, gt=0, le=100_000, description="trials in all; the first is the base row")
-    parameters: dict[str, SearchParameter] = Field(min_length=1, description="dotted path -> range or choices")
-    sampler: Literal["tpe", "random"] = "tpe"
-    seed: Seed | None = Field(default=None, description="the seed trials train with; null: the first of seeds")
 
 
 class TuningSettings(Settings):

@@ -1,20 +1,25 @@
 """The sections `search` and `tuning`: which settings are tried, and which values they may take."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import permutations
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from benchmark.errors import ExperimentError
 from benchmark.experiment.document import Document, KeyPath, override, override_all, value_at
 from benchmark.experiment.resolve import Recipe, resolve
-from benchmark.experiment.schema import ExperimentFile, SearchParameter, SearchSettings, TuningSettings
+from benchmark.experiment.schema import ExperimentFile, TuningSettings
+from benchmark.experiment.search_settings import MOST_TRIALS, Sampler, SearchParameter, SearchSettings
 from benchmark.registry import Registry
 from reports.metrics import IMAGE_METRICS, Metric, own_metric
 
 _SECTION: KeyPath = ("search", "parameters")
+_BLIND_TO_GATES = ("gp", "cmaes", "nsgaii")
+"""Samplers that learn from scores, but see no trial without one."""
+_FEWEST_NUMBERS = 2
 SEARCHABLE_SECTIONS = ("model", "protocol")
 """Sections that a search may vary: trials with other data or gates could not be compared."""
 
@@ -54,6 +59,14 @@ class Parameter:
         number = int if self.domain.is_whole else float
         return number(self.domain.low), number(self.domain.high)
 
+    @property
+    def count(self) -> float:
+        """Number of different values; infinite for real numbers without a step."""
+        if isinstance(self.domain, Choices):
+            return len(self.domain.values)
+        step = self.domain.step or (1.0 if self.domain.is_whole else 0.0)
+        return round((self.domain.high - self.domain.low) / step) + 1 if step else math.inf
+
 
 @dataclass(frozen=True)
 class Search:
@@ -61,9 +74,19 @@ class Search:
 
     metric: Metric
     trials: int
-    sampler: Literal["tpe", "random"]
+    sampler: Sampler
     seed: int
     parameters: tuple[Parameter, ...]
+
+    @property
+    def numbers(self) -> tuple[Parameter, ...]:
+        """The parameters that are ranges of numbers."""
+        return tuple(parameter for parameter in self.parameters if isinstance(parameter.domain, Range))
+
+    @property
+    def varies_network(self) -> bool:
+        """Whether trials may have other networks, so that gates may pass in one and fail in another."""
+        return any(parameter.path.partition(".")[0] == "model" for parameter in self.parameters)
 
 
 @dataclass(frozen=True)
@@ -94,7 +117,31 @@ def read_search(document: Document, file: ExperimentFile, base: Recipe, registry
             reader.fail(inner, f"is a part of {outer}, which is searched as a whole; keep one of them")
     metric, seed = _metric_and_seed(section, file, registry)
     parameters = tuple(reader.parameter(path, spec) for path, spec in section.parameters.items())
-    return Search(metric, section.trials, section.sampler, seed, parameters)
+    search = Search(metric, section.trials, section.sampler, seed, parameters)
+    if reason := _unsuitable(search, has_gates=bool(base.gates)):
+        place = document.place(("search", "sampler"))
+        raise ExperimentError(f"{place}: search.sampler: {search.sampler.name} {reason}")
+    return search
+
+
+def _unsuitable(search: Search, *, has_gates: bool) -> str | None:
+    """Return why the sampler does not suit the space or the gates, and what to do; None where it does."""
+    name = search.sampler.name
+    if name in _BLIND_TO_GATES and has_gates and search.varies_network:
+        return (
+            "ignores gates: it learns from finished trials alone, and a trial that fails a gate is not trained; choose "
+            "tpe, which learns from failed gates, or random, qmc or grid, which learn from nothing; or search below "
+            "protocol only, or remove the gates"
+        )
+    if name == "cmaes" and len(search.numbers) < _FEWEST_NUMBERS:
+        return f"needs {_FEWEST_NUMBERS} parameters that are ranges; give ranges in place of choices, or choose tpe"
+    if name == "grid":
+        endless = next((parameter.path for parameter in search.parameters if math.isinf(parameter.count)), None)
+        if endless:
+            return f"has no values for {endless}, a range without steps; give it step or choices, or choose qmc"
+        if (size := math.prod(parameter.count for parameter in search.parameters)) > MOST_TRIALS:
+            return f"has {size:,.0f} settings, more than {MOST_TRIALS:,} trials; give fewer choices, or choose qmc"
+    return None
 
 
 def read_tuning(document: Document, file: ExperimentFile, rows: Sequence[str], registry: Registry) -> Tuning | None:

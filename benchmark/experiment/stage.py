@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 Side = Annotated[int, Field(ge=1, le=100_000)]
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 _MOST_VALIDATIONS = 100_000
 Precision = Literal["float32", "bfloat16", "float16"]
 Threads = Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]

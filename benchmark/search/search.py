@@ -1,7 +1,6 @@
-"""A search: its trials as rows, their results, and the best trial as an experiment that runs."""
+"""A search: its trials as rows of a run, and what the study learns from them."""
 
 import dataclasses
-import json
 import math
 import statistics
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -11,16 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import yaml
 
-from benchmark.errors import BenchmarkError, ExperimentError, counted
+from benchmark.errors import BenchmarkError, ExperimentError
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, PlannedRow, hash_of
-from benchmark.experiment.portable_paths import relative_paths
 from benchmark.experiment.resolve import resolve
-from benchmark.experiment.schema import RowSettings
 from benchmark.experiment.search_space import Choices, Search, with_values
-from benchmark.files import write_csv, write_json, write_text
+from benchmark.files import write_json
 from benchmark.runner.context import Context, plan_of, with_cached_sources
 from benchmark.runner.estimates import estimate
 from benchmark.runner.events import Event, JobFailed, JobStopped, MeasuredModel, RowFinished
@@ -28,20 +24,11 @@ from benchmark.runner.jobs import MeasureNetwork, run_job
 from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.preflight import all_sides, check_metrics, check_patches, preflight
 from benchmark.runner.row import describe_gate
-from benchmark.search.study import (
-    TrialResult,
-    ask,
-    count_finished,
-    failures,
-    open_study,
-    results,
-    resume,
-    space_size,
-    tell,
-    values_of,
-)
-from reports.metrics import IMAGE_METRICS, Metric
-from reports.schema import GateResult, MetricFacts, Record, SearchFile, to_json
+from benchmark.search.space import space_size, values_of
+from benchmark.search.study import ask, count_finished, failures, open_study, results, resume, tell
+from benchmark.search.trial_files import search_file, write_best, write_trials
+from benchmark.search.trial_results import TrialResult, ranked, trial_result
+from reports.schema import GateResult, to_json
 
 TABLE = "trial"
 _TRIALS_PER_WORKER = 5
@@ -152,7 +139,8 @@ class Trials:
 
     def _end(self, folder: str, trial: optuna.Trial, result: TrialResult, gates: Sequence[GateResult] = ()) -> None:
         """Write the result of a trial to the journal, and report it."""
-        tell(self._study, trial, result, self._setup.search.metric, gates)
+        search = self._setup.search
+        tell(self._study, trial, result, search.metric, gates if search.varies_network else ())
         self._seconds.append(result.seconds)
         left = self._todo + len(self._running)
         seconds_left = statistics.median(self._seconds) * left / len(self.devices)
@@ -206,7 +194,7 @@ class Trials:
         measured: MeasuredModel = ends[-1].measured
         self.measured[base.network] = measured
         failed = [describe_gate(gate) for gate in measured.gates if gate.result == "failed"]
-        if failed and not any(parameter.path.startswith("model") for parameter in self._setup.search.parameters):
+        if failed and not self._setup.search.varies_network:
             raise BenchmarkError(
                 f"base row: fails gate {failed[0]}, and so would every trial; "
                 "change the model or the limit, or search settings below model"
@@ -245,97 +233,6 @@ def open_trials(
         trials = Trials(setup, study, on_event)
         trials.start(base, extremes)
         yield trials
-
-
-def trial_result(number: int, values: dict[str, Any], metric: str, record: Record) -> TrialResult:
-    """Return the result of a trial whose record is written."""
-    score = record.scores.get("val", {}).get(metric)
-    status, message = record.status, record.reason
-    if status == "done" and score is None:
-        status, message = "failed", f"val has no {metric}; choose another search.metric"
-    has_diverged = status == "failed" and record.error is not None and record.error.step is not None
-    return TrialResult(
-        number=number,
-        status="diverged" if has_diverged else status,
-        value=score.mean if score else None,
-        values=values,
-        steps_trained=sum(stage.steps for stage in record.stages if not stage.reused),
-        steps_reused=sum(stage.steps for stage in record.stages if stage.reused),
-        seconds=record.provenance["seconds"],
-        message=message,
-    )
-
-
-def ranked(trials: Sequence[TrialResult], metric: Metric) -> list[TrialResult]:
-    """Return the trials that were trained to their end, the best first; of equal ones the earlier first."""
-    keys = {trial.number: metric.sort_key(trial.value) for trial in trials if trial.value is not None}
-    return sorted((trial for trial in trials if trial.number in keys), key=lambda t: (keys[t.number], t.number))
-
-
-def base_result(trials: Sequence[TrialResult], search: Search) -> TrialResult | None:
-    """Return the trial that is the base row, if it was trained to its end."""
-    base = {parameter.path: parameter.base for parameter in search.parameters}
-    return next((trial for trial in trials if trial.value is not None and trial.values == base), None)
-
-
-def search_file(metric: Metric) -> SearchFile:
-    """Return what a report must know to rank the trials, even where no trial has left a record."""
-    facts = MetricFacts(unit=metric.unit, direction=metric.direction, meaning=metric.meaning, decimals=metric.decimals)
-    return SearchFile(metric=metric.name, facts=None if metric.name in IMAGE_METRICS else facts)
-
-
-def write_trials(file: Path, trials: Sequence[TrialResult], search: Search) -> None:
-    """Write all trials as CSV, with the parameters as they stand in YAML."""
-    paths = [parameter.path for parameter in search.parameters]
-    header = ["trial", "status", search.metric.name, *paths, "steps_trained", "steps_reused", "seconds", "message"]
-    rows = (
-        [
-            trial.number,
-            trial.status,
-            "" if trial.value is None else trial.value,
-            *(json.dumps(trial.values[path]) if path in trial.values else "" for path in paths),
-            trial.steps_trained,
-            trial.steps_reused,
-            trial.seconds,
-            trial.message,
-        ]
-        for trial in trials
-    )
-    write_csv(file, header, rows)
-
-
-def write_best(file: Path, experiment: Experiment, search: Search, best: TrialResult, trials: int) -> None:
-    """Write the best trial as the base row of an experiment of its own, with the former base row beside it.
-
-    It needs no other file (folders of data are absolute), and has the seeds of the experiment: a choice that was made
-    on val with one seed has to be confirmed.
-    """
-    changed = [parameter for parameter in search.parameters if parameter.base != best.values[parameter.path]]
-    default = {parameter.path: override_to(parameter.base, best.values[parameter.path]) for parameter in changed}
-    settings = with_values(experiment.document, search, best.values).data
-    content = {
-        "name": f"{experiment.name}_best",
-        **{name: settings[name] for name in RowSettings.model_fields if name in settings},
-        **relative_paths(experiment.rows[0].recipe.data_settings, file.parent),
-        "seeds": list(experiment.seeds),
-        "report": experiment.report.model_dump(),
-        **{key: settings[key] for key in ("metrics",) if key in settings},
-        **({"tables": {"search": {"default": default}}} if default else {}),
-    }
-    comment = (
-        f"# Trial {best.number}, the best of {counted(trials, 'trial')} of {experiment.name} so far: "
-        f"{search.metric.name} {best.value:.4f} on val with seed {search.seed}.\n"
-        f"# Test was not read. Compare it over all seeds:  python -m benchmark run {file}\n"
-    )
-    write_text(file, comment + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-
-
-def override_to(base: Any, best: Any) -> Any:
-    """Return the override that turns `best` into `base`: mappings merge, so keys that only `best` has are deleted."""
-    if not isinstance(best, dict) or not isinstance(base, dict) or best.get("name") != base.get("name"):
-        return base
-    deleted = dict.fromkeys(best.keys() - base.keys())
-    return {**deleted, **{key: override_to(value, best.get(key)) for key, value in base.items()}}
 
 
 def _times_trained(base: Plan, search: Search, extremes: Mapping[str, Sequence[Plan]]) -> dict[str, float]:

@@ -17,8 +17,9 @@ from benchmark.experiment.document import Document, merge
 from benchmark.files import read_json
 from benchmark.runner.events import RowFinished, StageFinished, StageProgress, StageReused
 from benchmark.runner.run import run_rows
-from benchmark.search.search import Outcome, SearchStarted, Setup, TrialFinished, open_trials, override_to
+from benchmark.search.search import Outcome, SearchStarted, Setup, TrialFinished, open_trials
 from benchmark.search.study import open_study
+from benchmark.search.trial_files import override_to
 from reports.schema import Record, parse
 
 SetUp = Callable[..., Setup]

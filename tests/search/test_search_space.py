@@ -11,6 +11,7 @@ from benchmark.errors import ExperimentError
 from benchmark.experiment.document import Document, parse
 from benchmark.experiment.load import load
 from benchmark.experiment.resolve import resolve
+from benchmark.experiment.search_settings import Tpe
 from benchmark.experiment.search_space import Choices, Parameter, Range, Search, with_values
 from benchmark.registry import Registry
 from reports.metrics import metric as metric_facts
@@ -38,7 +39,7 @@ def test_an_experiment_without_the_section_has_no_search(experiment_file: Path) 
 def test_defaults_come_from_the_experiment(search_file: Path) -> None:
     """Metric and seed are those of the report and the first of the seeds."""
     search = read(search_file)
-    assert (search.metric.name, search.seed, search.sampler, search.trials) == ("psnr", 0, "tpe", 4)
+    assert (search.metric.name, search.seed, search.sampler, search.trials) == ("psnr", 0, Tpe(), 4)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ SMALL = parse("protocol: {a: {lr: 1, loss: {l1: 1.0, psnr: {weight: 1.0}}}}", "s
 SPACE = Search(
     metric_facts("psnr"),
     9,
-    "tpe",
+    Tpe(),
     0,
     (
         Parameter("protocol.a.lr", 1, Range(0, 9, False, None, False)),

@@ -13,25 +13,18 @@ import pytest
 from optuna.trial import TrialState
 
 from benchmark.errors import RecordError
+from benchmark.experiment.search_settings import Random, Sampler, Tpe
 from benchmark.experiment.search_space import Choices, Parameter, Range, Search
-from benchmark.search.search import base_result, ranked, write_trials
-from benchmark.search.study import (
-    TrialResult,
-    ask,
-    objective,
-    open_study,
-    results,
-    resume,
-    space_size,
-    tell,
-    values_of,
-)
+from benchmark.search.space import space_size, values_of
+from benchmark.search.study import ask, objective, open_study, results, resume, tell
+from benchmark.search.trial_files import write_trials
+from benchmark.search.trial_results import TrialResult, base_result, ranked
 from reports.metrics import metric as metric_facts
 
 SPACE = Search(
     metric_facts("psnr"),
     20,
-    "tpe",
+    Tpe(),
     0,
     (
         Parameter("a.lr", 1e-3, Range(1e-5, 1e-1, True, None, False)),
@@ -90,17 +83,17 @@ def test_the_sampler_learns(opened: Open) -> None:
     assert sorted(rates[13:])[3] > sorted(rates[:7])[3]
 
 
-def finite(sampler: str = "tpe") -> Search:
+def finite(sampler: Sampler) -> Search:
     """A space of 3 x 5 settings; the steps of the rate are no binary numbers, so they have rounding errors."""
     parameters = (
         Parameter("a.loss", None, Choices((None, 0.5, {"weight": 1.0}))),
         Parameter("a.lr", 0.3, Range(0.1, 0.5, False, 0.1, False)),
     )
-    return Search(metric_facts("psnr"), 15, sampler, 0, parameters)  # type: ignore[arg-type]
+    return Search(metric_facts("psnr"), 15, sampler, 0, parameters)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_finite_space_is_exhausted_before_anything_is_repeated(opened: Open, sampler: str) -> None:
+@pytest.mark.parametrize("sampler", [Tpe(), Random()])
+def test_a_finite_space_is_exhausted_before_anything_is_repeated(opened: Open, sampler: Sampler) -> None:
     """As many trials as settings try every one, also in two calls of which the first was interrupted."""
     space, tried = finite(sampler), set[str]()
     study = opened(space=space)
@@ -130,7 +123,7 @@ def test_the_size_of_a_space(domain: Range | Choices, size: float) -> None:
     """It is the product over the parameters; real numbers without a step are infinitely many."""
     low = domain.values[0] if isinstance(domain, Choices) else domain.low
     parameters = (Parameter("a", low, domain), Parameter("b", 1, Choices((1, 2))))
-    assert space_size(Search(metric_facts("psnr"), 9, "tpe", 0, parameters)) == 2 * size
+    assert space_size(Search(metric_facts("psnr"), 9, Tpe(), 0, parameters)) == 2 * size
 
 
 def test_what_ran_when_the_search_ended_is_tried_again(opened: Open) -> None:
@@ -327,7 +320,7 @@ def test_a_tie_goes_to_the_earlier_trial() -> None:
 
 def test_the_base_row_is_known_by_its_values() -> None:
     """Its trial may have another number after an interruption."""
-    space = Search(metric_facts("psnr"), 9, "tpe", 0, (Parameter("a.lr", 0.5, Range(0, 1, False, None, False)),))
+    space = Search(metric_facts("psnr"), 9, Tpe(), 0, (Parameter("a.lr", 0.5, Range(0, 1, False, None, False)),))
     assert base_result([result(0, None, 0.5), result(1, 3.0, 0.7), result(2, 2.0, 0.5)], space) == result(2, 2.0, 0.5)
 
 

@@ -1,0 +1,125 @@
+"""The section `search` of an experiment file: parameters, the sampler and its options."""
+
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
+
+from benchmark.errors import suggestion
+from benchmark.experiment.stage import Seed, Settings
+from reports.schema import MetricName
+
+MOST_TRIALS = 100_000
+Trials = Annotated[int, Field(gt=0, le=MOST_TRIALS)]
+
+
+class Tpe(Settings):
+    """Tree-structured Parzen estimators (Watanabe 2023): learns from scores, failed gates and divergence."""
+
+    name: Literal["tpe"] = "tpe"
+    multivariate: bool = Field(default=True, description="model parameters together; false: each by itself")
+    constant_liar: bool = Field(
+        default=True, description="take running trials for bad ones, so that workers do not try the same"
+    )
+    startup_trials: Trials | None = Field(
+        default=None, description="random trials before it models; null: a third of the trials, 4 to 10"
+    )
+
+
+class Gp(Settings):
+    """Gaussian process with expected improvement: few and costly trials, up to some 20 parameters."""
+
+    name: Literal["gp"] = "gp"
+    startup_trials: Trials = Field(default=10, description="random trials before it models")
+
+
+class Cmaes(Settings):
+    """CMA-ES (Hansen 2016) over the parameters that are ranges of numbers; choices are drawn at random."""
+
+    name: Literal["cmaes"] = "cmaes"
+    population: Annotated[int, Field(ge=3, le=100_000)] | None = Field(
+        default=None, description="trials of a generation; null: 4 + 3 ln(parameters)"
+    )
+
+
+class Nsgaii(Settings):
+    """The genetic algorithm NSGA-II (Deb et al. 2002)."""
+
+    name: Literal["nsgaii"] = "nsgaii"
+    population: Annotated[int, Field(ge=2, le=100_000)] | None = Field(
+        default=None, description="trials of a generation; null: a fifth of the trials, 4 to 50"
+    )
+    crossover: Annotated[float, Field(ge=0, le=1)] = Field(default=0.9, description="share of trials with two parents")
+
+
+class Random(Settings):
+    """Independent draws: the baseline that a sampler has to beat."""
+
+    name: Literal["random"] = "random"
+
+
+class Grid(Settings):
+    """Every combination once, in an order drawn with the seed; parameters are choices, whole numbers or steps."""
+
+    name: Literal["grid"] = "grid"
+
+
+class Qmc(Settings):
+    """Quasi-random points, which fill the space more evenly than random ones."""
+
+    name: Literal["qmc"] = "qmc"
+    sequence: Literal["sobol", "halton"] = "sobol"
+    scramble: bool = Field(default=True, description="shift the points by the seed; false: the same for every seed")
+
+
+_AnySampler = Tpe | Gp | Cmaes | Nsgaii | Random | Grid | Qmc
+SAMPLERS: tuple[str, ...] = tuple(kind.model_fields["name"].default for kind in get_args(_AnySampler))
+"""Names of the samplers."""
+
+
+def _from_name(value: Any) -> Any:
+    """Return a name alone as a mapping. Raises ValueError for a name that no sampler has."""
+    written = {"name": value} if isinstance(value, str) else value
+    name = written.get("name") if isinstance(written, dict) else None
+    if isinstance(name, str) and name not in SAMPLERS:
+        raise ValueError(f"no sampler {name!r}; {suggestion(name, SAMPLERS)}")
+    return written
+
+
+Sampler = Annotated[Annotated[_AnySampler, Field(discriminator="name")], BeforeValidator(_from_name)]
+"""A sampler by name, or its name and options."""
+
+
+class SearchParameter(Settings):
+    """A range of numbers, or some values to choose from."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = Field(default=False, description="search the exponent: for learning rates and weights")
+    step: PositiveFloat | None = Field(default=None, description="distance of the values; null: any, whole numbers: 1")
+    choices: list[Any] | None = Field(default=None, min_length=2)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high, is_range = self.low, self.high, self.choices is None
+        mistakes = [
+            ("give low and high, or choices", is_range and (low is None or high is None)),
+            ("give low and high, or choices, not both", not is_range and (low, high, self.step) != (None, None, None)),
+            ("log is for a range", not is_range and self.log),
+            ("low must be below high", low is not None and high is not None and low >= high),
+            ("log needs a low above 0", self.log and low is not None and low <= 0),
+            ("log and step exclude each other", self.log and self.step is not None),
+        ]
+        for message, is_made in mistakes:
+            if is_made:
+                raise ValueError(message)
+        return self
+
+
+class SearchSettings(Settings):
+    """What `search` varies, and how trials are compared: on val, after the last stage."""
+
+    metric: MetricName | None = Field(default=None, description="what trials are compared by; null: report.primary")
+    trials: Trials = Field(default=20, description="trials in all; the first is the base row")
+    parameters: dict[str, SearchParameter] = Field(min_length=1, description="dotted path -> range or choices")
+    sampler: Sampler = Field(default=Tpe(), description="what chooses the next trial, by name or with options")
+    seed: Seed | None = Field(default=None, description="the seed trials train with; null: the first of seeds")
