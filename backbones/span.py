@@ -5,7 +5,6 @@ training, each 3x3 convolution is the sum and the chain of smaller ones. Unlike 
 image of the same size, without upsampling, and multiplies the kernels of a chain before it filters, in training too.
 """
 
-from contextlib import nullcontext
 from typing import ClassVar
 
 import torch
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Backbone, Published, Sizes
-from backbones._layers import RGB_MEAN, check_positive
+from backbones._layers import RGB_MEAN, check_positive, without_autocast
 
 BLOCK_CONVS = 3
 """Convolutions of a block."""
@@ -150,11 +149,10 @@ class ConvChain(nn.Module):
 
     def product(self) -> tuple[Tensor, Tensor]:
         """Return weight and bias of the 3x3 convolution that the chain and its skip amount to."""
-        dtype, device = self.skip.weight.dtype, self.skip.weight.device.type
+        dtype = self.skip.weight.dtype
         # Half precision would round each of the products.
         exact = {key: value.to(torch.promote_types(dtype, torch.float32)) for key, value in self.named_parameters()}
-        is_autocast = device != "meta" and torch.is_autocast_enabled(device)
-        with torch.autocast(device, enabled=False) if is_autocast else nullcontext():
+        with without_autocast(self.skip.weight):
             first, middle, last = exact["first.weight"][:, :, 0, 0], exact["middle.weight"], exact["last.weight"]
             weight = torch.einsum("oa,abyx,bi->oiyx", last[:, :, 0, 0], middle, first)
             weight = weight + F.pad(exact["skip.weight"], (1, 1, 1, 1))
