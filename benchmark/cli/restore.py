@@ -78,9 +78,10 @@ def command(
 ) -> int:
     """Restore IMAGES with a trained row, and write results of the same names and formats to the folder OUT.
 
-    RECORD is the folder of the trained row, or of one of its seeds. IMAGES are files, folders with their sub-folders,
-    or patterns in quotes. For one file, OUT may be a file; - stands for standard input or output. Every file is named
-    as restored, skipped or failed. Results that exist are skipped: the same command continues an interrupted one.
+    RECORD is the folder of the trained row or of one of its seeds, or the safetensors file of `export`. IMAGES are
+    files, folders with their sub-folders, or patterns in quotes. For one file, OUT may be a file; - stands for standard
+    input or output. Every file is named as restored, skipped or failed. Results that exist are skipped: the same
+    command continues an interrupted one.
 
     A result keeps what its file had: EXIF data, colour profile, alpha, 16 bits (PNG, TIFF), the tables and subsampling
     of JPEG, the frames of GIF, WebP, PNG and TIFF, grey. What cannot be kept is said. Colours are converted to sRGB for

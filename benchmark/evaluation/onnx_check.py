@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from benchmark.data import Pair, in_levels, to_levels
 from benchmark.errors import RuntimeUnavailable, missing_packages, root_cause
 from benchmark.evaluation.metrics.psnr import decibels
-from benchmark.inference.onnx import INPUT, OUTPUT, open_session
+from benchmark.inference.onnx import INPUT, OUTPUT
+from benchmark.inference.onnx_runtimes import open_request, open_session
 from benchmark.inference.prepared_network import ImageNetwork
 from benchmark.model import Restorer
 
@@ -87,14 +88,7 @@ def _opened(runtime: str, content: bytes) -> Run:
     if runtime == "ONNX Runtime":
         session = open_session(content, ["CPUExecutionProvider"])
         return lambda image: session.run([OUTPUT], {INPUT: image})[0]
-    import openvino
-
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    try:
-        core = openvino.Core()
-        request = core.compile_model(core.read_model(content), "CPU", settings).create_infer_request()
-    except RuntimeError as error:
-        raise RuntimeUnavailable(f"OpenVINO: cannot read this network: {root_cause(error)}") from error
+    request = open_request(content)
     return lambda image: np.array(request.infer({INPUT: image})[0])
 
 

@@ -58,8 +58,11 @@ def resolve_weights(path: str, model: ResolvedModel) -> WeightsFile:
 
 def _model_of(file: Path, record: Any) -> Any:
     """Return the model that weights belong to, from the record beside them or from their header; None if unknown."""
-    if record is not None:
-        return value_at(record, ("config", "model"))
+    return model_in_header(file) if record is None else value_at(record, ("config", "model"))
+
+
+def model_in_header(file: Path) -> Any:
+    """Return the model that the header of a safetensors file names, as plain data; None if it names none."""
     try:
         with safe_open(file, "numpy") as handle:
             return json.loads((handle.metadata() or {}).get(MODEL_IN_HEADER, "null"))

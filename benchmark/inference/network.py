@@ -128,7 +128,8 @@ def load(folder: str | Path, device: str | torch.device | None = None, plugins: 
     """Return the network of a trained row, ready to restore images.
 
     Args:
-        folder: `runs/<experiment>/<row>`, of which the first finished seed is taken, or its `seed<k>`.
+        folder: `runs/<experiment>/<row>`, of which the first finished seed is taken, or its `seed<k>`; or a safetensors
+            file that `export` or `import` wrote.
         device: See `Network`.
         plugins: Python files with components of yours that the row uses.
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import RuntimeUnavailable, missing_packages, root_cause, suggestion
-from benchmark.inference import onnx
+from benchmark.inference import onnx, onnx_runtimes
 from benchmark.inference.prepared_network import AnyImage, ImageNetwork, PreparedNetwork, input_tensor
 from benchmark.model import Restorer
 from reports.schema import Dtype
@@ -134,15 +134,18 @@ _RUNTIMES: Mapping[str, _Runtime] = {
     "compiled": _Runtime(compiled, missing=missing_compiler),
     "cuda_graph": _Runtime(cuda_graph, devices=("cuda",)),
     "onnxruntime": _Runtime(
-        onnx.onnxruntime, ("cpu",), ("float32",), missing=lambda _: missing_packages(onnx.RUNTIME_PACKAGES, "onnx")
+        onnx_runtimes.onnxruntime,
+        ("cpu",),
+        ("float32",),
+        missing=lambda _: missing_packages(onnx_runtimes.RUNTIME_PACKAGES, "onnx"),
     ),
     "openvino": _Runtime(
-        onnx.openvino,
+        onnx_runtimes.openvino,
         ("cpu",),
         ("float32",),
         missing=lambda _: missing_packages(("openvino", *onnx.WRITER_PACKAGES), "openvino"),
     ),
-    "tensorrt": _Runtime(onnx.tensorrt, ("cuda",), missing=lambda _: onnx.missing_tensorrt()),
+    "tensorrt": _Runtime(onnx_runtimes.tensorrt, ("cuda",), missing=lambda _: onnx_runtimes.missing_tensorrt()),
 }
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from benchmark.errors import CheckpointError, ComponentError, RecordError
 from benchmark.experiment.schema import ResolvedModel
+from benchmark.experiment.weights import model_in_header
 from benchmark.model.published import Fit, best_fit, has_own_names, load_weights
 from benchmark.model.restorer import Restorer
 from benchmark.model.weight_files import WeightSet, read_checkpoint, read_weights
@@ -103,23 +104,35 @@ def record_folder(folder: str | Path) -> Path:
     return folder
 
 
-def load(folder: str | Path, registry: Registry | None = None) -> Restorer:
-    """Return the trained Restorer of a row (`runs/<experiment>/<row>`, or its `seed<k>`), in eval mode.
+def load(path: str | Path, registry: Registry | None = None) -> Restorer:
+    """Return a trained Restorer, in eval mode.
+
+    Args:
+        path: Folder of a row (`runs/<experiment>/<row>`, or its `seed<k>`), or a safetensors file that `export` or
+            `import` wrote, whose header names the model.
+        registry: Where components are found; by default those of this project and of installed packages.
 
     Raises:
-        RecordError: The folder has no record of a finished row, or no readable weights, or they are damaged.
+        RecordError: The folder has no record of a finished row, the file no model, or the weights are damaged.
     """
-    folder = record_folder(folder)
-    file, weights = folder / "record.json", folder / "weights.safetensors"
+    path, registry = Path(path), registry or Registry()
+    if path.is_file():
+        weights, named_in, model = path, f"the header of {path.name}", model_in_header(path)
+        if not isinstance(model, dict):
+            raise RecordError(f"{path}: its header names no model; expected a file that `export` or `import` wrote")
+    else:
+        folder = record_folder(path)
+        weights, named_in = folder / "weights.safetensors", str(folder / "record.json")
+        model = recorded_config(folder)["model"]
     try:
-        restorer = build(architecture(recorded_config(folder)["model"]), 0, registry)
+        restorer = build(architecture(model), 0, registry)
     except ValidationError as error:
-        raise RecordError(f"{file}: its model: {explain(error)}; {_CHANGED}") from None
+        raise RecordError(f"{named_in}: its model: {explain(error)}; {_CHANGED}") from None
     except (ComponentError, KeyError) as error:
-        raise RecordError(f"{file}: its model: {error}; {_CHANGED}") from None
+        raise RecordError(f"{named_in}: its model: {error}; {_CHANGED}") from None
     fit = best_fit([WeightSet(weights.name, read_weights(weights))], restorer)
     if fit.mismatch:
-        raise RecordError(f"{weights}: does not fit the model in {file.name}: {fit.mismatch}; {_CHANGED}")
+        raise RecordError(f"{weights}: does not fit the model in {Path(named_in).name}: {fit.mismatch}; {_CHANGED}")
     restorer.load_state_dict(fit.weights)
     return restorer.eval()
 

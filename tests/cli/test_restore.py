@@ -259,7 +259,7 @@ def test_an_interrupted_command_goes_on(folder: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "the same command goes on from there" in err and "Traceback" not in err
-    finished = list((folder / "out").rglob("*.png"))
+    finished = [file for file in (folder / "out").rglob("*.*") if file.is_file()]
     assert 5 < len(finished) < 203
     for file in finished:
         read_image(file)

@@ -1,5 +1,6 @@
 """A trained network in three lines of Python: arrays in, arrays of the same kind out."""
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 import benchmark
 from benchmark.errors import BenchmarkError, DataError, RecordError
+from benchmark.experiment.weights import MODEL_IN_HEADER
 from benchmark.files import write_json
 from benchmark.inference.network import Network
 from benchmark.model import Restorer, restore_image
-from benchmark.model.weight_files import write_weights
+from benchmark.model.weight_files import weight_bytes, write_weights
 
 Array = NDArray[Any]
 CPU = torch.device("cpu")
@@ -140,6 +142,17 @@ def test_what_is_no_image_is_refused(loaded: Network, array: Array, message: str
     """In one line that says what was given and what is expected."""
     with pytest.raises(DataError, match=message):
         loaded.restore(array)
+
+
+def test_an_exported_file_is_enough(tmp_path: Path, network: Restorer, loaded: Network, image: Array) -> None:
+    """Away from its run: the header names the model; a file without it is refused."""
+    (tmp_path / "shipped.safetensors").write_bytes(
+        weight_bytes(network, torch.float32, {MODEL_IN_HEADER: json.dumps(MODEL)})
+    )
+    assert np.array_equal(benchmark.load(tmp_path / "shipped.safetensors", "cpu").restore(image), loaded.restore(image))
+    (tmp_path / "bare.safetensors").write_bytes(weight_bytes(network, torch.float32))
+    with pytest.raises(RecordError, match=r"bare\.safetensors: its header names no model; expected a file that"):
+        benchmark.load(tmp_path / "bare.safetensors")
 
 
 def test_a_row_without_a_finished_seed(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from benchmark.errors import missing_packages
-from benchmark.inference.onnx import SMALLEST_SIDE, largest_difference, onnx_bytes, smallest_side
+from benchmark.inference.onnx import SMALLEST_SIDE, onnx_bytes, smallest_side
+from benchmark.inference.onnx_runtimes import largest_difference
 from benchmark.model import Restorer, build
 from benchmark.model.restorer import fold
 from benchmark.registry import Registry
