@@ -194,6 +194,18 @@ def test_the_comparer_shows_every_image_and_its_pixels(opened, written):
     assert len(after) == 3 and not set(before) & set(after)
 
 
+def test_a_bar_opens_its_image(opened, written):
+    """The bars stand in the order of the gains; the last one is the image with the largest."""
+    page = opened(written / "index.html")
+    bars = page.locator(".bars g")
+    assert bars.count() == 4
+    bars.last.click()
+    with (written / "tables" / "images.csv").open(newline="") as file:
+        best = max(csv.DictReader(file), key=lambda line: float(line["gain"]))
+    page.locator("[data-comparer] [data-status]", has_text=f"{best['image']}, ").wait_for()
+    assert f"image={best['image']}" in page.url
+
+
 def test_images_beyond_the_page_come_from_the_run_folder(opened, written):
     """A version that the page does not hold is drawn from the file beside it, and the page says what it lacks."""
     page = opened(written / "index.html")

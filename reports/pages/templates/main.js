@@ -22,7 +22,9 @@ if (dataBlock) {
   const comparer = document.querySelector("[data-comparer]");
   if (comparer) {
     setUpComparer(comparer, data, view);
-    setUpGallery(document.querySelector("table.table-images"), comparer, data, view);
+    const table = document.querySelector("table.table-images");
+    setUpBars(comparer.querySelector("[data-bars]"), table, data, view);
+    setUpGallery(table, comparer, data, view);
   }
   if (location.hash.startsWith(VIEW)) document.getElementById("ranking").scrollIntoView();
 }
