@@ -10,7 +10,7 @@ from reports.pages.commands import shipping_commands
 from reports.results import Results
 from reports.results.summary import BASE, IDENTITY, Summary, complete, difference, latency, ranked
 from reports.statistics.intervals import FEWEST_SEEDS
-from reports.statistics.ranks import family_of_pair, order_of
+from reports.statistics.ranks import Order, family_of_pair
 from reports.statistics.verdicts import Comparison, compare_pair
 from reports.tables import gates
 from reports.tables.interval_text import interval_text, scale
@@ -18,7 +18,9 @@ from reports.tables.interval_text import interval_text, scale
 _BEST = "Best under your limits"
 _FASTEST = "Fastest that is about as good"
 _MOST_NAMES = 4
-_NOT_PROVEN = "highest mean, not proven"
+_LEADS = "leads, not proven"
+"""With one or two seeds all that a run has is leads."""
+_HIGHEST = "highest mean, not proven"
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,15 @@ def candidates(rows: Mapping[str, Summary], primary: Metric) -> Candidates:
     return Candidates(peers, tuple(row for row in peers if not row.failed_gates))
 
 
-def choice_cards(rows: Mapping[str, Summary], results: Results, primary: Metric) -> tuple[Card, ...]:
-    """Return the cards of the best row and of the fastest row that is about as good; none before a row finished."""
+def choice_cards(rows: Mapping[str, Summary], results: Results, primary: Metric, order: Order) -> tuple[Card, ...]:
+    """Return the cards of the best row and of the fastest row that is about as good; none before a row finished.
+
+    Args:
+        rows: All rows by name.
+        results: The run.
+        primary: The metric that rows are ranked by.
+        order: Which rows are surely better than which others.
+    """
     choice = candidates(rows, primary)
     best = choice.best
     if best is None:
@@ -53,11 +62,19 @@ def choice_cards(rows: Mapping[str, Summary], results: Results, primary: Metric)
         nearest = text.printable(choice.peers[0].row)
         limits = f"Every finished row fails a limit. The best of them is {nearest}; the table says which limit."
         return (Card(_BEST, "", "no row keeps the limits", (), (limits,), ()),)
-    return (_best_card(best, choice, rows, results, primary), *_fastest_cards(best, choice, rows, results, primary))
+    return (
+        _best_card(best, choice, rows, results, primary, order),
+        *_fastest_cards(best, choice, rows, results, primary),
+    )
 
 
 def _best_card(
-    best: Summary, choice: Candidates, rows: Mapping[str, Summary], results: Results, primary: Metric
+    best: Summary,
+    choice: Candidates,
+    rows: Mapping[str, Summary],
+    results: Results,
+    primary: Metric,
+    order: Order,
 ) -> Card:
     rival = rows.get(BASE) if best.row != BASE else next((row for row in choice.passing if row.row != BASE), None)
     facts = [_quality(best, primary)]
@@ -75,17 +92,15 @@ def _best_card(
         text.printable(best.row),
         certainty,
         (*facts, *_costs(best)),
-        (*_undecided_limits(best), *_over_limits(choice), *_rows_that_may_be_best(choice, rows, results, primary)),
+        (*_undecided_limits(best), *_over_limits(choice), *_rows_that_may_be_best(choice, order)),
         shipping_commands(best, results),
         is_proven=certainty.startswith("proven"),
     )
 
 
-def _rows_that_may_be_best(
-    choice: Candidates, rows: Mapping[str, Summary], results: Results, primary: Metric
-) -> tuple[str, ...]:
+def _rows_that_may_be_best(choice: Candidates, order: Order) -> tuple[str, ...]:
     """Return how many rows may be best, where more than one may."""
-    names = order_of(results, rows, primary).may_be_best([row.row for row in choice.passing])
+    names = order.may_be_best([row.row for row in choice.passing])
     if len(names) < 2:
         return ()
     named = f": {text.listing(list(map(text.printable, names)))}" if len(names) <= _MOST_NAMES else ""
@@ -155,7 +170,7 @@ def _certainty(comparison: Comparison | None, row: Summary, rival: str) -> str:
     """Return whether the best row is proven better than its rival."""
     if comparison and comparison.verdict in ("gain", "negligible gain"):
         return f"proven better than {rival}"
-    return _unproven(comparison, row, _NOT_PROVEN)
+    return _unproven(comparison, row, _LEADS if len(row.finished) < FEWEST_SEEDS else _HIGHEST)
 
 
 def _unproven(comparison: Comparison | None, row: Summary, label: str) -> str:

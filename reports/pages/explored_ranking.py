@@ -10,7 +10,7 @@ from reports.pages.next_run import seconds_per_seed
 from reports.results import Results
 from reports.results.further_tests import FurtherTest
 from reports.results.summary import Summary
-from reports.statistics.ranks import order_of
+from reports.statistics.ranks import Order
 from reports.tables.score_tables import MAIN_METRICS, metric_names, ranking
 
 _ABSENT = Cell(None, text.ABSENT)
@@ -29,6 +29,7 @@ def explored_ranking(
     primary: Metric,
     differences: Sequence[Grid],
     tests: Sequence[FurtherTest],
+    order: Order,
 ) -> Grid:
     """Return the ranking with all columns that a reader may choose; those beside the usual ones are hidden at first.
 
@@ -38,9 +39,10 @@ def explored_ranking(
         primary: The metric that rows are ranked by.
         differences: The tables of differences to the base row; the first one that has a row counts.
         tests: The test sets beside `test`.
+        order: Which rows are surely better than which others.
     """
     everything = list(rows.values())
-    grid = ranking(everything, primary, order_of(results, rows, primary))
+    grid = ranking(everything, primary, order)
     compared = _compared_cells(differences)
     usual = tuple(_usual_column(column, primary) for column in grid.columns)
     spread = next(place for place, column in enumerate(usual) if column.key == f"{primary.name}_spread")

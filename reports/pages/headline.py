@@ -18,7 +18,7 @@ from reports.results.summary import (
     latency,
     ranked,
 )
-from reports.statistics.ranks import order_of
+from reports.statistics.ranks import Order
 from reports.statistics.verdicts import MEANINGS, Comparison, compare_pair, family_of_report
 from reports.tables import gates
 from reports.tables.advice import what_reaches
@@ -36,14 +36,14 @@ class Headline:
     open_points: str
 
 
-def headline(rows: dict[str, Summary], results: Results, primary: Metric) -> Headline:
+def headline(rows: dict[str, Summary], results: Results, primary: Metric, order: Order) -> Headline:
     """Return a few sentences from the finished rows: which row leads, by how much, and how sure that is."""
     open_points = _open_points(rows, results.problems)
-    order = ranked([row for row in rows.values() if not row.is_baseline], primary)
-    peers = [row for row in complete(order) if row.mean(primary.name) is not None]
+    trained = ranked([row for row in rows.values() if not row.is_baseline], primary)
+    peers = [row for row in complete(trained) if row.mean(primary.name) is not None]
     passing = [row for row in peers if not row.failed_gates]
     if not passing:
-        lacking = lacking_metric(primary.name, order) if order else ""
+        lacking = lacking_metric(primary.name, trained) if trained else ""
         lead = f"There is no ranking: {lacking}." if lacking else _no_leader(peers, primary)
         return Headline("", lead, open_points)
     leader = passing[0]
@@ -55,8 +55,8 @@ def headline(rows: dict[str, Summary], results: Results, primary: Metric) -> Hea
     )
     margin = results.plan.equivalence_margin
     over = f"{text.count(len(leader.finished), 'seed')} and {text.count(image_count(results), 'test image')}"
-    may_be_best = order_of(results, rows, primary).may_be_best([row.row for row in passing])
-    lead = f"{_introduction(order, may_be_best, primary)}: {_value(leader, primary)}, mean over {over}."
+    may_be_best = order.may_be_best([row.row for row in passing])
+    lead = f"{_introduction(trained, may_be_best, primary)}: {_value(leader, primary)}, mean over {over}."
     lead += _better_than(leader, base, rows.get(IDENTITY), primary)
     if comparison:
         lead += _certainty(comparison, primary, margin)

@@ -42,6 +42,7 @@ from reports.results import Results
 from reports.results.further_tests import FurtherTest, further_tests
 from reports.results.summary import BASE, Summary, complete, image_count, ranked, still_to_come, summaries
 from reports.schema import PHOTOGRAPHS
+from reports.statistics.ranks import order_of
 from reports.tables import differences, gates, interval_text, provenance, score_tables, test_images, training
 from reports.tables import further_tests as test_tables
 from reports.tables.differences import DifferenceTable
@@ -55,7 +56,8 @@ def build(results: Results) -> Page:
     margin = results.plan.equivalence_margin
     trained = ranked([row for row in everything if not row.is_baseline], primary)
     by_plan = [row for row in everything if not row.is_baseline and row.attempts]
-    answer = headline(rows, results, primary)
+    order = order_of(results, rows, primary)
+    answer = headline(rows, results, primary, order)
     tests = further_tests(results, rows)
     compared = differences.tables_against_base(rows, results, primary)
     stages = training.last_stages(trained, primary, margin)
@@ -63,7 +65,7 @@ def build(results: Results) -> Page:
     finding = no_gain(rows, results, primary)
     next_run = next_card(rows, compared, stages, results, primary, beats_baselines=finding is None)
     grids = _difference_grids(compared, results, everything, primary)
-    ranking = explored_ranking(rows, results, primary, grids, tests)
+    ranking = explored_ranking(rows, results, primary, grids, tests, order)
     index = image_index(rows, candidates(rows, primary).best, results, primary)
     citations, coverage = provenance.citations(everything), provenance.coverage_table()
     data = page_data(ranking, rows, results, primary, grids, tests) | _pictures(index)
@@ -72,7 +74,7 @@ def build(results: Results) -> Page:
             title=text.printable(results.plan.experiment),
             facts=_facts(results, everything),
             headline=(answer.lead, answer.open_points),
-            cards=(*choice_cards(rows, results, primary), next_run),
+            cards=(*choice_cards(rows, results, primary, order), next_run),
             finding=finding,
             data=data if results.finished else None,
             leader=answer.leader,

@@ -20,6 +20,7 @@ from reports.pages.publish import publish
 from reports.pages.table_formats import csv_text, latex_table, markdown_table
 from reports.results.load import load
 from reports.results.summary import summaries
+from reports.statistics.ranks import order_of
 from reports.tables import differences, gates, provenance, score_tables, test_images, training
 
 Run = Callable[..., Path]
@@ -110,7 +111,7 @@ def tables_of(folder: Path) -> list[Grid | None]:
     by_name = summaries(results)
     rows, primary = list(by_name.values()), results.metric(results.plan.primary)
     costs, learned = training.costs_of(rows), training.last_stages(rows, primary, results.plan.equivalence_margin)
-    headline(by_name, results, primary)
+    headline(by_name, results, primary, order_of(results, by_name, primary))
     training.sharing_summary(costs.values())
     return [
         *(table.grid for table in differences.tables_against_base(by_name, results, primary)),

@@ -7,12 +7,14 @@ from reports.metrics import metric
 from reports.pages.headline import headline
 from reports.results.load import load
 from reports.results.summary import summaries
+from reports.statistics.ranks import order_of
 from reports.tables.differences import how_to_read
 
 
 def answer_of(run):
     results = load(run)
-    return headline(summaries(results), results, metric(results.plan.primary))
+    rows, primary = summaries(results), metric(results.plan.primary)
+    return headline(rows, results, primary, order_of(results, rows, primary))
 
 
 def fail_gate(edit, run, row):
