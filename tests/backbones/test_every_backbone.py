@@ -55,13 +55,18 @@ SIZE_VARIANTS: list[Variant] = [
     *(("unet", {"levels": levels, "norm": norm}) for levels, norm in product((1, 2, 3), ("none", "batch"))),
     *(("hinet", {"depth": depth}) for depth in (2, 4)),
     *(("swinir", {"window": window}) for window in (2, 3, 8)),
+    *(("esc", {"window": window}) for window in (2, 3, 16)),
     ("convir", {"dilations": (1, 1, 1)}),
     ("convir", {"dilations": (1, 4, 7)}),
     ("erase_unet", {"levels": 3}),
 ]
 """Variants with options that decide which image sizes a backbone takes."""
 EXPORT_VARIANTS: list[Variant] = [
-    *(variant for variant in VARIANTS if variant[0] not in {"dehazeformer", "hinet", "rlfn", "swinir", "uformer"}),
+    *(
+        variant
+        for variant in VARIANTS
+        if variant[0] not in {"dehazeformer", "esc", "hinet", "rlfn", "swinir", "uformer"}
+    ),
     ("gunet", {"input_scales": 3}),
     ("gunet", {"input_scales": 3, "norm": "layer"}),
     ("nafnet", {"block": "baseline"}),

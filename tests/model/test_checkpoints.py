@@ -437,6 +437,7 @@ def test_a_file_that_changed_since_it_was_planned_is_refused(tmp_path: Path) -> 
         ("gunet", "gunet_t", "t"),
         ("gunet", "gunet_s", "s"),
         ("convir", "convir_s", "convir_s"),
+        ("esc", "esc_x1", "esc"),
         ("plksr", "plksr_x1", "plksr"),
         ("plksr", "realplksr_x1", "realplksr"),
         ("safmn", "safmn_x1", "safmn"),
