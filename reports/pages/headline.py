@@ -25,6 +25,10 @@ from reports.tables.advice import what_reaches
 from reports.tables.differences import DifferenceTable
 
 _MOST_NAMES = 4
+_BEFORE_MORE_SEEDS = (
+    "Decide on the number of seeds before you look again: each unplanned interim analysis is a further chance of a "
+    "false verdict."
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,9 @@ def next_steps(tables: Sequence[DifferenceTable], primary: Metric, equivalence_m
                 rows.setdefault(remedy, []).append(text.printable(of_row.row))
         name = text.printable(table.table)
         sentences += [f"Table {name}: {remedy} ({text.listing(names)})." for remedy, names in rows.items()]
-    return tuple(sentences)
+    return (
+        (*sentences, _BEFORE_MORE_SEEDS) if any("more seed" in sentence for sentence in sentences) else tuple(sentences)
+    )
 
 
 def _no_leader(peers: Sequence[Summary], primary: Metric) -> str:

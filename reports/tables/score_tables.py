@@ -105,7 +105,7 @@ def _best(trained: Sequence[Summary], shown: Sequence[Metric]) -> dict[str, _Top
 def _ranking_columns(shown: Sequence[Metric], primary: Metric) -> tuple[Column, ...]:
     metrics = [_metric_column(measure) for measure in shown]
     return (
-        Column("rank", "rank"),
+        Column("rank", "rank", hint="The places that the row may have, where a range is given."),
         ROW_COLUMN,
         metrics[0],
         _spread_column(primary, csv_only=False),
