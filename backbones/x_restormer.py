@@ -205,12 +205,21 @@ class _WindowAttention(nn.Module):
             (queries @ table.transpose(0, 1)).unflatten(4, (self.window, self.window))
             for table in (self.row_offsets, self.column_offsets)
         )
-        # A pixel at place i of the window sees place j at the offset seen - 1 + j - i.
-        starts = [self.seen - 1 - place for place in range(self.window)]
-        rows = torch.stack(
-            [by_row[..., place, :, start : start + self.seen] for place, start in enumerate(starts)], dim=4
-        )
-        columns = torch.stack(
-            [by_column[..., place, start : start + self.seen] for place, start in enumerate(starts)], dim=5
-        )
-        return rows.flatten(4, 5).unsqueeze(-1) + columns.flatten(4, 5).unsqueeze(-2)
+        rows = self._select_offsets(by_row.transpose(4, 5)).transpose(4, 5)
+        columns = self._select_offsets(by_column)
+        return (rows.unsqueeze(-1) + columns.unsqueeze(-2)).flatten(4, 5)
+
+    def _select_offsets(self, products: Tensor) -> Tensor:
+        """Return for place i of the window and place j of the larger one the product at offset seen - 1 + j - i.
+
+        Args:
+            products: `... window 2*seen-1`, one per place i and offset.
+
+        Returns:
+            `... window seen`.
+        """
+        # With one more column, the next place's first offset lies one column less than a row further in memory.
+        row = 2 * self.seen - 1
+        flat = F.pad(F.pad(products, (0, 1)).flatten(-2), (0, self.seen))
+        skewed = flat.narrow(-1, self.seen - 1, self.window * row).unflatten(-1, (self.window, row))
+        return skewed.narrow(-1, 0, self.seen)

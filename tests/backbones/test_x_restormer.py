@@ -43,7 +43,7 @@ def test_x_restormer_has_the_published_cost(count_macs):
     assert round(count_macs(network, 256) / 1e9, 2) == 179.17
 
 
-@pytest.mark.parametrize(("window", "excess"), [(4, 2), (3, 0), (2, 4)], ids=str)
+@pytest.mark.parametrize(("window", "excess"), [(4, 2), (3, 0), (2, 4), (1, 0)], ids=str)
 def test_window_attention_equals_its_formula(randomise, window, excess):
     """Each pixel attends to the larger window, zeros beyond the image included; offsets count rows and columns."""
     heads, size, seen = 2, 3, window + excess
