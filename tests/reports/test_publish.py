@@ -43,6 +43,11 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def _without_commands(page: Path) -> str:
+    """Return a page without its commands: a study has no weights, so the run comes before `restore` and `export`."""
+    return re.sub(r'<pre class="command".*?</pre>\s*', "", page.read_text(), flags=re.DOTALL)
+
+
 def test_a_study_is_read_like_its_run(reported: Run, edit: Edit, tmp_path: Path) -> None:
     """Records, scores, curves, problems, claims and the report are the same, whether read from the run or the study."""
     run = reported()
@@ -60,7 +65,7 @@ def test_a_study_is_read_like_its_run(reported: Run, edit: Edit, tmp_path: Path)
     assert evaluate(of_study, summaries(of_study)) == evaluate(of_run, summaries(of_run))
     page, again = write(run).page, write(study).page
     different = "no record.json: not run yet, or stopped on the way"
-    assert again.read_text() == page.read_text().replace(different, "not published")
+    assert _without_commands(again) == _without_commands(page).replace(different, "not published")
     assert again.parent.name == "report_from_records"
 
 
