@@ -12,7 +12,9 @@ from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.experiment.plan import Plan
+    from benchmark.runner.context import Context
     from benchmark.runner.estimates import Estimate
+    from reports import Report
 
 
 @click.command("run")
@@ -42,13 +44,11 @@ def command(*, dry_run: bool, tensorboard: bool, yes: bool, **options: Any) -> i
         from benchmark.cli.rungs import may_start, rungs_of, show_rungs, with_early_report
         from benchmark.cli.tune import with_best_candidates
         from benchmark.runner.estimates import Estimate, estimate
+        from benchmark.runner.late_gates import measure_open_latencies
         from benchmark.runner.local_executor import worker_devices
-        from benchmark.runner.maps import write_map_images
         from benchmark.runner.plan_file import write_plan
         from benchmark.runner.preflight import preflight
         from benchmark.runner.run import run_rows
-        from reports import first_examples, write
-        from reports.report_stamp import is_current, note_inputs
 
         started, written, replace = time.perf_counter(), prepare(selection), selection.replace
         if dry_run:
@@ -74,18 +74,14 @@ def command(*, dry_run: bool, tensorboard: bool, yes: bool, **options: Any) -> i
                 context = read_data(plan, context, display) if todo else context
                 on_event = with_early_report(display, prepared) if written.written.scales else display.show
                 records = run_rows(todo, context, devices, on_event, estimates=times.seconds)
+                if todo:
+                    measure_open_latencies(plan.rows, context, display.end)
 
-            page, damage = context.output / "report/index.html", ()
-            if todo or not is_current(context.output):
-                write_map_images(prepared.whole, first_examples(context.output), context)
-                report = write(context.output)
-                page, damage = report.page, report.damage
-                if not damage:
-                    note_inputs(context.output)
+            report = _report(prepared.whole, context, is_changed=bool(todo))
             work = f"{counted(len(records), 'row')} run, {counted(display.steps_trained, 'step')} trained"
             click.echo(f"{plan.experiment.name}: {work}, {duration(time.perf_counter() - started)} in all", err=True)
-            click.echo(failure_lines(records, damage), err=True, nl=False)
-            click.echo(f"report: {page}")
+            click.echo(failure_lines(records, report.damage), err=True, nl=False)
+            click.echo(f"report: {report.page}")
             has_failed_rows |= any(record.status == "failed" for record in records)
         return int(has_failed_rows)
 
@@ -121,6 +117,21 @@ def plan(*, write: bool, device_name: str | None, **options: Any) -> None:
     show_rungs(prepared)
     if write:
         click.echo(f"plan: {write_prepared(prepared)}")
+
+
+def _report(plan: "Plan", context: "Context", *, is_changed: bool) -> "Report":
+    """Write the report of all rows of a plan; one that its files would give again stands."""
+    from benchmark.runner.maps import write_map_images
+    from reports import Report, first_examples, write
+    from reports.report_stamp import is_current, note_inputs
+
+    if not is_changed and is_current(context.output):
+        return Report(context.output / "report/index.html")
+    write_map_images(plan, first_examples(context.output), context)
+    report = write(context.output)
+    if not report.damage:
+        note_inputs(context.output)
+    return report
 
 
 def _headline(plan: "Plan", todo: int, times: "Estimate") -> str:

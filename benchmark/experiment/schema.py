@@ -162,8 +162,10 @@ class LatencyGate(Gate):
         default=None, description="part of the device's name, e.g. V100; null: the machine at hand"
     )
     quantile: Literal["median", "p90", "p99"] = Field(default="p90", description="which calls must keep the limit")
-    protocol: Literal["quick", "full"] = Field(
-        default="quick", description="quick: seconds, never passes; full: fresh processes, a minute or more a network"
+    protocol: Literal["quick", "full", "auto"] = Field(
+        default="quick",
+        description="quick: seconds, passes only far below the limit; full: fresh processes, a minute or more a "
+        "network; auto: quick, and after training full where that left it open",
     )
     runtime: Literal["best", Runtime] = Field(default="eager", description="best: the fastest of those installed")
     dtype: Dtype = "float32"

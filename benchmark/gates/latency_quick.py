@@ -1,6 +1,6 @@
 """The quick protocol: one process, a second or two; and the timing of single calls, which both protocols share.
 
-The quick protocol is for tables, searches and first looks. It never passes a gate.
+The quick protocol is for tables, searches and first looks. It passes a gate only below half the limit.
 """
 
 import gc

@@ -204,8 +204,10 @@ def describe_gate(gate: GateResult) -> str:
     interval = f"; 95 % [{gate.interval[0]:.1f}, {gate.interval[1]:.1f}]" if gate.interval else ""
     reasons: Sequence[str] = ()
     if gate.result == "inconclusive":
-        quick = ["the quick protocol cannot pass"] if gate.protocol.get("name") == "quick" else []
+        quick = ["too near for the quick protocol"] if gate.protocol.get("name") == "quick" else []
         reasons = gate.protocol.get("unsteady") or quick
+    elif gate.result == "passed" and gate.protocol.get("name") == "quick":
+        reasons = ["with room: p99 under half the limit"]
     details = interval + "".join(f"; {reason}" for reason in reasons)
     return f"{gate.name}: {gate.result} ({gate.measured:,.{digits}f} of {gate.limit:,.{digits}f} {gate.unit}{details})"
 

@@ -1,0 +1,61 @@
+"""Latency gates that the quick protocol left open: measured by the full protocol once all rows are trained.
+
+Then nothing else of the run is busy, and only networks near their limit take the minute that the full protocol needs.
+A machine that is busy with other programs leaves them open once more.
+"""
+
+from collections.abc import Callable, Sequence
+
+from benchmark.experiment.plan import PlannedRow
+from benchmark.experiment.schema import LatencyGate
+from benchmark.files import write_json
+from benchmark.gates.check_gates import check_gates
+from benchmark.model import build
+from benchmark.runner.context import Context
+from benchmark.runner.row import describe_gate
+from reports.errors import FileFormatError
+from reports.schema import GateResult, Record, read, to_json
+
+
+def measure_open_latencies(rows: Sequence[PlannedRow], context: Context, show: Callable[[str, str], None]) -> None:
+    """Measure the latency gates of `protocol: auto` that are inconclusive, and write the results into the records.
+
+    Args:
+        rows: The rows of a run, all of which have ended.
+        context: Where their records lie, and the machine.
+        show: Called with a row and a line about it before and after a measurement.
+    """
+    measured: dict[str, list[GateResult]] = {}
+    for row in rows:
+        record = _record(row, context)
+        if record is None or not (gates := _open_gates(row, record)):
+            continue
+        if row.network not in measured:
+            show(row.folder, f"{', '.join(gates)} again, by the full protocol: some minutes")
+            model, machine = row.recipe.model, context.machine
+            restorer = build(model, row.seed, context.registry).to(machine.device)
+            results = check_gates(gates, restorer, model.as_config(), machine, context.registry.plugins)
+            measured[row.network] = results
+            show(row.folder, "\n".join(f"gate {describe_gate(result)}" for result in results))
+        by_name = {result.name: result for result in measured[row.network]}
+        updated = tuple(by_name.get(gate.name, gate) for gate in record.gates)
+        write_json(context.output / row.folder / "record.json", to_json(record.model_copy(update={"gates": updated})))
+
+
+def _open_gates(row: PlannedRow, record: Record) -> dict[str, LatencyGate]:
+    """Return the gates of a row that are to be measured again, with the full protocol."""
+    inconclusive = {gate.name for gate in record.gates if gate.result == "inconclusive"}
+    return {
+        name: gate.model_copy(update={"protocol": "full"})
+        for name, gate in row.recipe.gates.items()
+        if isinstance(gate, LatencyGate) and gate.protocol == "auto" and name in inconclusive
+    }
+
+
+def _record(row: PlannedRow, context: Context) -> Record | None:
+    """Return the finished record of a row; None where it failed, was rejected, or belongs to another plan."""
+    try:
+        record = read(Record, context.output / row.folder / "record.json")
+    except FileFormatError:
+        return None
+    return record if record.status == "done" and record.config_hash == row.config_hash else None
