@@ -12,7 +12,7 @@ from benchmark.cli.experiment_setup import LONG_SECONDS, Prepared, with_tuned_ro
 from benchmark.cli.terminal import duration, show_network
 from benchmark.errors import counted
 from benchmark.experiment.load import BASE, Experiment
-from benchmark.experiment.plan import select
+from benchmark.experiment.plan import Plan, select
 from benchmark.experiment.rungs import folder_on_scale, on_scale
 from benchmark.experiment.scales import Scale, with_first_rungs
 from benchmark.files import write_json
@@ -67,13 +67,30 @@ def rungs_of(prepared: Prepared) -> Iterator[Prepared]:
 
 
 def show_rungs(prepared: Prepared) -> None:
-    """Print a line for each rung: what it would train, and how long that takes; nothing without scales."""
-    for scale in scales_of(prepared) if prepared.written.scales else ():
-        rung = prepared_on_scale(prepared, dataclasses.replace(prepared.written, tuning=None), scale)
-        times = estimate(rung.plan, rung.context, len(worker_devices(rung.plan, rung.context)), show_network)
-        steps = counted(sum(rung.plan.stages[key].steps for key in times.seconds), "step")
-        folder = rung.context.output
-        click.echo(f"rung {scale.steps}: {steps} to train, about {duration(times.total)}{times.note} ({folder})")
+    """Print a line for each rung: what it would train, and how long that takes; nothing without scales.
+
+    The last line says whether all of them, with all rows and with tuning, fit into the hours of the experiment.
+    """
+    written, seconds = prepared.written, 0.0
+    for scale in scales_of(prepared) if written.scales else ():
+        rung = prepared_on_scale(prepared, written, scale)
+        if rung.candidates:
+            seconds += _show_work("tuning on rung", scale, rung.candidates, rung)
+        seconds += _show_work("rung", scale, rung.plan, rung)
+    if written.hours is not None and written.scales:
+        fits = "fits into" if seconds <= 3600 * written.hours else "does not fit into"
+        machine = f"{prepared.context.machine.device_name}, {counted(prepared.context.machine.threads, 'thread')}"
+        made_for = f"the {duration(3600 * written.hours)} that it is made for"
+        click.echo(f"{duration(seconds)} with all rows on all rungs: {fits} {made_for}, on {machine}")
+
+
+def _show_work(name: str, scale: Scale, plan: Plan, rung: Prepared) -> float:
+    """Print what a rung or its tuning would train, and return the seconds."""
+    times = estimate(plan, rung.context, len(worker_devices(plan, rung.context)), show_network)
+    steps = counted(sum(plan.stages[key].steps for key in times.seconds), "step")
+    folder = rung.context.output
+    click.echo(f"{name} {scale.steps}: {steps} to train, about {duration(times.total)}{times.note} ({folder})")
+    return times.total
 
 
 def may_start(seconds: float) -> bool:
@@ -101,10 +118,10 @@ def prepared_on_scale(prepared: Prepared, experiment: Experiment, scale: Scale) 
     Args:
         prepared: The experiment as it is written, which gives rows, seeds, data and machine.
         experiment: The same, with rows that an earlier rung tuned.
-        scale: The rung; where the file does not name it, its rows are not tuned.
+        scale: The rung; rows are tuned on the first one that the file names.
     """
-    is_added = scale not in experiment.scales
-    written = on_scale(dataclasses.replace(experiment, tuning=None) if is_added else experiment, scale)
+    is_tuned = scale == experiment.scales[0]
+    written = on_scale(experiment if is_tuned else dataclasses.replace(experiment, tuning=None), scale)
     output = folder_on_scale(prepared.context.output, scale)
     context = dataclasses.replace(prepared.context, experiment=written.name, output=output)
     candidates = candidates_plan(written, context)

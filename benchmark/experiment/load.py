@@ -63,6 +63,8 @@ class Experiment:
     """Rungs, from the smallest; none: it runs as written alone."""
     promote: Promotion = "all"
     """Which rows go on to the next rung."""
+    hours: float | None = None
+    """What it is made to take, on the machine it is made for."""
 
     @property
     def data(self) -> dict[str, Mapping[str, SourceSpec]]:
@@ -122,6 +124,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
         notices=tuple(notices),
         scales=tuple(checked.scales),
         promote=checked.promote,
+        hours=checked.hours,
     )
 
 

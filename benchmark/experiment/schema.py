@@ -258,6 +258,9 @@ class ExperimentFile(RowSettings):
     short_form: str | None = Field(
         default=None, description="a file that asks the same at small scale; named where this one would take days"
     )
+    hours: PositiveFloat | None = Field(
+        default=None, description="what it is made to take on the machine it is made for; `plan` says whether it fits"
+    )
     seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
     report: Report = Report()
     baselines: list[Literal["non_local_means", "wavelet", "bilateral"]] = Field(

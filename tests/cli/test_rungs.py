@@ -58,3 +58,14 @@ def test_plan_shows_what_each_rung_trains(edited: Callable[[str, str], Path], tm
     """With its steps and its folder."""
     text = call("plan", edited("seeds: [0]\n", SCALES.format("all")), "--output", tmp_path / "runs/small")
     assert "rung 1/2: 16 steps to train" in text and "small.steps_1_2" in text
+
+
+def test_plan_says_whether_all_rungs_fit_the_hours(edited: Callable[[str, str], Path], tmp_path: Path) -> None:
+    """Tuning, on the first rung that the file names, counts, too."""
+    candidates = "tuning: {candidates: {low: {protocol.coarse.lr: 1e-4}, high: {protocol.coarse.lr: 1e-2}}}\n"
+    file = edited("seeds: [0]\n", f"hours: 1\n{candidates}{SCALES.format('all')}")
+    arguments = ["plan", file, "--output", tmp_path / "runs/small"]
+    text = call(*arguments)
+    assert text.count("tuning on rung 1/2: ") == 1 and "tuning on rung 1:" not in text
+    assert "fits into the 1 h 0 min" in text
+    assert "does not fit into the 0 s" in call(*arguments, "--set", "hours=1e-9")

@@ -105,7 +105,7 @@ def test_one_process_has_no_interval() -> None:
     ],
 )
 def test_only_a_clear_interval_on_a_steady_machine_decides(found: Latency, expected: str) -> None:
-    """The limit is 50 ms. Load decides nothing, but cannot hide that a network is below half of it.""""""
+    """The limit is 50 ms. Load decides nothing, but cannot hide that a network is below half of it."""
     assert decide_latency(found, LatencyGate(limit_ms=50, image=IMAGE)) == expected
 
 
