@@ -1,4 +1,4 @@
-"""The files of a run as types: record.json, plan.json with its claims, tuning.json, rungs.json, search.json.
+"""The files of a run as types: record, plan with its claims, tuning, rungs, search and confirm, all .json.
 
 This is their only definition: the harness writes the files with these models, reports read them with the same. A file
 of another schema version is refused with a line that says so; `tools/migrate_records.py` brings files of schema 1 to
@@ -416,6 +416,40 @@ class SearchFile(VersionedFile):
     metric: str
     facts: MetricFacts | None = None
     """None for a metric of every row."""
+
+
+class GainInterval(FileModel):
+    """The gain of a trial over the base row, higher is better, and its 95 % interval."""
+
+    difference: float
+    low: float
+    high: float
+
+
+class ConfirmedTrial(FileModel):
+    """What fresh seeds say of a trial on val: either a verdict, or the reason why there is none."""
+
+    trial: int
+    gain: GainInterval | None = None
+    verdict: str | None = None
+    reason: str = ""
+
+
+class ConfirmFile(VersionedFile):
+    """confirm.json: the best trials of a search against its base row, with seeds that no trial had."""
+
+    metric: str
+    margin: float
+    """Smallest gain that matters, in the unit of the metric."""
+    seeds: tuple[int, ...]
+    rows: dict[str, str]
+    """Folder of each row and seed -> hash of its configuration."""
+    trials: tuple[ConfirmedTrial, ...]
+    """The best of the search first."""
+    winner: int | None
+    """The trial with the largest proven gain; None: none is proven."""
+    test: GainInterval | None = None
+    """Of the winner. Without a winner test was not read."""
 
 
 AnyModel = TypeVar("AnyModel", bound=FileModel)

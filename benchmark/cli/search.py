@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.cli.display import Display
     from benchmark.experiment.search_space import Search
     from benchmark.search.search import Outcome, SearchEvent, Setup, TrialFinished
+    from reports.schema import ConfirmFile
 
 _SHOWN = 5
 
@@ -44,7 +45,8 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
 
     The first trial is the base row. Trials that share stages share their training; a trial that fails a gate is not
     trained. Stop it whenever you like, the same command goes on. The best trial is written as an experiment, best.yaml:
-    run it to compare it with the base row on test, over all seeds.
+    run it to compare it with the base row on test, over all seeds. With search.confirm in FILE, the best trials and the
+    base row are then trained with fresh seeds, and a winner is named or none is proven.
 
     \b
     Examples:
@@ -56,6 +58,7 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
         from benchmark.cli.display import Display
         from benchmark.cli.experiment_setup import prepare
         from benchmark.runner.run import run_rows
+        from benchmark.search.confirm import confirm
         from benchmark.search.search import Setup, open_trials
 
         started = time.perf_counter()
@@ -81,9 +84,11 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
                 is_trial=True,
             )
             outcome = search.outcome()
-        _show_outcome(
-            setup, outcome, f"{counted(display.steps_trained, 'step')} in {duration(time.perf_counter() - started)}"
-        )
+            confirmed = None
+            if search_settings.confirm and not outcome.failed:
+                confirmed = confirm(setup, outcome.trials, display.show)
+        work = f"{counted(display.steps_trained, 'step')} in {duration(time.perf_counter() - started)}"
+        _show_outcome(setup, outcome, confirmed, work)
         return 1 if outcome.failed or not (context.output / "best.yaml").exists() else 0
 
 
@@ -131,8 +136,8 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else json.dumps(value)
 
 
-def _show_outcome(setup: "Setup", outcome: "Outcome", work: str) -> None:
-    """Print the best trials, and what all of them and (`work`) this command took."""
+def _show_outcome(setup: "Setup", outcome: "Outcome", confirmed: "ConfirmFile | None", work: str) -> None:
+    """Print the best trials, what fresh seeds say of them, and what all of them and (`work`) this command took."""
     from benchmark.search.trial_results import base_result, ranked
 
     search, name = setup.search, setup.experiment.name
@@ -157,6 +162,23 @@ def _show_outcome(setup: "Setup", outcome: "Outcome", work: str) -> None:
         f"({reused / max(trained + reused, 1):.0%}) from the store; this command trained {work}",
         err=True,
     )
-    if best:
-        file = setup.context.output / "best.yaml"
+    file = setup.context.output / "best.yaml"
+    if confirmed:
+        click.echo("\n".join(_confirmation_lines(confirmed)))
+        click.echo(f"{'winner' if confirmed.winner is not None else 'best by one seed, not proven'}: {file}")
+    elif best:
         click.echo(f"best: {file}  (confirm it on test, over all seeds: python -m benchmark run {file})")
+
+
+def _confirmation_lines(confirmed: "ConfirmFile") -> list[str]:
+    """Return what fresh seeds say of each trial, and of the winner on test."""
+    from benchmark.search.trial_files import shown_gain
+
+    seeds = ", ".join(map(str, confirmed.seeds))
+    lines = [f"confirmed on val with seeds {seeds}: gain in {confirmed.metric} over the base row, 95 % interval"]
+    for trial in confirmed.trials:
+        verdict = trial.verdict or f"no verdict: {trial.reason}"
+        lines.append(f"  trial.{trial.trial}: {f'{shown_gain(trial.gain)}: ' if trial.gain else ''}{verdict}")
+    if confirmed.winner is None:
+        return [*lines, f"no trial is proven better than the base row by {confirmed.margin:g}; test was not read"]
+    return [*lines, f"trial.{confirmed.winner} wins; on test {shown_gain(confirmed.test)}"]

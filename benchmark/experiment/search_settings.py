@@ -115,6 +115,15 @@ class SearchParameter(Settings):
         return self
 
 
+class Confirm(Settings):
+    """The best trials and the base row again, with fresh seeds: a choice by one seed may be luck."""
+
+    top: Annotated[int, Field(ge=1, le=100)] = Field(default=3, description="how many of the best trials")
+    seeds: Annotated[int, Field(ge=3, le=1000)] = Field(
+        default=5, description="seeds that no trial had; below 5, an interval needs 3 trials with similar noise"
+    )
+
+
 class SearchSettings(Settings):
     """What `search` varies, and how trials are compared: on val, after the last stage."""
 
@@ -123,3 +132,6 @@ class SearchSettings(Settings):
     parameters: dict[str, SearchParameter] = Field(min_length=1, description="dotted path -> range or choices")
     sampler: Sampler = Field(default=Tpe(), description="what chooses the next trial, by name or with options")
     seed: Seed | None = Field(default=None, description="the seed trials train with; null: the first of seeds")
+    confirm: Confirm | None = Field(
+        default=None, description="train the best trials and the base row with fresh seeds, and name a winner or none"
+    )

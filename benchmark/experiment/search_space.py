@@ -12,7 +12,7 @@ from benchmark.errors import ExperimentError
 from benchmark.experiment.document import Document, KeyPath, override, override_all, value_at
 from benchmark.experiment.resolve import Recipe, resolve
 from benchmark.experiment.schema import ExperimentFile, TuningSettings
-from benchmark.experiment.search_settings import MOST_TRIALS, Sampler, SearchParameter, SearchSettings
+from benchmark.experiment.search_settings import MOST_TRIALS, Confirm, Sampler, SearchParameter, SearchSettings
 from benchmark.registry import Registry
 from reports.metrics import IMAGE_METRICS, Metric, own_metric
 
@@ -77,6 +77,8 @@ class Search:
     sampler: Sampler
     seed: int
     parameters: tuple[Parameter, ...]
+    confirm: Confirm | None = None
+    """How the best trials are confirmed; None: they are not."""
 
     @property
     def numbers(self) -> tuple[Parameter, ...]:
@@ -117,7 +119,7 @@ def read_search(document: Document, file: ExperimentFile, base: Recipe, registry
             reader.fail(inner, f"is a part of {outer}, which is searched as a whole; keep one of them")
     metric, seed = _metric_and_seed(section, file, registry)
     parameters = tuple(reader.parameter(path, spec) for path, spec in section.parameters.items())
-    search = Search(metric, section.trials, section.sampler, seed, parameters)
+    search = Search(metric, section.trials, section.sampler, seed, parameters, section.confirm)
     if reason := _unsuitable(search, has_gates=bool(base.gates)):
         place = document.place(("search", "sampler"))
         raise ExperimentError(f"{place}: search.sampler: {search.sampler.name} {reason}")

@@ -1,7 +1,7 @@
 """Train one stage of a row: from the stored weights of the stage before it to stored weights of its own."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import isfinite
@@ -13,7 +13,7 @@ import torch
 from benchmark.data.augmentations import make_augmentations
 from benchmark.data.sampling import Sampler
 from benchmark.errors import RecordError
-from benchmark.evaluation.evaluate import Summary, evaluate, load_metrics, mean_psnr, summarise
+from benchmark.evaluation.evaluate import ImageScores, Summary, evaluate, load_metrics, mean_psnr, summarise
 from benchmark.experiment.plan import PlannedRow, PlannedStage, hash_of, metric_digests
 from benchmark.experiment.stage import late_validation_step, validation_steps
 from benchmark.gates.cost import peak_memory_bytes, reset_peak_memory
@@ -154,10 +154,14 @@ def load_network(row: PlannedRow, key: str | None, context: Context) -> Restorer
 
 def score_on_val(row: PlannedRow, trained: Restorer, context: Context) -> dict[str, Summary]:
     """Return the scores of a trained network on the validation images of a row."""
+    return summarise(image.metrics for image in images_on_val(row, trained, context))
+
+
+def images_on_val(row: PlannedRow, trained: Restorer, context: Context) -> Iterator[ImageScores]:
+    """Yield the validation images of a row as a trained network restores them, with their scores."""
     restorer, device = _with_weights(row, trained.state_dict(), context).eval(), context.machine.device
     source, metrics = context.source(row.recipe.data["val"]), load_metrics(context.registry, context.metrics)
-    scores = evaluate(lambda image: restore_image(restorer, image, device), source, metrics=metrics)
-    return summarise(image.metrics for image in scores)
+    yield from evaluate(lambda image: restore_image(restorer, image, device), source, metrics=metrics)
 
 
 def on_val_of(row: PlannedRow, result: StageResult, context: Context) -> StageResult:

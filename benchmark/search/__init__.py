@@ -1,8 +1,16 @@
 """Search of settings: an Optuna study whose trials are rows of the experiment, trained through the same stage store.
 
-    study    the journal on disk: finished trials, and what to try next
-    search   trials as rows, their results, and the files trials.csv and best.yaml
-    tuning   a small search before a run: the best of a few candidates for each row
+    search         trials as rows of a run
+    study          the journal on disk: finished trials, and what to try next
+    space          the parameters as Optuna sees them
+    samplers       what chooses the next trial
+    trial_results  what came out of trials, and their ranking
+    trial_files    trials.csv, search.json and best.yaml
+    confirm        the best trials and the base row again, with fresh seeds
+    judge          what those prove
+    tuning         a small search before a run: the best of a few candidates for each row
+    promotion      which rows of a rung go on to the next one
 
-Trials are compared on val; test is not read. A trial that fails a gate is not trained, and the sampler learns from it.
+Trials are compared on val; test is read for a confirmed winner and the base row alone. A trial that
+fails a gate is not trained, and the sampler learns from it.
 """

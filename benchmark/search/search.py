@@ -26,7 +26,7 @@ from benchmark.runner.preflight import all_sides, check_metrics, check_patches, 
 from benchmark.runner.row import describe_gate
 from benchmark.search.space import space_size, values_of
 from benchmark.search.study import ask, count_finished, failures, open_study, results, resume, tell
-from benchmark.search.trial_files import search_file, write_best, write_trials
+from benchmark.search.trial_files import chosen_by_one_seed, search_file, write_best, write_trials
 from benchmark.search.trial_results import TrialResult, ranked, trial_result
 from reports.schema import GateResult, to_json
 
@@ -208,7 +208,8 @@ class Trials:
         write_trials(setup.context.output / "trials.csv", trials, setup.search)
         best = next(iter(ranked(trials, setup.search.metric)), None)
         if best:
-            write_best(setup.context.output / "best.yaml", setup.experiment, setup.search, best, len(trials))
+            comment = chosen_by_one_seed(best, len(trials), setup.experiment, setup.search)
+            write_best(setup.context.output / "best.yaml", setup.experiment, setup.search, best, comment)
         return best
 
 

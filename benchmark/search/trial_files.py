@@ -15,7 +15,7 @@ from benchmark.experiment.search_space import Search, with_values
 from benchmark.files import write_csv, write_text
 from benchmark.search.trial_results import TrialResult
 from reports.metrics import IMAGE_METRICS, Metric
-from reports.schema import MetricFacts, SearchFile
+from reports.schema import ConfirmFile, GainInterval, MetricFacts, SearchFile
 
 
 def search_file(metric: Metric) -> SearchFile:
@@ -44,7 +44,7 @@ def write_trials(file: Path, trials: Sequence[TrialResult], search: Search) -> N
     write_csv(file, header, rows)
 
 
-def write_best(file: Path, experiment: Experiment, search: Search, best: TrialResult, trials: int) -> None:
+def write_best(file: Path, experiment: Experiment, search: Search, best: TrialResult, comment: Sequence[str]) -> None:
     """Write the best trial as the base row of an experiment of its own, with the former base row beside it.
 
     It needs no other file (folders of data are absolute), and has the seeds of the experiment: a choice that was made
@@ -62,12 +62,43 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
         **{key: settings[key] for key in ("metrics",) if key in settings},
         **({"tables": {"search": {"default": default}}} if default else {}),
     }
-    comment = (
-        f"# Trial {best.number}, the best of {counted(trials, 'trial')} of {experiment.name} so far: "
-        f"{search.metric.name} {best.value:.4f} on val with seed {search.seed}.\n"
-        f"# Test was not read. Compare it over all seeds:  python -m benchmark run {file}\n"
-    )
-    write_text(file, comment + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    lines = [*comment, f"Compare it over all seeds:  python -m benchmark run {file}"]
+    heading = "".join(f"# {line}\n" for line in lines)
+    write_text(file, heading + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def chosen_by_one_seed(best: TrialResult, trials: int, experiment: Experiment, search: Search) -> list[str]:
+    """Return what best.yaml says of the best trial as long as nothing is confirmed."""
+    return [
+        f"Trial {best.number}, the best of {counted(trials, 'trial')} of {experiment.name} so far: "
+        f"{search.metric.name} {best.value:.4f} on val with seed {search.seed}.",
+        "Not confirmed: it was chosen by one seed. Test was not read.",
+    ]
+
+
+def chosen_with_confirmation(
+    best: TrialResult, result: ConfirmFile, experiment: Experiment, search: Search
+) -> list[str]:
+    """Return what best.yaml says of a trial after the best ones were trained with fresh seeds."""
+    seeds = f"seeds {', '.join(map(str, result.seeds))}"
+    if result.winner is None:
+        return [
+            f"Trial {best.number} of {experiment.name}: {search.metric.name} {best.value:.4f} on val with seed "
+            f"{search.seed}, the best by one seed.",
+            f"NOT PROVEN: with {seeds}, no trial is surely better on val than the base row (search.default, where they "
+            "differ). Test was not read.",
+        ]
+    gain = next(trial.gain for trial in result.trials if trial.trial == result.winner)
+    return [
+        f"Trial {best.number} of {experiment.name}, the confirmed winner.",
+        f"Gain in {search.metric.name} over the base row with {seeds}:",
+        f"on val {shown_gain(gain)}; on test, which was read for these two alone, {shown_gain(result.test)}.",
+    ]
+
+
+def shown_gain(gain: GainInterval | None) -> str:
+    """Return a gain with its interval in words."""
+    return f"{gain.difference:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]" if gain else "not known"
 
 
 def override_to(base: Any, best: Any) -> Any:
