@@ -117,10 +117,10 @@ def _seeds_card(
     every = trained if len(trained) < sum(not row.is_baseline for row in rows.values()) else []
     command = run_command(results.plan, *rows_option(every), "--seeds", ",".join(added))
     seconds = len(added) * sum(seconds_per_seed(rows[row]) or 0.0 for row in trained)
-    effect = "settle" if len(present) >= FEWEST_SEEDS else "give a first verdict on"
+    effect = "narrow the interval to the margin for" if len(present) >= FEWEST_SEEDS else "give a first verdict on"
     notes = [f"{text.count(len(added), 'more seed')} ({total} in all) would {effect} {_named(settled)}."]
     later = [row for row in needed if row not in settled]
-    notes += [f"Still open after it: {_named(later)}."] * bool(later)
+    notes += [f"Not enough for {_named(later)}."] * bool(later)
     return Card(_NEXT, "", "more seeds", _time(seconds), tuple(notes), (command,))
 
 
