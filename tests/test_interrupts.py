@@ -112,7 +112,7 @@ def test_a_terminal_that_is_closed_stops_training_and_output_to_it_raises_nothin
     assert (tmp_path / "state").read_text() == "True"
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_waits_until_a_library_is_loaded(sent: signal.Signals) -> None:
     """An error that Python raises while torch loads its library would abort the process with a message of C++."""
     command = [sys.executable, "-c", LOADING, str(int(sent))]

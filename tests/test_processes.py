@@ -149,7 +149,7 @@ def test_workers_end_between_two_steps_and_ctrl_c_does_not_reach_them(targets: M
 @pytest.mark.parametrize("blocked", [True, False])
 def test_ctrl_c_while_a_process_is_started_arrives_afterwards(targets: ModuleType, *, blocked: bool) -> None:
     """It is neither lost nor raised in the middle, also where the system hands it to another thread."""
-    stop, steps = threading.Event(), list[str]()
+    stop, steps, handler = threading.Event(), list[str](), signal.getsignal(signal.SIGINT)
     helper = threading.Thread(target=stop.wait)
     if not blocked:
         helper.start()  # before: it has no block, and takes the signal
@@ -161,7 +161,7 @@ def test_ctrl_c_while_a_process_is_started_arrives_afterwards(targets: ModuleTyp
         steps.append("not reached")
     stop.set()
     assert steps == ["started"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
     worker = Worker(targets.signals)
     assert worker.receive() == (True, False)  # it ignores Ctrl-C, and what it starts inherits no block

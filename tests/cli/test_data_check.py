@@ -114,6 +114,7 @@ def test_the_data_of_an_experiment(call: Call, experiment_file: Path) -> None:
     assert "val: picture_00 = test: picture_00: pixel by pixel" in out
 
 
+@pytest.mark.slow
 def test_shared_subjects_and_sizes_of_an_experiment(
     call: Call, experiment_file: Path, pairs: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_shared_subjects_and_sizes_of_an_experiment(
     assert "sizes differ within a pair (1)" in out and "train: picture_01: degraded" in out
 
 
+@pytest.mark.slow
 def test_files_of_an_experiment_are_looked_at(call: Call, experiment_file: Path, pairs: Path, tmp_path: Path) -> None:
     """Headers of its files are checked as for two folders: here a JPEG among the targets."""
     shutil.copytree(pairs, tmp_path / "own")

@@ -43,7 +43,7 @@ def run(*arguments: object) -> Result:
 
 def test_without_a_kind_all_names_are_listed() -> None:
     """Every kind of component has a line with every name, and so have metrics, presets, gates and baselines."""
-    lines = dict(line.split(": ") for line in run().output.splitlines())
+    lines = dict(line.split(": ", 1) for line in run().output.splitlines())
     for kind in KINDS.keys() - {"metric"}:
         assert lines[{"loss": "losses"}.get(kind, f"{kind}s")] == ", ".join(Registry().names(kind))
     assert lines["metrics"].split(", ") == [*METRICS, *sorted({*Registry().names("metric")} - METRICS.keys())]

@@ -63,6 +63,7 @@ def test_a_network_by_its_options(experiment_file: Path, tmp_path: Path) -> None
     assert written["machine"]["device"] == "cpu" and written["machine"]["threads"] >= 1
 
 
+@pytest.mark.slow
 def test_several_backbones_runtimes_and_sizes(tmp_path: Path) -> None:
     """A table for each size, a column for each runtime, the fastest marked; each cell is in the JSON."""
     file = tmp_path / "numbers.json"

@@ -169,8 +169,8 @@ def test_a_claim_reads_the_scores_of_photographs(with_photographs, edit):
     [
         ("photographs: {folder: null}", False, True),
         ("photographs: {folder: mine}", False, False),
-        ("photographs: {folder: mine}", True, True),
-        ("", False, False),
+        pytest.param("photographs: {folder: mine}", True, True, marks=pytest.mark.slow),
+        pytest.param("", False, False, marks=pytest.mark.slow),
     ],
 )
 def test_pictures_are_published_where_their_licence_is_known(

@@ -110,6 +110,7 @@ def test_appending_adds_a_batch(reported: Run, tmp_path: Path) -> None:
     assert "3 seeds" in after["report/report.md"].decode()
 
 
+@pytest.mark.slow
 def test_appending_goes_on_where_a_killed_process_had_moved_the_study_away(reported: Run, tmp_path: Path) -> None:
     """Nothing of the study is lost, and its report, made of both batches, names no temporary folder."""
     first, second = reported("first", seeds=(0,)), reported("second", seeds=(1,))

@@ -67,6 +67,7 @@ def pictures_in(folder: Path) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_maps_of_the_images_that_the_report_shows_are_written(output: Path) -> None:
     """Three images, of the first seed of each row whose head predicts maps; the truth once; nothing for the others."""
     base = pictures_in(output / "base/seed0/maps")

@@ -54,8 +54,15 @@ def test_a_process_that_lost_the_folder_writes_no_record(experiment_file: Path) 
     assert not (folder / "record.json").exists() and not (folder / "scores.csv").exists()
 
 
-@pytest.mark.parametrize("name", ["scores.csv", "weights.safetensors"])
-@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize(
+    ("name", "replace"),
+    [
+        ("scores.csv", False),
+        ("weights.safetensors", True),
+        pytest.param("scores.csv", True, marks=pytest.mark.slow),
+        pytest.param("weights.safetensors", False, marks=pytest.mark.slow),
+    ],
+)
 def test_a_record_without_its_files_is_not_finished(experiment_file: Path, name: str, replace: bool) -> None:
     """The row is tested again, with or without --replace, and its files are the same as before; nothing is trained."""
     _, _, output = run(experiment_file)

@@ -12,7 +12,7 @@ FIRST = {1: "benchmark/cli/run.py command", 2: "benchmark/processes.py _run_work
 """By number of workers: the frame that the way begins with, in the process that trains."""
 
 
-@pytest.mark.parametrize("workers", FIRST)
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_seven_frames_lead_to_the_training_step(
     experiment_file: Path, root: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:

@@ -50,7 +50,7 @@ class FillingL1(Loss):
 '''
 
 
-@pytest.mark.parametrize("writes", [0, 5])
+@pytest.mark.parametrize("writes", [pytest.param(0, marks=pytest.mark.slow), 5])
 def test_a_full_disk_stops_the_run_and_fails_no_row(
     command: Command, edited: Edited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:

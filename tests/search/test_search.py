@@ -169,6 +169,7 @@ def test_a_value_that_makes_no_trial_is_told_at_once(set_up: SetUp) -> None:
         search(setup)
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_is_a_result(set_up: SetUp) -> None:
     """The others go on, those that share the diverged stage are not tried, the next call does not try them again."""
     setup = set_up(("choices: [1e-3, 2e-3]", "choices: [1e-3, 1e30]"), trials=7)
@@ -199,6 +200,7 @@ FINITE = ("protocol.psnr.lr: {low: 1e-5, high: 1e-3, log: true}", "protocol.coar
 HALVED = ("protocol.coarse.lr: {choices: [1e-3, 2e-3]}", "protocol.coarse.accumulate: {choices: [1, 2]}")
 
 
+@pytest.mark.slow
 def test_settings_that_fit_no_row_are_a_result(set_up: SetUp) -> None:
     """Three patches cannot be halved. All four settings are asked for once, and the next call has nothing to do."""
     setup = set_up(FINITE, HALVED, trials=9)
@@ -254,6 +256,7 @@ def test_the_best_is_an_experiment_that_runs(
     assert stored == {0: [True, True], 3: [False, False]}
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_best_low_is_minimised(set_up: SetUp) -> None:
     """The best trial by harm is the one that does the least."""
     setup = set_up(("search:\n", "search:\n  metric: harm\n"))
@@ -263,6 +266,7 @@ def test_a_metric_that_is_best_low_is_minimised(set_up: SetUp) -> None:
     assert last.best and last.best.value == min(result.value or 0.0 for result in outcome.trials)
 
 
+@pytest.mark.slow
 def test_importances_need_ten_trials(set_up: SetUp) -> None:
     """Their shares sum to 1; with fewer trials there are none."""
     setup = set_up(trials=9)
