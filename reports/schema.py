@@ -36,6 +36,8 @@ BASELINES = ("identity", "affine", "closing")
 """Rows that need no training and stand in every experiment."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+RUN_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""Of an experiment: its name is that of its folder, too."""
 """Of names that a file gives: those of claims and of further test sets."""
 
 PHOTOGRAPHS = "photographs"

@@ -79,6 +79,8 @@ def command(
         model = architecture(recorded_config(record_folder(record))["model"])
         content, details = weight_bytes(restorer, getattr(torch, dtype), {MODEL_IN_HEADER: json.dumps(model)}), ""
     else:
+        sizes = "for one size" if image else "for any size, which takes minutes for a large network"
+        click.echo(f"writing the network as ONNX {sizes}, then checking it in the installed runtimes ...", err=True)
         content, details = _onnx(restorer, dtype, image, is_uint8=is_uint8, out=out)
     write_bytes(out, content)
     click.echo(f"{out}: {len(content):,} bytes, {dtype}{details}")

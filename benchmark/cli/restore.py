@@ -138,7 +138,7 @@ def _show_start(listing: "TaskList", waiting: "Collection[RestoreTask]", record:
     say(f"{counted(len(waiting), 'image')} to restore with {record}")
     for task in listing.tasks:
         if task not in waiting:
-            say(printable(f"skipped {task.source}: {task.output} is there already"))
+            say(printable(f"skipped {task.source}: {task.output} is there already; --replace restores it anew"))
     for file in listing.others:
         say(printable(f"skipped {file}: no image by its suffix"))
 

@@ -99,6 +99,8 @@ def open_image(file: Path, content: bytes | None = None) -> Generator[ImageFile.
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
         raise DataError(f"{file}: more than {limit} million pixels ({error}); reduce it or leave it out") from None
+    except DataError:  # of the block that reads the picture: it says what is wrong, and where
+        raise
     except UnidentifiedImageError:
         is_empty = not content if content is not None else not file.stat().st_size
         reason = "the file is empty" if is_empty else "of no known format"

@@ -282,7 +282,7 @@ def _explain(error: Any, document: Document) -> tuple[str, str]:
     path = _existing(error["loc"], document.data)
     place, dotted = document.place(path), ".".join(map(str, path))
     settings: set[str] = set(fields_at(path[:-1]))
-    if error["type"] == "model_type":
+    if error["type"] in ("model_type", "model_attributes_type"):
         names = settings or {RENAMED_KEYS.get(str(path[-1]), str(path[-1]))}  # names of losses and stages are free
         hint = "" if str(path[-1]) in names else f"; {suggestion(str(path[-1]), names)}"
         return f"{place}: {dotted}", f"expected settings `key: value`, got {shown(repr(error['input']))}{hint}"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, f
 from benchmark.experiment.scales import Promotion, Scale, check_scales
 from benchmark.experiment.search_settings import SearchSettings
 from benchmark.experiment.stage import OpenSettings, Seed, Settings, Side, Stage
-from reports.schema import NAME_PATTERN, PHOTOGRAPHS, AnyClaim, Dtype, MetricName, Runtime
+from reports.schema import NAME_PATTERN, PHOTOGRAPHS, RUN_NAME_PATTERN, AnyClaim, Dtype, MetricName, Runtime
 
 Threads = Annotated[int, Field(gt=0, le=1024)]
 
@@ -254,7 +254,7 @@ class TuningSettings(Settings):
 class ExperimentFile(RowSettings):
     """A whole experiment file."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="also the name of its run folder")]
+    name: Annotated[str, Field(pattern=RUN_NAME_PATTERN, description="also the name of its run folder")]
     short_form: str | None = Field(
         default=None, description="a file that asks the same at small scale; named where this one would take days"
     )

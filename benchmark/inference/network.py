@@ -88,6 +88,11 @@ class Network:
         """
         if not 0 <= strength <= 1:
             raise DataError(f"strength is {strength}; it must be from 0 to 1")
+        if not isinstance(images, np.ndarray | list | tuple):
+            kind = type(images).__name__
+            raise DataError(f"a {kind}; expected a NumPy array or a list of them: np.asarray makes one of a picture")
+        if tile is not None and tile < 1:
+            raise DataError(f"tile is {tile}; it must be a number of pixels above 0")
         if isinstance(images, np.ndarray) and images.ndim == 4:
             return np.stack(self._restore_all(list(images), strength, ensemble, tile)) if len(images) else images.copy()
         if isinstance(images, np.ndarray):

@@ -65,6 +65,8 @@ def tasks_of(images: Sequence[str], out: str, file_format: str | None, folders: 
         if task.output and task.source and task.output.resolve() == task.source.resolve():
             raise DataError(f"{out}: is the image itself; choose another name")
         return TaskList((task,))
+    if Path(out).suffix.lower() in SUFFIXES and not Path(out).is_dir():
+        raise DataError(f"{out}: is the name of one image, and there may be several; name a folder for them")
     tasks: list[RestoreTask] = []
     others: list[Path] = []
     for item in images:
@@ -161,7 +163,9 @@ def _check_outputs(
             raise DataError(f"{task.output}: is the image itself; choose another folder")
     for same in sources.values():
         if len(same) > 1:
+            is_picture = same[0].output == same[0].name
+            become = "have the picture of --maps or --compare named" if is_picture else "become"
             raise DataError(
-                f"{same[0].source} and {same[1].source} would both become {same[0].output}; keep one of them, or "
+                f"{same[0].source} and {same[1].source} would both {become} {same[0].output}; keep one of them, or "
                 "restore them into folders of their own"
             )

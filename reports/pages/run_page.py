@@ -37,7 +37,7 @@ from reports.pages.next_run import next_card
 from reports.pages.no_gain import no_gain
 from reports.pages.page_data import page_data
 from reports.pages.row_details import row_details
-from reports.pages.rungs import rungs_section
+from reports.pages.rungs import is_rung, rungs_section
 from reports.results import Results
 from reports.results.further_tests import FurtherTest, further_tests
 from reports.results.summary import BASE, Summary, complete, image_count, ranked, still_to_come, summaries
@@ -131,9 +131,10 @@ def _facts(results: Results, rows: Sequence[Summary]) -> tuple[str, ...]:
     planned = sum(row.planned for row in rows)
     started = sorted(str(record.provenance.get("started") or "") for record in results.records)
     devices = sorted({str(record.provenance.get("device_name") or "") for record in results.records} - {""})
+    choice = "--rows, --seeds, or promoted to this rung" if is_rung(results) else "--rows, --seeds"
     facts = (
         f"{len(results.finished)} of {text.count(planned, 'record')} finished",
-        "chosen rows and seeds only (--rows, --seeds)" if results.plan.chosen is not None else "",
+        f"chosen rows and seeds only ({choice})" if results.plan.chosen is not None else "",
         text.count(len(results.plan.seeds), "seed"),
         text.count(image_count(results), "test image"),
         text.printable(text.listing(devices)),

@@ -71,6 +71,11 @@ def conclusions_up_to(results: Results) -> list[Conclusions]:
     return []
 
 
+def is_rung(results: Results) -> bool:
+    """Return whether a run is a rung of an experiment with scales."""
+    return results.folder.resolve().name in [entry.folder for entry in _rungs(results.folder)]
+
+
 def changed(rungs: Sequence[Conclusions]) -> tuple[str, ...]:
     """Return a sentence for each statement that is not the same on all rungs that make it."""
     names = dict.fromkeys(name for rung in rungs for name in rung.statements)
@@ -119,7 +124,7 @@ def _table(rungs: Sequence[Conclusions], results: Results) -> Grid:
     lines: list[Line] = [(plain(row), *(cell(rung, row) for rung in rungs)) for row in names]
     return Grid(
         name="rungs",
-        caption=f"Gain in {primary.label} over base on each rung, and its verdict; {text.ABSENT}: not on this rung.",
+        caption=f"Gain in {primary.label} over base on each rung, and its verdict; {text.ABSENT}: not promoted to it.",
         columns=(
             ROW_COLUMN,
             *(Column(f"gain_{rung.steps.replace('/', '_')}", f"{rung.steps} of the steps") for rung in rungs),

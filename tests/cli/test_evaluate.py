@@ -41,6 +41,7 @@ def test_a_folder_of_another_program(command: Call, pairs: Path, tmp_path: Path)
         (["row"], "--data and --train belong to RECORD"),
         (["--restored", "a"], "--restored needs --target"),
         (["--restored", "a", "--target", "b"], "no such folder"),
+        (["row", "--data", "noise", "--name", "../evil"], "--name '../evil': expected letters, digits"),
         (["nowhere", "--data", "noise"], "nowhere: no record of a trained row"),
     ],
 )

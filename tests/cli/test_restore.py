@@ -79,7 +79,7 @@ def test_every_file_is_named(call: Call, folder: Path) -> None:
     (folder / "images/d.png").write_bytes((folder / "images/a.png").read_bytes()[:300])
     code, out, err = call("row", "images", "out")
     assert code == 1 and out.splitlines()[-1] == "2 images restored, 2 skipped, 1 failed"
-    assert "skipped images/a.png: out/a.png is there already" in out
+    assert "skipped images/a.png: out/a.png is there already; --replace restores it anew" in out
     assert "skipped images/notes.txt: no image by its suffix" in out
     assert err.startswith("failed images/d.png: not a readable image")
     assert read_image(folder / "out/a.png").shape == (2, 2, 3)
@@ -215,6 +215,7 @@ def test_the_first_line_comes_at_once(folder: Path) -> None:
         (["row", "images/a.png", "images/a.png"], "images/a.png: is the image itself"),
         (["row", "images/a.png", "images"], "images/a.png: is the image itself"),
         (["row", "images/a.png", "out.gif"], "out.gif: cannot be written in this format; use one of .jpg, .png,"),
+        (["row", "images", "out.png"], "out.png: is the name of one image, and there may be several"),
         (["row", "images", "-"], "- stands for one image: give one file or -"),
         (["row", "images", "out", "--strength", "1.5"], "1.5 is not in the range 0<=x<=1"),
         (["row", "images", "out", "--maps", "maps", "--ensemble"], "--maps: leave out --tile, --ensemble"),

@@ -136,9 +136,10 @@ def test_arrays_stay_as_they_are(loaded: Network, image: Array) -> None:
         (np.zeros((3, 8, 8), np.uint8), r"shape \(3, 8, 8\); expected H x W x 3"),
         (np.zeros((8, 8, 3), np.int64), "type int64; expected uint8, uint16 or float"),
         (np.zeros((0, 8, 3), np.uint8), r"shape \(0, 8, 3\)"),
+        (None, "a NoneType; expected a NumPy array or a list of them"),
     ],
 )
-def test_what_is_no_image_is_refused(loaded: Network, array: Array, message: str) -> None:
+def test_what_is_no_image_is_refused(loaded: Network, array: Any, message: str) -> None:
     """In one line that says what was given and what is expected."""
     with pytest.raises(DataError, match=message):
         loaded.restore(array)

