@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor, nn
 
 from benchmark.data import Pair, Source, in_levels
@@ -37,7 +37,7 @@ def interval_of(values: Sequence[float]) -> Interval:
     mean, count = statistics.fmean(values), len(values)
     if count < 2:
         return Interval(mean, None, None)
-    half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, count - 1)) * statistics.stdev(values) / count**0.5
+    half = float(special.stdtrit(count - 1, (1 + _CONFIDENCE) / 2)) * statistics.stdev(values) / count**0.5
     return Interval(mean, mean - half, mean + half)
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special  # not stats, whose import takes as long as a page
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ HIGHEST_CORRELATION = 0.9
 """Above it the sums would need more nodes; a lower correlation is on the safe side."""
 _SHARED = np.linspace(0.0, 8.0, 33)
 """Nodes of the shared part of the noise, in standard deviations; the negative half is its mirror image."""
-_SHARED_WEIGHTS = stats.norm.pdf(_SHARED) * np.where(_SHARED > 0, 2.0, 1.0)
+_SHARED_WEIGHTS = np.exp(-(_SHARED**2) / 2) * np.where(_SHARED > 0, 2.0, 1.0)
 _ERROR_NODES = 64
 _STEPS = 9
 _CONVERGED = 1e-9
@@ -40,7 +40,7 @@ def critical_values(comparisons: int, correlation: Floats, degrees_of_freedom: F
         error_rate: Probability that any interval misses its true difference.
     """
     if comparisons == 1:
-        return np.asarray(stats.t.isf(error_rate / 2, degrees_of_freedom), dtype=np.float64)
+        return -np.asarray(special.stdtrit(degrees_of_freedom, error_rate / 2), dtype=np.float64)
     rounded = np.clip(np.floor(20 * np.asarray(correlation) + 1e-9) / 20, 0.0, HIGHEST_CORRELATION)
     logarithms = np.round(50 * np.log(degrees_of_freedom))
     pairs = np.stack(np.broadcast_arrays(rounded, logarithms), axis=-1)
@@ -53,7 +53,7 @@ def critical_values(comparisons: int, correlation: Floats, degrees_of_freedom: F
 def _critical_value(comparisons: int, correlation: float, degrees_of_freedom: float, error_rate: float) -> float:
     """Solve for the limit of one row by the secant method, in logarithms, where the error is almost a line."""
     sidak = -np.expm1(np.log1p(-error_rate) / comparisons)
-    high = float(stats.t.isf(sidak / 2, degrees_of_freedom))
+    high = -float(special.stdtrit(degrees_of_freedom, sidak / 2))
     if correlation == 0:
         return high
     previous, current = np.log(high), np.log(0.9 * high)
@@ -82,7 +82,7 @@ def _log_error(comparisons: int, correlation: float, degrees_of_freedom: float, 
 def _standard_errors(degrees_of_freedom: float) -> tuple[Floats, Floats]:
     """Return nodes and weights of an estimated standard error whose true value is 1: equal steps of its logarithm."""
     tail = 1e-10
-    low, high = (float(stats.chi2.ppf(share, degrees_of_freedom)) for share in (tail, 1 - tail))
+    low, high = (2 * float(special.gammaincinv(degrees_of_freedom / 2, share)) for share in (tail, 1 - tail))
     log_variance = np.linspace(np.log(low / degrees_of_freedom), np.log(high / degrees_of_freedom), _ERROR_NODES)
     log_density = degrees_of_freedom / 2 * (log_variance - np.exp(log_variance))
     weights = np.exp(log_density - log_density.max())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from reports.schema import PlanRow
 
@@ -197,7 +197,7 @@ def _equally_noisy(means: Floats) -> Flags:
         largest = squares.max(-1)
         others = (count - 1) * (seeds - 1)
         ratio = _ratio(largest / (seeds - 1), (squares.sum(-1) - largest) / others)
-        limit = stats.f.ppf(1 - _NOISIER_ROW_LEVEL / count, seeds - 1, others)
+        limit = special.fdtri(seeds - 1, others, 1 - _NOISIER_ROW_LEVEL / count)
         leaves = (count > 2) & (ratio > limit)
         if not leaves.any():
             break
@@ -209,7 +209,7 @@ def _base_is_noisier(squares: Floats, count: NDArray[np.int64], seeds: int) -> F
     """Tell whether the base is clearly noisier than the kept rows."""
     others = np.maximum((count - 1) * (seeds - 1), 1)
     ratio = _ratio(squares[..., 0] / (seeds - 1), squares[..., 1:].sum(-1) / others)
-    return ratio > stats.f.ppf(1 - _NOISIER_BASE_LEVEL, seeds - 1, others)
+    return ratio > special.fdtri(seeds - 1, others, 1 - _NOISIER_BASE_LEVEL)
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -134,17 +135,18 @@ def _compare(
         if arrays is None:
             compared |= {name: Comparison(name, reference, None, None, None, obstacles[name]) for name in group}
             continue
-        estimates, gains = (
-            compare(
-                {name: sign * array for name, array in values.items()},
-                reference,
-                noise_groups=noise_groups,
-                comparisons=family.comparisons,
-                error_rate=family.error_rate,
-                has_family=reference == BASE and metric.name == results.plan.primary,
-            )
-            for values in (arrays, {name: _goodness(array, metric) for name, array in arrays.items()})
+        compare_all = partial(
+            compare,
+            base=reference,
+            noise_groups=noise_groups,
+            comparisons=family.comparisons,
+            error_rate=family.error_rate,
+            has_family=reference == BASE and metric.name == results.plan.primary,
         )
+        estimates = compare_all({name: sign * array for name, array in arrays.items()})
+        gains = estimates
+        if metric.direction != "higher":
+            gains = compare_all({name: sign * _goodness(array, metric) for name, array in arrays.items()})
         for name in group:
             gain = gains[name]
             reason = obstacles[name] or _lacking_evidence(gain)

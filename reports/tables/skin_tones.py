@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Final
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from reports import text
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
@@ -50,7 +50,7 @@ def welch_gap(first: Sequence[float], second: Sequence[float]) -> Gap | None:
     if variance == 0:
         return None
     squares = (part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True))
-    half = float(stats.t.ppf(0.975, variance**2 / sum(squares))) * variance**0.5
+    half = float(special.stdtrit(variance**2 / sum(squares), 0.975)) * variance**0.5
     difference = fmean(first) - fmean(second)
     return Gap(difference, difference - half, difference + half)
 
