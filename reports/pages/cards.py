@@ -87,15 +87,25 @@ def _best_card(
         label = f"{name} ({text.printable(other.row)})" if name != other.row else name
         facts.append((f"against {label}", _difference(best, other, against, rows, primary)))
     certainty = _certainty(comparison, best, "the next row" if best.row == BASE else "base")
+    worse = _worse_than_nothing(best, rows, primary)
     return Card(
         _BEST,
         text.printable(best.row),
         certainty,
         (*facts, *_costs(best)),
-        (*_undecided_limits(best), *_over_limits(choice), *_rows_that_may_be_best(choice, order)),
-        shipping_commands(best, results),
+        (*worse, *_undecided_limits(best), *_over_limits(choice), *_rows_that_may_be_best(choice, order)),
+        () if worse else shipping_commands(best, results),
         is_proven=certainty.startswith("proven"),
     )
+
+
+def _worse_than_nothing(row: Summary, rows: Mapping[str, Summary], primary: Metric) -> tuple[str, ...]:
+    """Return the sentence that a row spoils images; nothing where it does not, or where that is not known."""
+    nothing = rows[IDENTITY].mean(primary.name) if IDENTITY in rows else None
+    own = row.mean(primary.name)
+    if nothing is None or own is None or primary.gain(own, nothing) >= 0:
+        return ()
+    return ("Its images are worse than if nothing had been done, so there is nothing to ship yet.",)
 
 
 def _rows_that_may_be_best(choice: Candidates, order: Order) -> tuple[str, ...]:
@@ -146,10 +156,11 @@ def _fastest_cards(
         *_costs(fastest),
     )
     notes = (
+        *_worse_than_nothing(fastest, rows, primary),
         f"{text.count(len(near), 'row')} within {within} of the best mean; this one is the fastest of them.",
         *_undecided_limits(fastest),
     )
-    commands = shipping_commands(fastest, results)
+    commands = () if _worse_than_nothing(fastest, rows, primary) else shipping_commands(fastest, results)
     return (Card(_FASTEST, text.printable(fastest.row), certainty, facts, notes, commands, is_proven=is_proven),)
 
 

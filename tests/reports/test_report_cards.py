@@ -167,6 +167,12 @@ def test_a_run_that_beats_nothing_says_so_with_its_causes(make_run: Run, edit: E
     assert finding_of(make_run("other")) is None
 
 
+def test_a_row_that_spoils_images_is_not_shipped(make_run: Run) -> None:
+    """Where doing nothing is better, the card says so and has no commands that restore or export."""
+    best, *_ = cards_of(make_run(offsets={"identity": 9.0}))
+    assert best.commands == () and best.notes[0].startswith("Its images are worse than if nothing had been done")
+
+
 def test_commands_keep_what_was_given_and_choose_anew() -> None:
     """Settings stay; rows, seeds and the folder are those of the new command; odd commands fall back to the file."""
     command = "python -m benchmark run a.yaml --rows base --seeds=0,1 --set 'x=1 2' --output out --replace"
