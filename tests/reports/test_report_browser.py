@@ -15,8 +15,8 @@ WIDE, NARROW = 1280, 360
 FIND_BARRIERS = "axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html)]))"
 
 
-def ranks(page):
-    return page.locator("table", has=page.locator("#ranking-caption")).locator("tbody").first.locator("td:first-child")
+def names(page):
+    return page.locator("table", has=page.locator("#ranking-caption")).locator("tbody").first.locator("th[scope=row]")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -65,15 +65,15 @@ def test_the_ranking_fits_a_wide_screen(opened, written):
 def test_columns_sort_by_keyboard_and_say_so(opened, written):
     """Enter sorts up, Enter again down; rows set apart stay below."""
     page = opened(written / "index.html")
-    before = ranks(page).all_inner_texts()
+    before = names(page).all_inner_texts()
     head = page.get_by_role("columnheader", name=re.compile(r"^PSNR\s+dB")).first
     head.get_by_role("button").focus()
     page.keyboard.press("Enter")
     assert head.get_attribute("aria-sort") == "ascending"
-    assert ranks(page).all_inner_texts() == before[::-1] != before
+    assert names(page).all_inner_texts() == before[::-1] != before
     page.keyboard.press("Enter")
     assert head.get_attribute("aria-sort") == "descending"
-    assert ranks(page).all_inner_texts() == before
+    assert names(page).all_inner_texts() == before
 
 
 def test_points_lead_to_their_rows(opened, written):
@@ -128,7 +128,7 @@ def test_images_are_laid_over_each_other_by_keyboard(opened, written):
 def test_the_page_reads_without_script(opened, written):
     """Controls that would do nothing are hidden; ranking and images stand."""
     page = opened(written / "index.html", java_script_enabled=False)
-    assert ranks(page).count() == 3
+    assert names(page).count() == 3
     assert page.locator(".controls:visible").count() == 0
     assert page.locator("[data-compare]").first.locator(".layers img:visible").count() == 2
 
