@@ -9,7 +9,6 @@ import click
 from benchmark.cli.options import command_line, plugin_option
 from benchmark.cli.terminal import new_table, show_table
 from benchmark.errors import counted
-from reports.schema import RUN_NAME_PATTERN
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.evaluation.network_scores import Interval
@@ -70,6 +69,8 @@ def command(
         raise click.UsageError("give RECORD with --data, or --restored with --target")
     if (record is not None and (data is None or target or degraded)) or (restored is not None and (data or train)):
         raise click.UsageError("--data and --train belong to RECORD, --target and --degraded to --restored")
+    from reports.schema import RUN_NAME_PATTERN
+
     if not re.fullmatch(RUN_NAME_PATTERN, name):
         raise click.UsageError(f"--name {name!r}: expected letters, digits, -, _ and ., a letter or digit first")
     folder = output or Path("runs") / name

@@ -55,7 +55,7 @@ def test_a_network_for_one_size(row: Path) -> None:
     result = export(row, "--format", "onnx", "--image", 24, 40, "--out", "net.onnx")
     assert result.exit_code == 0, result.output
     size = Path("net.onnx").stat().st_size
-    lines = result.output.splitlines()
+    lines = result.stdout.splitlines()
     assert lines[0] == f"net.onnx: {size:,} bytes, float32, for images of 24 x 40 pixels"
     assert lines[1].startswith("  ONNX Runtime, 24 x 40: differs from torch by at most ") and " dB, " in lines[1]
     session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
@@ -83,7 +83,7 @@ def test_a_network_for_images_as_files_hold_them(row: Path) -> None:
     import onnxruntime
 
     result = export(row, "--format", "onnx", "--uint8", "--image", 37, 53, "--out", "net.onnx")
-    assert result.output.splitlines()[0].endswith("for images of 37 x 53 pixels, uint8 1 H W 3"), result.exception
+    assert result.stdout.splitlines()[0].endswith("for images of 37 x 53 pixels, uint8 1 H W 3"), result.exception
     session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == [1, 37, 53, 3] and session.get_outputs()[0].type == "tensor(uint8)"
     image = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
