@@ -31,12 +31,12 @@ def late(study):
 
 
 @pytest.mark.parametrize("design", ["INDEPENDENT", "SHARED", "UNEQUAL", "VERY_UNEQUAL"])
-@pytest.mark.parametrize(("seeds", "images"), [(3, 12), (5, 12)])
+@pytest.mark.parametrize(("seeds", "images"), [(3, 24), (5, 24)])
 def test_intervals_cover_and_verdicts_are_seldom_false(study, design, seeds, images):
-    """400 tables of null rows: 95 % intervals cover in 93 to 97 %, and at most 6 % of tables have a false verdict."""
-    found = study.measure(getattr(study, design), seeds, images, 400, np.random.default_rng(8))
+    """600 tables of null rows: 95 % intervals cover in 93 to 97 %, and at most 6 % of tables have a false verdict."""
+    found = study.measure(getattr(study, design), seeds, images, 600, np.random.default_rng(8))
     assert 0.93 <= found.coverage <= 0.97
-    assert found.coverage_with_verdict is not None and 0.92 <= found.coverage_with_verdict <= 0.97
+    assert found.coverage_with_verdict is not None and 0.93 <= found.coverage_with_verdict <= 0.97
     assert found.family_error <= 0.06
     assert found.worst_row >= 0.92
 
