@@ -5,6 +5,7 @@ import errno, fcntl, pathlib, sys, tempfile
 from benchmark.errors import BenchmarkError
 from benchmark.experiment.search_space import Search
 from benchmark.runner.stage_store import StageStore
+from benchmark.experiment.search_settings import Tpe
 from benchmark.search.study import open_study
 from reports.metrics import IMAGE_METRICS
 def no(*a): raise OSError(errno.ENOLCK, "No locks available")
@@ -14,7 +15,7 @@ try:
 except BenchmarkError as e: print("told:", e)
 except OSError as e: bad = 1; print("FAULT store:", e)
 try:
-    search = Search(IMAGE_METRICS["psnr"], 2, "tpe", 0, ())
+    search = Search(IMAGE_METRICS["psnr"], 2, Tpe(), 0, ())
     with open_study(pathlib.Path(tempfile.mkdtemp()) / "j", "s", search, "i", replace=False): pass
 except BenchmarkError as e:
     print("search:", e); bad |= "another search" in str(e)
