@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import special  # not stats, which takes long to import
 
 from benchmark.inference.device_setup import Machine
 from benchmark.inference.tiles import tile_boxes
@@ -155,9 +156,8 @@ def estimate_over_processes(values: Sequence[float]) -> Estimate:
     center = statistics.fmean(logs)
     if len(logs) < 2:
         return Estimate(math.exp(center))
-    from scipy.stats import t as student  # slow to import
-
-    reach = student.ppf((1 + _CONFIDENCE) / 2, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    quantile = float(special.stdtrit(len(logs) - 1, (1 + _CONFIDENCE) / 2))
+    reach = quantile * statistics.stdev(logs) / math.sqrt(len(logs))
     return Estimate(*(float(math.exp(value)) for value in (center, center - reach, center + reach)))
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
+from scipy import special  # not stats, which takes long to import
+
 from benchmark.experiment.load import BASE
 from benchmark.experiment.plan import Plan, PlannedRow
 from benchmark.experiment.scales import Promotion
@@ -61,10 +63,8 @@ def open_rows(rows: Mapping[str, RungScores], margin: float) -> set[str]:
     freedom = sum(len(values) - 1 for values in repeated)
     if not freedom:
         return set(gains)
-    from scipy.stats import t as student  # slow to import
-
     noise = sum(variance(values) * (len(values) - 1) for values in repeated) / freedom
-    reach = float(student.ppf((1 + _CONFIDENCE) / 2, freedom)) * math.sqrt(noise)
+    reach = float(special.stdtrit(freedom, (1 + _CONFIDENCE) / 2)) * math.sqrt(noise)
     return {
         name
         for name, values in gains.items()
