@@ -12,9 +12,9 @@ from benchmark.files import write_json
 from benchmark.gates.check_gates import check_gates
 from benchmark.model import build
 from benchmark.runner.context import Context
+from benchmark.runner.record_writer import planned_record
 from benchmark.runner.row import describe_gate
-from reports.errors import FileFormatError
-from reports.schema import GateResult, Record, read, to_json
+from reports.schema import GateResult, Record, to_json
 
 
 def measure_open_latencies(rows: Sequence[PlannedRow], context: Context, show: Callable[[str, str], None]) -> None:
@@ -27,8 +27,8 @@ def measure_open_latencies(rows: Sequence[PlannedRow], context: Context, show: C
     """
     measured: dict[str, list[GateResult]] = {}
     for row in rows:
-        record = _record(row, context)
-        if record is None or not (gates := _open_gates(row, record)):
+        record = planned_record(context.output / row.folder, row.config_hash)
+        if record is None or record.status != "done" or not (gates := _open_gates(row, record)):
             continue
         if row.network not in measured:
             show(row.folder, f"{', '.join(gates)} again, by the full protocol: some minutes")
@@ -50,12 +50,3 @@ def _open_gates(row: PlannedRow, record: Record) -> dict[str, LatencyGate]:
         for name, gate in row.recipe.gates.items()
         if isinstance(gate, LatencyGate) and gate.protocol == "auto" and name in inconclusive
     }
-
-
-def _record(row: PlannedRow, context: Context) -> Record | None:
-    """Return the finished record of a row; None where it failed, was rejected, or belongs to another plan."""
-    try:
-        record = read(Record, context.output / row.folder / "record.json")
-    except FileFormatError:
-        return None
-    return record if record.status == "done" and record.config_hash == row.config_hash else None

@@ -46,6 +46,15 @@ def is_finished(folder: Path, config_hash: str, *, replace: bool) -> bool:
     )
 
 
+def planned_record(folder: Path, config_hash: str) -> Record | None:
+    """Return the record in a folder; None where there is no readable one with this hash of its configuration."""
+    try:
+        record = read(Record, folder / "record.json")
+    except FileFormatError:
+        return None
+    return record if record.config_hash == config_hash else None
+
+
 def damaged_file(folder: Path) -> Path | None:
     """Return a file of a finished row that is missing or not what was written; None if none is, or there is no record.
 

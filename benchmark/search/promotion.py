@@ -15,9 +15,8 @@ from benchmark.experiment.load import BASE
 from benchmark.experiment.plan import Plan, PlannedRow
 from benchmark.experiment.scales import Promotion
 from benchmark.runner.context import Context
-from reports.errors import FileFormatError
+from benchmark.runner.record_writer import planned_record
 from reports.metrics import IMAGE_METRICS, Metric, own_metric
-from reports.schema import Record, read
 
 _CONFIDENCE = 0.95
 
@@ -92,22 +91,14 @@ def front(rows: Mapping[str, RungScores], margin: float) -> set[str]:
 
 
 def _scores(seeds: Sequence[PlannedRow], metric: Metric, context: Context) -> RungScores:
-    records = [record for row in seeds if (record := _record(row, context)) and record.seed is not None]
+    planned = [planned_record(context.output / row.folder, row.config_hash) for row in seeds]
+    records = [record for record in planned if record and record.status == "done" and record.seed is not None]
     values = {
         record.seed: -metric.sort_key(record.stages[-1].val[metric.name])
         for record in records
         if record.seed is not None and record.stages and metric.name in record.stages[-1].val
     }
     return RungScores(values, next((record.model.macs for record in records if record.model), None))
-
-
-def _record(row: PlannedRow, context: Context) -> Record | None:
-    """Return the finished record of a row and seed; None where there is none of this plan."""
-    try:
-        record = read(Record, context.output / row.folder / "record.json")
-    except FileFormatError:
-        return None
-    return record if record.config_hash == row.config_hash and record.status == "done" else None
 
 
 def _metric(plan: Plan, context: Context) -> Metric:

@@ -12,9 +12,8 @@ from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, PlannedRow
 from benchmark.files import write_json
 from benchmark.runner.context import Context, plan_of
-from benchmark.runner.record_writer import is_finished
-from reports.errors import FileFormatError
-from reports.schema import Failure, Record, TunedCandidate, TunedRow, TuningFile, read, to_json
+from benchmark.runner.record_writer import is_finished, planned_record
+from reports.schema import Failure, TunedCandidate, TunedRow, TuningFile, to_json
 
 _FOLDER = "tuning"
 
@@ -104,7 +103,7 @@ def _results(candidates: Plan, context: Context) -> TuningFile:
 
 def _value(candidate: PlannedRow, metric: str, context: Context) -> float | None:
     """Return the score of a candidate on val; None where it failed or has yet to run."""
-    record = _record(candidate, context)
+    record = planned_record(context.output / candidate.folder, candidate.config_hash)
     if record is None or record.status != "done":
         return None
     score = record.scores.get("val", {}).get(metric)
@@ -115,17 +114,8 @@ def _value(candidate: PlannedRow, metric: str, context: Context) -> float | None
     return score.mean
 
 
-def _record(candidate: PlannedRow, context: Context) -> Record | None:
-    """Return the record of a candidate; None where there is no readable one of this plan."""
-    try:
-        record = read(Record, context.output / candidate.folder / "record.json")
-    except FileFormatError:
-        return None
-    return record if record.config_hash == candidate.config_hash else None
-
-
 def _failure(candidate: PlannedRow, context: Context) -> Failure | None:
-    record = _record(candidate, context)
+    record = planned_record(context.output / candidate.folder, candidate.config_hash)
     return record.error if record else None
 
 
