@@ -8,7 +8,17 @@ from reports.metrics import Metric
 from reports.pages import Card
 from reports.pages.commands import shipping_commands
 from reports.results import Results
-from reports.results.summary import BASE, IDENTITY, Summary, complete, difference, latency, ranked
+from reports.results.summary import (
+    BASE,
+    IDENTITY,
+    Summary,
+    about_as_good,
+    complete,
+    difference,
+    fastest,
+    latency,
+    ranked,
+)
 from reports.statistics.intervals import FEWEST_SEEDS
 from reports.statistics.ranks import Order, family_of_pair
 from reports.statistics.verdicts import Comparison, compare_pair
@@ -138,30 +148,29 @@ def _fastest_cards(
 ) -> tuple[Card, ...]:
     margin = results.plan.equivalence_margin
     within = text.with_unit(f"{margin:g}", primary.unit)
-    top = best.mean(primary.name) or 0.0
-    near = [row for row in choice.passing if primary.gain(top, row.mean(primary.name) or 0.0) <= margin]
-    timed = [(gate.measured, row.row, row) for row in near if (gate := latency(row)) and gate.measured is not None]
-    if not timed:
+    near = about_as_good(choice.passing, best, primary, margin)
+    measured = fastest(near)
+    if measured is None:
         return (Card(_FASTEST, "", "not measured", (), ("No latency was measured on this machine.",), ()),)
-    fastest = min(timed, key=lambda entry: entry[:2])[2]
-    if fastest.row == best.row:
+    _, row = measured
+    if row.row == best.row:
         reason = f"No faster row is within {within} of its mean." if margin else "The experiment has no margin."
         return (Card(_FASTEST, text.printable(best.row), "the same row", _costs(best), (reason,), ()),)
-    comparison = _compared(fastest, best, rows, results, primary)
+    comparison = _compared(row, best, rows, results, primary)
     is_proven = _is_not_worse(comparison, margin)
-    certainty = f"proven not worse by more than {within}" if is_proven else _unproven(comparison, fastest, "not proven")
+    certainty = f"proven not worse by more than {within}" if is_proven else _unproven(comparison, row, "not proven")
     facts = (
-        _quality(fastest, primary),
-        ("against the best row", _difference(fastest, best, comparison, rows, primary)),
-        *_costs(fastest),
+        _quality(row, primary),
+        ("against the best row", _difference(row, best, comparison, rows, primary)),
+        *_costs(row),
     )
     notes = (
-        *_worse_than_nothing(fastest, rows, primary),
+        *_worse_than_nothing(row, rows, primary),
         f"{text.count(len(near), 'row')} within {within} of the best mean; this one is the fastest of them.",
-        *_undecided_limits(fastest),
+        *_undecided_limits(row),
     )
-    commands = () if _worse_than_nothing(fastest, rows, primary) else shipping_commands(fastest, results)
-    return (Card(_FASTEST, text.printable(fastest.row), certainty, facts, notes, commands, is_proven=is_proven),)
+    commands = () if _worse_than_nothing(row, rows, primary) else shipping_commands(row, results)
+    return (Card(_FASTEST, text.printable(row.row), certainty, facts, notes, commands, is_proven=is_proven),)
 
 
 def _compared(

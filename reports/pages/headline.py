@@ -11,11 +11,12 @@ from reports.results.summary import (
     BASE,
     IDENTITY,
     Summary,
+    about_as_good,
     complete,
     difference,
+    fastest,
     image_count,
     lacking_metric,
-    latency,
     ranked,
 )
 from reports.statistics.ranks import Order
@@ -152,18 +153,15 @@ def _certainty(comparison: Comparison, primary: Metric, equivalence_margin: floa
 
 def _fastest_near(leader: Summary, passing: Sequence[Summary], primary: Metric, equivalence_margin: float) -> str:
     """Name the fastest row whose mean is within the margin of the leader's: a candidate for a tight budget."""
-    best = leader.mean(primary.name) or 0.0
-    near = [row for row in passing if primary.gain(best, row.mean(primary.name) or 0.0) <= equivalence_margin]
-    timed = [(gate.measured, row) for row in near if (gate := latency(row)) and gate.measured is not None]
-    if not timed or not equivalence_margin:
+    near = about_as_good(passing, leader, primary, equivalence_margin)
+    found = fastest(near)
+    if found is None or not equivalence_margin or found[1].row == leader.row:
         return ""
-    milliseconds, fastest = min(timed, key=lambda pair: pair[0])
-    if fastest.row == leader.row:
-        return ""
+    milliseconds, row = found
     within = text.with_unit(f"{equivalence_margin:g}", primary.unit)
     return (
         f" The fastest of the {text.count(len(near), 'row')} within {within} of its mean is "
-        f"{text.printable(fastest.row)}: {text.significant(milliseconds)} ms here, {_value(fastest, primary)}."
+        f"{text.printable(row.row)}: {text.significant(milliseconds)} ms here, {_value(row, primary)}."
     )
 
 

@@ -178,6 +178,18 @@ def latency(row: Summary) -> GateResult | None:
     return next((gate for gate in measured if gate.name == "latency_here"), measured[0] if measured else None)
 
 
+def about_as_good(rows: Iterable[Summary], best: Summary, metric: Metric, margin: float) -> tuple[Summary, ...]:
+    """Return the rows whose mean is at most `margin` worse than that of `best`, in their order."""
+    top = best.mean(metric.name) or 0.0
+    return tuple(row for row in rows if metric.gain(top, row.mean(metric.name) or 0.0) <= margin)
+
+
+def fastest(rows: Iterable[Summary]) -> tuple[float, Summary] | None:
+    """Return the lowest latency in ms and its row, the first of equally fast ones; None where none was measured."""
+    timed = [(gate.measured, row) for row in rows if (gate := latency(row)) and gate.measured is not None]
+    return min(timed, key=lambda entry: entry[0]) if timed else None
+
+
 def image_count(results: Results) -> int:
     """Return the number of test images that were scored in any row."""
     return int(results.scores.loc[results.scores["split"] == SPLIT, "image"].nunique())

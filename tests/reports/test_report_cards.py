@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reports import write
 from reports.metrics import metric
 from reports.pages import Card, Finding
 from reports.pages.cards import choice_cards
@@ -117,6 +118,19 @@ def test_the_fastest_row_as_good_as_the_best_is_the_second_card(make_run: Run, e
     edit(run / "plan.json", equivalence_margin=0.01)
     _, fastest, _ = cards_of(run)
     assert (fastest.row, fastest.certainty) == ("heads.residual", "the same row")
+
+
+def test_of_equally_fast_rows_the_better_is_named_on_the_card_and_below_it(make_run: Run, edit: Edit) -> None:
+    """Rows with one network have one latency: card and text name the same row, the one with the higher mean."""
+    run = make_run(offsets={"heads.residual": 2.0, "heads.direct_rgb": 1.0})
+    set_latencies(edit, run, {"base": 20.0, "heads.residual": 40.0, "heads.direct_rgb": 20.0})
+    edit(run / "plan.json", equivalence_margin=5.0)
+    _, fastest, _ = cards_of(run)
+    assert fastest.row == "heads.direct_rgb"
+    assert (
+        "The fastest of the 3 rows within 5 dB of its mean is heads.direct_rgb: 20.0 ms"
+        in (write(run).page).read_text()
+    )
 
 
 def test_more_seeds_are_asked_for_with_command_and_time(make_run: Run) -> None:
