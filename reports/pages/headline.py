@@ -154,10 +154,10 @@ def _certainty(comparison: Comparison, primary: Metric, equivalence_margin: floa
 def _fastest_near(leader: Summary, passing: Sequence[Summary], primary: Metric, equivalence_margin: float) -> str:
     """Name the fastest row whose mean is within the margin of the leader's: a candidate for a tight budget."""
     near = about_as_good(passing, leader, primary, equivalence_margin)
-    found = fastest(near)
-    if found is None or not equivalence_margin or found[1].row == leader.row:
+    choice = fastest(near)
+    if choice is None or not equivalence_margin or choice[1].row == leader.row:
         return ""
-    milliseconds, row = found
+    milliseconds, row = choice
     within = text.with_unit(f"{equivalence_margin:g}", primary.unit)
     return (
         f" The fastest of the {text.count(len(near), 'row')} within {within} of its mean is "
