@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,9 @@ from benchmark.data.splits import Splits, SplitSpec, select_split
 from benchmark.errors import DataError
 
 MOST_SECONDS = 20
-SEEDED = settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+MUTANTS = int(os.environ.get("FUZZ", "60"))
+"""Of each format; `FUZZ=2000 pytest tests/fuzz/test_images.py` for more."""
+SEEDED = settings(max_examples=MUTANTS, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def encoded(name: str) -> bytes:
