@@ -7,6 +7,7 @@
 import ast
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
+
+from benchmark.kept_values import kept_value
+
+_FORMAT = 1
+"""Of what is kept of a source file."""
 
 
 @dataclass(frozen=True)
@@ -164,19 +170,33 @@ def syntax_digest(files: Iterable[Path]) -> str:
     """Return the SHA-256 of the syntax trees of Python files; comments and docstrings do not count."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.name}\n{_bare_source(file.read_text(encoding='utf-8'))}\n".encode())
+        digest.update(f"{file.name}\n{_parsed(file.read_text(encoding='utf-8'))['bare']}\n".encode())
     return digest.hexdigest()
 
 
-@cache
-def _bare_source(text: str) -> str:
-    """Return source text without comments and docstrings. A plan asks for the same few files hundreds of times."""
-    tree = ast.parse(text)
+@cache  # a plan asks for the same few files hundreds of times
+def _parsed(text: str) -> dict[str, Any]:
+    """Return what is needed of source text: `bare`, without comments and docstrings, and its `imports`.
+
+    Of each import statement these are the names it may import, and its level (0: absolute). Parsing all sources takes
+    a second, so the results are kept for the next command.
+    """
+    key = [_FORMAT, sys.version_info[:2], hashlib.sha256(text.encode()).hexdigest()]
+    return kept_value("sources", key, lambda: _parse(ast.parse(text)))
+
+
+def _parse(tree: ast.Module) -> dict[str, Any]:
+    imports: list[tuple[list[str], int]] = []
     for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
+            imports.append(([*names, node.module or ""], node.level))
+        elif isinstance(node, ast.Import):
+            imports.append(([alias.name for alias in node.names], 0))
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [child for child in body if not _is_bare_string(child)] or [ast.Pass()]  # type: ignore[attr-defined]  # every node with a list body
-    return ast.unparse(tree)
+    return {"bare": ast.unparse(tree), "imports": imports}
 
 
 def _is_bare_string(node: ast.AST) -> bool:
@@ -184,21 +204,8 @@ def _is_bare_string(node: ast.AST) -> bool:
 
 
 def _imported_files(file: Path, packages: tuple[str, ...]) -> Iterator[Path]:
-    for names, level in _imports(file.read_text(encoding="utf-8")):
+    for names, level in _parsed(file.read_text(encoding="utf-8"))["imports"]:
         yield from _files(file, names, level, packages)
-
-
-@cache
-def _imports(text: str) -> tuple[tuple[tuple[str, ...], int], ...]:
-    """Return of each import statement in source text the names it may import, and its level (0: absolute)."""
-    imports: list[tuple[tuple[str, ...], int]] = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom):
-            names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
-            imports.append(((*names, node.module or ""), node.level))
-        elif isinstance(node, ast.Import):
-            imports.append((tuple(alias.name for alias in node.names), 0))
-    return tuple(imports)
 
 
 def _files(file: Path, names: Iterable[str], level: int, packages: tuple[str, ...]) -> Iterator[Path]:

@@ -27,7 +27,8 @@ USERS_OF_REPORTS = ("benchmark/cli/", "benchmark/search/")
 LEVELS = [
     {"errors"},
     {"files", "interrupts"},
-    {"processes", "lease", "component_source"},
+    {"processes", "lease", "kept_values"},
+    {"component_source"},
     {"registry"},
     {"synthetic_faces", "experiment"},
     {"model", "data"},

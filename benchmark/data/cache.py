@@ -13,7 +13,6 @@ import logging
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,7 +21,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from benchmark.data import CleanFace, Dataset, Item, Pair, Source, pixel_digest
 from benchmark.data.cache_health import (
@@ -53,18 +51,6 @@ _OF_THE_FOLDER = DISK_FULL | {
     errno.EROFS,
 }
 """Error numbers that another folder would not have."""
-
-
-def cache_folder() -> Path:
-    """Return `$BENCHMARK_CACHE`, else the user's cache folder; whatever lies there can be deleted at any time.
-
-    A user without a home folder, e.g. in a container, gets a folder among the temporary files.
-    """
-    chosen = os.environ.get("BENCHMARK_CACHE")
-    if chosen:
-        return Path(chosen)
-    folder = user_cache_path("restoration-benchmark", appauthor=False)
-    return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / folder.name  # `~` stays without a home
 
 
 class CachedItems(Dataset[Item]):

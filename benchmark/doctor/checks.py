@@ -237,7 +237,7 @@ def memory(result: Mapping[str, Any]) -> Finding:
 def cache_folder() -> Finding:
     """Return whether decoded pairs can be cached."""
     try:
-        from benchmark.data.cache import cache_folder
+        from benchmark.kept_values import cache_folder
     except ImportError as error:
         return Finding("cache folder", "fail", f"cannot be checked: {error}", INSTALL)
     return _folder("cache folder", cache_folder(), "export BENCHMARK_CACHE=FOLDER")

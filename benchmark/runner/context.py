@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from benchmark.data import Source
-from benchmark.data.cache import cache_folder, cached
+from benchmark.data.cache import cached
 from benchmark.data.sources import open_source
 from benchmark.data.split_leakage import check_contents, disjoint_pairs, shared_subjects
 from benchmark.errors import DataError, counted
@@ -15,6 +15,7 @@ from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
 from benchmark.experiment.schema import SPLITS, SourceSpec
 from benchmark.inference.device_setup import Machine
+from benchmark.kept_values import cache_folder
 from benchmark.processes import usable_cores
 from benchmark.registry import Registry
 from benchmark.runner.events import DataReady

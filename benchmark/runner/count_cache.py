@@ -5,18 +5,15 @@ network is counted on the meta device within a second; a plan of many networks i
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import torch
 
-from benchmark.data.cache import cache_folder
-from benchmark.experiment.plan import hash_of
 from benchmark.experiment.schema import ResolvedModel
-from benchmark.files import read_json, write_json
+from benchmark.kept_values import kept_value
 from benchmark.registry import Registry
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def kept(what: Sequence[Any], model: ResolvedModel, registry: Registry, count: Callable[[], Any]) -> Any:
@@ -30,13 +27,5 @@ def kept(what: Sequence[Any], model: ResolvedModel, registry: Registry, count: C
     """
     names = {"backbone": model.backbone.name, "head": model.head.name}
     sources = [registry.digest(kind, name) for kind, name in names.items()]
-    key = hash_of([_FORMAT, list(what), model.architecture.as_config(), sources, torch.__version__])
-    file = cache_folder() / "counts" / f"{key}.json"
-    entry = read_json(file)
-    if isinstance(entry, dict) and entry.get("key") == key:
-        return entry["value"]
-    value = count()
-    with suppress(OSError):  # the next command counts it again
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"key": key, "value": value})
-    return value
+    key = [_FORMAT, list(what), model.architecture.as_config(), sources, torch.__version__]
+    return kept_value("counts", key, count)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
-from benchmark.data.cache import cache_folder
 from benchmark.experiment.plan import Plan, PlannedRow, hash_of
 from benchmark.experiment.stage import Stage
 from benchmark.files import read_json, write_json
 from benchmark.gates.latency_stability import MOST_WAITED, load_since, read_counters
 from benchmark.inference.device_setup import torch_threads
+from benchmark.kept_values import cache_folder
 from benchmark.model import Restorer, build
 from benchmark.runner.context import Context
 from benchmark.training.train_state import make_train_state, set_memory_format

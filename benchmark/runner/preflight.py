@@ -4,24 +4,25 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 
-from benchmark.data import Source, in_levels
+from benchmark.data import Pair, Source, in_levels
 from benchmark.data.augmentations import make_augmentations
 from benchmark.data.image_io import open_image
 from benchmark.data.pairing import HasPairFiles
 from benchmark.errors import DataError
 from benchmark.evaluation.classical import check_installed
-from benchmark.evaluation.evaluate import load_metrics, pairs, score_image
+from benchmark.evaluation.evaluate import Metrics, load_metrics, pairs, score_image
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, PlannedStage, hash_of, source_id
 from benchmark.experiment.schema import ResolvedModel
 from benchmark.experiment.stage import Stage
 from benchmark.gates.cost import training_bytes
 from benchmark.inference.device_setup import Machine
+from benchmark.kept_values import kept_value
 from benchmark.model import build
 from benchmark.registry import Registry
 from benchmark.runner.context import Context
@@ -101,12 +102,15 @@ def known_sides(source: Source) -> Iterator[tuple[str, int]]:
     Those of image files stand in their headers; of a source that makes its pairs, the first one stands for all.
     """
     if not isinstance(source, HasPairFiles):
-        first = source.read(0)
-        yield first.name, min(first.degraded.shape[:2])
+        yield tuple(kept_value("first_sides", source.fingerprint, lambda: _name_and_side(source.read(0))))
         return
     for files in map(source.pair_files, range(len(source))):
         with suppress(DataError), open_image(files.degraded) as image:  # `run` reports an image that cannot be read
             yield files.name, min(image.size)
+
+
+def _name_and_side(pair: Pair) -> tuple[str, int]:
+    return pair.name, min(pair.degraded.shape[:2])
 
 
 def metrics_in_use(experiment: Experiment) -> dict[str, tuple[str, str]]:
@@ -140,13 +144,10 @@ def check_metrics(plan: Plan, context: Context, settings: Mapping[str, tuple[str
     for setting, (split, name) in settings.items():
         specs = [row.recipe.splits[split] for row in plan.rows if split in row.recipe.splits]
         for source in set(map(source_id, specs)):
-            metric = {name: metrics[name]}
-            for pair in pairs(context.sources[source]):
-                degraded = in_levels(pair.degraded)
-                if score_image(degraded, degraded, pair.target, metric, pair.skin, pair.skin_tone):
-                    break
-            else:
-                first = context.sources[source].read(0)
+            images = context.sources[source]
+            key = [name, context.registry.digest("metric", name), images.fingerprint]
+            if not kept_value("metrics_that_apply", key, partial(_applies, {name: metrics[name]}, images)):
+                first = images.read(0)
                 (height, width), needs = first.degraded.shape[:2], metrics[name].needs
                 unknown = [need for need in needs if need in ("skin", "skin_tone") and getattr(first, need) is None]
                 lack = f"; its source does not know {' and '.join(unknown)}" if unknown else ""
@@ -154,6 +155,15 @@ def check_metrics(plan: Plan, context: Context, settings: Mapping[str, tuple[str
                     f"{setting}: no image of data.{split} has {name} ({metrics[name].formula}); the first one has "
                     f"{width} x {height} pixels{lack}; choose another metric or other images"
                 )
+
+
+def _applies(metric: Metrics, source: Source) -> bool:
+    """Return whether a metric can be computed on any image of a source."""
+    for pair in pairs(source):
+        degraded = in_levels(pair.degraded)
+        if score_image(degraded, degraded, pair.target, metric, pair.skin, pair.skin_tone):
+            return True
+    return False
 
 
 def needed_bytes(row: PlannedRow, stages: Sequence[PlannedStage], registry: Registry) -> tuple[int, PlannedStage]:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from benchmark.data import Pair, Source, cache
-from benchmark.data.cache import cache_folder, cached
+from benchmark.data.cache import cached
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
 from benchmark.errors import DataError
+from benchmark.kept_values import cache_folder
 from benchmark.registry import Registry
 
 

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from benchmark.data import fingerprint
-from benchmark.data.cache import cache_folder, cached
+from benchmark.data.cache import cached
 from benchmark.data.fingerprint import files_digest
 from benchmark.data.sources.paired_folders import PairedFolders
+from benchmark.kept_values import cache_folder
 
 
 @pytest.fixture(autouse=True)

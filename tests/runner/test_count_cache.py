@@ -33,3 +33,6 @@ def test_a_count_is_kept_by_network_and_question(tmp_path: Path, monkeypatch: py
     for file in (tmp_path / "counts").iterdir():
         file.write_text("{")
     assert kept(["gates"], MODEL, registry, count) == 4
+    for file in (tmp_path / "counts").iterdir():
+        file.write_text(file.read_text().replace('"value": 4', '"value": 9'))
+    assert kept(["gates"], MODEL, registry, count) == 5
