@@ -37,7 +37,7 @@ def kept_value(kind: str, key: Any, compute: Callable[[], Any]) -> Any:
     name = _digest(key)
     file = cache_folder() / kind / f"{name}.json"
     match read_json(file):
-        case {"key": known, "value": value, "sha256": digest} if known == name and digest == _digest(value):
+        case {"key": key_digest, "value": value, "sha256": digest} if key_digest == name and digest == _digest(value):
             return value
         case _:  # not there, or damaged
             value = compute()
