@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from scipy import stats
 
 from reports import text
-from reports.figures.figure_output import COLOURS, QUIET, bracketed, panel, render, row_axis, style
+from reports.figures import svg
+from reports.figures.axes import across, named_lines
+from reports.figures.figure_output import WIDTH, Drawing, RenderedFigure, Sketch, bracketed
+from reports.figures.scales import spanning
 from reports.file_access import write_bytes
 from reports.metrics import Metric
 from reports.results.load import load
@@ -88,17 +90,21 @@ def markdown(lines: Sequence[Measured], metric: Metric, common: str) -> str:
     return f"{heads}| --- | --: | --- | --- |\n{''.join(rows)}\n{common}"
 
 
-def figure(lines: Sequence[Measured], metric: Metric) -> Figure:
-    """Draw one line a seed and one for all; call within `style()`."""
-    drawn, axes = panel(2.9)
-    axes.axvline(0, color=QUIET, linewidth=1)
+def figure(lines: Sequence[Measured], metric: Metric) -> RenderedFigure:
+    """Draw one line a seed and one for all."""
+    named = named_lines([line.label for line in lines], 34)
+    values = [0.0, *(value for line in lines for value in (line.low, line.high))]
+    x = spanning(values, named.area.left, named.area.right)
+    label = bracketed(f"{metric.label} with the input at one scale minus that at three", metric.unit)
+    marks = [named.labels, across(named.area, x, label)]
+    marks.append(svg.line((x.position(0), named.area.top), (x.position(0), named.area.bottom), "zero"))
     for place, line in enumerate(lines):
-        colour = COLOURS[0] if place == len(lines) - 1 else COLOURS[1] if line.low > 0 or line.high < 0 else QUIET
-        axes.plot([line.low, line.high], [place, place], color=colour, linewidth=2)
-        axes.plot([line.mean], [place], "s", color=colour, markersize=7)
-    row_axis(axes, [line.label for line in lines])
-    axes.set_xlabel(bracketed(f"{metric.label} with the input at one scale minus that at three", metric.unit))
-    return drawn
+        kind = "s0" if place == len(lines) - 1 else "s1" if line.low > 0 or line.high < 0 else "s7"
+        y = named.y(place)
+        marks.append(svg.line((x.position(line.low), y), (x.position(line.high), y), f"curve {kind}"))
+        marks.append(svg.marker(1, (x.position(line.mean), y), 4.5, f"dot {kind}"))
+    alt = "For each seed, the difference with its interval over the faces, and below that over all seeds"
+    return RenderedFigure(FIGURE.stem, "", alt, Sketch((Drawing(WIDTH, named.height, "".join(marks)),)))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -109,8 +115,7 @@ def main(arguments: Sequence[str]) -> int:
     if "--check" in arguments:
         return int(after != before)
     write_bytes(PAGE, after.encode())
-    with style():
-        write_bytes(FIGURE, render(figure(lines, metric), FIGURE.stem, "", "").svg)
+    write_bytes(FIGURE, figure(lines, metric).svg)
     return 0
 
 

@@ -1,24 +1,17 @@
-"""The Pareto plot: quality against latency, one marker a row, as geometry and as a static figure.
+"""The Pareto plot: quality against latency, one marker a row, as geometry.
 
-The HTML page draws the geometry itself, because markers that link to their rows must be part of the page. The same
-geometry is drawn with matplotlib for the Markdown page and the figure files.
+The HTML page draws the geometry with markers that link to their rows; `pareto_figure` draws it for the Markdown page.
 """
-
-# matplotlib's types are partial.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator
 
 from reports import text
-from reports.figures.figure_output import COLOURS, GRID, INK, MARKERS, QUIET, axis_label, canvas
+from reports.figures.figure_output import axis_label
+from reports.figures.scales import Rule, Scale, is_wide
+from reports.figures.svg import Anchor
 from reports.metrics import Metric
 from reports.results.summary import BASE, Summary, latency
 
@@ -29,7 +22,7 @@ _LETTER, _LINE = 6.8, 15.0
 """Width of a letter and height of a line of a label, px, estimated generously."""
 _LABEL_GAPS = (5.0, 14.0, 24.0, 36.0, 50.0)
 """Distances of a label from its marker, px, in the order they are tried."""
-_LABEL_PLACES = (
+_LABEL_PLACES: tuple[tuple[float, float, float, Anchor], ...] = (
     (1.0, 0.0, 4.0, "start"), (-1.0, 0.0, 4.0, "end"), (0.0, -1.0, 0.0, "middle"), (0.0, 1.0, 9.0, "middle"),
     (0.72, -0.72, 0.0, "start"), (0.72, 0.72, 9.0, "start"), (-0.72, -0.72, 0.0, "end"), (-0.72, 0.72, 9.0, "end"),
 )  # fmt: skip
@@ -37,9 +30,8 @@ _LABEL_PLACES = (
 _FAR_LABEL = 24.0
 """From this distance on, a line connects label and marker."""
 _MOST_LABELS = 12
-_COLOURS = (INK, COLOURS[1], COLOURS[2], COLOURS[3], COLOURS[4], COLOURS[0])
-_LOG_BEYOND = 20.0
-"""The latency axis is logarithmic where latencies differ by more than this factor."""
+COLOURS = 6
+"""So many tables have a colour of their own."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in px."""
@@ -62,12 +54,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Label:
-    """The name beside a marker; `anchor` is start, middle or end, as in SVG."""
+    """The name beside a marker."""
 
     text: str
     x: float
     y: float
-    anchor: str
+    anchor: Anchor
     is_far: bool
 
 
@@ -85,14 +77,6 @@ class Marker:
     """The row fails a gate."""
     description: str
     label: Label | None
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A tick, or a line across the plot, at `at` px."""
-
-    at: float
-    label: str
 
 
 @dataclass(frozen=True)
@@ -114,24 +98,6 @@ class ParetoPlot:
     y_label: str
     tables: tuple[tuple[int, str], ...]
     """Colour and name of each table."""
-
-
-@dataclass(frozen=True)
-class _Axis:
-    low: float
-    high: float
-    start: float
-    end: float
-    is_log: bool = False
-
-    def position(self, value: float) -> float:
-        low, high, value = (math.log10(v) if self.is_log else v for v in (self.low, self.high, value))
-        return round(self.start + (value - low) / (high - low) * (self.end - self.start), 1)
-
-    def ticks(self) -> tuple[Rule, ...]:
-        locator = LogLocator(subs=(1, 2, 5)) if self.is_log else MaxNLocator(6)
-        values = [float(value) for value in locator.tick_values(self.low, self.high) if self.low <= value <= self.high]
-        return tuple(Rule(self.position(value), f"{value:g}") for value in values)
 
 
 def points(rows: Sequence[Summary], primary: Metric) -> list[Point]:
@@ -201,72 +167,27 @@ def pareto_plot(
         outside=tuple(outside),
         x_label="latency of one image on this machine, ms (less is better)",
         y_label=axis_label(primary),
-        tables=tuple((place % len(_COLOURS), text.printable(table) or BASE) for place, table in enumerate(tables)),
+        tables=tuple((place % COLOURS, text.printable(table) or BASE) for place, table in enumerate(tables)),
     )
 
 
-def static_figure(plot: ParetoPlot) -> Figure:
-    """Draw the plot with matplotlib. Call within `figure_output.style()`."""
-    figure = canvas(plot.width / 100, plot.height / 100, layout=None)
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, plot.width), ylim=(plot.height, 0))
-    axes.set_axis_off()
-    points_per_px = 0.72
-    left, top, right, bottom = plot.plane
-    size: dict[str, Any] = {"fontsize": 8.2}
-    for tick in plot.x_ticks:
-        axes.plot([tick.at, tick.at], [top, bottom], color=GRID, linewidth=0.8)
-        axes.text(tick.at, bottom + 17, tick.label, ha="center", color=QUIET, **size)
-    for tick in plot.y_ticks:
-        axes.plot([left, right], [tick.at, tick.at], color=GRID, linewidth=0.8)
-        axes.text(left - 8, tick.at + 4, tick.label, ha="right", color=QUIET, **size)
-    for place, line in enumerate(plot.baselines):
-        axes.plot([left, right], [line.at, line.at], color=QUIET, linestyle=":", linewidth=1.2)
-        axes.text(left + 6 + 130 * place, line.at - 4, line.label, color=QUIET, **size)
-    for line in plot.limits:
-        axes.plot([line.at, line.at], [top, bottom], color=COLOURS[1], linestyle="--", linewidth=1.2)
-        axes.text(line.at - 4, top + 4, line.label, ha="right", va="top", rotation=90, color=COLOURS[1], **size)
-    axes.text((left + right) / 2, bottom + 40, plot.x_label, ha="center", **size)
-    axes.text(4, top - 8, plot.y_label, **size)
-    for marker in plot.markers:
-        colour, shape = _COLOURS[marker.colour], MARKERS[marker.colour]
-        axes.plot(
-            [marker.x], [marker.y], marker=shape, markersize=2 * points_per_px * marker.radius, color=colour,
-            markerfacecolor="#ffffff" if marker.fails else colour, alpha=0.85, zorder=3,
-        )  # fmt: skip
-        if label := marker.label:
-            if label.is_far:
-                axes.plot([marker.x, label.x], [marker.y, label.y - 4], color=QUIET, linewidth=0.6)
-            side = {"start": "left", "middle": "center", "end": "right"}[label.anchor]
-            axes.text(label.x, label.y, label.text, ha=side, zorder=4, **size)
-    if len(plot.tables) > 1:
-        handles = [
-            Line2D([], [], linestyle="none", marker=MARKERS[colour], color=_COLOURS[colour], label=name)
-            for colour, name in plot.tables
-        ]
-        axes.legend(
-            handles=handles, ncols=len(handles), loc="lower right", bbox_to_anchor=(right, top),
-            bbox_transform=axes.transData, borderaxespad=0, handletextpad=0, columnspacing=1,
-        )  # fmt: skip
-    return figure
-
-
-def _latency_axis(times: Sequence[float], limits: Sequence[float]) -> _Axis:
+def _latency_axis(times: Sequence[float], limits: Sequence[float]) -> Scale:
     """Return an axis that holds all times, and the limits that are not far beyond them."""
-    is_log = max(times) > _LOG_BEYOND * min(times) > 0
+    is_log = is_wide(times)
     right = max(times) * (2.2 if is_log else 1.25) or 1.0
     right = max([right, *(1.08 * limit for limit in limits if limit <= 2.5 * right)])
-    return _Axis(min(times) / 1.6 if is_log else 0.0, right, _LEFT, _RIGHT, is_log)
+    return Scale(min(times) / 1.6 if is_log else 0.0, right, _LEFT, _RIGHT, is_log)
 
 
-def _quality_axis(values: Sequence[float], baselines: Sequence[float]) -> _Axis:
+def _quality_axis(values: Sequence[float], baselines: Sequence[float]) -> Scale:
     """Return an axis that holds all rows and the baselines near them; a far one would flatten the rest."""
     height = max(max(values) - min(values), 1e-3 * max(abs(max(values)), 1e-6))
     near = [level for level in baselines if min(values) - 2 * height <= level <= max(values) + 2 * height]
-    return _Axis(min([*values, *near]) - 0.2 * height, max([*values, *near]) + 0.2 * height, _BOTTOM, _TOP)
+    return Scale(min([*values, *near]) - 0.2 * height, max([*values, *near]) + 0.2 * height, _BOTTOM, _TOP)
 
 
 def _markers(
-    shown: Sequence[Point], ranking: Sequence[str], tables: Sequence[str], x: _Axis, y: _Axis, primary: Metric
+    shown: Sequence[Point], ranking: Sequence[str], tables: Sequence[str], x: Scale, y: Scale, primary: Metric
 ) -> tuple[Marker, ...]:
     """Return the markers, large ones first, so that small ones lie above them."""
     largest = max(point.weight_bytes for point in shown)
@@ -289,7 +210,7 @@ def _markers(
                 x=px,
                 y=py,
                 radius=radius,
-                colour=tables.index(point.table) % len(_COLOURS),
+                colour=tables.index(point.table) % COLOURS,
                 fails=bool(point.row.failed_gates),
                 description=f"{row}: {', '.join(filter(None, facts))}",
                 label=_label(px, py, radius, row, taken) if point in named else None,

@@ -6,7 +6,7 @@ from reports import text
 from reports.comparison.compare import ComparedRuns
 from reports.comparison.leaderboard import Leaderboard
 from reports.errors import ReportError
-from reports.figures.figure_output import RenderedFigure, render, style
+from reports.figures.figure_output import RenderedFigure
 from reports.figures.row_figures import forest
 from reports.pages import Page, files, section
 from reports.results.summary import image_count, ranked, summaries
@@ -82,11 +82,11 @@ def _forest(compared: ComparedRuns) -> RenderedFigure:
     band = " The shaded band holds differences too small to matter in the first experiment." if margin else ""
     # Intervals of two seeds are so wide that everything else would be flattened; the table has them all.
     resolved = {row: comparison for row, comparison in compared.differences.comparisons.items() if comparison.verdict}
-    with style():
-        return render(
-            forest(compared.differences.differences, resolved, metric, margin, compared.reference),
-            "differences",
-            f"{metric.label} minus that of {name}. A square is the mean: filled, with its interval as a line, where "
-            f"there is a verdict, otherwise hollow. A dot is a seed.{band}",
-            f"Forest plot of the differences to {name}; the numbers are in the table above it.",
-        )
+    return RenderedFigure(
+        "differences",
+        "Reading: a line that crosses 0 leaves open which row is better. "
+        f"{metric.label} minus that of {name}. A square is the mean: filled, with its interval as a line, where "
+        f"there is a verdict, otherwise hollow. A dot is a seed.{band}",
+        f"Forest plot of the differences to {name}; the numbers are in the table above it.",
+        forest(compared.differences.differences, resolved, metric, margin, compared.reference),
+    )

@@ -6,7 +6,6 @@ The HTML file is self-contained: nothing in it asks a server for anything.
 # jinja2 leaves the type of its filters open.
 # pyright: reportUnknownMemberType=false
 
-import base64
 import html
 import json
 import re
@@ -18,9 +17,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from reports import figures
 from reports.errors import ReportError
 from reports.figures.examples import Example
-from reports.figures.figure_output import RenderedFigure
 from reports.figures.strip import Strip
 from reports.file_access import write_bytes
 from reports.grid import Grid, on_page
@@ -53,7 +52,6 @@ def save(page: Page, folder: Path, *, latex: bool = False) -> Path:
     content = {
         **_tables(page.grids, latex),
         **{f"figures/{names[figure.name]}.svg": figure.svg for figure in page.figures},
-        **{f"figures/{names[figure.name]}.png": figure.png for figure in page.figures},
         **{f"figures/{names[example.name]}.png": example.sheet for example in examples},
         "report.md": as_markdown(page, names),
         "index.html": as_html(page),
@@ -101,22 +99,22 @@ def as_html(page: Page) -> str:
         return _slug(name) if used[_slug(name)] == 1 else f"{_slug(name)}-{used[_slug(name)]}"
 
     filters = {
-        "on_page": on_page, "svg_uri": _svg_uri, "breakable": _breakable, "unique_id": unique_id, "slug": _slug,
+        "on_page": on_page, "breakable": _breakable, "unique_id": unique_id, "slug": _slug,
         "anchor": anchor, "json_block": _json_block,
     }  # fmt: skip
     return _rendered(page, "page.html.j2", filters, autoescape=True)
 
 
 def as_markdown(page: Page, names: Mapping[str, str]) -> str:
-    """Return a page as Markdown for GitHub, with relative links to the PNG files.
+    """Return a page as Markdown for GitHub, with relative links to the files of figures (SVG) and pictures (PNG).
 
     Args:
         page: What to write.
         names: File names, without suffix, of the figures and of the examples.
     """
 
-    def image(alt: str, name: str) -> Markdown:
-        return Markdown(f"![{escape_markdown(alt)}](figures/{names[name]}.png)")
+    def image(alt: str, name: str, suffix: str) -> Markdown:
+        return Markdown(f"![{escape_markdown(alt)}](figures/{names[name]}.{suffix})")
 
     def html_text(text: str) -> Markdown:
         return Markdown(html.escape(" ".join(text.split())))
@@ -139,7 +137,7 @@ def fenced(text: str, language: str = "") -> Markdown:
 
 def _rendered(page: Page, template: str, filters: Mapping[str, Callable[..., object]], **options: Any) -> str:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader([Path(__file__).parent / "templates", Path(figures.__file__).parent]),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
@@ -164,11 +162,6 @@ def _json_block(data: Mapping[str, Any]) -> Markup:
     """Return JSON for a script element: ASCII without `<`, so that nothing in it can end the element."""
     plain = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return Markup(plain.replace("<", "\\u003c").replace("&", "\\u0026"))
-
-
-def _svg_uri(figure: RenderedFigure) -> str:
-    """Return a figure as a data URI: in an image, ids and styles cannot conflict with those of the page."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(figure.svg).decode('ascii')}"
 
 
 def _tables(grids: Sequence[Grid], latex: bool) -> dict[str, str]:

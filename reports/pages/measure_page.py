@@ -8,7 +8,7 @@ from pydantic import Field
 
 from reports import text
 from reports.errors import FileFormatError, ReportError
-from reports.figures.figure_output import RenderedFigure, render, style
+from reports.figures.figure_output import RenderedFigure
 from reports.figures.row_figures import latency_dots
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, plain
 from reports.pages import Code, Page, section
@@ -203,15 +203,12 @@ def _latency_table(timings: Timings) -> Grid:
 
 
 def _figures(timings: Timings) -> tuple[RenderedFigure, ...]:
-    with style():
-        return tuple(
-            render(
-                latency_dots(
-                    [(name, timing.runtime, timing.median_ms) for name, timing in timings if timing.size == size]
-                ),
-                f"latency_{size}",
-                f"Median time of one image of {size} px; a dot is a runtime.",
-                f"Dot plot of the medians at {size} px; the numbers are in the table of latencies.",
-            )
-            for size in dict.fromkeys(timing.size for _, timing in timings if timing.median_ms is not None)
+    return tuple(
+        RenderedFigure(
+            f"latency_{size}",
+            f"Reading: dots further left are faster. Median time of one image of {size} px; a dot is a runtime.",
+            f"Dot plot of the medians at {size} px; the numbers are in the table of latencies.",
+            latency_dots([(name, timing.runtime, timing.median_ms) for name, timing in timings if timing.size == size]),
         )
+        for size in dict.fromkeys(timing.size for _, timing in timings if timing.median_ms is not None)
+    )

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from reports import text
-from reports.figures import row_figures
-from reports.figures.figure_output import RenderedFigure, render
+from reports.figures.figure_output import RenderedFigure
+from reports.figures.loss_curves import loss_curves
 from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import Metric
 from reports.pages import Block, Code, Details, present
@@ -29,7 +29,7 @@ def row_details(
     *,
     is_open: bool,
 ) -> Details:
-    """Return what the page says about one trained row. Call within `figure_output.style()`."""
+    """Return what the page says about one trained row."""
     cost = training.cost_of(row)
     parts = [
         f"{text.count(cost.trained_steps, 'step')} trained in {text.duration(cost.trained_seconds)}"
@@ -151,12 +151,12 @@ def _loss_figure(row: Summary, results: Results) -> RenderedFigure | None:
     for stage in (stage for record in row.attempts for stage in record.stages):
         reused[stage.name] = reused.get(stage.name, True) and stage.reused
     headings = [(name, f"{name} (reused)" if is_reused else name) for name, is_reused in reused.items()]
-    figure = row_figures.loss_curves(results.curves.loc[results.curves["row"] == row.row], headings)
+    sketch = loss_curves(results.curves.loc[results.curves["row"] == row.row], headings)
     name = text.printable(row.row)
-    return render(
-        figure,
+    return RenderedFigure(
         f"loss_{row.row}",
         f"Reading: a curve that still falls at its end would gain from more steps. Training loss of {name}, stage by "
         "stage. Every stage has its own loss, so every panel has its own scale.",
         f"Loss curves of {name} over the steps of each stage, one line a seed.",
-    ) if figure else None  # fmt: skip
+        sketch,
+    ) if sketch else None  # fmt: skip

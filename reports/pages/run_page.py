@@ -6,11 +6,13 @@ from typing import Any
 
 from reports import text
 from reports.claims import evaluate_claims
-from reports.figures import pareto_plot, row_figures
+from reports.figures import pareto_plot
 from reports.figures.examples import examples
-from reports.figures.figure_output import render, style
+from reports.figures.figure_output import RenderedFigure
+from reports.figures.image_gains import image_differences
 from reports.figures.image_index import ImageIndex, image_index
-from reports.figures.row_figures import forest, image_differences
+from reports.figures.pareto_figure import pareto_figure
+from reports.figures.row_figures import forest, stage_gains
 from reports.figures.strip import strip
 from reports.grid import Grid
 from reports.metrics import Metric
@@ -69,62 +71,61 @@ def build(results: Results) -> Page:
     index = image_index(rows, candidates(rows, primary).best, results, primary)
     citations, coverage = provenance.citations(everything), provenance.coverage_table()
     data = page_data(ranking, rows, results, primary, grids, tests) | _pictures(index)
-    with style():
-        return Page(
-            title=text.printable(results.plan.experiment),
-            facts=_facts(results, everything),
-            headline=(answer.lead, answer.open_points),
-            cards=(*choice_cards(rows, results, primary, order), next_run),
-            finding=finding,
-            data=data if results.finished else None,
-            leader=answer.leader,
-            status=still_to_come(results),
-            warnings=tuple(filter(None, map(test_tables.warning, tests))),
-            damage=tuple(map(text.printable, results.damage)),
-            sections=(
-                section("ranking", "Ranking", *_ranking(ranking, results, everything, primary)),
-                *_further_tests(tests, results, rows),
-                section("latency", "Quality and cost", *_quality_latency(trained, everything, primary)),
-                section(
-                    "differences", "Differences to the base row", *_differences(compared, grids, results, rows, primary)
-                ),
-                rungs_section(results),
-                section("claims", "Claims", evaluate_claims.claims_table(evaluate_claims.evaluate(results, rows))),
-                section("images", "Image by image", *_image_by_image(trained, rows, results, primary)),
-                section("training", "Stages and learning", *_training(trained, by_plan, results, primary)),
-                section(
-                    "rows",
-                    "Row by row",
-                    *(
-                        row_details(row, rows, results, primary, compared, is_open=place == 0)
-                        for place, row in enumerate(by_plan)
-                    ),
-                ),
-                _example_section(rows, results, primary, index),
-                section("data", "The data", test_images.degradation_table(results)),
-                section("problems", "Rows without result", provenance.problem_table(results), results.notes),
-                section("next-steps", "Next steps", steps),
-                section("cost", "Cost and sharing", *_cost(everything, by_plan)),
-                section(
-                    "provenance",
-                    "Provenance",
-                    provenance.provenance_table([record.provenance for record in results.records], results.plan.seeds),
-                    "Made with" if results.plan.command else None,
-                    Code(results.plan.command, "sh") if results.plan.command else None,
-                    Details("The resolved experiment", (Code(results.experiment_yaml, "yaml"),))
-                    if results.experiment_yaml
-                    else None,
-                ),
-                section(
-                    "cite",
-                    "How to cite",
-                    "The backbones in this report come from these papers." if citations else None,
-                    Code("\n\n".join(citations), "bibtex") if citations else None,
-                ),
-                section("glossary", "Glossary", glossary()),
-                section("appendix", "Appendix", Details(coverage.caption, (coverage,)) if coverage else None),
+    return Page(
+        title=text.printable(results.plan.experiment),
+        facts=_facts(results, everything),
+        headline=(answer.lead, answer.open_points),
+        cards=(*choice_cards(rows, results, primary, order), next_run),
+        finding=finding,
+        data=data if results.finished else None,
+        leader=answer.leader,
+        status=still_to_come(results),
+        warnings=tuple(filter(None, map(test_tables.warning, tests))),
+        damage=tuple(map(text.printable, results.damage)),
+        sections=(
+            section("ranking", "Ranking", *_ranking(ranking, results, everything, primary)),
+            *_further_tests(tests, results, rows),
+            section("latency", "Quality and cost", *_quality_latency(trained, everything, primary)),
+            section(
+                "differences", "Differences to the base row", *_differences(compared, grids, results, rows, primary)
             ),
-        )
+            rungs_section(results),
+            section("claims", "Claims", evaluate_claims.claims_table(evaluate_claims.evaluate(results, rows))),
+            section("images", "Image by image", *_image_by_image(trained, rows, results, primary)),
+            section("training", "Stages and learning", *_training(trained, by_plan, results, primary)),
+            section(
+                "rows",
+                "Row by row",
+                *(
+                    row_details(row, rows, results, primary, compared, is_open=place == 0)
+                    for place, row in enumerate(by_plan)
+                ),
+            ),
+            _example_section(rows, results, primary, index),
+            section("data", "The data", test_images.degradation_table(results)),
+            section("problems", "Rows without result", provenance.problem_table(results), results.notes),
+            section("next-steps", "Next steps", steps),
+            section("cost", "Cost and sharing", *_cost(everything, by_plan)),
+            section(
+                "provenance",
+                "Provenance",
+                provenance.provenance_table([record.provenance for record in results.records], results.plan.seeds),
+                "Made with" if results.plan.command else None,
+                Code(results.plan.command, "sh") if results.plan.command else None,
+                Details("The resolved experiment", (Code(results.experiment_yaml, "yaml"),))
+                if results.experiment_yaml
+                else None,
+            ),
+            section(
+                "cite",
+                "How to cite",
+                "The backbones in this report come from these papers." if citations else None,
+                Code("\n\n".join(citations), "bibtex") if citations else None,
+            ),
+            section("glossary", "Glossary", glossary()),
+            section("appendix", "Appendix", Details(coverage.caption, (coverage,)) if coverage else None),
+        ),
+    )
 
 
 def _facts(results: Results, rows: Sequence[Summary]) -> tuple[str, ...]:
@@ -185,14 +186,14 @@ def _quality_latency(trained: Sequence[Summary], rows: Sequence[Summary], primar
         " Only base, and rows that no other row beats in both, carry their name."
     )  # fmt: skip
     outside = f" Outside the plot: {text.listing(list(plot.outside))}." if plot.outside else ""
-    figure = render(
-        pareto_plot.static_figure(plot),
+    figure = RenderedFigure(
         "quality_latency",
         "Reading: rows further left are faster, rows further up are better. "
         f"{primary.label} on test against latency of one image on this machine. The area of a marker grows with the "
         "size of its file (float32). Hollow markers fail a gate. Dashed lines are limits of gates that were measured "
         f"here, dotted lines are baselines.{named}{outside}",
-        f"Scatter plot of {primary.label} against latency in ms for {names}. The numbers  are in the ranking table.",
+        f"Scatter plot of {primary.label} against latency in ms for {names}. The numbers are in the ranking table.",
+        pareto_figure(plot),
     )
     lacking = [text.printable(row.row) for row in trained if row.row not in shown]
     missing = f"Not in the plot, because no latency was measured here: {text.listing(lacking)}." if lacking else None
@@ -230,13 +231,13 @@ def _differences(
     blocks: list[Block] = [*differences.how_to_read(len(results.plan.seeds), primary, margin)]
     for table, grid in zip(compared, grids, strict=True):
         name = text.printable(table.table)
-        figure = render(
-            forest(table.differences, table.comparisons, primary, margin, BASE),
+        figure = RenderedFigure(
             f"differences_{table.table}",
             f"Reading: a line that crosses 0 leaves open which row is better. Table {name}: {primary.label} minus that "
             f"of base. A square is the mean, hollow where there is no "
             f"verdict. The line is its interval, a dot is a seed.{band}",
             f"Forest plot of the differences in table {name}; the numbers are in the table above it.",
+            forest(table.differences, table.comparisons, primary, margin, BASE),
         )
         blocks += [Heading(f"Table {table.table}"), grid, figure]
     return tuple(blocks)
@@ -263,14 +264,14 @@ def _training(
 ) -> tuple[Block, ...]:
     if not by_plan:
         return ("No row was trained yet.",)
-    figure = row_figures.stage_gains(trained, primary)
-    gains = render(
-        figure,
+    sketch = stage_gains(trained, primary)
+    gains = RenderedFigure(
         "stage_gains",
         "Reading: the distance between two dots is what a stage adds. "
         f"Validation {primary.label} after each stage, mean over seeds.",
         f"For each row, its validation {primary.label} after each stage. The numbers are in the tables of stages.",
-    ) if figure else None  # fmt: skip
+        sketch,
+    ) if sketch else None  # fmt: skip
     return present(
         gains,
         training.learning_table(training.last_stages(trained, primary, results.plan.equivalence_margin)),

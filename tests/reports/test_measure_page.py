@@ -46,7 +46,7 @@ def test_the_page_of_a_published_measurement(measured):
     html, text = page.read_text(), (page.parent / "report.md").read_text()
     assert "Fastest: " in html and html.count("best") >= 2
     assert "one image takes 2.1 s; over 2 s" in html and "2,224,710" in text
-    assert {path.suffix for path in (page.parent / "figures").iterdir()} == {".svg", ".png"}
+    assert {path.suffix for path in (page.parent / "figures").iterdir()} == {".svg"}
 
 
 @pytest.mark.parametrize("file", sorted(PUBLISHED.glob("*.json")), ids=lambda file: file.stem)

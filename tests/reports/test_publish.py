@@ -72,14 +72,14 @@ def test_a_study_is_read_like_its_run(reported: Run, edit: Edit, tmp_path: Path)
 def test_a_study_is_a_few_files(reported: Run, tmp_path: Path) -> None:
     """No folder a row, no LaTeX, no HTML: records, plan, experiment, a table each of scores and losses, the report."""
     study = publish(reported(), tmp_path / "study")
-    names = {name for name in files_of(study) if not name.endswith(".png")}
+    names = {name for name in files_of(study) if not name.startswith("report/figures/")}
     assert names == {
         "records.jsonl", "plan.json", "experiment.yaml", "scores/001.csv.gz", "curves/001.csv.gz", "report/report.md",
         "SHA256SUMS",
     }  # fmt: skip
     text = (study / "report/report.md").read_text()
     assert set(re.findall(r"\((figures/[^)]+)\)", text)) == {
-        path.relative_to(study / "report").as_posix() for path in study.rglob("*.png")
+        path.relative_to(study / "report").as_posix() for path in study.glob("report/figures/*")
     }
 
 
@@ -179,7 +179,9 @@ def test_what_is_damaged_in_a_study_is_told(reported: Run, tmp_path: Path) -> No
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 def test_shipped_studies_are_small_and_complete(study: Path) -> None:
     """At most 1 MB besides figures; every planned record is there, and its scores average to what it says."""
-    assert sum(len(data) for name, data in files_of(study).items() if not name.endswith(".png")) <= 1_000_000
+    assert (
+        sum(len(data) for name, data in files_of(study).items() if not name.startswith("report/figures/")) <= 1_000_000
+    )
     results = load(study)
     assert len(results.records) == sum(len(row.seeds) for row in results.plan.rows)
     assert results.notes == ()

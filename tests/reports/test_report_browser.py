@@ -137,7 +137,7 @@ def test_the_page_reads_without_script(opened, written):
 def test_loss_figures_are_dark_on_a_dark_page(opened, written, tmp_path, scheme, is_dark):
     """The paper of the figure is that of its frame on the page."""
     page = opened(written / "index.html", scheme=scheme)
-    figure = page.locator("details[open] figure.drawing img").first
+    figure = page.locator("details[open] figure.drawing .panels").first
     figure.screenshot(path=tmp_path / "figure.png")
     with Image.open(tmp_path / "figure.png") as image:
         corner = image.convert("L").getpixel((3, 3))

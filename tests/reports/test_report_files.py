@@ -101,10 +101,10 @@ def test_hostile_names_stay_text_in_markdown(hostile):
 
 
 def test_markdown_links_lead_to_files_of_the_report(hostile):
-    """Figures are PNG files beside the page, under harmless names."""
+    """Figures are SVG and pictures PNG files beside the page, under harmless names."""
     links = re.findall(r"!\[(?:\\.|[^\]\\])*\]\(([^)]*)\)", (hostile / "report.md").read_text(encoding="utf-8"))
     assert len(links) > 5
-    assert all((hostile / link).is_file() and re.fullmatch(r"figures/[\w.-]+\.png", link) for link in links)
+    assert all((hostile / link).is_file() and re.fullmatch(r"figures/[\w.-]+\.(svg|png)", link) for link in links)
 
 
 def test_a_fence_is_longer_than_the_backticks_inside():
@@ -178,9 +178,10 @@ def test_figures_follow_dark_mode(written):
     for path in figures:
         text = path.read_text(encoding="utf-8")
         rules, drawing = text.split("</style>", 1)
-        assert "@media(prefers-color-scheme:dark)" in rules
-        used = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", drawing))
-        assert used and {colour for colour in used if f"fill: {colour}" not in rules} == set(), path.name
+        light, dark = rules.split("@media (prefers-color-scheme: dark)")
+        coloured = re.compile(r"([.\w ]+) \{[^}]*#[0-9a-f]{6}")
+        assert set(coloured.findall(light)) == set(coloured.findall(dark)) != set(), path.name
+        assert "#" not in re.sub("&#[^;]*;", "", drawing) and "var(" not in text, path.name
 
 
 @pytest.mark.slow

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reports.figures.examples import examples
-from reports.figures.figure_output import style
+from reports.figures.image_gains import image_differences, mean_gains
 from reports.figures.pareto_plot import HEIGHT, WIDTH, pareto_plot, points
-from reports.figures.row_figures import image_differences, mean_gains
 from reports.metrics import metric
 from reports.results.load import load
 from reports.results.summary import ranked, summaries
@@ -82,9 +81,8 @@ def test_gains_of_images_average_to_the_gain_of_the_row(make_run):
 def test_the_images_helped_least_and_most_are_named(make_run):
     """As the sorted bars show them; a leader is not held against itself."""
     results, rows = read(make_run(images=MANY, offsets={"heads.residual": 1.0}))
-    with style():
-        (_, against_base), (_, against_nothing) = image_differences(rows["heads.residual"], rows, results, PSNR)
-        ((_, alone),) = image_differences(rows["base"], rows, results, PSNR)
+    (_, against_base), (_, against_nothing) = image_differences(rows["heads.residual"], rows, results, PSNR)
+    ((_, alone),) = image_differences(rows["base"], rows, results, PSNR)
     gains = mean_gains(rows["heads.residual"], rows["base"], results, PSNR)
     assert min(gains, key=gains.get) in against_base.split("Most gain")[0]
     assert max(gains, key=gains.get) in against_base.split("Most gain")[1]

@@ -14,8 +14,8 @@ from PIL import Image
 from reports import write
 from reports.figures import pictures
 from reports.figures.examples import BUDGET_BYTES, choose_images, examples
+from reports.figures.loss_curves import thinned
 from reports.figures.pareto_plot import named_points, pareto_plot, points
-from reports.figures.row_figures import thinned
 from reports.metrics import metric
 from reports.results.load import load
 from reports.results.summary import summaries
