@@ -1,6 +1,7 @@
 """Real pairs and small experiments that every room's tests may use."""
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -160,13 +161,19 @@ def edited(experiment_file: Path) -> Callable[[str, str], Path]:
     return edit
 
 
-@pytest.fixture
-def published_nafnet(tmp_path: Path) -> Path:
-    """A checkpoint as the authors of NAFNet publish theirs: width 8, depths [1, 1, 1, 1, 1], random weights."""
+@pytest.fixture(scope="session")
+def published_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as the authors of NAFNet publish theirs: width 8, depths [1, 1, 1, 1, 1]; for reading only."""
     import torch  # here, since the process that only hands out tests to others reads this file, too
     from safetensors.torch import load_file
 
     stored = load_file(ROOT / "tests/goldens/nafnet_w8_e11_m1_d11.safetensors")
-    file = tmp_path / "nafnet_w8.pth"
+    file = tmp_path_factory.mktemp("published") / "nafnet_w8.pth"
     torch.save({"params": {key[3:]: value.float() for key, value in stored.items() if key.startswith("sd/")}}, file)
     return file
+
+
+@pytest.fixture
+def published_nafnet(published_weights: Path, tmp_path: Path) -> Path:
+    """A copy of `published_weights` in a folder of its own."""
+    return Path(shutil.copy(published_weights, tmp_path))

@@ -35,12 +35,26 @@ HOSTILE = "<script>alert('x')</script>|`$a$"
 BIBTEX = "@article{gunet,\n  title = {A {gUNet} paper},\n  url = {https://example.org/paper}\n}"
 
 
+@pytest.fixture(scope="session")
+def _masters(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A function that returns the folder of a run with some name and options, written once; only to be copied."""
+    folders: dict[str, Path] = {}
+
+    def master(name: str, options: Mapping[str, Any]) -> Path:
+        key = repr((name, sorted(options.items())))
+        if key not in folders:
+            folders[key] = write_run(tmp_path_factory.mktemp("master") / name, **options)
+        return folders[key]
+
+    return master
+
+
 @pytest.fixture
-def make_run(tmp_path: Path) -> Run:
-    """A function that writes a run folder and returns it; its options are those of `write_run`."""
+def make_run(tmp_path: Path, _masters: Run) -> Run:
+    """A function that makes a run folder and returns it; its options are those of `write_run`."""
 
     def make(name: str = "quickstart", **options: Any) -> Path:
-        return write_run(tmp_path / name, **options)
+        return Path(shutil.copytree(_masters(name, options), tmp_path / name))
 
     return make
 

@@ -1,7 +1,8 @@
-"""Commands that are killed: a driver that starts them in sessions of their own, and what must be left of a run."""
+"""A finished run that tests share, and commands that are killed: who starts them, and what must be left of a run."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.runner.small_runs import Run, run
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 300.0
@@ -147,3 +150,18 @@ def files_of_run() -> Callable[[Path], dict[str, Any]]:
 def same_files() -> Callable[[dict[str, Any], dict[str, Any], str], None]:
     """`compare`."""
     return compare
+
+
+@pytest.fixture(scope="session")
+def finished(experiment_text: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of the small experiment, for reading only: events, records, folder."""
+    file = tmp_path_factory.mktemp("finished") / "small.yaml"
+    file.write_text(experiment_text)
+    return run(file)
+
+
+@pytest.fixture
+def output(finished: Run, experiment_file: Path) -> Path:
+    """The folder of a finished run of `experiment_file`, with its stage store, for tests that change it."""
+    shutil.copytree(finished[2].parent, experiment_file.parent / "runs")
+    return experiment_file.parent / "runs/small"

@@ -24,13 +24,14 @@ name: small
 data:
   train: {source: synthetic_faces, preset: severe, count: 4, size: 64, seed: 0}
   val: {source: synthetic_faces, preset: severe, count: 1, size: 64, seed: 1}
-  test: {source: synthetic_faces, preset: severe, count: 6, size: 64, seed: 2}
+  test: {source: synthetic_faces, preset: severe, count: 4, size: 64, seed: 2}
 model:
   backbone: {name: nafnet, width: 4, depths: [1, 1, 1]}
   head: {name: degradation}
 protocol:
   order: [train]
   train: {steps: 3, batch: 2, patch: 32, lr: 1e-3, loss: {l1: 1.0, map_l1: 1.0}}
+photographs: false
 seeds: [0, 1]
 tables:
   heads:
@@ -41,7 +42,7 @@ tables:
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run on six test faces, with its report; for reading only."""
+    """The folder of a run on four test faces, with its report; for reading only."""
     folder = tmp_path_factory.mktemp("maps")
     (folder / "small.yaml").write_text(EXPERIMENT)
     with pytest.MonkeyPatch.context() as patch:

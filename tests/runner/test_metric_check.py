@@ -9,7 +9,7 @@ from benchmark.errors import DataError
 from benchmark.runner.context import with_cached_sources
 from benchmark.runner.preflight import check_metrics, metrics_in_use
 from tests.cli.test_cli import Command, Edited
-from tests.runner.test_run import prepared
+from tests.runner.small_runs import prepared
 
 CLAIM = "claims: [{id: similar, text: a claim, better: base, worse: identity, metric: ms_ssim}]\n"
 SEARCH = "search: {metric: score, trials: 2, parameters: {protocol.psnr.lr: {choices: [1e-4, 1e-3]}}}\n"

@@ -13,12 +13,13 @@ from benchmark.runner.preflight import preflight
 from benchmark.runner.row import RowProgress  # pytest would collect a function `test_row`
 from benchmark.runner.row import test_row as write_row
 from tests.cli.test_cli import start
-from tests.runner.test_run import carry_out, prepared, run
+from tests.runner.small_runs import carry_out, prepared
 
 
-def test_a_row_that_another_process_tests_is_awaited_and_kept(experiment_file: Path, tmp_path: Path) -> None:
+def test_a_row_that_another_process_tests_is_awaited_and_kept(
+    experiment_file: Path, output: Path, tmp_path: Path
+) -> None:
     """The second process says who has the folder, and takes the record of the first; it deletes and tests nothing."""
-    _, _, output = run(experiment_file)
     folder = output / "base/seed0"
     shutil.move(folder, tmp_path / "by_the_first")
     lease = LeaseFolder(output / ".leases/base").acquire("seed0")
@@ -63,9 +64,10 @@ def test_a_process_that_lost_the_folder_writes_no_record(experiment_file: Path) 
         pytest.param("weights.safetensors", False, marks=pytest.mark.slow),
     ],
 )
-def test_a_record_without_its_files_is_not_finished(experiment_file: Path, name: str, replace: bool) -> None:
+def test_a_record_without_its_files_is_not_finished(
+    experiment_file: Path, output: Path, name: str, replace: bool
+) -> None:
     """The row is tested again, with or without --replace, and its files are the same as before; nothing is trained."""
-    _, _, output = run(experiment_file)
     file = output / "base/seed0" / name
     before = file.read_bytes()
     file.unlink()

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +14,16 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmark.cli import cli
-from benchmark.cli.experiment_setup import Prepared, prepare
+from benchmark.cli.experiment_setup import prepare
 from benchmark.cli.options import Selection
 from benchmark.errors import DataError, ExperimentError, RecordError
 from benchmark.evaluation.evaluate import score_image
-from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.files import read_json, write_json
 from benchmark.model import load, restore_image
-from benchmark.runner.context import with_cached_sources
-from benchmark.runner.events import Event, RowFinished, StageDamaged, StageFinished, StageProgress, StageReused
-from benchmark.runner.local_executor import worker_devices
+from benchmark.runner.events import RowFinished, StageDamaged, StageFinished, StageProgress, StageReused
 from benchmark.runner.plan_file import write_plan
 from benchmark.runner.preflight import all_sides, check_patches, preflight
-from benchmark.runner.run import run_rows
-from reports.schema import Record
+from tests.runner.small_runs import Run, carry_out, prepared, run
 
 Edited = Callable[[str, str], Path]
 
@@ -49,59 +45,6 @@ class Fragile(Backbone):
             raise RuntimeError('wrong shape')
         return self.conv(image)
 """
-
-
-def prepared(file: Path, *sets: str, plugins: tuple[Path, ...] = (), threads: int = 1) -> Prepared:
-    ready = prepare(Selection(file, file.parent / "runs" / "small", (), (), sets, "cpu", plugins, replace=False))
-    machine = dataclasses.replace(ready.context.machine, threads=threads)
-    return dataclasses.replace(ready, context=dataclasses.replace(ready.context, machine=machine))
-
-
-def carry_out(
-    ready: Prepared, todo: Sequence[PlannedRow | PlannedBaseline], until: type | None = None
-) -> tuple[list[Event], list[Record]]:
-    """Run rows; return all events and the records. An event of the type `until` interrupts the run."""
-    events: list[Event] = []
-
-    def on_event(event: Event) -> None:
-        events.append(event)
-        if until and isinstance(event, until):
-            raise KeyboardInterrupt
-
-    context = with_cached_sources(ready.plan.experiment.data, ready.context, lambda event: None)
-    try:
-        records = run_rows(todo, context, worker_devices(ready.plan, context), on_event)
-    except KeyboardInterrupt:
-        return events, []
-    return events, records
-
-
-def run(
-    file: Path, *sets: str, plugins: tuple[Path, ...] = (), threads: int = 1
-) -> tuple[list[Event], list[Record], Path]:
-    ready = prepared(file, *sets, plugins=plugins, threads=threads)
-    todo = preflight(ready.plan, ready.context, replace=False)
-    write_plan(ready.whole, ready.plan, ready.context.output, ready.context.command)
-    events, records = carry_out(ready, todo)
-    return events, records, ready.context.output
-
-
-Run = tuple[list[Event], list[Record], Path]
-
-
-@pytest.fixture(scope="module")
-def finished(experiment_text: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished run of the small experiment, for reading only: events, records, folder."""
-    file = tmp_path_factory.mktemp("finished") / "small.yaml"
-    file.write_text(experiment_text)
-    return run(file)
-
-
-@pytest.fixture
-def output(finished: Run, experiment_file: Path) -> Path:
-    """The folder of a finished run of `experiment_file`, with its stage store, for tests that change it."""
-    shutil.copytree(finished[2].parent, experiment_file.parent / "runs")
-    return experiment_file.parent / "runs/small"
 
 
 def test_a_run_leaves_complete_records(finished: Run) -> None:
