@@ -99,7 +99,7 @@ def figure(lines: Sequence[Measured], metric: Metric) -> RenderedFigure:
     marks = [named.labels, across(named.area, x, label)]
     marks.append(svg.line((x.position(0), named.area.top), (x.position(0), named.area.bottom), "zero"))
     for place, line in enumerate(lines):
-        kind = "s0" if place == len(lines) - 1 else "s1" if line.low > 0 or line.high < 0 else "s7"
+        kind = "s0" if place == len(lines) - 1 else "s1" if line.low > 0 or line.high < 0 else "ink"
         y = named.y(place)
         marks.append(svg.line((x.position(line.low), y), (x.position(line.high), y), f"curve {kind}"))
         marks.append(svg.marker(1, (x.position(line.mean), y), 4.5, f"dot {kind}"))

@@ -170,7 +170,7 @@ def publish(run: Path, append: bool, pictures: bool, study: Path | None) -> None
     target = study or Path("reports/published") / run.resolve().name
     publish(run, target, append=append, pictures=pictures)
     files = [file for file in target.rglob("*") if file.is_file()]
-    size = sum(file.stat().st_size for file in files if file.parent.name != "figures")
+    size = sum(file.stat().st_size for file in files if file.suffix not in (".png", ".svg"))
     click.echo(f"published: {target}: {count(len(files), 'file')}, {size / 1e6:.2f} MB besides figures")
 
 

@@ -10,7 +10,7 @@ from reports.figures.figure_output import PANEL_WIDTH, WIDTH, Drawing, RenderedF
 from reports.figures.scales import Rule, Scale, spanning
 from reports.results.audit import CHANNELS, THRESHOLD_LEVELS, AuditedPair
 
-_HALF = 352
+_HALF = 316
 """Width of one of two panels, px."""
 _CHANNEL_SERIES = ("s1", "s2", "s0")
 _MOST_DOTS = 400
@@ -108,7 +108,7 @@ def _pair_histogram(values: Sequence[float], label: str, width: int) -> Drawing:
             if count
         ]
         median = x.position(float(np.median(values)))
-        marks.append(svg.line((median, area.top), (median, area.bottom), "curve s7"))
+        marks.append(svg.line((median, area.top), (median, area.bottom), "curve ink"))
     else:
         marks.append(label_below(area, label))
     return Drawing(width, panel_height(area), "".join(marks))
@@ -133,7 +133,7 @@ def _global_change(values: Sequence[tuple[float, float, float]], label: str, neu
             for place, value in enumerate(of_channel)
         ]
         median = x.position(float(np.median(of_channel)))
-        marks.append(svg.rectangle(median - 1.2, middle - 0.35 * step, median + 1.2, middle + 0.35 * step, "bar s7"))
+        marks.append(svg.rectangle(median - 1.2, middle - 0.35 * step, median + 1.2, middle + 0.35 * step, "bar ink"))
     return Drawing(_HALF, panel_height(area), "".join(marks))
 
 

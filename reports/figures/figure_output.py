@@ -15,7 +15,7 @@ from reports.figures import svg
 from reports.figures.scales import text_width
 from reports.metrics import Metric
 
-WIDTH = 720
+WIDTH = 640
 """Width of a figure of one panel, px."""
 PANEL_WIDTH = 204
 """Width of one of several panels, px."""

@@ -57,7 +57,7 @@ def _panel(words: str, lines: Sequence[Curve]) -> Drawing:
     points = [[(step, loss) for step, loss in zip(*line, strict=True) if math.isfinite(loss)] for line in lines]
     x = spanning([step for line in points for step, _ in line], area.left, area.right, pad=0.03)
     y = spanning([loss for line in points for _, loss in line], area.bottom, area.top)
-    marks = [heading(area, words), across(area, x, "step", most=3, whole=True), up(area, y, most=4)]
+    marks = [heading(area, words), across(area, x, "step", most=4, whole=True), up(area, y, most=4)]
     marks += [
         svg.curve([(x.position(step), y.position(loss)) for step, loss in line], f"curve {svg.series(index)}")
         for index, line in enumerate(points)

@@ -5,7 +5,7 @@ from reports.figures.axes import Area, label_below, ticks_below
 from reports.figures.figure_output import Drawing, Key, Sketch
 from reports.figures.pareto_plot import ParetoPlot
 
-_SERIES = ("s7", "s1", "s2", "s3", "s4", "s0")
+_SERIES = ("ink", "s1", "s2", "s3", "s7", "s0")
 """The colour of each table, as on the page."""
 
 

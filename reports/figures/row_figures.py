@@ -47,8 +47,8 @@ def forest(
         ]
         if estimate := intervals.get(difference.row):
             low, high = scale.position(estimate.low), scale.position(estimate.high)
-            marks.append(svg.line((low, y), (high, y), "curve s7"))
-            marks += [svg.line((end, y - 4), (end, y + 4), "curve s7") for end in (low, high)]
+            marks.append(svg.line((low, y), (high, y), "curve ink"))
+            marks += [svg.line((end, y - 4), (end, y + 4), "curve ink") for end in (low, high)]
         comparison = comparisons.get(difference.row)
         look = "dot s0" if comparison and comparison.verdict else "hollow s0"
         shown = text.signed(difference.mean, primary.difference_decimals)
