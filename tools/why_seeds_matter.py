@@ -19,7 +19,7 @@ from scipy import stats
 from reports import text
 from reports.figures import svg
 from reports.figures.axes import across, named_lines
-from reports.figures.figure_output import WIDTH, Drawing, RenderedFigure, Sketch, bracketed
+from reports.figures.drawing import WIDTH, Drawing, RenderedFigure, Sketch, bracketed
 from reports.figures.scales import spanning
 from reports.file_access import write_bytes
 from reports.metrics import Metric

@@ -6,7 +6,7 @@ import numpy as np
 
 from reports.figures import svg
 from reports.figures.axes import Area, across, heading, label_below, panel_area, panel_height, ticks_below, up
-from reports.figures.figure_output import PANEL_WIDTH, WIDTH, Drawing, RenderedFigure, Sketch
+from reports.figures.drawing import PANEL_WIDTH, WIDTH, Drawing, RenderedFigure, Sketch
 from reports.figures.scales import Rule, Scale, spanning
 from reports.results.audit import CHANNELS, THRESHOLD_LEVELS, AuditedPair
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.figures import svg
-from reports.figures.figure_output import PANEL_WIDTH, WIDTH
+from reports.figures.drawing import PANEL_WIDTH, WIDTH
 from reports.figures.scales import Rule, Scale, shortened, text_width
 from reports.text import printable
 

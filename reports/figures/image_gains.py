@@ -6,7 +6,7 @@ from statistics import fmean
 from reports import text
 from reports.figures import svg
 from reports.figures.axes import Area, heading, label_below, up
-from reports.figures.figure_output import WIDTH, Drawing, RenderedFigure, Sketch, bracketed
+from reports.figures.drawing import WIDTH, Drawing, RenderedFigure, Sketch, bracketed
 from reports.figures.scales import spanning
 from reports.metrics import Metric
 from reports.results import Results

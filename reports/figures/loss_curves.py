@@ -11,7 +11,7 @@ import pandas as pd
 
 from reports.figures import svg
 from reports.figures.axes import across, heading, panel_area, panel_height, up
-from reports.figures.figure_output import PANEL_WIDTH, Drawing, Sketch, line_key
+from reports.figures.drawing import PANEL_WIDTH, Drawing, Sketch, line_key
 from reports.figures.scales import spanning
 
 _CURVE_POINTS = 120

@@ -2,7 +2,7 @@
 
 from reports.figures import svg
 from reports.figures.axes import Area, label_below, ticks_below
-from reports.figures.figure_output import Drawing, Key, Sketch
+from reports.figures.drawing import Drawing, Key, Sketch
 from reports.figures.pareto_plot import ParetoPlot
 
 _SERIES = ("ink", "s1", "s2", "s3", "s7", "s0")

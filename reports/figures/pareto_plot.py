@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports import text
-from reports.figures.figure_output import axis_label
+from reports.figures.drawing import axis_label
 from reports.figures.scales import Rule, Scale, is_wide
 from reports.figures.svg import Anchor
 from reports.metrics import Metric

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from reports.figures.drawing import RenderedFigure
 from reports.figures.examples import Example, LinkedExample
-from reports.figures.figure_output import RenderedFigure
 from reports.figures.pareto_plot import ParetoPlot
 from reports.figures.strip import Strip
 from reports.grid import Grid

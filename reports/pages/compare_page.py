@@ -6,8 +6,8 @@ from reports import text
 from reports.comparison.compare import ComparedRuns
 from reports.comparison.leaderboard import Leaderboard
 from reports.errors import ReportError
-from reports.figures.figure_output import RenderedFigure
-from reports.figures.row_figures import forest
+from reports.figures.drawing import RenderedFigure
+from reports.figures.row_lines import forest
 from reports.pages import Page, files, section
 from reports.results.summary import image_count, ranked, summaries
 from reports.tables import gates, provenance, score_tables

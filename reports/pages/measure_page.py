@@ -8,8 +8,8 @@ from pydantic import Field
 
 from reports import text
 from reports.errors import FileFormatError, ReportError
-from reports.figures.figure_output import RenderedFigure
-from reports.figures.row_figures import latency_dots
+from reports.figures.drawing import RenderedFigure
+from reports.figures.row_lines import latency_dots
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, plain
 from reports.pages import Code, Page, section
 from reports.schema import FileModel, GateResult, Json, Number, from_json, read_json

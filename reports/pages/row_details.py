@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reports import text
-from reports.figures.figure_output import RenderedFigure
+from reports.figures.drawing import RenderedFigure
 from reports.figures.loss_curves import loss_curves
 from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import Metric

@@ -7,12 +7,12 @@ from typing import Any
 from reports import text
 from reports.claims import evaluate_claims
 from reports.figures import pareto_plot
+from reports.figures.drawing import RenderedFigure
 from reports.figures.examples import examples
-from reports.figures.figure_output import RenderedFigure
 from reports.figures.image_gains import image_differences
 from reports.figures.image_index import ImageIndex, image_index
 from reports.figures.pareto_figure import pareto_figure
-from reports.figures.row_figures import forest, stage_gains
+from reports.figures.row_lines import forest, stage_gains
 from reports.figures.strip import strip
 from reports.grid import Grid
 from reports.metrics import Metric

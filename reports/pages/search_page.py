@@ -8,8 +8,8 @@ from typing import Any
 
 from reports import text
 from reports.errors import FileFormatError
-from reports.figures.figure_output import RenderedFigure
-from reports.figures.search_figures import parameter_slices, search_course
+from reports.figures.figure_output import RenderedFigure, render, style
+from reports.figures.row_figures import parameter_slices, search_course
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
 from reports.pages import Code, Page, section
@@ -167,12 +167,11 @@ def _figures(trials: Trials, finished: Sequence[Trial], metric: Metric) -> list[
     if not finished:
         return []
     in_time = sorted(finished, key=lambda trial: trial.number)
-    caption = f"Val {metric.label} of each trial, and the best so far."
-    reading = "Reading: where the line stays level, later trials brought nothing."
-    course = search_course(in_time, metric)
-    figures = [RenderedFigure("course", f"{reading} {caption}", f"Scatter plot. {caption}", course)]
-    if slices := parameter_slices(in_time, trials.parameters, metric, finished[0]):
-        caption = f"Val {metric.label} over each parameter. A dot is a trial; the best has another colour."
-        reading = "Reading: where good trials gather at an edge, a wider range may hold better ones."
-        figures.append(RenderedFigure("parameters", f"{reading} {caption}", f"Scatter plots. {caption}", slices))
+    with style():
+        caption = f"Val {metric.label} of each trial, and the best so far."
+        figures = [render(search_course(in_time, metric), "course", caption, f"Scatter plot. {caption}")]
+        slices = parameter_slices(in_time, trials.parameters, metric, finished[0])
+        if slices:
+            caption = f"Val {metric.label} over each parameter. A dot is a trial; the best has another colour."
+            figures.append(render(slices, "parameters", caption, f"Scatter plots. {caption}"))
     return figures
