@@ -88,12 +88,14 @@ def _em(letter: str) -> float:
 
 
 def _linear_ticks(low: float, high: float, most: int, *, whole: bool) -> tuple[float, list[float]]:
-    """Return the step and its multiples between `low` and `high`."""
+    """Return the step and its multiples between `low` and `high`: at least two, unless they must be whole."""
     least = max((high - low) / most, 1.0 if whole else 0.0)
     power = 10.0 ** math.floor(math.log10(least))
     mantissas = (1, 2, 5, 10) if whole else (1, 2, 2.5, 5, 10)
     step = next(mantissa * power for mantissa in mantissas if mantissa * power >= least * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    if first == last and not whole:  # a single tick gives no scale
+        return _linear_ticks(low, high, most + 1, whole=False)
     return step, [number * step for number in range(first, last + 1)]
 
 
@@ -108,7 +110,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def _label(value: float, step: float) -> str:
-    decimals = next((places for places in range(7) if abs(round(step, places) - step) < 1e-9 * step), None)
+    decimals = next((places for places in range(10) if abs(round(step, places) - step) < 1e-9 * step), None)
     if decimals is None or abs(value) >= 1e6:
         return f"{value:g}".replace("-", "−")
     shown = f"{value:.{decimals}f}"
