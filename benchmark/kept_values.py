@@ -1,4 +1,4 @@
-"""Small results that are kept in the cache folder, so that the next command need not compute them again."""
+"""Small results in the cache folder, each with its SHA-256: the next command need not compute them again."""
 
 import hashlib
 import json
@@ -11,7 +11,11 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from benchmark.files import read_json, write_json
+from benchmark.files import write_text
+from reports.file_access import read_text
+
+_MOST_BYTES = 1 << 32
+"""Of the index of a cache: a pair takes less than a kilobyte."""
 
 
 def cache_folder() -> Path:
@@ -34,18 +38,34 @@ def kept_value(kind: str, key: Any, compute: Callable[[], Any]) -> Any:
         key: All that the value depends on, as plain data.
         compute: Returns the value as plain data; what it raises is not kept.
     """
-    name = _digest(key)
-    file = cache_folder() / kind / f"{name}.json"
-    match read_json(file):
-        case {"key": key_digest, "value": value, "sha256": digest} if key_digest == name and digest == _digest(value):
-            return value
-        case _:  # not there, or damaged
-            value = compute()
+    file = cache_folder() / kind / f"{_digest(key)}.json"
+    with suppress(OSError):  # another user's
+        if content := read_checked(file):
+            return content["value"]
+    value = compute()
     with suppress(OSError):  # the next command computes it again
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"key": name, "value": value, "sha256": _digest(value)})
+        write_checked(file, {"value": value})
     return value
 
 
-def _digest(data: Any) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+def write_checked(file: Path, content: Any) -> None:
+    """Write data as JSON with their SHA-256, for `read_checked`; see `write_text`."""
+    write_text(file, json.dumps({"sha256": _digest(content), "content": content}))
+
+
+def read_checked(file: Path) -> Any:
+    """Return data that `write_checked` wrote; None if the file is missing or not what was written.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with suppress(FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        data = json.loads(read_text(file, most_bytes=_MOST_BYTES))
+        if data["sha256"] == _digest(data["content"]):
+            return data["content"]
+    return None
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -29,13 +29,12 @@ from benchmark.data.cache_health import (
     INDEX,
     LEASE,
     is_sound,
-    read_checked,
     remove_killed_builds,
-    write_checked,
 )
 from benchmark.data.cache_quota import arrays_of, check_disk_quota
 from benchmark.data.image_io import bit_depth_warning, parallel_map
 from benchmark.errors import DISK_FULL, DataError, system_error
+from benchmark.kept_values import read_checked, write_checked
 from benchmark.lease import LeaseFolder
 
 _FORMAT = 3

@@ -1,18 +1,16 @@
 """Health of caches: are they what was written? Damaged ones are set aside, and what killed builds left is removed."""
 
-import hashlib
-import json
 import logging
 import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmark.errors import DataError
-from benchmark.files import digest_of, write_text
+from benchmark.files import digest_of
+from benchmark.kept_values import read_checked
 from benchmark.lease import LeaseFolder
-from reports.file_access import read_text
 
 ARRAYS: Final = "arrays.bin"
 INDEX: Final = "index.json"
@@ -24,8 +22,6 @@ LEASE: Final = "build"
 """The lease that a builder holds in the folder of its cache."""
 _ABANDONED_SECONDS = 3600.0
 """A builder on another host, or before a restart of this one, renewed the folder within this time if it is alive."""
-_MOST_BYTES = 1 << 32
-"""Of an index: a pair takes less than a kilobyte."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -71,28 +67,6 @@ def _set_aside(folder: Path, inode: int, damaged: Path) -> None:
             f"{damaged}: not what was written, and the cache cannot be set aside ({error.strerror}); delete the "
             "folder, or set BENCHMARK_CACHE to another one"
         ) from None
-
-
-def write_checked(file: Path, content: Any) -> None:
-    """Write data as JSON with their SHA-256, for `read_checked`; see `write_text`."""
-    write_text(file, json.dumps({"sha256": _digest(content), "content": content}))
-
-
-def read_checked(file: Path) -> Any:
-    """Return data that `write_checked` wrote; None if the file is missing or not what was written.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    with suppress(FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
-        data = json.loads(read_text(file, most_bytes=_MOST_BYTES))
-        if data["sha256"] == _digest(data["content"]):
-            return data["content"]
-    return None
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def remove_killed_builds(root: Path) -> None:

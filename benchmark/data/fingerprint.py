@@ -15,10 +15,9 @@ from typing import Any
 
 from benchmark.component_source import syntax_digest
 from benchmark.data import image_io, pixel_digest
-from benchmark.data.cache_health import read_checked, write_checked
 from benchmark.data.image_io import parallel_map, read_image
 from benchmark.errors import DataError
-from benchmark.kept_values import cache_folder
+from benchmark.kept_values import cache_folder, read_checked, write_checked
 from benchmark.processes import usable_cores
 
 _FOLDER = "digests"

@@ -15,17 +15,16 @@ import torch
 
 from benchmark.experiment.plan import Plan, PlannedRow, hash_of
 from benchmark.experiment.stage import Stage
-from benchmark.files import read_json, write_json
 from benchmark.gates.latency_stability import MOST_WAITED, load_since, read_counters
 from benchmark.inference.device_setup import torch_threads
-from benchmark.kept_values import cache_folder
+from benchmark.kept_values import cache_folder, read_checked, write_checked
 from benchmark.model import Restorer, build
 from benchmark.runner.context import Context
 from benchmark.training.train_state import make_train_state, set_memory_format
 
 Digest = Callable[[str, str], str]
 """Kind and name of a component -> hash of its source."""
-_FORMAT = 2
+_FORMAT = 3
 """Of the stored times."""
 _TIMED_PIXELS = 8 * 128 * 128
 """Batches with more pixels are timed at a smaller one and scaled up, so that an estimate takes seconds."""
@@ -128,14 +127,14 @@ def _time_and_store(id: str, row: PlannedRow, stage: Stage, context: Context) ->
     waited = load_since(before, device).waited_share or 0.0
     with suppress(OSError):  # the next command times it again
         _file(id).parent.mkdir(parents=True, exist_ok=True)
-        write_json(_file(id), {"seconds_per_pixel": seconds_per_pixel, "waited_share": waited, "time": time.time()})
+        write_checked(_file(id), {"seconds_per_pixel": seconds_per_pixel, "waited_share": waited, "time": time.time()})
     return StepTime(seconds_per_pixel, waited > MOST_WAITED)
 
 
 def _stored(id: str) -> StepTime | None:
     """Return the time that an earlier command took; None if there is none, or one of a busy machine that is too old."""
-    entry = read_json(_file(id))
-    with suppress(KeyError, TypeError, ValueError):
+    with suppress(OSError, KeyError, TypeError, ValueError):
+        entry = read_checked(_file(id))
         step = StepTime(float(entry["seconds_per_pixel"]), float(entry["waited_share"]) > MOST_WAITED)
         if not step.is_busy or time.time() - float(entry["time"]) < _BUSY_HOLDS_SECONDS:
             return step

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from benchmark.data import Pair, Source, cache
+from benchmark import kept_values
+from benchmark.data import Pair, Source
 from benchmark.data.cache import cached
 from benchmark.data.sources.paired_folders import PairedFolders
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
@@ -163,5 +164,7 @@ def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.delenv("XDG_CACHE_HOME")
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
         assert cache_folder() == tmp_path / "home/.cache/restoration-benchmark"
-        monkeypatch.setattr(cache, "user_cache_path", lambda name, appauthor: Path("~/.cache") / name)  # as without one
+        monkeypatch.setattr(
+            kept_values, "user_cache_path", lambda name, appauthor: Path("~/.cache") / name
+        )  # as without one
         assert cache_folder() == Path(tempfile.gettempdir()) / "restoration-benchmark"
