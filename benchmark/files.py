@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.digests import digest
-from reports.file_access import read_text, write_bytes
+from reports.file_access import create_bytes, read_text, write_bytes
 
 
 def write_text(file: Path, text: str) -> None:
@@ -23,7 +23,17 @@ def write_json(file: Path, data: Any) -> None:
     Raises:
         ValueError: A number is NaN or infinite, which JSON does not have.
     """
-    write_text(file, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(file, _json_text(data))
+
+
+def create_json(file: Path, data: Any) -> None:
+    """Write data as JSON into a file that must not exist yet; see `create_bytes`.
+
+    Raises:
+        FileExistsError: There is such a file; it stays as it is.
+        ValueError: As `write_json`.
+    """
+    create_bytes(file, _json_text(data).encode())
 
 
 def read_json(file: Path) -> Any:
@@ -56,3 +66,7 @@ def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     writer.writerow(header)
     writer.writerows(rows)
     write_text(file, text.getvalue())
+
+
+def _json_text(data: Any) -> str:
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -97,6 +97,34 @@ def write_bytes(file: Path, data: bytes) -> None:
         _write_into(file, data)
 
 
+def create_bytes(file: Path, data: bytes) -> None:
+    """Write a file that must not exist yet, whole or not at all; of several processes that try, one succeeds.
+
+    On a file system without hard links, two that try in the same moment may both succeed; the later content stays.
+
+    Raises:
+        FileExistsError: There is such a file; it stays as it is.
+        OSError: The file cannot be written, e.g. on a full disk.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_path(file.parent)
+    try:
+        _write_flushed(temporary, data)
+        try:
+            os.link(temporary, file)
+        except FileExistsError:
+            raise
+        except OSError:  # the file system has no hard links
+            if file.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file)) from None
+            temporary.replace(file)
+    except OSError as error:  # which may name the temporary file
+        raise OSError(error.errno, error.strerror, str(file)) from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
 def temporary_path(folder: Path) -> Path:
     """Return a path in `folder` for a file or folder of this process that is to be renamed; the name is short."""
     return folder / f".writing-{_host_digest()}-{os.getpid()}-{start_time(os.getpid()) or 0}-{secrets.token_hex(4)}"
@@ -119,16 +147,20 @@ def _replace(file: Path, data: bytes) -> None:
     remove_abandoned(file.parent)
     temporary = temporary_path(file.parent)
     try:
-        with temporary.open("xb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
+        _write_flushed(temporary, data)
         temporary.replace(file)
     except OSError as error:  # which names the temporary file
         raise OSError(error.errno, error.strerror, str(file)) from None
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _write_flushed(file: Path, data: bytes) -> None:
+    with file.open("xb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def _write_into(file: Path, data: bytes) -> None:

@@ -1,15 +1,16 @@
-"""Progress of a run: bars in a terminal, plain lines elsewhere, and scalars for TensorBoard."""
+"""Progress of a run: a live table in a terminal, plain lines elsewhere, and scalars for TensorBoard."""
 
 import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from benchmark.cli.live_table import LiveTable
 from benchmark.cli.terminal import PLAIN_SECONDS, duration
 from benchmark.errors import BenchmarkError, counted, missing_packages
 from benchmark.runner.events import (
@@ -17,6 +18,10 @@ from benchmark.runner.events import (
     Event,
     GatesChecked,
     ImageScored,
+    JobEnded,
+    JobRetried,
+    JobsCounted,
+    JobStarted,
     NetworkMeasured,
     RowAwaited,
     RowFinished,
@@ -57,7 +62,7 @@ class TimeLeft:
 
 
 class Display:
-    """Shows events as they come. A context manager: its bars disappear when the run ends, however it ends."""
+    """Shows events as they come. A context manager: its table disappears when the run ends, however it ends."""
 
     def __init__(
         self, estimates: Mapping[str, float], stream: TextIO | None = None, scalars_folder: Path | None = None
@@ -77,60 +82,64 @@ class Display:
             raise BenchmarkError(f"--tensorboard: {missing}; or leave it out: curve.csv has the same numbers")
         self._left = TimeLeft(estimates)
         self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
-        self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), console=self._console, transient=True
-        )
-        self._tasks: dict[str, TaskID] = {}
+        self._table = LiveTable(self._console)
         self._line_at: dict[str, float] = {}
         self.steps_trained = 0
         """Steps of the stages that this command finished, without those that an earlier one had trained of them."""
 
     def __enter__(self) -> "Display":
-        """Start the bars and return the display."""
+        """Start the table and return the display."""
         if self._console.is_terminal:
-            self._bars.start()
+            self._table.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove the bars and close the files of TensorBoard."""
+        """Remove the table and close the files of TensorBoard."""
         for writer in self._writers.values():
             writer.close()
         if self._console.is_terminal:
-            self._bars.stop()
+            self._table.stop()
 
     def show(self, event: Event) -> None:
         """Show an event."""
-        row, share, line = _describe(event)
-        if isinstance(event, StageProgress):
-            self._left.update(event.key, share or 0.0)
-            left = self._left.seconds()
-            line += "" if left is None else f", {duration(left)} left in all"
-            self._write_scalars(event)
-        if share is not None:
-            self._progress(row, f"{row}: {line}", share)
-        elif line:
-            self._print(row, "\n".join(f"{row}: {part}" for part in line.splitlines()))
-        if isinstance(event, RowFinished | StageFinished):
-            self._end_bar(row)
-        if isinstance(event, StageFinished):
-            self.steps_trained += event.steps
+        match event:
+            case JobStarted():
+                self._table.start_job(event.device, event.folder, event.work)
+            case JobEnded():
+                self._table.end_job(event.device, event.folder)
+            case JobsCounted():
+                self._table.counts = event
+            case DataReady() | NetworkMeasured() | ImageScored() | StageProgress():
+                self._show_progress(event)
+            case _:
+                row = event.folder
+                self._print(row, "\n".join(f"{row}: {part}" for part in _line(event).splitlines()))
+                if isinstance(event, RowFinished | StageFinished):
+                    self._table.end(row)
+                if isinstance(event, StageFinished):
+                    self.steps_trained += event.steps
 
     def end(self, row: str, line: str) -> None:
         """Show the outcome of a row in the caller's own line."""
-        self._end_bar(row)
+        self._table.end(row)
         self._print(row, line)
 
-    def _end_bar(self, row: str) -> None:
-        if row in self._tasks:
-            self._bars.remove_task(self._tasks.pop(row))
-
-    def _progress(self, row: str, line: str, share: float) -> None:
-        if self._console.is_terminal:
-            if row not in self._tasks:
-                self._tasks[row] = self._bars.add_task("", total=1.0)
-            self._bars.update(self._tasks[row], description=line, completed=share)
-        elif time.perf_counter() - self._line_at.get(row, 0.0) > PLAIN_SECONDS:
-            self._print(row, line)
+    def _show_progress(self, event: DataReady | NetworkMeasured | ImageScored | StageProgress) -> None:
+        """Show how far a piece of work is: in the table, or every few seconds in a line."""
+        progress = _progress_of(event)
+        if isinstance(event, StageProgress):
+            self._left.update(event.key, progress.share)
+            self._table.seconds_left = self._left.seconds()
+            self._write_scalars(event)
+        self._table.update(progress.name, progress.share, progress.done, progress.rate)
+        is_due = time.perf_counter() - self._line_at.get(progress.name, 0.0) > PLAIN_SECONDS
+        if is_due and not self._console.is_terminal:
+            left = self._table.seconds_left if isinstance(event, StageProgress) else None
+            device = self._table.device_of(progress.name) if self._table.device_count > 1 else None
+            done = f"{progress.stage} {progress.done}".lstrip()
+            details = [done, progress.rate, f"on {device}" if device else ""]
+            details.append("" if left is None else f"{duration(left)} left in all")
+            self._print(progress.name, f"{progress.name}: {', '.join(filter(None, details))}")
 
     def _write_scalars(self, event: StageProgress) -> None:
         if self._scalars_folder is None:
@@ -148,20 +157,28 @@ class Display:
         self._console.print(line, markup=False)
 
 
-def _describe(event: Event) -> tuple[str, float | None, str]:
-    """Return the name of a task, the share of it that is done (None: no progress of a task), and what happened."""
+@dataclass(frozen=True)
+class _Progress:
+    """How far a piece of work is: its name, the share that is done, the same in words, rate and stage in words."""
+
+    name: str
+    share: float
+    done: str
+    rate: str = ""
+    stage: str = ""
+
+
+def _progress_of(event: DataReady | NetworkMeasured | ImageScored | StageProgress) -> _Progress:
     match event:
         case DataReady():
-            return f"{event.split} data", event.done / event.total, f"image {event.done}/{event.total}"
+            return _Progress(f"{event.split} data", event.done / event.total, f"image {event.done}/{event.total}")
         case NetworkMeasured():
-            return "gates", event.done / event.total, f"network {event.done}/{event.total} measured"
+            return _Progress("gates", event.done / event.total, f"network {event.done}/{event.total} measured")
         case ImageScored():
-            return event.folder, event.done / event.total, f"image {event.done}/{event.total}"
+            return _Progress(event.folder, event.done / event.total, f"image {event.done}/{event.total}")
         case StageProgress(progress=p):
-            numbers = f"step {p.step}/{p.steps}, loss {p.loss:.4g}, {p.images_per_second:.0f} images/s"
-            return event.folder, p.step / p.steps, f"{p.stage} {numbers}"
-        case _:
-            return event.folder, None, _line(event)
+            done, rate = f"step {p.step}/{p.steps}, loss {p.loss:.4g}", f"{p.images_per_second:.0f} images/s"
+            return _Progress(event.folder, p.step / p.steps, done, rate, p.stage)
 
 
 def _line(
@@ -172,7 +189,8 @@ def _line(
     | RowStarted
     | RowAwaited
     | GatesChecked
-    | RowFinished,
+    | RowFinished
+    | JobRetried,
 ) -> str:
     match event:
         case StageReused(result=result):
@@ -187,6 +205,8 @@ def _line(
             return _finished_stage(result)
         case RowStarted():
             return "started"
+        case JobRetried(reason=reason):
+            return f"{reason}; its job is tried again"
         case GatesChecked():
             return "\n".join(f"gate {line}" for line in event.lines)
         case RowFinished(record=record):

@@ -1,7 +1,7 @@
 """From the options of a command to a plan, for `run`, `plan` and `search`; and how a plan is shown."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from benchmark.cli.terminal import duration, new_table, show_network, show_table
 from benchmark.errors import ExperimentError, counted
 from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.plan import Plan, PlannedRow, select
-from benchmark.inference.device_setup import prepare_machine
+from benchmark.inference.device_setup import prepare_machine_with
 from benchmark.model.build import weights_choices
 from benchmark.registry import Registry
 from benchmark.runner.context import Context, open_sources, plan_of, with_cached_sources
@@ -32,11 +32,15 @@ from benchmark.runner.preflight import (
 )
 from benchmark.runner.record_writer import write_test_pairs
 from benchmark.runner.row import describe_gate, tests_of
+from benchmark.runner.row_jobs import training_jobs
+from benchmark.runner.simulation import simulate
 from benchmark.runner.stage_store import StageStore
 from benchmark.search.tuning import candidates_of, candidates_plan, tuned, unfinished
 
 LONG_SECONDS = 86_400
 """A day."""
+_DEVICE_COUNTS = (1, 2, 4, 8)
+"""For which `plan` says how long training takes."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def prepare(selection: Selection) -> Prepared:
         experiment=experiment.name,
         output=output,
         store=StageStore(output.parent / ".stages"),
-        machine=prepare_machine(selection.device),
+        machine=prepare_machine_with(selection.devices),
         registry=registry,
         command=command_line(),
         sources=open_sources(experiment.data, registry),
@@ -112,7 +116,8 @@ def show_plan(prepared: Prepared, *, replace: bool) -> None:
     todo = preflight(plan, context, replace=replace)
     check_patches(plan, context, known_sides)
     check_metrics(plan, context, metrics_in_use(plan.experiment))
-    times = estimate(plan, context, len(worker_devices(plan, context)), show_network)
+    workers = len(worker_devices(plan, context))
+    times = estimate(plan, context, workers, show_network)
     _show_rows(plan, context, {row.folder for row in todo})
     _show_gates(plan, context)
     shared = plan.steps_without_sharing - plan.steps_trained
@@ -122,8 +127,24 @@ def show_plan(prepared: Prepared, *, replace: bool) -> None:
     work = f"{counted(len(times.seconds), 'stage')}, {counted(to_train, 'step')}"
     click.echo(f"to train now: {work}, about {duration(times.total)}{times.note}")
     click.echo(f"(from 2 measured steps of each network on {context.machine.device_name}; without evaluation)")
-    for line in [*_tuning_lines(prepared), *advice(plan, times.total)]:
+    alone = {key: seconds * workers for key, seconds in times.seconds.items()}
+    for line in [*device_lines(plan, alone), *_tuning_lines(prepared), *advice(plan, times.total)]:
         click.echo(line)
+
+
+def device_lines(plan: Plan, seconds: Mapping[str, float]) -> list[str]:
+    """Return how long the training of a plan takes on several numbers of devices; none where nothing is to be trained.
+
+    Args:
+        plan: Rows with their stages.
+        seconds: What each stage takes on a device of its own, by key.
+    """
+    if not seconds:
+        return []
+    jobs = training_jobs(plan.rows, seconds)
+    times = [f"{count}: {duration(simulate(jobs, count).seconds)}" for count in _DEVICE_COUNTS]
+    slots = "CPU workers, as far as cores and memory allow" if plan.environment.device == "cpu" else "devices like this"
+    return [f"by number of {slots}: {', '.join(times)}"]
 
 
 def write_prepared(prepared: Prepared) -> Path:
@@ -133,13 +154,19 @@ def write_prepared(prepared: Prepared) -> Path:
         ExperimentError: Rows are still to be tuned, so that their recipes are not known.
     """
     context = prepared.context
-    if prepared.candidates and unfinished(candidates_of(prepared.rows, prepared.candidates), context, replace=True):
-        raise ExperimentError(
-            f"{prepared.plan.experiment.name}: its rows are still to be tuned, and only then can their jobs be listed; "
-            "tune them by `run` (stop it once it trains rows), or delete `tuning`"
-        )
+    refuse_untuned(prepared)
     write_plan(prepared.whole, prepared.plan, context.output, context.command)
     return context.output / "plan.json"
+
+
+def refuse_untuned(prepared: Prepared) -> None:
+    """Raise ExperimentError where rows are still to be tuned, so that their recipes are not known."""
+    candidates = candidates_of(prepared.rows, prepared.candidates) if prepared.candidates else []
+    if unfinished(candidates, prepared.context, replace=True):
+        raise ExperimentError(
+            f"{prepared.plan.experiment.name}: its rows are still to be tuned, and only then can their jobs be listed; "
+            "tune them by `run` on one machine (stop it once it trains rows), or delete `tuning`"
+        )
 
 
 def _tuning_lines(prepared: Prepared) -> list[str]:

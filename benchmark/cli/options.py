@@ -35,14 +35,14 @@ MOST_SEED = 2**31 - 1
 
 @dataclass(frozen=True)
 class Selection:
-    """The values of the shared options: which part of which experiment, with which changes, on which device."""
+    """The values of the shared options: which part of which experiment, with which changes, on which devices."""
 
     file: Path
     output: Path | None
     rows: tuple[str, ...]
     seeds: tuple[int, ...]
     sets: tuple[str, ...]
-    device: str | None
+    devices: str | None
     plugins: tuple[Path, ...]
     replace: bool
 
@@ -67,7 +67,13 @@ def experiment_options(command: Command) -> Command:
             help="Folder of the run.  [default: runs/<name>]",
         ),
         click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override any setting of the file."),
-        click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: cuda if there is one]"),
+        click.option(
+            "--devices",
+            "--device",
+            "devices",
+            metavar="NAMES",
+            help="cpu, all, or GPUs such as 0,2,3, each with a worker of its own.  [default: all GPUs, else cpu]",
+        ),
         plugin_option,
         click.option("--replace", is_flag=True, help="Run rows again whose records belong to other settings."),
     ]

@@ -12,17 +12,37 @@ from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.experiment.plan import Plan
-    from benchmark.runner.context import Context
     from benchmark.runner.estimates import Estimate
-    from reports import Report
 
 
 @click.command("run")
 @selection_options
 @click.option("--tensorboard", is_flag=True, help="Write losses, rates and norms for TensorBoard, too.")
 @click.option("--yes", is_flag=True, help="Do not ask before a rung (see `scales`) of more than a day.")
-@click.option("--dry-run", is_flag=True, help="Show the plan and stop; the same as `plan`.")
-def command(*, dry_run: bool, tensorboard: bool, yes: bool, **options: Any) -> int:
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show the plan and stop, as `plan` does; with --executor slurm show what would be submitted.",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "slurm"]),
+    default="local",
+    show_default=True,
+    help="local: processes of this machine. slurm: a job of the cluster for each stage; see docs/scale.md.",
+)
+@click.option("--sbatch", metavar="OPTIONS", help="Options for sbatch, e.g. '--partition=gpu --time=12:00:00'.")
+@click.option("--follow-up", is_flag=True, hidden=True, help="The jobs of an earlier submission have ended.")
+def command(
+    *,
+    dry_run: bool,
+    tensorboard: bool,
+    yes: bool,
+    executor: str,
+    sbatch: str | None,
+    follow_up: bool,
+    **options: Any,
+) -> int:
     """Train, test and compare the rows of the experiment in FILE, then write the report.
 
     What is finished is never run again: stop it whenever you like, the same command goes on. An experiment with
@@ -35,12 +55,16 @@ def command(*, dry_run: bool, tensorboard: bool, yes: bool, **options: Any) -> i
       python -m benchmark run my.yaml --set protocol.coarse.lr=1e-4 --output runs/my_lower_lr
       python -m benchmark run my.yaml --plugin path/to/my_net.py
       python -m benchmark run my.yaml --tensorboard       # then: tensorboard --logdir runs
+      python -m benchmark run my.yaml --devices 0,2,3     # a worker on each of these GPUs
+      python -m benchmark run my.yaml --executor slurm --sbatch '--partition=gpu --time=12:00:00' --dry-run
     """
     selection = Selection(**options)
+    _check_executor(executor, sbatch, tensorboard=tensorboard)
     click.echo(f"{selection.file}: loading ...", err=True)  # torch takes seconds
     with resumable_interrupts():
         from benchmark.cli.display import Display, failure_lines
         from benchmark.cli.experiment_setup import advice, prepare, read_data, show_plan
+        from benchmark.cli.run_report import write_report
         from benchmark.cli.rungs import may_start, rungs_of, show_rungs, with_early_report
         from benchmark.cli.tune import with_best_candidates
         from benchmark.runner.estimates import Estimate, estimate
@@ -51,6 +75,10 @@ def command(*, dry_run: bool, tensorboard: bool, yes: bool, **options: Any) -> i
         from benchmark.runner.run import run_rows
 
         started, written, replace = time.perf_counter(), prepare(selection), selection.replace
+        if executor == "slurm":
+            from benchmark.cli.slurm import submit
+
+            return submit(written, selection, sbatch or "", dry_run=dry_run, is_follow_up=follow_up)
         if dry_run:
             show_plan(written, replace=replace)
             show_rungs(written)
@@ -77,7 +105,7 @@ def command(*, dry_run: bool, tensorboard: bool, yes: bool, **options: Any) -> i
                 if todo:
                     measure_open_latencies(plan.rows, context, display.end)
 
-            report = _report(prepared.whole, context, is_changed=bool(todo))
+            report = write_report(prepared.whole, context, is_changed=bool(todo))
             work = f"{counted(len(records), 'row')} run, {counted(display.steps_trained, 'step')} trained"
             click.echo(f"{plan.experiment.name}: {work}, {duration(time.perf_counter() - started)} in all", err=True)
             click.echo(failure_lines(records, report.damage), err=True, nl=False)
@@ -119,19 +147,12 @@ def plan(*, write: bool, device_name: str | None, **options: Any) -> None:
         click.echo(f"plan: {write_prepared(prepared)}")
 
 
-def _report(plan: "Plan", context: "Context", *, is_changed: bool) -> "Report":
-    """Write the report of all rows of a plan; one that its files would give again stands."""
-    from benchmark.runner.maps import write_map_images
-    from reports import Report, first_examples, write
-    from reports.report_stamp import is_current, note_inputs
-
-    if not is_changed and is_current(context.output):
-        return Report(context.output / "report/index.html")
-    write_map_images(plan, first_examples(context.output), context)
-    report = write(context.output)
-    if not report.damage:
-        note_inputs(context.output)
-    return report
+def _check_executor(executor: str, sbatch: str | None, *, tensorboard: bool) -> None:
+    """Raise click.UsageError where an option belongs to another executor."""
+    if executor != "slurm" and sbatch is not None:
+        raise click.UsageError("--sbatch belongs to --executor slurm")
+    if executor != "local" and tensorboard:
+        raise click.UsageError("--tensorboard belongs to --executor local")
 
 
 def _headline(plan: "Plan", todo: int, times: "Estimate") -> str:

@@ -66,6 +66,12 @@ def rungs_of(prepared: Prepared) -> Iterator[Prepared]:
             rows = _next_rows(dataclasses.replace(rung, plan=select(rung.plan, rows, ())))
 
 
+def first_rung(prepared: Prepared) -> Prepared:
+    """Return the first rung of an experiment; without scales the experiment itself. Nothing is written."""
+    written = prepared.written
+    return prepared_on_scale(prepared, written, scales_of(prepared)[0]) if written.scales else prepared
+
+
 def show_rungs(prepared: Prepared) -> None:
     """Print a line for each rung: what it would train, and how long that takes; nothing without scales.
 

@@ -94,7 +94,7 @@ def command(trials: int | None, workers: int | None, storage: Path | None, **opt
 
 def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
     """Show the progress of trials while they run, and one line for each that has ended."""
-    from benchmark.runner.events import DataReady, StageFinished, StageProgress
+    from benchmark.runner.events import DataReady, JobEnded, JobsCounted, JobStarted, StageFinished, StageProgress
     from benchmark.search.search import SearchStarted, TrialFinished
 
     match event:
@@ -110,7 +110,7 @@ def _show(display: "Display", event: "SearchEvent", setup: "Setup") -> None:
             display.end("search", "\n".join([headline, *(f"gate {line}" for line in event.gates)]))
         case TrialFinished():
             display.end(event.folder, _trial_line(event, setup.search))
-        case DataReady() | StageProgress():
+        case DataReady() | StageProgress() | JobStarted() | JobEnded() | JobsCounted():
             display.show(event)
         case StageFinished():
             display.steps_trained += event.steps

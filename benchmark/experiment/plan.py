@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from benchmark.experiment.load import Experiment, Row
@@ -106,7 +106,7 @@ class Plan:
     """Seed by seed: after the first seed of every row there is something to compare."""
     baselines: tuple[PlannedBaseline, ...]
 
-    @property
+    @cached_property
     def stages(self) -> dict[str, PlannedStage]:
         """Every stage to be trained, once, by key."""
         return {stage.key: stage for row in self.rows for stage in row.stages}
@@ -134,7 +134,8 @@ def make_plan(
         registry: gives the digests of the components' source code.
     """
     planner = new_planner(fingerprints, environment, registry, experiment.metrics)
-    rows = tuple(planner.row(row, seed) for seed in experiment.seeds for row in experiment.rows)
+    chains = [planner.chain(row) for row in experiment.rows]
+    rows = tuple(planner.with_seed(chain, seed) for seed in experiment.seeds for chain in chains)
     baselines = tuple(planner.baseline(name, experiment.rows[0].recipe) for name in experiment.baselines)
     return Plan(experiment, environment, rows, baselines)
 
@@ -187,6 +188,22 @@ def _is_packaged(spec: SourceSpec) -> bool:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """A row without a seed: what its keys depend on beside that."""
+
+    row: Row
+    recipe: Recipe
+    """With what `auto` means on this device."""
+    model: Sequence[Any]
+    """Facts of the network."""
+    stages: Mapping[str, Sequence[Any]]
+    """Facts of each stage."""
+    record: Sequence[Any]
+    """Facts of the record."""
+    network: str
+
+
+@dataclass(frozen=True)
 class Planner:
     """Plans rows and baselines of an experiment one by one; see `make_plan`."""
 
@@ -198,6 +215,10 @@ class Planner:
 
     def row(self, row: Row, seed: int) -> PlannedRow:
         """Return a row with one seed as a chain of stages with keys."""
+        return self.with_seed(self.chain(row), seed)
+
+    def chain(self, row: Row) -> Chain:
+        """Return what is the same for all seeds of a row."""
         env = self.environment
         # The record and the key hold what was really used: `auto` is replaced by what this device makes of it.
         auto = {"precision": env.precision, "compile": env.compile}
@@ -208,24 +229,36 @@ class Planner:
         recipe = replace(row.recipe, stages=settings)
         model = recipe.model
         digests = [self.digest("backbone", model.backbone.name), self.digest("head", model.head.name)]
+        return Chain(
+            row,
+            recipe,
+            model=[model.identity(), digests],
+            stages={name: self._stage_facts(name, stage, recipe) for name, stage in settings.items()},
+            record=self._record_facts(recipe, recipe.config["gates"]),
+            network=hash_of([network_id(model, recipe.gates), digests, env.engine, env.torch, env.device]),
+        )
+
+    def with_seed(self, chain: Chain, seed: int) -> PlannedRow:
+        """Return a row with one seed."""
+        row, recipe, env = chain.row, chain.recipe, self.environment
         # Initial weights are drawn on the CPU, so the device is not part of the model's key.
-        model_key = hash_of([model.identity(), digests, seed, env.engine, env.torch])
+        model_key = hash_of([*chain.model, seed, env.engine, env.torch])
         stages: list[PlannedStage] = []
-        for name, stage in settings.items():
+        for name, stage in recipe.stages.items():
             parent = stages[-1].key if stages else None
-            stages.append(PlannedStage(name, self._stage_key(parent or model_key, name, stage, recipe), parent, stage))
+            stages.append(PlannedStage(name, hash_of([parent or model_key, *chain.stages[name]]), parent, stage))
         # A row without stages has no stage key that would hold the device it was tested on.
         keys = [model_key, [stage.key for stage in stages] or env.device]
-        config_hash = self._config_hash(keys, recipe, recipe.config["gates"])
-        network = hash_of([network_id(model, recipe.gates), digests, env.engine, env.torch, env.device])
-        return PlannedRow(row.name, row.table, seed, recipe, tuple(stages), config_hash, network)
+        config_hash = hash_of([keys, *chain.record])
+        return PlannedRow(row.name, row.table, seed, recipe, tuple(stages), config_hash, chain.network)
 
     def baseline(self, name: str, base: Recipe) -> PlannedBaseline:
         """Return a baseline on the data of the base row."""
         keys = [name, self.fingerprints[source_id(base.data["train"])]]
-        return PlannedBaseline(name, base.data, base.more_tests, base.data_config, self._config_hash(keys, base, {}))
+        config_hash = hash_of([keys, *self._record_facts(base, {})])
+        return PlannedBaseline(name, base.data, base.more_tests, base.data_config, config_hash)
 
-    def _stage_key(self, parent: str, name: str, stage: Stage, recipe: Recipe) -> str:
+    def _stage_facts(self, name: str, stage: Stage, recipe: Recipe) -> list[Any]:
         digests = {
             **{f"loss {loss}": self.digest("loss", loss) for loss in stage.loss},
             **{f"augment {name}": self.digest("augmentation", name) for name in stage.augment},
@@ -234,10 +267,9 @@ class Planner:
         # The validation images are an input only where they decide which weights are kept.
         splits = ["train", "val"] if stage.output == "best" else ["train"]
         images = [self.fingerprints[source_id(recipe.data[split])] for split in splits]
-        inputs = [parent, name, stage.model_dump(mode="json"), digests, images, env.engine, env.device, env.torch]
-        return hash_of(inputs)
+        return [name, stage.model_dump(mode="json"), digests, images, env.engine, env.device, env.torch]
 
-    def _config_hash(self, keys: Any, recipe: Recipe, gates: Mapping[str, Any]) -> str:
+    def _record_facts(self, recipe: Recipe, gates: Mapping[str, Any]) -> list[Any]:
         images = [self.fingerprints[source_id(recipe.data[split])] for split in ("val", "test")]
         more_tests = {
             name: self.fingerprints[source_id(spec)]
@@ -246,4 +278,4 @@ class Planner:
         }
         facts = [dict(sorted(gates.items())), self.metrics, self.environment.engine]
         facts += [more_tests] if more_tests else []
-        return hash_of([keys, images, *facts])
+        return [images, *facts]

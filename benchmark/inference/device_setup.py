@@ -6,13 +6,13 @@ import platform
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, shown
 from benchmark.processes import usable_cores
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -27,6 +27,8 @@ class Machine:
     threads: int
     allocator: str
     """`kept`: freed memory stays with the process. `default`: as the system has it."""
+    devices: tuple[str, ...] = ()
+    """Devices of the same kind that run jobs side by side, `device` the first; empty: `device` alone."""
 
 
 def prepare_machine(device: str | None, threads: int | None = None, *, keep_memory: bool = True) -> Machine:
@@ -45,6 +47,45 @@ def prepare_machine(device: str | None, threads: int | None = None, *, keep_memo
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # nested regions may have a list
     threads = threads or (int(first) if first.isdigit() else 0) or usable_cores()
     return Machine(chosen, name, threads, configure_process(threads, keep_memory=keep_memory))
+
+
+def prepare_machine_with(devices: str | None) -> Machine:
+    """Choose the devices that run jobs side by side, and set up this process for the first of them.
+
+    Args:
+        devices: As for `device_names`.
+
+    Raises:
+        BenchmarkError: There is no such device.
+    """
+    names = device_names(devices, torch.cuda.device_count())
+    return replace(prepare_machine(names[0]), devices=names)
+
+
+def device_names(text: str | None, gpus: int) -> tuple[str, ...]:
+    """Return the devices that a text names, each as often as it is to have a worker.
+
+    Args:
+        text: `all`, `cpu`, `cuda`, `cuda:N`, or numbers of GPUs such as `0,2,3`; None: all. `all` means all GPUs, or
+            the CPU where there is none.
+        gpus: Number of CUDA devices of this machine.
+
+    Raises:
+        BenchmarkError: There is no such device.
+    """
+    text = (text or "all").replace(" ", "")
+    if text == "cpu" or (text == "all" and not gpus):
+        return ("cpu",)
+    if text in ("all", "cuda") and gpus:
+        return tuple(f"cuda:{index}" for index in range(gpus)) if gpus > 1 else ("cuda",)
+    if not re.fullmatch(r"cuda|((cuda:)?\d{1,3})(,(cuda:)?\d{1,3})*", text, re.ASCII):
+        raise BenchmarkError(f"--devices {shown(text)}: no such device; use all, cpu, or GPUs such as 0,2,3")
+    indices = [int(part.removeprefix("cuda:")) for part in text.split(",")] if text != "cuda" else [0]
+    if missing := [index for index in indices if index >= gpus]:
+        raise BenchmarkError(
+            f"--devices {text}: this machine has {gpus} CUDA devices, none with number {missing[0]}; use all or cpu"
+        )
+    return tuple(f"cuda:{index}" for index in indices)
 
 
 def configure_process(threads: int, *, keep_memory: bool = True) -> str:

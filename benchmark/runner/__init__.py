@@ -3,6 +3,8 @@
 run             rows from beginning to end
 scheduler       which job may start now, and which comes next
 local_executor  runs jobs in processes of this machine
+slurm           submits jobs to a cluster
+simulation      the scheduler on devices whose time is simulated: how long a run takes on many of them
 jobs            what there is to do: measure a network, train a stage, test a row
 stage, row      how a stage is trained; how a row is tested and recorded
 preflight       checks, memory and time before anything is trained

@@ -112,6 +112,41 @@ class RowFinished:
     message: str
 
 
+@dataclass(frozen=True)
+class JobStarted:
+    """A device has begun a job of a row: `work` is the name of a stage, "test" or "measure"."""
+
+    folder: str
+    work: str
+    device: str
+    """Name of the device, with a number where several workers share it: `cuda:0`, `cpu 2`."""
+
+
+@dataclass(frozen=True)
+class JobEnded:
+    """A device has no job any more."""
+
+    folder: str
+    device: str
+
+
+@dataclass(frozen=True)
+class JobRetried:
+    """The process of a job died for a reason, and the job is tried again."""
+
+    folder: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class JobsCounted:
+    """How many jobs of the run wait, run, and have ended, well or not."""
+
+    waiting: int
+    running: int
+    ended: int
+
+
 Event = (
     DataReady
     | NetworkMeasured
@@ -125,6 +160,10 @@ Event = (
     | ImageScored
     | RowAwaited
     | RowFinished
+    | JobStarted
+    | JobEnded
+    | JobRetried
+    | JobsCounted
 )
 """What a display shows."""
 

@@ -5,16 +5,16 @@ much again as one row with two (measured with the small networks), and suffer le
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
-
-import torch
+from itertools import cycle, islice
 
 from benchmark.experiment.plan import Plan
 from benchmark.inference.device_setup import prepare_machine
 from benchmark.processes import Channel, Death, Worker, end_workers, receive
 from benchmark.runner.context import Context
-from benchmark.runner.events import JobDied, JobEvent, OnAnyEvent
-from benchmark.runner.jobs import Job, MeasureNetwork, run_job
+from benchmark.runner.events import JobDied, JobEnded, JobEvent, JobStarted, OnAnyEvent
+from benchmark.runner.jobs import Job, MeasureNetwork, TrainStage, run_job
 from benchmark.runner.preflight import machine_bytes, needed_bytes
 
 _GRACE_SECONDS = 60.0
@@ -22,33 +22,40 @@ _GRACE_SECONDS = 60.0
 
 
 def worker_devices(
-    plan: Plan, context: Context, *, independent: int | None = None, gpus: int | None = None
+    plan: Plan, context: Context, *, independent: int | None = None, workers: int | None = None
 ) -> tuple[str, ...]:
     """Return the device of each worker that a plan is run with.
 
-    On CPUs as many workers as the cores can run with the threads of the stages, but no more than there are independent
-    rows, or than fit into memory. On GPUs one worker for each device, or the one device that the context names.
+    On CPUs as many workers as the cores can run with the threads of the stages, but no more than jobs of the plan can
+    run side by side, or than fit into memory. On GPUs one worker for each device that the machine names.
 
     Args:
         plan: The whole plan.
         context: Machine and components.
-        independent: Number of rows that can run side by side; None: as many as have a first stage of their own.
-        gpus: Number of CUDA devices; None: as many as this machine has.
+        independent: Number of jobs that can run side by side; None: one for each row that ends with its own stage.
+        workers: Number of workers that the user asks for, spread over the devices; None: as above.
     """
-    device = context.machine.device
-    independent = independent or len({row.stages[0].key if row.stages else row.folder for row in plan.rows})
-    if device.type != "cpu":
-        count = torch.cuda.device_count() if gpus is None else gpus
-        if ":" in str(device) or count < 2:
-            return (str(device),)
-        return tuple(f"cuda:{index}" for index in range(min(count, max(1, independent))))
+    machine = context.machine
+    devices = machine.devices or (str(machine.device),)
+    if workers:
+        return tuple(islice(cycle(devices), workers))
+    independent = max(1, independent or _side_by_side(plan))
+    if machine.device.type != "cpu":
+        return devices[:independent]
     # Rows that do not fit at all are not trained.
     needs = (needed_bytes(row, row.stages, context.registry)[0] for row in plan.rows if row.stages)
-    memory = machine_bytes(context.machine)
+    memory = machine_bytes(machine)
     most_demanding = max((needed for needed in needs if needed <= memory), default=0)
     threads = [int(stage.settings.threads) for row in plan.rows for stage in row.stages]
-    side_by_side = context.machine.threads // max(threads, default=1)
-    return ("cpu",) * max(1, min(side_by_side, independent, memory // max(1, most_demanding)))
+    by_cores = machine.threads // max(threads, default=1)
+    return ("cpu",) * max(1, min(by_cores, independent, memory // max(1, most_demanding)))
+
+
+def _side_by_side(plan: Plan) -> int:
+    """Return how many jobs can run at the same time at most: stages that no other stage needs, and untrained rows."""
+    parents = {stage.parent for row in plan.rows for stage in row.stages}
+    untrained = sum(not row.stages for row in plan.rows)
+    return len(plan.stages.keys() - parents) + untrained
 
 
 class LocalExecutor:
@@ -63,6 +70,8 @@ class LocalExecutor:
         self._threads = max(1, context.machine.threads // len(devices))
         self._workers: list[Worker | None] = [None] * len(devices)
         self._jobs: dict[int, Job] = {}
+        self._started: list[int] = []
+        """Slots whose job is yet to be reported as started."""
         self._own_job: Job | None = None
 
     def close(self) -> None:
@@ -72,6 +81,11 @@ class LocalExecutor:
         for slot, worker in workers:
             if slot not in self._jobs:
                 worker.close()
+
+    @property
+    def slots(self) -> int:
+        """How many jobs run side by side."""
+        return len(self._devices)
 
     @property
     def has_room(self) -> bool:
@@ -86,22 +100,39 @@ class LocalExecutor:
         slot = next(slot for slot in range(len(self._devices)) if slot not in self._jobs)
         worker = self._workers[slot] or Worker(_work, self._context, self._devices[slot], self._threads)
         self._workers[slot], self._jobs[slot] = worker, job
+        self._started.append(slot)
         worker.send(job)
 
     def wait(self, on_event: OnAnyEvent) -> None:
         """Wait until something happens, and report it. Each job ends with a JobEvent."""
         if self._own_job:
             job, self._own_job = self._own_job, None
+            on_event(_started(job, self._name(0)))
             run_job(job, self._context, on_event)
+            on_event(JobEnded(job.row.folder, self._name(0)))
             return
+        while self._started:
+            slot = self._started.pop(0)
+            on_event(_started(self._jobs[slot], self._name(slot)))
         busy = {worker: slot for slot, worker in enumerate(self._workers) if worker and slot in self._jobs}
         for worker, event in receive(busy):
             if isinstance(event, Death):
                 self._workers[busy[worker]] = None
                 event = JobDied(self._jobs[busy[worker]].id, f"its process died ({event})")
             if isinstance(event, JobEvent):
-                del self._jobs[busy[worker]]
+                job = self._jobs.pop(busy[worker])
+                on_event(JobEnded(job.row.folder, self._name(busy[worker])))
             on_event(event)
+
+    def _name(self, slot: int) -> str:
+        """Return the name of a worker's device, with a number where it has several workers."""
+        device = self._devices[slot]
+        return f"{device} {slot + 1}" if Counter(self._devices)[device] > 1 else device
+
+
+def _started(job: Job, device: str) -> JobStarted:
+    work = job.stage.name if isinstance(job, TrainStage) else "measure" if isinstance(job, MeasureNetwork) else "test"
+    return JobStarted(job.row.folder, work, device)
 
 
 def _work(channel: Channel, context: Context, device: str, threads: int) -> None:

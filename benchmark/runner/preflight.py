@@ -44,8 +44,9 @@ def preflight(plan: Plan, context: Context, *, replace: bool) -> list[PlannedRow
     Raises:
         BenchmarkError: the plan cannot work, or (without `replace`) a finished record belongs to another plan.
     """
-    # What is stored has been trained with these components.
-    for stage in (stage for stage in plan.stages.values() if context.store.finished(stage.key) is None):
+    # What is stored has been trained with these components. Rows and seeds share settings.
+    unfinished = [stage for stage in plan.stages.values() if context.store.finished(stage.key) is None]
+    for stage in {(stage.name, id(stage.settings)): stage for stage in unfinished}.values():
         make_objective(stage.name, stage.settings, context.registry)
         check_optimizer(stage.settings)
         make_augmentations(stage.settings.augment, context.registry)

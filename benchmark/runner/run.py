@@ -6,8 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from benchmark.experiment.load import BASE
-from benchmark.experiment.plan import PlannedBaseline, PlannedRow
+from benchmark.experiment.plan import PlannedRow, id_of_test
 from benchmark.runner.context import Context
 from benchmark.runner.events import (
     Event,
@@ -16,6 +15,8 @@ from benchmark.runner.events import (
     JobEvent,
     JobFailed,
     JobFinished,
+    JobRetried,
+    JobsCounted,
     JobStopped,
     MeasuredModel,
     NetworkMeasured,
@@ -24,14 +25,14 @@ from benchmark.runner.events import (
     RowStarted,
     StageFinished,
 )
+from benchmark.runner.executor import Executor
 from benchmark.runner.jobs import Job, MeasureNetwork, TestRow, TrainStage, failure_of_row, rejection_of
 from benchmark.runner.local_executor import LocalExecutor
 from benchmark.runner.preflight import memory_shortfall
 from benchmark.runner.row import RowProgress, describe_gate, end_untested
-from benchmark.runner.scheduler import ScheduledJob, Scheduler
+from benchmark.runner.row_jobs import AnyRow, row_jobs
+from benchmark.runner.scheduler import Scheduler
 from reports.schema import Failure, Record
-
-AnyRow = PlannedRow | PlannedBaseline
 
 
 def run_rows(
@@ -44,6 +45,7 @@ def run_rows(
     more_rows: Callable[[], Sequence[AnyRow]] | None = None,
     measured: Mapping[str, MeasuredModel] | None = None,
     is_trial: bool = False,
+    executor: Executor | None = None,
 ) -> list[Record]:
     """Run rows and return their records. A row that fails is recorded, and the others continue.
 
@@ -53,23 +55,26 @@ def run_rows(
         devices: Of each worker.
         on_event: Called with everything that happens.
         estimates: Seconds of stages by key, for the order of jobs.
-        more_rows: Called while fewer rows than workers are unfinished; returns further rows, or none to end.
+        more_rows: Called while fewer rows than slots are unfinished; returns further rows, or none to end.
         measured: Networks that are measured already, by `PlannedRow.network`.
         is_trial: The rows are trials of a search: any failed gate rejects them, and they are scored on val, not test.
+        executor: Carries out the jobs, and is closed at the end; None: workers on `devices`.
 
     Raises:
         OSError: The disk is full.
     """
-    run = _Run(context, on_event, estimates or {}, dict(measured or {}), is_trial=is_trial)
-    for row in rows:
-        run.add(row)
-    with closing(LocalExecutor(context, devices)) as executor:
+    with closing(executor or LocalExecutor(context, devices)) as executor:
+        scheduler = Scheduler(executor.slots)
+        run = _Run(scheduler, context, on_event, estimates or {}, dict(measured or {}), is_trial=is_trial)
+        for row in rows:
+            run.add(row)
         while True:
-            while more_rows and len(run.unfinished) < len(devices) and (more := more_rows()):
+            while more_rows and len(run.unfinished) < executor.slots and (more := more_rows()):
                 for row in more:
                     run.add(row)
             while executor.has_room and (job := run.next_job()):
                 executor.start(job)
+            run.count_jobs()
             if run.scheduler.is_idle:
                 return run.records
             executor.wait(run.handle)
@@ -80,6 +85,7 @@ class _Run:
 
     def __init__(
         self,
+        scheduler: Scheduler,
         context: Context,
         on_event: OnEvent,
         estimates: Mapping[str, float],
@@ -88,35 +94,42 @@ class _Run:
         is_trial: bool,
     ) -> None:
         """Begin without rows. `measured`: by `PlannedRow.network`."""
-        self.scheduler = Scheduler()
+        self.scheduler = scheduler
         self.records: list[Record] = []
         self.unfinished: dict[str, AnyRow] = {}
         """By the id of the job that tests them."""
         self._context, self._on_event, self._estimates, self._measured = context, on_event, estimates, measured
         self._is_trial = is_trial
         self._jobs: dict[str, Job] = {}
+        self._rows_of_stages: dict[str, list[PlannedRow]] = {}
+        """By key of an unfinished stage, in the order of adding."""
         self._progress: dict[str, RowProgress] = {}
         """By folder of the row."""
         self._failures: dict[str, tuple[Failure, str]] = {}
+        self._counts = scheduler.counts
 
     def add(self, row: AnyRow) -> None:
         """Add the jobs of a row; the row ends at once where it is known that it cannot run."""
-        test = TestRow(row, RowProgress(is_trial=self._is_trial))
-        self.unfinished[test.id], self._progress[row.folder] = row, test.progress
-        if isinstance(row, PlannedBaseline):
-            self._schedule(test, order=(-1, 0))
+        jobs = row_jobs(
+            row,
+            is_trial=self._is_trial,
+            is_measured=isinstance(row, PlannedRow) and row.network in self._measured,
+            is_stored=lambda key: self._context.store.finished(key, verify=True) is not None,
+            estimates=self._estimates,
+        )
+        test = jobs[-1][0]
+        self.unfinished[test.id] = row
+        self._progress[row.folder] = RowProgress(is_trial=self._is_trial)
+        for job, scheduled in jobs:
+            self._jobs.setdefault(job.id, job)
+            self.scheduler.add(scheduled)
+            if isinstance(job, TrainStage):
+                self._rows_of_stages.setdefault(job.id, []).append(job.row)
+        if not isinstance(row, PlannedRow):
             return
-        needs: list[str] = []
-        if row.network not in self._measured:
-            needs.append(self._schedule(MeasureNetwork(row), is_exclusive=True))
         for stage in row.stages:
-            if self._context.store.finished(stage.key, verify=True) is None:
-                parents = [stage.parent] if stage.parent and self.scheduler.knows(stage.parent) else []  # else: stored
-                seconds = self._estimates.get(stage.key, 0.0)
-                needs.append(self._schedule(TrainStage(row, stage), parents, seconds=seconds))
-            else:
+            if stage.key not in self._rows_of_stages:
                 self._context.store.tidy(stage.key)
-        self._schedule(test, needs, order=(row.seed, int(row.row != BASE)))
         if cause := self.scheduler.cause(test.id):
             self._end_failed(test.id, cause)
         elif row.network in self._measured:
@@ -130,8 +143,8 @@ class _Run:
         job = self._jobs[id]
         if isinstance(job, TrainStage):
             # The row that the stage was added for may have ended: the first unfinished one trains it.
-            rows = [row for row in self.unfinished.values() if isinstance(row, PlannedRow)]
-            row = next(row for row in rows if id in [stage.key for stage in row.stages])
+            rows = self._rows_of_stages[id]
+            row = next(row for row in rows if id_of_test(row.folder, row.config_hash) in self.unfinished)
             self._jobs[id] = job = TrainStage(row, job.stage)
         if not isinstance(job, MeasureNetwork):
             self._start(job.row)
@@ -152,7 +165,9 @@ class _Run:
             case JobFailed(job=id, failure=failure, traceback=traceback):
                 self._fail(id, failure, traceback)
             case JobDied(job=id, reason=reason):
-                if not self.scheduler.retry_after_death(id):
+                if self.scheduler.retry_after_death(id):
+                    self._on_event(JobRetried(self._jobs[id].row.folder, reason))
+                else:
                     self._fail(id, Failure(message=reason), "")
             case JobStopped(error=error):
                 raise error
@@ -163,18 +178,12 @@ class _Run:
                     self.records.append(event.record)
                 self._on_event(event)
 
-    def _schedule(
-        self,
-        job: Job,
-        needs: Sequence[str] = (),
-        *,
-        order: tuple[int, ...] = (),
-        seconds: float = 0.0,
-        is_exclusive: bool = False,
-    ) -> str:
-        self._jobs.setdefault(job.id, job)
-        self.scheduler.add(ScheduledJob(job.id, tuple(needs), order, seconds, is_exclusive))
-        return job.id
+    def count_jobs(self) -> None:
+        """Report how many jobs are in each state, where that has changed."""
+        counts = self.scheduler.counts
+        if counts != self._counts:
+            self._counts = counts
+            self._on_event(JobsCounted(counts.waiting, counts.running, counts.finished + counts.failed))
 
     def _start(self, row: AnyRow) -> None:
         """Report that a row starts, with its first job."""

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import Summary
 from benchmark.experiment.plan import hash_of
-from benchmark.files import digest_of, read_json, write_csv, write_json
-from benchmark.lease import BEAT_SECONDS, STALE_SECONDS, Lease, LeaseFolder
+from benchmark.files import create_json, digest_of, read_json, write_csv
+from benchmark.lease import BEAT_SECONDS, STALE_SECONDS, Lease, LeaseFolder, LeaseLost
 from benchmark.model.weight_files import read_weights, write_weights
 from benchmark.training.train_state import CurveRow
 
@@ -144,6 +144,8 @@ class StageStore:
     def publish(self, lease: Lease, result: StageResult, restorer: nn.Module, curve: Sequence[CurveRow]) -> None:
         """Store a finished stage; it is visible to all once the last file, `meta.json`, is written.
 
+        That file is created, never replaced: of two processes that think they own the lease, one publishes.
+
         Raises:
             LeaseLost: Another process took the lease over. Nothing is published.
         """
@@ -159,7 +161,10 @@ class StageStore:
             "result": asdict(result),
         }
         lease.check()
-        write_json(folder / "meta.json", {"schema": _SCHEMA, "digest": hash_of(meta), **meta})
+        try:
+            create_json(folder / "meta.json", {"schema": _SCHEMA, "digest": hash_of(meta), **meta})
+        except FileExistsError:
+            raise LeaseLost(f"{folder}: another process published this stage while this one was paused") from None
         self.tidy(result.key)
 
     def folder(self, key: str) -> Path:

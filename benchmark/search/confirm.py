@@ -127,7 +127,7 @@ def _plan(setup: Setup, folder: str, values: Mapping[str, Mapping[str, Any]]) ->
 def _run(plan: Plan, setup: Setup, on_event: OnEvent, splits: Sequence[str], *, is_trial: bool) -> Context:
     """Run what is not finished of a plan; return the context with the images of these splits."""
     context = with_cached_sources(plan.experiment.data, setup.context, on_event, splits)
-    devices = (str(context.machine.device),) * (setup.workers or 0) or worker_devices(plan, context)
+    devices = worker_devices(plan, context, workers=setup.workers)
     todo = [row for row in plan.rows if not is_finished(context.output / row.folder, row.config_hash, replace=True)]
     run_rows(todo, context, devices, on_event, is_trial=is_trial)
     return context

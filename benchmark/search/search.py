@@ -173,10 +173,9 @@ class Trials:
         check_metrics(base, self.context, {"search.metric": ("val", setup.search.metric.name)})
         # Trials that run at once learn nothing from each other, so short searches get few workers.
         useful = max(1, setup.search.trials // _TRIALS_PER_WORKER)
-        chosen = (str(setup.context.machine.device),) * (setup.workers or 0)
         rows = [row for plans in extremes.values() for plan in plans for row in plan.rows]
         demanding = dataclasses.replace(base, rows=(*base.rows, *rows))
-        self.devices = chosen or worker_devices(demanding, setup.context, independent=useful)
+        self.devices = worker_devices(demanding, setup.context, independent=useful, workers=setup.workers)
         seconds = estimate(base, self.context).seconds
         times = _times_trained(base, setup.search, extremes)
         at_most = sum(seconds[key] * min(self._todo, times[key]) for key in seconds)

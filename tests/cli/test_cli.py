@@ -79,7 +79,7 @@ def test_run_report_and_plan(command: Command, experiment_file: Path) -> None:
         ),
         (["run", "small.yaml", "--rows", "haeds.*"], "--rows haeds.*: matches no row"),
         (["run", "small.yaml", "--seeds", "a"], "write whole numbers with commas, each once"),
-        (["run", "small.yaml", "--device", "gpu"], "--device gpu: no such device; use cpu, cuda or cuda:N"),
+        (["run", "small.yaml", "--devices", "gpu"], "--devices gpu: no such device; use all, cpu, or GPUs"),
         (["run", "small.yaml", "--plugin", "mine.py"], "--plugin mine.py: no such file"),
         (["report", "nowhere"], "nowhere"),
         (["rnu"], "No such command 'rnu'"),

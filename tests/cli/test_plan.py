@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmark.cli.experiment_setup import advice, prepare
+from benchmark.cli.experiment_setup import advice, device_lines, prepare
 from benchmark.cli.options import Selection
 
 
@@ -13,3 +13,11 @@ def test_a_plan_of_days_names_the_ways_out(experiment_file: Path) -> None:
     assert advice(plan, 3600) == []
     told = "\n".join(advice(plan, 1e6))
     assert "stop it whenever you like" in told and "without a GPU" in told and told.endswith("small scale: tiny.yaml")
+
+
+def test_a_plan_says_how_long_it_takes_on_more_devices(experiment_file: Path) -> None:
+    """Two rows of two stages of an hour each; stage_1 shares that of base. Nothing to train is no line."""
+    plan = prepare(Selection(experiment_file, None, (), (), (), "cpu", (), replace=False)).plan
+    (line,) = device_lines(plan, dict.fromkeys(plan.stages, 3600.0))
+    assert line.endswith(": 1: 4 h 0 min, 2: 2 h 0 min, 4: 2 h 0 min, 8: 2 h 0 min")
+    assert device_lines(plan, {}) == []

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from reports import file_access
-from reports.file_access import MOST_BYTES, open_file, read_bytes, read_text, temporary_path, write_bytes
+from reports.file_access import MOST_BYTES, create_bytes, open_file, read_bytes, read_text, temporary_path, write_bytes
 
 SECONDS = 20
 
@@ -187,6 +187,23 @@ def test_the_umask_decides_the_permissions(tmp_path: Path, mask: int, mode: int)
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_is_created_once(tmp_path: Path, has_links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, and never over another one; also where the file system has no hard links. No temporary file is left."""
+
+    def no_link(_source: Path, _target: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not has_links:
+        monkeypatch.setattr(file_access.os, "link", no_link)
+    file = tmp_path / "folder/result.json"
+    create_bytes(file, b"first")
+    with pytest.raises(FileExistsError) as error:
+        create_bytes(file, b"second")
+    assert error.value.filename == str(file)
+    assert file.read_bytes() == b"first" and [*file.parent.iterdir()] == [file]
 
 
 def test_the_longest_name_works(tmp_path: Path) -> None:
