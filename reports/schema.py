@@ -9,6 +9,7 @@ The claims in plan.json are those of the experiment file, word for word: one set
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -179,6 +180,10 @@ class Record(VersionedFile):
     skin_tones: dict[str, float] = {}
     """Test image -> typology angle of the face in degrees, where the source knows it."""
     error: Failure | None = None
+    stopped_at: int | None = None
+    """Seeds at the interim analysis after which its row stopped, resolved; None: it did not stop."""
+    published_in: str = ""
+    """Name of the published study that it was taken from: it has scores, but no weights and images beside it."""
     files: dict[str, str] = {}
     """File beside the record, as a path relative to its folder -> SHA-256. Records of earlier versions have none."""
 
@@ -204,6 +209,9 @@ class PlanRow(FileModel):
     table: str | None
     kind: Literal["trained", "baseline"]
     seeds: tuple[int | None, ...]
+    """With interim analyses: those that it has been given so far."""
+    stopped_at: int | None = None
+    """Seeds at the interim analysis after which the row stopped, resolved; None: it did not stop."""
     config_hashes: dict[str, str] = {}
     """Seed -> hash that the record of that seed must have; of a baseline with the empty text in place of a seed."""
     stages: tuple[PlannedStage, ...] = ()
@@ -211,6 +219,22 @@ class PlanRow(FileModel):
     """Identifies the network with its gates: rows that agree in it are measured once."""
     recipe: dict[str, Any] = {}
     """All settings of the row, as in an experiment file in the folder of the run; none in a published study."""
+
+
+class InterimPlan(FileModel):
+    """Interim analyses that were fixed before the run: after each, rows that are resolved stop."""
+
+    seeds: tuple[Annotated[int, Field(ge=2)], ...] = Field(min_length=1)
+    """Seeds at each analysis, rising; the last are the most that a row may have."""
+    exponent: float = Field(gt=0)
+    """Of the share of the seeds, which gives the share of the error rate that is spent."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_rising(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if any(later <= earlier for earlier, later in pairwise(seeds)):
+            raise ValueError("must rise")
+        return seeds
 
 
 class Claim(FileModel):
@@ -332,6 +356,8 @@ class PlanFile(VersionedFile):
     rows: tuple[PlanRow, ...]
     chosen: tuple[str, ...] | None = None
     """Folders (`<row>/seed<k>`) of the rows and seeds that were chosen by --rows and --seeds; None: all of them."""
+    interim: InterimPlan | None = None
+    """None: all rows have all seeds, and there is one analysis."""
     claims: tuple[AnyClaim, ...] = ()
     metrics: tuple[str, ...] = ()
     """Metrics that the experiment names, beside those of every row."""

@@ -12,7 +12,7 @@ from benchmark.cli.options import Selection, command_line, matching_rows
 from benchmark.cli.terminal import duration, new_table, show_network, show_table
 from benchmark.errors import ExperimentError, counted
 from benchmark.experiment.load import Experiment, load
-from benchmark.experiment.plan import Plan, PlannedRow, select
+from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, select
 from benchmark.inference.device_setup import prepare_machine_with
 from benchmark.model.build import weights_choices
 from benchmark.registry import Registry
@@ -35,6 +35,7 @@ from benchmark.runner.row import describe_gate, tests_of
 from benchmark.runner.row_jobs import training_jobs
 from benchmark.runner.simulation import simulate
 from benchmark.runner.stage_store import StageStore
+from benchmark.search.published_rows import published_folders, published_rows, read_published, take_over
 from benchmark.search.tuning import candidates_of, candidates_plan, tuned, unfinished
 
 LONG_SECONDS = 86_400
@@ -54,6 +55,8 @@ class Prepared:
     context: Context
     written: Experiment
     """The experiment before tuning."""
+    study: Path | None = None
+    """A published study whose rows count as finished."""
     candidates: Plan | None = None
     """The candidates of all rows, where the experiment has tuning."""
 
@@ -74,6 +77,11 @@ def prepare(selection: Selection) -> Prepared:
     experiment = load(selection.file, registry, selection.sets, selection.rows)
     for notice in experiment.notices:
         click.echo(f"note: {notice}", err=True)
+    if experiment.adaptive_seeds and selection.seeds:
+        raise ExperimentError(
+            f"{selection.file}: seeds: which seeds come next is decided by its interim analyses; leave --seeds out, or "
+            "list the seeds in place of first and most"
+        )
     experiment = dataclasses.replace(experiment, seeds=tuple(dict.fromkeys((*experiment.seeds, *selection.seeds))))
     output = selection.output or Path("runs") / experiment.name
     context = Context(
@@ -88,6 +96,7 @@ def prepare(selection: Selection) -> Prepared:
     )
     rows = matching_rows(selection.rows, [row.name for row in experiment.rows])
     prepared = with_tuned_rows(experiment, candidates_plan(experiment, context), rows, selection.seeds, context)
+    prepared = dataclasses.replace(prepared, study=selection.study)
     for choice in weights_choices((row.recipe.model for row in prepared.plan.rows), registry):
         click.echo(f"note: {choice}", err=True)
     return prepared
@@ -98,7 +107,7 @@ def with_tuned_rows(
 ) -> Prepared:
     """Return the plan of an experiment, its rows tuned as far as their candidates have results."""
     whole = plan_of(tuned(experiment, candidates, context) if candidates else experiment, context)
-    return Prepared(select(whole, rows, seeds), whole, context, experiment, candidates)
+    return Prepared(select(whole, rows, seeds), whole, context, experiment, candidates=candidates)
 
 
 def read_data(plan: Plan, context: Context, display: Display) -> Context:
@@ -110,14 +119,39 @@ def read_data(plan: Plan, context: Context, display: Display) -> Context:
     return context
 
 
+def rows_to_run(prepared: Prepared, *, replace: bool) -> list[PlannedRow | PlannedBaseline]:
+    """Return what `run` would run of the chosen rows: what neither the run nor the published study has."""
+    plan, context = prepared.plan, prepared.context
+    published = published_folders(plan, prepared.study, context.output)
+    return [row for row in preflight(plan, context, replace=replace) if row.folder not in published]
+
+
+def part_to_run(plan: Plan, todo: Sequence[PlannedRow | PlannedBaseline]) -> Plan:
+    """Return a plan with the rows and seeds that are to be run."""
+    folders = {row.folder for row in todo}
+    return dataclasses.replace(plan, rows=tuple(row for row in plan.rows if row.folder in folders))
+
+
+def use_study(prepared: Prepared) -> None:
+    """Take the rows that a published study has, and the run lacks, into the run; say how many they are."""
+    if prepared.study is None:
+        return
+    study, context = read_published(prepared.study), prepared.context
+    rows = published_rows(prepared.plan, study, context.output)
+    take_over(rows, study, prepared.study.resolve().name, context)
+    if rows:
+        line = f"{counted(len(rows), 'record')} of {prepared.study} count as finished; they have no weights"
+        click.echo(line, err=True)
+
+
 def show_plan(prepared: Prepared, *, replace: bool) -> None:
     """Print what `run` would do."""
     plan, context = prepared.plan, prepared.context
-    todo = preflight(plan, context, replace=replace)
+    todo = rows_to_run(prepared, replace=replace)
     check_patches(plan, context, known_sides)
     check_metrics(plan, context, metrics_in_use(plan.experiment))
     workers = len(worker_devices(plan, context))
-    times = estimate(plan, context, workers, show_network)
+    times = estimate(part_to_run(plan, todo), context, workers, show_network)
     _show_rows(plan, context, {row.folder for row in todo})
     _show_gates(plan, context)
     shared = plan.steps_without_sharing - plan.steps_trained

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -29,6 +29,30 @@ class NumberRange(click.FloatRange):
         return number
 
 
+class Duration(click.ParamType[float]):
+    """A time such as 4h, 90m, 1.5h or 2d, in seconds."""
+
+    name = "TIME"
+    _UNITS: ClassVar[dict[str, int]] = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds. Raises click.BadParameter if it is no time above 0."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|min|h|d)", str(value).strip(), re.ASCII)
+        if match is None or float(match[1]) == 0:
+            self.fail(f"{shown(str(value))!r}: write a time with its unit, e.g. 4h, 90m, 1.5h or 2d", param, ctx)
+        return float(match[1]) * self._UNITS[match[2]]
+
+
+budget_option = click.option(
+    "--budget",
+    "budget_seconds",
+    type=Duration(),
+    help="Time to spend, e.g. 4h: on what settles most an hour; no row starts that would not end in it.",
+)
+
+
 MOST_SEED = 2**31 - 1
 """As in an experiment file."""
 
@@ -45,6 +69,7 @@ class Selection:
     devices: str | None
     plugins: tuple[Path, ...]
     replace: bool
+    study: Path | None = None
 
 
 plugin_option = click.option(
@@ -86,7 +111,13 @@ def selection_options(command: Command) -> Command:
     """Add `experiment_options` and the options that select rows and seeds."""
     rows = click.option("--rows", multiple=True, metavar="PATTERN", help="Only these rows, e.g. base or 'heads.*'.")
     seeds = click.option("--seeds", callback=_parse_seeds, metavar="0,1", help="Only these seeds; others may be new.")
-    return experiment_options(rows(seeds(command)))
+    study = click.option(
+        "--study",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Rows that this published study has, with the same configuration, count as finished.",
+    )
+    return experiment_options(rows(seeds(study(command))))
 
 
 def command_line() -> str:

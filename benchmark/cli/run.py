@@ -1,22 +1,29 @@
 """`run`: measure, train and test the rows of an experiment, then write the report; `plan`: show what it would do."""
 
 import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.options import Selection, selection_options
+from benchmark.cli.options import Selection, budget_option, selection_options
 from benchmark.cli.terminal import duration, show_network
 from benchmark.errors import counted
 from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
+    from benchmark.cli.experiment_setup import Prepared
     from benchmark.experiment.plan import Plan
+    from benchmark.runner.context import Context
     from benchmark.runner.estimates import Estimate
+    from benchmark.runner.row_jobs import AnyRow
+    from reports.schema import Record
 
 
 @click.command("run")
 @selection_options
+@budget_option
 @click.option("--tensorboard", is_flag=True, help="Write losses, rates and norms for TensorBoard, too.")
 @click.option("--yes", is_flag=True, help="Do not ask before a rung (see `scales`) of more than a day.")
 @click.option(
@@ -41,6 +48,7 @@ def command(
     executor: str,
     sbatch: str | None,
     follow_up: bool,
+    budget_seconds: float | None,
     **options: Any,
 ) -> int:
     """Train, test and compare the rows of the experiment in FILE, then write the report.
@@ -57,70 +65,66 @@ def command(
       python -m benchmark run my.yaml --tensorboard       # then: tensorboard --logdir runs
       python -m benchmark run my.yaml --devices 0,2,3     # a worker on each of these GPUs
       python -m benchmark run my.yaml --executor slurm --sbatch '--partition=gpu --time=12:00:00' --dry-run
+      python -m benchmark run my.yaml --budget 4h         # ends at a finished row; the same command goes on
+      python -m benchmark run my.yaml --study reports/published/my      # others have run part of it
     """
     selection = Selection(**options)
-    _check_executor(executor, sbatch, tensorboard=tensorboard)
+    _check_executor(executor, sbatch, tensorboard=tensorboard, budget_seconds=budget_seconds)
     click.echo(f"{selection.file}: loading ...", err=True)  # torch takes seconds
     with resumable_interrupts():
-        from benchmark.cli.display import Display, failure_lines
-        from benchmark.cli.experiment_setup import advice, prepare, read_data, show_plan
+        from benchmark.cli.display import failure_lines
+        from benchmark.cli.experiment_setup import advice, part_to_run, prepare, use_study
         from benchmark.cli.run_report import write_report
-        from benchmark.cli.rungs import may_start, rungs_of, show_rungs, with_early_report
-        from benchmark.cli.tune import with_best_candidates
+        from benchmark.cli.rungs import may_start
         from benchmark.runner.estimates import Estimate, estimate
-        from benchmark.runner.late_gates import measure_open_latencies
         from benchmark.runner.local_executor import worker_devices
         from benchmark.runner.plan_file import write_plan
         from benchmark.runner.preflight import preflight
-        from benchmark.runner.run import run_rows
 
+        ends_at = None if budget_seconds is None else time.monotonic() + budget_seconds
         started, written, replace = time.perf_counter(), prepare(selection), selection.replace
         if executor == "slurm":
             from benchmark.cli.slurm import submit
 
             return submit(written, selection, sbatch or "", dry_run=dry_run, is_follow_up=follow_up)
         if dry_run:
-            show_plan(written, replace=replace)
-            show_rungs(written)
+            _show(written, budget_seconds, replace=replace)
             return 0
 
         has_failed_rows = False
-        for rung in rungs_of(written):
-            prepared = with_best_candidates(rung, replace=replace) if rung.candidates else rung
+        for prepared in _parts(written, replace=replace):
             plan, context = prepared.plan, prepared.context
+            use_study(prepared)
             todo = preflight(plan, context, replace=replace)
             devices = worker_devices(plan, context) if todo else ("cpu",)
-            times = estimate(plan, context, len(devices), show_network) if todo else Estimate()
+            times = estimate(part_to_run(plan, todo), context, len(devices), show_network) if todo else Estimate()
             click.echo("\n".join([_headline(plan, len(todo), times), *advice(plan, times.total)]), err=True)
             if written.written.scales and not (yes or may_start(times.total)):
                 break
             write_plan(prepared.whole, plan, context.output, context.command)
             scalars_folder = context.output / "tensorboard" if tensorboard else None
-            with Display(times.seconds, scalars_folder=scalars_folder) as display:
-                for row in (row for row in (*plan.baselines, *plan.rows) if row not in todo):
-                    display.end(row.folder, f"{row.folder}: finished before")
-                context = read_data(plan, context, display) if todo else context
-                on_event = with_early_report(display, prepared) if written.written.scales else display.show
-                records = run_rows(todo, context, devices, on_event, estimates=times.seconds)
-                if todo:
-                    measure_open_latencies(plan.rows, context, display.end)
+            records, context, steps = _run(prepared, todo, devices, times, ends_at, scalars_folder)
 
             report = write_report(prepared.whole, context, is_changed=bool(todo))
-            work = f"{counted(len(records), 'row')} run, {counted(display.steps_trained, 'step')} trained"
+            work = f"{counted(len(records), 'row')} run, {counted(steps, 'step')} trained"
             click.echo(f"{plan.experiment.name}: {work}, {duration(time.perf_counter() - started)} in all", err=True)
             click.echo(failure_lines(records, report.damage), err=True, nl=False)
             click.echo(f"report: {report.page}")
             has_failed_rows |= any(record.status == "failed" for record in records)
+            if ends_at is not None and len(records) < len(todo):
+                click.echo(f"budget: {_unspent(ends_at, len(todo) - len(records))}", err=True)
+                break
         return int(has_failed_rows)
 
 
 @click.command("plan")
 @selection_options
+@budget_option
 @click.option("--write", is_flag=True, help="Write plan.json, too, from which `job` carries out the jobs one by one.")
 @click.option(
     "--for", "device_name", metavar="GPU", help="Estimate for a GPU by its data sheet, e.g. H100, A100, V100."
 )
-def plan(*, write: bool, device_name: str | None, **options: Any) -> None:
+def plan(*, write: bool, device_name: str | None, budget_seconds: float | None, **options: Any) -> None:
     """Show rows, stages with their keys, what is shared and what is done, gates and time, without running.
 
     \b
@@ -129,11 +133,11 @@ def plan(*, write: bool, device_name: str | None, **options: Any) -> None:
       python -m benchmark plan my.yaml --set protocol.coarse.steps=1000
       python -m benchmark plan my.yaml --write            # then: python -m benchmark job runs/my --list
       python -m benchmark plan my.yaml --for H100         # a range; estimated, not measured
+      python -m benchmark plan my.yaml --budget 4h        # what it is expected to settle, by the records there are
     """
     selection = Selection(**options)
     click.echo(f"{selection.file}: loading ...", err=True)  # torch takes seconds
-    from benchmark.cli.experiment_setup import prepare, show_plan, write_prepared
-    from benchmark.cli.rungs import show_rungs
+    from benchmark.cli.experiment_setup import prepare, write_prepared
 
     prepared = prepare(selection)
     if device_name:
@@ -141,18 +145,81 @@ def plan(*, write: bool, device_name: str | None, **options: Any) -> None:
 
         show_other_device(prepared, device_name)
         return
-    show_plan(prepared, replace=selection.replace)
-    show_rungs(prepared)
+    following = _show(prepared, budget_seconds, replace=selection.replace)
     if write:
-        click.echo(f"plan: {write_prepared(prepared)}")
+        click.echo(f"plan: {write_prepared(following)}")
 
 
-def _check_executor(executor: str, sbatch: str | None, *, tensorboard: bool) -> None:
+def _show(prepared: "Prepared", budget_seconds: float | None, *, replace: bool) -> "Prepared":
+    """Print what a run would do, and return the part of it that comes next."""
+    from benchmark.cli.budget import show_budget
+    from benchmark.cli.experiment_setup import show_plan
+    from benchmark.cli.interim import next_analysis, show_analyses
+    from benchmark.cli.rungs import show_rungs
+
+    following = next_analysis(prepared)
+    show_plan(following, replace=replace)
+    show_analyses(prepared, following, replace=replace)
+    show_rungs(prepared)
+    if budget_seconds is not None:
+        show_budget(following, budget_seconds, replace=replace)
+    return following
+
+
+def _run(
+    prepared: "Prepared",
+    todo: "Sequence[AnyRow]",
+    devices: Sequence[str],
+    times: "Estimate",
+    ends_at: float | None,
+    scalars_folder: Path | None,
+) -> "tuple[list[Record], Context, int]":
+    """Run rows, and return their records, the context with its data read, and the steps that were trained."""
+    from benchmark.cli.budget import run_within_budget
+    from benchmark.cli.display import Display
+    from benchmark.cli.experiment_setup import read_data
+    from benchmark.cli.rungs import with_early_report
+    from benchmark.runner.late_gates import measure_open_latencies
+    from benchmark.runner.run import run_rows
+
+    plan, context = prepared.plan, prepared.context
+    with Display(times.seconds, scalars_folder=scalars_folder) as display:
+        for row in (row for row in (*plan.baselines, *plan.rows) if row not in todo):
+            display.end(row.folder, f"{row.folder}: finished before")
+        context = read_data(plan, context, display) if todo else context
+        on_event = with_early_report(display, prepared) if prepared.written.scales else display.show
+        if ends_at is None:
+            records = run_rows(todo, context, devices, on_event, estimates=times.seconds)
+        else:
+            records = run_within_budget(todo, context, devices, on_event, times, ends_at)
+        if todo:
+            measure_open_latencies(plan.rows, context, display.end)
+    return records, context, display.steps_trained
+
+
+def _parts(written: "Prepared", *, replace: bool) -> "Iterator[Prepared]":
+    """Yield what is run before something is decided by its records: rungs, tuned first, up to each interim analysis."""
+    from benchmark.cli.interim import analyses_of
+    from benchmark.cli.rungs import rungs_of
+    from benchmark.cli.tune import with_best_candidates
+
+    for rung in rungs_of(written):
+        yield from analyses_of(with_best_candidates(rung, replace=replace) if rung.candidates else rung)
+
+
+def _check_executor(executor: str, sbatch: str | None, *, tensorboard: bool, budget_seconds: float | None) -> None:
     """Raise click.UsageError where an option belongs to another executor."""
     if executor != "slurm" and sbatch is not None:
         raise click.UsageError("--sbatch belongs to --executor slurm")
     if executor != "local" and tensorboard:
         raise click.UsageError("--tensorboard belongs to --executor local")
+    if executor != "local" and budget_seconds is not None:
+        raise click.UsageError("--budget belongs to --executor local")
+
+
+def _unspent(ends_at: float, rows: int) -> str:
+    left = duration(max(ends_at - time.monotonic(), 0.0))
+    return f"{left} left, too little for any of {counted(rows, 'row')} to be run; the same command goes on"
 
 
 def _headline(plan: "Plan", todo: int, times: "Estimate") -> str:

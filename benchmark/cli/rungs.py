@@ -131,7 +131,8 @@ def prepared_on_scale(prepared: Prepared, experiment: Experiment, scale: Scale) 
     output = folder_on_scale(prepared.context.output, scale)
     context = dataclasses.replace(prepared.context, experiment=written.name, output=output)
     candidates = candidates_plan(written, context)
-    return with_tuned_rows(written, candidates, prepared.rows, prepared.seeds[: scale.seeds], context)
+    rung = with_tuned_rows(written, candidates, prepared.rows, prepared.seeds[: scale.seeds], context)
+    return dataclasses.replace(rung, study=prepared.study)
 
 
 def scales_of(prepared: Prepared) -> tuple[Scale, ...]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import click
 
 from benchmark.cli.display import failure_lines
-from benchmark.cli.experiment_setup import Prepared, refuse_untuned
+from benchmark.cli.experiment_setup import Prepared, refuse_untuned, use_study
+from benchmark.cli.interim import analyses_of, next_analysis
 from benchmark.cli.options import Selection
 from benchmark.cli.run_report import write_report
 from benchmark.cli.rungs import first_rung, rungs_of
@@ -44,7 +45,7 @@ def submit(written: Prepared, selection: Selection, options: str, *, dry_run: bo
         BenchmarkError: The plan cannot work, or SLURM refuses a job.
     """
     if dry_run:
-        rung = first_rung(written)
+        rung = next_analysis(first_rung(written))
         if not _unfinished_rows(rung, selection):
             click.echo(f"# {rung.plan.experiment.name}: all rows are finished; nothing to submit")
             return 0
@@ -52,7 +53,8 @@ def submit(written: Prepared, selection: Selection, options: str, *, dry_run: bo
         click.echo(submission_script(submitted, rung.context.output, script, shlex.split(options)))
         return 0
     has_failed_rows = False
-    for rung in rungs_of(written):
+    for rung in (part for scale in rungs_of(written) for part in analyses_of(scale)):
+        use_study(rung)
         todo, output = _unfinished_rows(rung, selection), rung.context.output
         write_plan(rung.whole, rung.plan, output, rung.context.command)
         queue = SlurmQueue(output)

@@ -38,4 +38,5 @@ def with_best_candidates(prepared: Prepared, *, replace: bool) -> Prepared:
             records = run_rows(todo, context, devices, display.show, estimates=times.seconds, is_trial=True)
         click.echo(failure_lines(records), err=True, nl=False)
     finish_tuning(plan_of_all, candidates, context)
-    return with_tuned_rows(prepared.written, plan_of_all, prepared.rows, prepared.seeds, context)
+    whole = with_tuned_rows(prepared.written, plan_of_all, prepared.rows, prepared.seeds, context)
+    return dataclasses.replace(whole, study=prepared.study)

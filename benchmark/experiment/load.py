@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ExperimentError
+from benchmark.experiment.adaptive_seeds import AdaptiveSeeds, all_seeds
 from benchmark.experiment.checks import check_claims, check_named_metrics, named_metrics
 from benchmark.experiment.document import (
     Document,
@@ -46,6 +47,7 @@ class Experiment:
     name: str
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
+    """With interim analyses the most that a row may have."""
     report: Report
     short_form: str | None
     claims: tuple[AnyClaim, ...]
@@ -65,6 +67,8 @@ class Experiment:
     """Which rows go on to the next rung."""
     hours: float | None = None
     """What it is made to take, on the machine it is made for."""
+    adaptive_seeds: AdaptiveSeeds | None = None
+    """Interim analyses; None: all rows have all seeds."""
 
     @property
     def data(self) -> dict[str, Mapping[str, SourceSpec]]:
@@ -92,10 +96,10 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
         document = changed
     document = with_absolute_weights(document)
     checked = validate(ExperimentFile, with_gate_presets(document))
-    for name, kind in (("seeds", "seed"), ("metrics", "metric"), ("baselines", "baseline")):
-        values: list[object] = getattr(checked, name)
+    lists = {"seeds": all_seeds(checked.seeds), "metrics": checked.metrics, "baselines": checked.baselines}
+    for name, values in lists.items():
         if len(set(values)) < len(values):
-            raise ExperimentError(f"{document.place((name,))}: {name}: a {kind} is given twice")
+            raise ExperimentError(f"{document.place((name,))}: {name}: a {name[:-1]} is given twice")
 
     def is_checked(row: str) -> bool:
         return not (sets and patterns) or any(fnmatchcase(row, pattern) for pattern in patterns)
@@ -112,7 +116,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
     return Experiment(
         name=checked.name,
         rows=rows,
-        seeds=tuple(checked.seeds),
+        seeds=all_seeds(checked.seeds),
         report=checked.report,
         short_form=checked.short_form,
         claims=tuple(claim for claim in checked.claims if not unresolved & set(rows_of(claim))),
@@ -125,6 +129,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
         scales=tuple(checked.scales),
         promote=checked.promote,
         hours=checked.hours,
+        adaptive_seeds=checked.seeds if isinstance(checked.seeds, AdaptiveSeeds) else None,
     )
 
 

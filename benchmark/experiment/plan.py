@@ -7,7 +7,7 @@ and a row that changes the last stage trains that stage alone.
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -105,6 +105,8 @@ class Plan:
     rows: tuple[PlannedRow, ...]
     """Seed by seed: after the first seed of every row there is something to compare."""
     baselines: tuple[PlannedBaseline, ...]
+    stopped_at: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Rows that an interim analysis stopped -> the seeds that they have."""
 
     @cached_property
     def stages(self) -> dict[str, PlannedStage]:

@@ -15,12 +15,15 @@ def on_scale(experiment: Experiment, scale: Scale) -> Experiment:
     """
     if scale.is_full:
         return experiment
+    adaptive = experiment.adaptive_seeds  # interim analyses are those of the full scale
     written = scale.model_dump(mode="json", exclude_defaults=True)
     data = {key: value for key, value in experiment.document.data.items() if key != "promote"}
     tuning = experiment.tuning
     return replace(
         experiment,
         name=f"{experiment.name}{_suffix(scale)}",
+        seeds=experiment.seeds[: adaptive.first] if adaptive else experiment.seeds,
+        adaptive_seeds=None,
         rows=tuple(replace(row, recipe=_scaled(row.recipe, scale)) for row in experiment.rows),
         tuning=tuning
         and replace(

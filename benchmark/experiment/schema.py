@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from benchmark.experiment.adaptive_seeds import AnySeeds
 from benchmark.experiment.scales import Promotion, Scale, check_scales
 from benchmark.experiment.search_settings import SearchSettings
 from benchmark.experiment.stage import OpenSettings, Seed, Settings, Side, Stage
@@ -261,7 +262,10 @@ class ExperimentFile(RowSettings):
     hours: PositiveFloat | None = Field(
         default=None, description="what it is made to take on the machine it is made for; `plan` says whether it fits"
     )
-    seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
+    seeds: AnySeeds = Field(
+        default=[0, 1, 2],
+        description="a list; or {first: 5, most: 40}: after planned analyses more for rows that are not resolved",
+    )
     report: Report = Report()
     baselines: list[Literal["non_local_means", "wavelet", "bilateral"]] = Field(
         default=[], description="classical denoisers to test beside the baselines of every experiment"
@@ -287,6 +291,13 @@ class ExperimentFile(RowSettings):
         description="the rows of the next rung, by val scores alone. undecided: those whose difference to base is "
         "open; front: those that no other row beats in quality and multiply-adds. The base row always goes on",
     )
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: AnySeeds) -> AnySeeds:
+        if seeds == []:  # not a rule of the list: its place would name the form of `seeds`
+            raise ValueError("needs at least one seed")
+        return seeds
 
     @field_validator("scales")
     @classmethod

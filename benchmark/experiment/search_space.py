@@ -9,6 +9,7 @@ from itertools import permutations
 from typing import Any, NoReturn
 
 from benchmark.errors import ExperimentError
+from benchmark.experiment.adaptive_seeds import all_seeds
 from benchmark.experiment.document import Document, KeyPath, override, override_all, value_at
 from benchmark.experiment.resolve import Recipe, resolve
 from benchmark.experiment.schema import ExperimentFile, TuningSettings
@@ -176,7 +177,8 @@ def _metric_and_seed(
     section: SearchSettings | TuningSettings, file: ExperimentFile, registry: Registry
 ) -> tuple[Metric, int]:
     """Return the metric that a section compares by, built in or of a plugin, and the seed that it trains with."""
-    name, seed = section.metric or file.report.primary, file.seeds[0] if section.seed is None else section.seed
+    name = section.metric or file.report.primary
+    seed = all_seeds(file.seeds)[0] if section.seed is None else section.seed
     if name in IMAGE_METRICS:
         return IMAGE_METRICS[name], seed
     own = registry.find("metric", name)

@@ -143,14 +143,19 @@ def recorded_config(folder: Path) -> dict[str, Any]:
     Raises:
         RecordError: The folder has no record of a finished row, or its weights are missing or damaged.
     """
-    config, digests = None, dict[str, str]()
+    config, digests, study = None, dict[str, str](), ""
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         record = json.loads(read_text(folder / "record.json"))
-        digests = dict(record["files"]) if "files" in record else {}
+        digests, study = dict(record["files"]) if "files" in record else {}, str(record.get("published_in", ""))
         if record["status"] == "done" and isinstance(record["config"]["model"], dict):
             config = record["config"]
     if config is None:
         raise RecordError(f"{folder}: no record of a trained row; expected a folder such as runs/quickstart/base/seed0")
+    if study:
+        raise RecordError(
+            f"{folder}: was taken from the published study {study!r}, which has scores but no weights; to train them "
+            "run the row without --study into another --output"
+        )
     try:
         check(folder, ["weights.safetensors"], digests, "record.json")
     except FileFormatError as error:

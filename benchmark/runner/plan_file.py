@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from benchmark.errors import RecordError, shown
+from benchmark.experiment.adaptive_seeds import AdaptiveSeeds
 from benchmark.experiment.document import Document, KeyPath
 from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, PlannedStage
 from benchmark.experiment.portable_paths import portable_data, relative_paths, with_own_name
@@ -19,7 +20,7 @@ from benchmark.files import write_json, write_text
 from benchmark.registry import Registry
 from reports import schema
 from reports.errors import FileFormatError
-from reports.schema import PlanFile, PlanRow, read, to_json
+from reports.schema import InterimPlan, PlanFile, PlanRow, read, to_json
 
 _BASELINE_SEED = ""
 """In the place of a seed, for the hash of a baseline."""
@@ -35,7 +36,9 @@ def write_plan(full_plan: Plan, chosen: Plan, folder: Path, command: str) -> Non
         command: the command line.
     """
     data = full_plan.experiment.rows[0].recipe.data_settings
-    settings = {**full_plan.experiment.document.data, **data, "seeds": list(full_plan.experiment.seeds)}
+    adaptive, seeds = full_plan.experiment.adaptive_seeds, list(full_plan.experiment.seeds)
+    written = adaptive.model_dump(mode="json") if adaptive else seeds
+    settings = {**full_plan.experiment.document.data, **data, "seeds": written}
     text = yaml.safe_dump(relative_paths(settings, folder), sort_keys=False, allow_unicode=True)
     write_text(folder / "experiment.yaml", text)
     folders = {row.folder for row in chosen.rows}
@@ -66,15 +69,24 @@ def plan_file(plan: Plan, command: str, folder: Path, chosen: Collection[str] | 
         equivalence_margin=experiment.report.equivalence_margin,
         seeds=tuple(sorted({row.seed for row in plan.rows})),
         environment=dataclasses.asdict(plan.environment),
-        rows=(*(_plan_row(rows, folder) for rows in seeds_of.values()), *map(_plan_baseline, plan.baselines)),
+        rows=(
+            *(_plan_row(rows, folder, plan.stopped_at.get(row)) for row, rows in seeds_of.items()),
+            *map(_plan_baseline, plan.baselines),
+        ),
         chosen=None if len(folders) == len(plan.rows) else folders,
+        interim=interim_plan(experiment.adaptive_seeds) if experiment.adaptive_seeds else None,
         claims=experiment.claims,
         metrics=experiment.metrics,
         command=command,
     )
 
 
-def _plan_row(seeds: Sequence[PlannedRow], folder: Path) -> PlanRow:
+def interim_plan(adaptive: AdaptiveSeeds) -> InterimPlan:
+    """Return interim analyses as plan.json has them."""
+    return InterimPlan(seeds=adaptive.analyses, exponent=adaptive.exponent)
+
+
+def _plan_row(seeds: Sequence[PlannedRow], folder: Path, stopped_at: int | None) -> PlanRow:
     """Return the entry of a row, given its plan for each seed and the folder of the run."""
     first = seeds[0]
     stages = (
@@ -88,6 +100,7 @@ def _plan_row(seeds: Sequence[PlannedRow], folder: Path) -> PlanRow:
         table=first.table,
         kind="trained",
         seeds=tuple(row.seed for row in seeds),
+        stopped_at=stopped_at,
         config_hashes={str(row.seed): row.config_hash for row in seeds},
         stages=tuple(stages),
         network=first.network,

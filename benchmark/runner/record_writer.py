@@ -64,8 +64,8 @@ def damaged_file(folder: Path) -> Path | None:
         record = read(Record, folder / "record.json")
     except FileFormatError:
         return folder / "record.json" if (folder / "record.json").exists() else None
-    is_tested, is_trained = "test" in record.scores, record.seed is not None
-    needed = ["scores.csv"] * is_tested + ["weights.safetensors"] * (is_tested and is_trained)
+    is_tested, has_weights = "test" in record.scores, record.seed is not None and not record.published_in
+    needed = ["scores.csv"] * is_tested + ["weights.safetensors"] * (is_tested and has_weights)
     digests = {**dict.fromkeys(needed), **record.files}
     files = {folder / name: None if "/" in name else digest for name, digest in digests.items()}
     return next((file for file, digest in files.items() if not _is_sound(file, digest)), None)

@@ -64,7 +64,7 @@ def test_row(row: PlannedRow | PlannedBaseline, progress: RowProgress, context: 
     Raises:
         LeaseLost: This process was paused, and another one tests the row.
     """
-    with _claim_folder(row, context, on_event) as lease:
+    with claim_folder(row, context, on_event) as lease:
         if lease is not None and isinstance(row, PlannedRow):
             with torch_threads(threads_of_test(row, context.registry)):
                 _test_trained(row, progress, lease, context, on_event)
@@ -129,7 +129,7 @@ def end_untested(
 
     A traceback, if there is one, is written to `error.txt` beside the record.
     """
-    with _claim_folder(row, context, on_event) as lease:
+    with claim_folder(row, context, on_event) as lease:
         if lease is None:
             return
         if traceback:
@@ -141,7 +141,7 @@ def end_untested(
 
 
 @contextmanager
-def _claim_folder(row: PlannedRow | PlannedBaseline, context: Context, on_event: OnEvent) -> Generator[Lease | None]:
+def claim_folder(row: PlannedRow | PlannedBaseline, context: Context, on_event: OnEvent) -> Generator[Lease | None]:
     """Hold the folder of a row inside, without the files of an earlier attempt; None if the row is finished.
 
     Waits while another process has the folder. A row that another process has finished is reported as it stands there.

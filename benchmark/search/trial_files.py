@@ -57,7 +57,7 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
         "name": f"{experiment.name}_best",
         **{name: settings[name] for name in RowSettings.model_fields if name in settings},
         **relative_paths(experiment.rows[0].recipe.data_settings, file.parent),
-        "seeds": list(experiment.seeds),
+        "seeds": settings.get("seeds", list(experiment.seeds)) if experiment.adaptive_seeds else list(experiment.seeds),
         "report": experiment.report.model_dump(),
         **{key: settings[key] for key in ("metrics",) if key in settings},
         **({"tables": {"search": {"default": default}}} if default else {}),

@@ -163,6 +163,20 @@ def as_formula(claim: AnyClaim, results: Results) -> str:
             return f"none of {rivals} is as cheap as {front.row} ({front.cost}) and better in {quality}"
 
 
+def ends_of(claim: AnyClaim, plan: PlanFile) -> tuple[float, ...]:
+    """Return the gains between which a claim is decided: its interval must contain none of them."""
+    match claim:
+        case BetterClaim():
+            return tuple(end for end in (claim.above, claim.at_most) if end is not None)
+        case EquivalentClaim():
+            margin = _margin(claim, plan)
+            return (-margin, margin)
+        case FrontClaim():
+            return (0.0,)
+        case WithinClaim():
+            return ()
+
+
 def _metric(claim: BetterClaim | EquivalentClaim | FrontClaim, results: Results) -> Metric:
     return results.metric(claim.metric or results.plan.primary)
 
@@ -218,7 +232,8 @@ def _numbers(pair: Pair, gain: Gain, metric: Metric) -> str:
     mean, low, high = (text.signed(value, metric.difference_decimals) for value in (gain.mean, gain.low, gain.high))
     better = f"{text.with_unit(mean, metric.unit)} {metric.label}"
     by = "" if metric.direction == "higher" else "better by "
-    return f"{pair.row} against {pair.rival}: {by}{better} [{low}, {high}], {text.count(gain.seeds, 'seed')}"
+    seeds = text.count(gain.seeds, "seed") + (" (then stopped: the estimate is biased)" if gain.stopped_at else "")
+    return f"{pair.row} against {pair.rival}: {by}{better} [{low}, {high}], {seeds}"
 
 
 def _what_narrows(gain: Gain, above: float | None, at_most: float | None) -> str:

@@ -30,6 +30,8 @@ class Gain:
     """Why the interval decides nothing; empty where it does."""
     resolves: str = ""
     """What would remove the doubt."""
+    stopped_at: int | None = None
+    """As in `Comparison`: the estimate is biased where it is set."""
 
     @property
     def seeds(self) -> int:
@@ -79,6 +81,7 @@ def gain_of(
         precision=comparison.gain.precision,
         doubt=doubt,
         resolves=_next_evidence(pair) if doubt else "",
+        stopped_at=comparison.stopped_at,
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from reports import text
 from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import IMAGE_METRICS, Metric
-from reports.pages.next_run import seconds_per_seed
 from reports.results import Results
 from reports.results.further_tests import FurtherTest
 from reports.results.summary import Summary
@@ -60,7 +59,7 @@ def explored_ranking(
     def extended(line: tuple[Cell, ...]) -> tuple[Cell, ...]:
         row = rows[str(line[1].value)]
         own = compared.get(row.row, {})
-        seconds = None if row.is_baseline else seconds_per_seed(row)
+        seconds = None if row.is_baseline else row.seconds_per_seed
         return (
             *line[:spread],
             *(own.get(column.key, _ABSENT) for column in against_base),

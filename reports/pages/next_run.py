@@ -49,7 +49,7 @@ def next_card(
     longer = _longer_card(learning, rows, results)
     if longer and (not beats_baselines or len(learning) > len(stages) / 2):
         return longer
-    more_seeds = _seeds_card(rows, tables, results, primary)
+    more_seeds = _planned_card(tables) if results.plan.interim else _seeds_card(rows, tables, results, primary)
     return more_seeds or (longer if learning else None) or _settled_card(tables)
 
 
@@ -57,6 +57,17 @@ def _settled_card(tables: Sequence[DifferenceTable]) -> Card:
     reason = "Every row has a verdict. Try new rows, or confirm the best row on your own images."
     none = "There is no other row to compare with base. Add rows to the experiment."
     return Card(_NEXT, "", "nothing is open", (), (reason if tables else none,), ())
+
+
+def _planned_card(tables: Sequence[DifferenceTable]) -> Card | None:
+    """Return that the interim analyses are over and which rows they left open; None where they left none."""
+    comparisons = [comparison for table in tables for comparison in table.comparisons.values()]
+    left = [comparison.row for comparison in comparisons if comparison.verdict == "inconclusive"]
+    if not left:
+        return None
+    reason = f"All planned interim analyses are done; {_named(left)} stayed open. More seeds in this run would be "
+    reason += "unplanned: ask again with new seeds in an experiment of its own, or set a larger margin there."
+    return Card(_NEXT, "", "a new experiment for what is open", (), (reason,), ())
 
 
 def _longer_card(learning: Sequence[str], rows: Mapping[str, Summary], results: Results) -> Card | None:
@@ -69,7 +80,7 @@ def _longer_card(learning: Sequence[str], rows: Mapping[str, Summary], results: 
     seconds = 0.0
     for row in (row for row in rows.values() if not row.is_baseline):
         times = [s.seconds or 0.0 for record in row.finished for s in record.stages if s.name == stage.name]
-        seconds += row.planned * ((seconds_per_seed(row) or 0.0) + (fmean(times) if times else 0.0))
+        seconds += row.planned * ((row.seconds_per_seed or 0.0) + (fmean(times) if times else 0.0))
     command = run_command(
         results.plan,
         "--set",
@@ -116,7 +127,7 @@ def _seeds_card(
     added = [str(seed) for seed in range(first, first + total - len(present))]
     every = trained if len(trained) < sum(not row.is_baseline for row in rows.values()) else []
     command = run_command(results.plan, *rows_option(every), "--seeds", ",".join(added))
-    seconds = len(added) * sum(seconds_per_seed(rows[row]) or 0.0 for row in trained)
+    seconds = len(added) * sum(rows[row].seconds_per_seed or 0.0 for row in trained)
     effect = "narrow the interval to the margin for" if len(present) >= FEWEST_SEEDS else "give a first verdict on"
     notes = [f"{text.count(len(added), 'more seed')} ({total} in all) would {effect} {_named(settled)}."]
     later = [row for row in needed if row not in settled]
@@ -138,22 +149,12 @@ def _seeds_in_all(comparison: Comparison, margin: float) -> int | None:
     return comparison.estimate.precision.needed(margin).seeds if margin else None
 
 
-def seconds_per_seed(row: Summary) -> float | None:
-    """Return what one seed of a row took, with gates and evaluation, mean over its records; None where none tells."""
-    totals = [record.provenance.get("seconds") for record in row.attempts]
-    seconds = [float(total) for total in totals if isinstance(total, int | float)]
-    if seconds:
-        return fmean(seconds)
-    stages = [sum(stage.seconds or 0.0 for stage in record.stages) for record in row.attempts if record.stages]
-    return fmean(stages) if stages else None
-
-
 def _missing_seconds(rows: Mapping[str, Summary]) -> float:
     """Return the time of the records that are missing, by those that are there."""
     trained = [row for row in rows.values() if not row.is_baseline]
-    known_seconds = [seconds for row in trained if (seconds := seconds_per_seed(row)) is not None]
+    known_seconds = [seconds for row in trained if (seconds := row.seconds_per_seed) is not None]
     usual = fmean(known_seconds) if known_seconds else 0.0
-    return sum((row.planned - len(row.attempts)) * (seconds_per_seed(row) or usual) for row in trained)
+    return sum((row.planned - len(row.attempts)) * (row.seconds_per_seed or usual) for row in trained)
 
 
 def _time(seconds: float) -> tuple[tuple[str, str], ...]:

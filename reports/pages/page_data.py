@@ -6,7 +6,6 @@ from typing import Any
 from reports import text
 from reports.grid import Grid
 from reports.metrics import Metric
-from reports.pages.next_run import seconds_per_seed
 from reports.pages.table_formats import LATEX_SPECIAL, T1_LETTERS
 from reports.results import Results
 from reports.results.further_tests import METRICS as FURTHER_METRICS
@@ -108,7 +107,7 @@ def _plain(value: object) -> object:
 def _costs(row: Summary) -> dict[str, float]:
     """Return what a row costs, in the units of the axes."""
     gate, model = latency(row), row.model
-    seconds = None if row.is_baseline else seconds_per_seed(row)
+    seconds = None if row.is_baseline else row.seconds_per_seed
     values = {
         "latency_ms": gate.measured if gate else None,
         "file_mb": model.weight_bytes["float32"] / 1e6 if model and "float32" in model.weight_bytes else None,

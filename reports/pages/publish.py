@@ -73,7 +73,11 @@ def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = Fa
     if before and not is_study(study):
         raise ReportError(f"{study}: is no published study, so nothing can be appended; leave --append out")
     plan = _without_recipes(_joined_plans(before.plan, results.plan, study) if before else results.plan)
-    kept = {_key(record): record for record in before.records} if before else {}
+    stops = {_key(record): record.stopped_at for record in results.records}
+    kept = {
+        _key(record): record.model_copy(update={"stopped_at": stops.get(_key(record), record.stopped_at)})
+        for record in (before.records if before else ())
+    }
     added = {_key(record): record for record in results.records if _is_new(record, kept, study)}
     report = {
         name: data

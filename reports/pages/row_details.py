@@ -9,7 +9,6 @@ from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import Metric
 from reports.pages import Block, Code, Details, present
 from reports.pages.commands import row_command
-from reports.pages.next_run import seconds_per_seed
 from reports.results import Results
 from reports.results.summary import BASE, Summary
 from reports.statistics.verdicts import MEANINGS, Comparison
@@ -134,7 +133,7 @@ def _gates_table(row: Summary) -> Grid | None:
 
 def _costs(row: Summary, peak_memory_bytes: float | None) -> str:
     """Return in one sentence what the row costs."""
-    model, seconds = row.model, seconds_per_seed(row)
+    model, seconds = row.model, row.seconds_per_seed
     parts = [
         f"{text.megabytes(model.weight_bytes.get('float32'))} MB in float32" if model else "",
         f"{text.number(model.params, 0)} parameters" if model else "",

@@ -228,7 +228,7 @@ def _differences(
         return (next(reason for reason, holds in reasons.items() if holds),)
     margin = results.plan.equivalence_margin
     band = " The shaded band holds differences too small to matter in this experiment." if margin else ""
-    blocks: list[Block] = [*differences.how_to_read(len(results.plan.seeds), primary, margin)]
+    blocks: list[Block] = [*differences.how_to_read(len(results.plan.seeds), primary, margin, results.plan.interim)]
     for table, grid in zip(compared, grids, strict=True):
         name = text.printable(table.table)
         figure = RenderedFigure(

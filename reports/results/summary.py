@@ -44,6 +44,8 @@ class Summary:
     """All readable records, the failed and rejected ones too."""
     gates: tuple[GateResult, ...]
     """One a name: the worst result over the seeds, with the median of what was measured."""
+    stopped_at: int | None = None
+    """Seeds at the interim analysis after which it stopped, resolved; None: it did not stop."""
 
     @property
     def seeds(self) -> tuple[int | None, ...]:
@@ -59,6 +61,16 @@ class Summary:
     def failed_gates(self) -> tuple[GateResult, ...]:
         """The gates whose limit is exceeded."""
         return tuple(gate for gate in self.gates if gate.result == "failed")
+
+    @property
+    def seconds_per_seed(self) -> float | None:
+        """What one seed took, with gates and evaluation, mean over its records; None where none tells."""
+        totals = [record.provenance.get("seconds") for record in self.attempts]
+        seconds = [float(total) for total in totals if isinstance(total, int | float)]
+        if seconds:
+            return fmean(seconds)
+        stages = [sum(stage.seconds or 0.0 for stage in record.stages) for record in self.attempts if record.stages]
+        return fmean(stages) if stages else None
 
     def by_seed(self, metric: str) -> dict[int | None, float]:
         """Finished seed -> mean over the test images; `metric` may name another test set (`psnr@photographs`)."""
@@ -125,9 +137,12 @@ def lacking_metric(name: str, rows: Iterable[Summary]) -> str:
 
 
 def complete(rows: Sequence[Summary]) -> list[Summary]:
-    """Return the rows that finished as many seeds as any other; only they can be compared fairly."""
+    """Return the rows that finished as many seeds as any other, or all up to the interim analysis that resolved them.
+
+    Only they can be compared fairly.
+    """
     most = max((len(row.finished) for row in rows), default=0)
-    return [row for row in rows if len(row.finished) == most and most]
+    return [row for row in rows if row.finished and len(row.finished) in (most, row.stopped_at)]
 
 
 def image_scores(results: Results, metric: str) -> ImageScores:
@@ -212,6 +227,7 @@ def _summary(row: PlanRow, results: Results) -> Summary:
         finished=tuple(record for record in attempts if record.status == "done"),
         attempts=attempts,
         gates=_gates([gate for record in attempts for gate in record.gates]),
+        stopped_at=row.stopped_at,
     )
 
 

@@ -8,19 +8,63 @@ Student's t at these levels allow for estimated variances (Jennison & Turnbull 2
 reason than a verdict, such as futility, may be chosen freely: it only lowers the error rate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import special  # not stats, whose import takes as long as a page
 
 from reports.statistics.critical_values import Floats, critical_values
 
 EXPONENT = 2.0
 """Of the share of the seeds: with half of them, a quarter of the error rate is spent."""
 _NODES = 401
+_BISECTIONS = 60
+"""They halve the range of a limit down to the precision of numbers."""
+
+
+@dataclass(frozen=True)
+class Analyses:
+    """Planned interim analyses of a family of comparisons."""
+
+    seeds: tuple[int, ...]
+    """Seeds at each analysis, rising; the last are the most that a row may have."""
+    exponent: float = EXPONENT
+
+    def index(self, seeds: int) -> int:
+        """Return the analysis whose level intervals over so many seeds have: the last one with no more seeds.
+
+        Between two analyses it is the stricter level, below the first one that of the first.
+        """
+        return max(sum(count <= seeds for count in self.seeds) - 1, 0)
+
+
+def family_limits(
+    seeds: int,
+    analyses: Analyses | None,
+    comparisons: int,
+    correlation: Floats | float,
+    degrees_of_freedom: Floats,
+    error_rate: float,
+) -> Floats:
+    """Return how many standard errors intervals over so many seeds reach to either side, so that all hold together.
+
+    Args:
+        seeds: Of each row at this analysis.
+        analyses: The planned ones; None: this is the only one.
+        comparisons: Number of planned comparisons; rows that have stopped count, too.
+        correlation: Mean correlation between two of the differences; with `analyses` one number.
+        degrees_of_freedom: Of each row's standard error.
+        error_rate: Probability that any interval misses its true difference, over all analyses.
+    """
+    if analyses is None:
+        return critical_values(comparisons, np.asarray(correlation), degrees_of_freedom, error_rate)
+    index, shared = analyses.index(seeds), float(np.mean(correlation))
+    return interim_critical_values(
+        analyses.seeds, index, comparisons, shared, degrees_of_freedom, error_rate, analyses.exponent
+    )
 
 
 def error_spent(seeds: Sequence[int], error_rate: float, exponent: float = EXPONENT) -> tuple[float, ...]:
@@ -52,16 +96,16 @@ def analysis_levels(seeds: tuple[int, ...], error_rate: float, exponent: float =
     """
     spent = error_spent(seeds, error_rate, exponent)
     levels = [spent[0]]
-    limit = float(stats.norm.isf(spent[0] / 2))
+    limit = -float(special.ndtri(spent[0] / 2))
     nodes = np.linspace(-limit, limit, _NODES) * seeds[0] ** 0.5
-    density = stats.norm.pdf(nodes, scale=seeds[0] ** 0.5) * _weights(nodes)
+    density = _normal_density(nodes, seeds[0] ** 0.5) * _weights(nodes)
     for (before, now), part in zip(pairwise(seeds), spent[1:], strict=True):
         step = (now - before) ** 0.5
         excess = partial(_excess, nodes=nodes, density=density, step=step, scale=now**0.5, spent=part)
-        limit = cast(float, optimize.brentq(excess, 0.1, 12.0, xtol=1e-12))
-        levels.append(2 * float(stats.norm.sf(limit)))
+        limit = _root(excess, 0.1, 12.0)
+        levels.append(2 * float(special.ndtr(-limit)))
         following = np.linspace(-limit, limit, _NODES) * now**0.5
-        density = stats.norm.pdf(following[:, None] - nodes, scale=step) @ density * _weights(following)
+        density = _normal_density(following[:, None] - nodes, step) @ density * _weights(following)
         nodes = following
     return tuple(levels)
 
@@ -95,9 +139,9 @@ def interim_critical_values(
     """
     # A fixed share of the error for each comparison: degrees of freedom differ between analyses.
     limit = critical_values(comparisons, np.asarray(correlation), np.asarray(1e6), error_rate)
-    of_comparison = 2 * float(stats.norm.sf(limit))
+    of_comparison = 2 * float(special.ndtr(-limit))
     level = analysis_levels(tuple(seeds), of_comparison, exponent)[analysis]
-    return np.asarray(stats.t.isf(level / 2, degrees_of_freedom), dtype=np.float64)
+    return -np.asarray(special.stdtrit(degrees_of_freedom, level / 2), dtype=np.float64)
 
 
 def _excess(limit: float, nodes: Floats, density: Floats, step: float, scale: float, spent: float) -> float:
@@ -105,6 +149,18 @@ def _excess(limit: float, nodes: Floats, density: Floats, step: float, scale: fl
     bound = limit * scale
     outside = special.ndtr((nodes - bound) / step) + special.ndtr((-bound - nodes) / step)
     return float(np.log(outside @ density) - np.log(spent))
+
+
+def _root(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a falling function is 0, by bisection."""
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
+    return (low + high) / 2
+
+
+def _normal_density(values: Floats, scale: float) -> Floats:
+    return np.exp(-((values / scale) ** 2) / 2) / (scale * (2 * np.pi) ** 0.5)
 
 
 def _weights(nodes: Floats) -> Floats:

@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.statistics.critical_values import HIGHEST_CORRELATION, critical_values
+from reports.statistics.critical_values import HIGHEST_CORRELATION
+from reports.statistics.error_spending import Analyses, family_limits
 from reports.statistics.precision import Precision, combined
 from reports.statistics.seed_noise import Floats, SeedNoise, base_variance, seed_noise
 
@@ -84,13 +85,16 @@ class Differences:
         )
         return np.clip(of_base / variance, 0.0, HIGHEST_CORRELATION)
 
-    def half_width(self, comparisons: int, correlation: Floats | float, error_rate: float) -> Floats:
+    def half_width(
+        self, comparisons: int, correlation: Floats | float, error_rate: float, analyses: Analyses | None = None
+    ) -> Floats:
         """Return half-widths of intervals that hold together over this many comparisons.
 
         Args:
             comparisons: Number of intervals.
             correlation: `mean_correlation` of the differences; 0 is on the safe side.
             error_rate: Probability that any of the intervals misses its true difference.
+            analyses: The planned ones, over which the error rate is spent; None: this is the only one.
         """
         variance, degrees_of_freedom = combined(
             self.seed_noise.variance,
@@ -100,7 +104,8 @@ class Differences:
             self.images,
         )
         shared = np.asarray(correlation)[..., None]
-        return critical_values(comparisons, shared, degrees_of_freedom, error_rate) * np.sqrt(variance)
+        limits = family_limits(self.seeds, analyses, comparisons, shared, degrees_of_freedom, error_rate)
+        return limits * np.sqrt(variance)
 
 
 def compare(
@@ -111,6 +116,7 @@ def compare(
     comparisons: int,
     error_rate: float = ERROR_RATE,
     has_family: bool = True,
+    analyses: Analyses | None = None,
 ) -> dict[str, Estimate]:
     """Compare every row with the base row.
 
@@ -122,6 +128,7 @@ def compare(
         comparisons: Number of intervals that the error rate holds for, at least 1. These may be more than the rows.
         error_rate: Probability that any of these intervals misses its true difference.
         has_family: Whether the other intervals are of differences to this base, too; else they count as uncorrelated.
+        analyses: The planned ones, over which the error rate is spent; None: this is the only one.
 
     Raises:
         ValueError: Shapes differ, or there are fewer than two seeds or two images.
@@ -140,7 +147,7 @@ def compare(
     correlation = float(mean_correlation(list(groups.values()), comparisons)) if has_family else 0.0
     estimates: dict[str, Estimate] = {}
     for name, group in groups.items():
-        half = group.half_width(comparisons, correlation, error_rate)
+        half = group.half_width(comparisons, correlation, error_rate, analyses)
         noise = group.seed_noise
         for index, row in enumerate(members[name]):
             estimates[row] = Estimate(
@@ -158,6 +165,7 @@ def compare(
                     comparisons=comparisons,
                     correlation=correlation,
                     error_rate=error_rate,
+                    analyses=analyses,
                 ),
             )
     return {row: estimates[row] for row in rows}

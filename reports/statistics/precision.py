@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 
-from reports.statistics.critical_values import critical_values
+from reports.statistics.error_spending import Analyses, family_limits
 from reports.statistics.seed_noise import Floats
 
 MOST = 1_000_000
@@ -40,6 +40,8 @@ class Precision:
     comparisons: int
     correlation: float
     error_rate: float
+    analyses: Analyses | None = None
+    """The planned ones, over which the error rate is spent; None: there is one."""
 
     @property
     def half_width(self) -> float:
@@ -51,7 +53,7 @@ class Precision:
             np.asarray(self.remainder),
             self.images,
         )
-        limit = critical_values(self.comparisons, np.asarray(self.correlation), degrees, self.error_rate)
+        limit = family_limits(self.seeds, self.analyses, self.comparisons, self.correlation, degrees, self.error_rate)
         return float(limit * np.sqrt(variance))
 
     @property

@@ -7,7 +7,7 @@ from reports.metrics import Metric
 from reports.results import Results
 from reports.results.summary import BASE, Summary, complete
 from reports.statistics.intervals import RANK_ERROR_RATE
-from reports.statistics.verdicts import Comparison, Family, compare_with, family_of_report
+from reports.statistics.verdicts import Comparison, Family, analyses_of, compare_with, family_of_report
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def order_of(results: Results, rows: Mapping[str, Summary], metric: Metric) -> O
         against_base = compare_with(results, rows, BASE, metric, family_of_report(results))
         pairs |= _surely_better(against_base[name] for name in others)
     for place, reference in enumerate(others[1:], 1):
-        compared = compare_with(results, chosen, reference, metric, _family_of_ranks(rows))
+        compared = compare_with(results, chosen, reference, metric, _family_of_ranks(results, rows))
         pairs |= _surely_better(compared[name] for name in others[:place])
     return Order(tuple(chosen), frozenset(pairs))
 
@@ -50,14 +50,15 @@ def order_of(results: Results, rows: Mapping[str, Summary], metric: Metric) -> O
 def family_of_pair(results: Results, rows: Mapping[str, Summary], row: str, reference: str, metric: Metric) -> Family:
     """Return the family of a pair in a report: that of its differences, or that of its ranks where base is none."""
     is_of_report = BASE in (row, reference) and metric.name == results.plan.primary
-    return family_of_report(results) if is_of_report else _family_of_ranks(rows)
+    return family_of_report(results) if is_of_report else _family_of_ranks(results, rows)
 
 
-def _family_of_ranks(rows: Mapping[str, Summary]) -> Family:
+def _family_of_ranks(results: Results, rows: Mapping[str, Summary]) -> Family:
     """Return the family of all pairs of a trained row with another row, without base."""
     trained = sum(not row.is_baseline and row.row != BASE for row in rows.values())
     baselines = sum(row.is_baseline for row in rows.values())
-    return Family(max(trained * (trained - 1) // 2 + trained * baselines, 1), RANK_ERROR_RATE)
+    pairs = trained * (trained - 1) // 2 + trained * baselines
+    return Family(max(pairs, 1), RANK_ERROR_RATE, analyses_of(results.plan))
 
 
 def _surely_better(comparisons: Iterable[Comparison]) -> set[tuple[str, str]]:

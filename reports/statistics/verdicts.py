@@ -1,6 +1,6 @@
 """Compare rows of a run with a reference row: an interval and a verdict, or the reason why there is no verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -9,6 +9,8 @@ import numpy as np
 from reports.metrics import Metric
 from reports.results import Results
 from reports.results.summary import BASE, ImageScores, Summary, image_scores
+from reports.schema import PlanFile
+from reports.statistics.error_spending import Analyses
 from reports.statistics.family import comparisons_of_report
 from reports.statistics.intervals import (
     DIFFERENCE_ERROR_RATE,
@@ -41,6 +43,8 @@ class Family:
 
     comparisons: int
     error_rate: float
+    analyses: Analyses | None = None
+    """The planned ones, over which the error rate is spent; None: there is one."""
 
 
 ALONE = Family(1, ERROR_RATE)
@@ -59,6 +63,9 @@ class Comparison:
     """The same with better counted as positive. For a metric that is best near 1: how much nearer to 1 the row is."""
     verdict: Verdict | None
     reason: str
+    stopped_at: int | None = None
+    """Seeds at the interim analysis after which one of the two stopped, resolved. It stopped because the difference was
+    large by then, so the estimate is biased; interval and verdict hold. None: neither stopped."""
 
 
 def compare_with_base(results: Results, rows: Mapping[str, Summary], metric: Metric) -> dict[str, Comparison]:
@@ -69,9 +76,10 @@ def compare_with_base(results: Results, rows: Mapping[str, Summary], metric: Met
     """
     if metric.name == results.plan.primary:
         return compare_with(results, rows, BASE, metric, family_of_report(results))
+    alone = replace(ALONE, analyses=analyses_of(results.plan))
     return {
         row: replace(comparison, verdict=None, reason=comparison.reason or "verdicts are for the primary metric")
-        for row, comparison in compare_with(results, rows, BASE, metric, ALONE).items()
+        for row, comparison in compare_with(results, rows, BASE, metric, alone).items()
     }
 
 
@@ -102,7 +110,12 @@ def compare_pair(
 
 def family_of_report(results: Results) -> Family:
     """Return the family of all differences and claims of a report."""
-    return Family(comparisons_of_report(results.plan), DIFFERENCE_ERROR_RATE)
+    return Family(comparisons_of_report(results.plan), DIFFERENCE_ERROR_RATE, analyses_of(results.plan))
+
+
+def analyses_of(plan: PlanFile) -> Analyses | None:
+    """Return the interim analyses of a plan; None where there is one analysis, of all seeds."""
+    return Analyses(plan.interim.seeds, plan.interim.exponent) if plan.interim else None
 
 
 def _names(rows: Mapping[str, Summary], reference: str) -> list[str]:
@@ -120,8 +133,56 @@ def _compare(
     family: Family,
     swapped: bool = False,
 ) -> dict[str, Comparison]:
-    """Compare the rows `names` with `reference`; `swapped` takes them as reference minus row."""
+    """Compare the rows `names` with `reference`; `swapped` takes them as reference minus row.
+
+    With interim analyses, each pair is compared over the seeds that both were given, together with the rows that had
+    as many: by what was there at the analysis where the first of the two stopped. So a stopped row keeps its interval.
+    """
     scores = image_scores(results, metric.name)
+    if family.analyses is None:
+        return _compare_over(results, rows, names, reference, metric, family, scores, swapped=swapped)
+    counts = {name: _seeds_of_pair(rows[name], rows[reference]) for name in names}
+    compared: dict[str, Comparison] = {}
+    for count in sorted(set(counts.values())):
+        due = {name for name in names if counts[name] == count}
+        present = _at_analysis(rows, due | {reference}, results.plan.seeds[:count])
+        others = [name for name in names if name in present]
+        compared_now = _compare_over(results, present, others, reference, metric, family, scores, swapped=swapped)
+        for name in due:
+            stops = [side.stopped_at for side in (rows[name], rows[reference]) if side.stopped_at is not None]
+            compared[name] = replace(compared_now[name], stopped_at=min(stops, default=None))
+    return {name: compared[name] for name in names}
+
+
+def _seeds_of_pair(row: Summary, reference: Summary) -> int:
+    """Return how many seeds both rows were given; a baseline has those of the other row."""
+    return min((side.planned for side in (row, reference) if side.planned and not side.is_baseline), default=0)
+
+
+def _at_analysis(rows: Mapping[str, Summary], due: Collection[str], seeds: Sequence[int]) -> dict[str, Summary]:
+    """Return the rows as they were after these seeds: the baselines, the rows `due`, and others with all the seeds."""
+    present: dict[str, Summary] = {}
+    for name, row in rows.items():
+        if row.is_baseline:
+            present[name] = row
+        elif name in due or row.planned >= len(seeds):
+            finished = tuple(record for record in row.finished if record.seed in seeds)
+            present[name] = replace(row, finished=finished, planned=min(row.planned, len(seeds)))
+    return present
+
+
+def _compare_over(
+    results: Results,
+    rows: Mapping[str, Summary],
+    names: Sequence[str],
+    reference: str,
+    metric: Metric,
+    family: Family,
+    scores: ImageScores,
+    *,
+    swapped: bool,
+) -> dict[str, Comparison]:
+    """Compare rows over all seeds that they have; see `_compare`."""
     planned = {row.row: row for row in results.plan.rows}
     noise_groups = seed_noise_groups([planned[name] for name in names], planned[reference])
     margin = results.plan.equivalence_margin if metric.name == results.plan.primary else 0.0
@@ -142,6 +203,7 @@ def _compare(
             comparisons=family.comparisons,
             error_rate=family.error_rate,
             has_family=reference == BASE and metric.name == results.plan.primary,
+            analyses=family.analyses,
         )
         estimates = compare_all({name: sign * array for name, array in arrays.items()})
         gains = estimates

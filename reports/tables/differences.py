@@ -9,6 +9,7 @@ from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
 from reports.metrics import Metric, metric
 from reports.results import Results
 from reports.results.summary import BASE, Difference, Summary, difference, image_scores, ranked
+from reports.schema import InterimPlan
 from reports.statistics.intervals import ERROR_RATE, FEWEST_SEEDS, Estimate
 from reports.statistics.verdicts import MEANINGS, Comparison, Family, compare_pair, compare_with_base
 from reports.tables.advice import what_reaches
@@ -99,19 +100,29 @@ def table_against(
     )
 
 
-def how_to_read(seeds: int, primary: Metric, equivalence_margin: float) -> tuple[str | tuple[str, ...], ...]:
-    """Return paragraphs and a list: how to read differences over so many seeds."""
+def how_to_read(
+    seeds: int, primary: Metric, equivalence_margin: float, interim: InterimPlan | None = None
+) -> tuple[str | tuple[str, ...], ...]:
+    """Return paragraphs and a list: how to read differences over so many seeds, with the planned interim analyses."""
     margin = text.with_unit(f"{equivalence_margin:g}", primary.unit)
     matters = f" In this experiment, {primary.label} differences below {margin} do not matter."
     matters = matters if equivalence_margin else ""
     if seeds < 2:
         start = "There is only one seed, so a difference has no interval yet. Treat every difference as undecided."
         return (start + matters,)
+    condition = (
+        f"Interim analyses were planned after {text.listing(list(map(str, interim.seeds)))} seeds. After each, rows "
+        "that were resolved stopped. The error rate is spent over all of them, and the intervals count all planned "
+        "rows, also those that have stopped. The estimate of a stopped row (†) is biased, because it stopped when its "
+        "difference was large; its interval and verdict hold."
+        if interim
+        else "That is so if seeds and images were fixed beforehand: to add seeds until a verdict comes out raises "
+        "the rate of false ones."
+    )
     return (
         "Each difference has one interval, which accounts for the chance of seeds and of test images. With 95 % "
         "probability all statements of this report hold together: the intervals of all tables, the claims and the "
-        "ranks. That is so if seeds and images were fixed beforehand: to add seeds until a verdict comes out raises "
-        "the rate of false ones. The resolution is half the width of the interval. The verdict "
+        f"ranks. {condition} The resolution is half the width of the interval. The verdict "
         f"says what the interval means. If there is no verdict, a note says why.{matters}",
         tuple(f"{verdict}: {meaning}" for verdict, meaning in MEANINGS.items()),
     )
@@ -148,7 +159,11 @@ def _table(
         columns=_columns(seeds, metrics, scope),
         lines=tuple(_line(*member, reference, seeds, metrics, comparisons, margin) for member in members),
         footer_rows=tuple(_line(*baseline, reference, seeds, metrics, comparisons, margin) for baseline in baselines),
-        notes=(*_notes_without_verdict(members, comparisons[primary.name]), *notes),
+        notes=(
+            *_notes_without_verdict(members, comparisons[primary.name]),
+            *_notes_on_stops(members, comparisons[primary.name]),
+            *notes,
+        ),
     )
     shown = {row.row for row, _ in (*members, *baselines)}
     own = {row: comparison for row, comparison in comparisons[primary.name].items() if row in shown}
@@ -200,10 +215,12 @@ def _line(
     primary, *others = metrics
     decimals = primary.difference_decimals
     share = None if difference.improved_share is None else 100 * difference.improved_share
+    comparison = comparisons[primary.name].get(row.row)
+    mark = "\N{NO-BREAK SPACE}†" if comparison and comparison.stopped_at and not row.is_baseline else ""
     return (
         plain(row.row),
-        Cell(difference.mean, text.signed(difference.mean, decimals)),
-        *_verdict_cells(comparisons[primary.name].get(row.row), decimals, equivalence_margin),
+        Cell(difference.mean, text.signed(difference.mean, decimals) + mark),
+        *_verdict_cells(comparison, decimals, equivalence_margin),
         Cell(
             difference.improved_share,
             text.number(share, 0),
@@ -272,6 +289,18 @@ def _notes_without_verdict(members: Compared, comparisons: Mapping[str, Comparis
     if [len(names) for names in reasons.values()] == [len(members)]:
         return [f"This table has no verdicts: {next(iter(reasons))}."]
     return [f"No verdict for {text.listing(names)}: {reason}." for reason, names in reasons.items()]
+
+
+def _notes_on_stops(members: Compared, comparisons: Mapping[str, Comparison]) -> list[str]:
+    """Return a note that names the rows that an interim analysis stopped, by their seeds; none where there are none."""
+    stops: dict[int, list[str]] = {}
+    for row, _ in members:
+        if row.row in comparisons and (seeds := comparisons[row.row].stopped_at):
+            stops.setdefault(seeds, []).append(text.printable(row.row))
+    if not stops:
+        return []
+    named = "; ".join(f"after {seeds} seeds {text.listing(names)}" for seeds, names in sorted(stops.items()))
+    return [f"†: stopped at an interim analysis, resolved, so that the estimate is biased: {named}."]
 
 
 def _noise_notes(rows: Sequence[Summary], primary: Metric) -> list[str]:

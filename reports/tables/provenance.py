@@ -14,6 +14,8 @@ from reports.schema import Json
 
 COVERAGE = Path(__file__).parents[1] / "published" / "coverage.json"
 """Results of tools/coverage_study.py."""
+INTERIM = COVERAGE.with_name("interim.json")
+"""Results of tools/interim_study.py."""
 _COVERAGE_COLUMNS = (
     Column("design", "simulated table", numeric=False, is_row_header=True),
     Column("seeds", "seeds"),
@@ -76,6 +78,27 @@ class InterimCase:
     """Monte Carlo error of `false_tables`: one standard error."""
 
 
+@dataclass(frozen=True)
+class InterimStudyCase:
+    """What whole runs with planned interim analyses came to, simulated; shares are of 1."""
+
+    case: str
+    analyses: tuple[int, ...]
+    """Seeds at each analysis."""
+    tables: int
+    false_words: float
+    """Share of runs where a verdict or a claim contradicts the truth."""
+    false_words_deviation: float
+    """Its Monte Carlo error: one standard error."""
+    missed: float
+    """Share of runs where an interval with a verdict misses the true difference."""
+    missed_deviation: float
+    mean_seeds: float
+    """Of all rows but base."""
+    resolved: float
+    """Share of rows that end resolved."""
+
+
 def provenance_table(provenances: Sequence[Json], seeds: Sequence[int] = ()) -> Grid:
     """Return one line a fact; where records differ, every value with its number of records.
 
@@ -136,7 +159,7 @@ def coverage_table(path: Path = COVERAGE) -> Grid | None:
         caption,
         _COVERAGE_COLUMNS,
         tuple(_coverage_line(case) for case in cases),
-        notes=(*study["notes"], *_interim_notes([InterimCase(**case) for case in study["interim"]])),
+        notes=(*study["notes"], *_interim_notes([InterimCase(**case) for case in study["interim"]]), *_run_notes()),
     )
 
 
@@ -150,6 +173,21 @@ def _interim_notes(cases: Sequence[InterimCase]) -> list[str]:
     return [
         f"Tables with a false gain or loss where seeds are added and each analysis takes the whole error rate: "
         f"{shares(False)}. Where the error rate is spent over analyses that were planned: {shares(True)}."
+    ]
+
+
+def _run_notes(path: Path = INTERIM) -> list[str]:
+    """Return how often whole runs with planned analyses say something false; empty where the study is not installed."""
+    if not path.is_file():
+        return []
+    cases = [InterimStudyCase(**case) for case in json.loads(path.read_text(encoding="utf-8"))]
+    shares = [
+        f"{_percent(case.false_words, case.false_words_deviation)} % ({case.case}, {case.mean_seeds:.0f} seeds a row)"
+        for case in cases
+    ]
+    return [
+        f"Whole runs in which rows stop once resolved, {cases[0].tables:,} simulated of each kind: the share where a "
+        f"verdict or a claim is false is {text.listing(shares)}."
     ]
 
 
