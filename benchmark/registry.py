@@ -14,7 +14,7 @@ import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -238,7 +238,8 @@ def _plugin(path: Path) -> ModuleType:
     return module
 
 
-def _classes(module: ModuleType, kind: str) -> list[type[Any]]:
+@lru_cache
+def _classes(module: ModuleType, kind: str) -> Sequence[type[Any]]:
     package, _, contract = KINDS[kind].contract.partition(":")
     base = getattr(importlib.import_module(package), contract)
     return [

@@ -60,11 +60,17 @@ def open_sources(data: DataOfRows, registry: Registry) -> dict[str, Source]:
         DataError: files are missing, or two splits of a row are the same images or show the same subjects.
     """
     sources: dict[str, Source] = {}
+    checked: set[tuple[tuple[str, str], ...]] = set()
+    """Pairs of split and `source_id` of the rows so far: most rows share all of them."""
     for row, specs in data.items():
-        for spec in specs.values():
-            if source_id(spec) not in sources:
-                sources[source_id(spec)] = open_source(spec.model_dump(mode="json"), registry)
-        _check_disjoint(row, {split: sources[source_id(spec)] for split, spec in specs.items()})
+        identities = tuple((split, source_id(spec)) for split, spec in specs.items())
+        if identities in checked:
+            continue
+        checked.add(identities)
+        for (_, identity), spec in zip(identities, specs.values(), strict=True):
+            if identity not in sources:
+                sources[identity] = open_source(spec.model_dump(mode="json"), registry)
+        _check_disjoint(row, {split: sources[identity] for split, identity in identities})
     return sources
 
 

@@ -13,6 +13,7 @@ import signal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,11 @@ class Hosts:
             process = processes[host]
             if counts.total() < kills and process.is_alive() and process.pid is not None:
                 if rng.random() < PAUSED_SHARE:
-                    os.kill(process.pid, signal.SIGSTOP)
-                    time.sleep(STALE * rng.uniform(1.0, 2.0))
-                    os.kill(process.pid, signal.SIGCONT)
-                    counts["paused"] += 1
+                    with suppress(ProcessLookupError):  # it has just ended by itself
+                        os.kill(process.pid, signal.SIGSTOP)
+                        time.sleep(STALE * rng.uniform(1.0, 2.0))
+                        os.kill(process.pid, signal.SIGCONT)
+                        counts["paused"] += 1
                     continue
                 process.kill()
                 process.join()
