@@ -14,6 +14,7 @@ machine, without the networks.
     figures      numbers -> drawings and pictures
     claims       claims of an experiment -> holds, refuted, not resolved
     comparison   several runs in one table
+    blind        people choose between images without knowing the rows
     pages        pages of a run, search, measurement or audit as HTML, Markdown, CSV and LaTeX; published studies
 
 The same records give the same bytes: nothing here asks for the time, the host or a random number.

@@ -47,7 +47,7 @@ REPORT_LEVELS = [
     {"results", "report_stamp"},
     {"statistics"},
     {"tables", "figures"},
-    {"claims", "comparison"},
+    {"claims", "comparison", "blind"},
     {"pages"},
 ]
 

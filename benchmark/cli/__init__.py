@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "publish": "Write a run as a small folder that belongs into a repository.",
     "compare": "Put rows of several runs into one table, or say why that may not be done.",
     "leaderboard": "Rank the rows of all runs below a folder.",
+    "blind": "Make a blind test of restored images, or rank the rows by its answers.",
     "list": "List the components that an experiment may name.",
     "data": "Look at data and make some: pictures of pairs, faces with spots.",
     "import": "Read the published weights of a backbone, for a row beside your own.",

@@ -100,9 +100,9 @@ def as_html(page: Page) -> str:
 
     filters = {
         "on_page": on_page, "breakable": _breakable, "unique_id": unique_id, "slug": _slug,
-        "anchor": anchor, "json_block": _json_block,
+        "anchor": anchor, "json_block": json_block,
     }  # fmt: skip
-    return _rendered(page, "page.html.j2", filters, autoescape=True)
+    return rendered(page, "page.html.j2", filters, autoescape=True)
 
 
 def as_markdown(page: Page, names: Mapping[str, str]) -> str:
@@ -121,7 +121,7 @@ def as_markdown(page: Page, names: Mapping[str, str]) -> str:
 
     # What a template prints is escaped unless a filter made it `Markdown`: a forgotten filter shows, but does no harm.
     filters = {"table": markdown_table, "fenced": fenced, "html_text": html_text, "image": image, "ready": Markdown}
-    return _rendered(
+    return rendered(
         page,
         "page.md.j2",
         filters,
@@ -135,7 +135,8 @@ def fenced(text: str, language: str = "") -> Markdown:
     return Markdown(f"{fence}{language}\n{text.rstrip()}\n{fence}")
 
 
-def _rendered(page: Page, template: str, filters: Mapping[str, Callable[..., object]], **options: Any) -> str:
+def rendered(page: object, template: str, filters: Mapping[str, Callable[..., object]], **options: Any) -> str:
+    """Return a template filled with `page`; `options` are those of the jinja2 environment."""
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent / "templates", Path(figures.__file__).parent]),
         trim_blocks=True,
@@ -158,7 +159,7 @@ def _breakable(name: str) -> Markup:
     return Markup(re.sub(r"([._/])(?=\w)", r"\1<wbr>", str(escape(name))))
 
 
-def _json_block(data: Mapping[str, Any]) -> Markup:
+def json_block(data: Mapping[str, Any]) -> Markup:
     """Return JSON for a script element: ASCII without `<`, so that nothing in it can end the element."""
     plain = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return Markup(plain.replace("<", "\\u003c").replace("&", "\\u0026"))

@@ -31,6 +31,7 @@ from reports.pages import (
     present,
     section,
 )
+from reports.pages.blind_page import blind_section
 from reports.pages.cards import candidates, choice_cards
 from reports.pages.explored_ranking import explored_ranking
 from reports.pages.glossary import glossary
@@ -45,7 +46,7 @@ from reports.results.further_tests import FurtherTest, further_tests
 from reports.results.summary import BASE, Summary, complete, image_count, ranked, still_to_come, summaries
 from reports.schema import PHOTOGRAPHS
 from reports.statistics.ranks import order_of
-from reports.tables import differences, gates, interval_text, provenance, score_tables, test_images, training
+from reports.tables import differences, gates, interval_text, provenance, score_tables, test_images, test_sets, training
 from reports.tables import further_tests as test_tables
 from reports.tables.differences import DifferenceTable
 from reports.tables.skin_tones import skin_tone_table
@@ -61,6 +62,7 @@ def build(results: Results) -> Page:
     order = order_of(results, rows, primary)
     answer = headline(rows, results, primary, order)
     tests = further_tests(results, rows)
+    sets = test_sets.rows_on_test_sets(rows, results) if tests else ()
     compared = differences.tables_against_base(rows, results, primary)
     stages = training.last_stages(trained, primary, margin)
     steps = next_steps(compared, primary, margin) + training.learning_sentences(stages)
@@ -85,12 +87,14 @@ def build(results: Results) -> Page:
         sections=(
             section("ranking", "Ranking", *_ranking(ranking, results, everything, primary)),
             *_further_tests(tests, results, rows),
+            section("test-sets", "All test sets", test_sets.pivot_table(everything, sets, BASE)),
             section("latency", "Quality and cost", *_quality_latency(trained, everything, primary)),
             section(
                 "differences", "Differences to the base row", *_differences(compared, grids, results, rows, primary)
             ),
             rungs_section(results),
             section("claims", "Claims", evaluate_claims.claims_table(evaluate_claims.evaluate(results, rows))),
+            blind_section(results.folder),
             section("images", "Image by image", *_image_by_image(trained, rows, results, primary)),
             section("training", "Stages and learning", *_training(trained, by_plan, results, primary)),
             section(
