@@ -103,17 +103,18 @@ def command(
 
 
 def _show(result: "Evaluation") -> None:
-    """Print a line for each metric: the mean of each row with its interval."""
+    """Print a line for each metric: on how many images it is defined, and the mean of each row with its interval."""
     from reports.metrics import IMAGE_METRICS
 
     count = len(result.scores["base"])
     click.echo(f"{counted(count, 'image')}; means with 95 % intervals over images; every image is in scores.csv")
-    table = new_table("metric", "unit", *result.intervals, numbers=len(result.intervals))
+    table = new_table("metric", "unit", "images", *result.intervals, numbers=1 + len(result.intervals))
     for name, metric in result.metrics.items():
         cells = [row.get(name) for row in result.intervals.values()]
         if any(cells):
             decimals = IMAGE_METRICS[name].decimals if name in IMAGE_METRICS else metric.decimals
-            table.add_row(name, metric.unit, *(_text(cell, decimals) for cell in cells))
+            images = sum(name in image.metrics for image in result.scores["base"])
+            table.add_row(name, metric.unit, str(images), *(_text(cell, decimals) for cell in cells))
     show_table(table)
 
 

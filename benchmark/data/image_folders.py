@@ -32,6 +32,8 @@ SYSTEM_NAMES: Final = frozenset(
 """Names, in small letters, of what network drives and systems put into folders: thumbnails, deleted files, settings."""
 _TABLES = frozenset({".csv", ".json"})
 """Files beside images that this project reads itself: splits, groups, pairs."""
+_MOST_SUFFIXES = 4
+"""Suffixes that a message names."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -54,9 +56,12 @@ class ImageFolder:
 
 
 def _counts(files: Iterable[Path]) -> str:
-    """Return how many files have each suffix, the most frequent first."""
+    """Return how many files have each suffix, the most frequent first; all but a few suffixes count together."""
     counts = Counter(file.suffix.lower() for file in files)
-    return ", ".join(f"{count} {suffix[1:] or 'without suffix'}" for suffix, count in counts.most_common())
+    frequent = counts.most_common(_MOST_SUFFIXES if len(counts) > _MOST_SUFFIXES + 1 else None)
+    rest = counts.total() - sum(count for _, count in frequent)
+    named = [f"{count} {suffix[1:] or 'without suffix'}" for suffix, count in frequent]
+    return ", ".join([*named, *([f"{rest} others"] if rest else [])])
 
 
 def images_in(folder: Path) -> dict[str, Path]:

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
-from benchmark.errors import BenchmarkError, suggestion
+from benchmark.errors import BenchmarkError
 from benchmark.model import Restorer
 
 _LEAST_RATE, _LEAST_BANDWIDTH = 0.15, 0.4
@@ -81,10 +81,10 @@ class Range:
 
 
 def find_gpu(name: str) -> Gpu:
-    """Return a GPU by name, e.g. `H100` or `rtx 4090`. Raises BenchmarkError, with the nearest name, if none has it."""
+    """Return a GPU by name, e.g. `H100` or `rtx 4090`. Raises BenchmarkError, with all names, if none has it."""
     plain = name.upper().replace(" ", "").replace("-", "")
     if plain not in GPUS:
-        raise BenchmarkError(f"--for {name}: no data sheet of such a device; {suggestion(plain, GPUS)}")
+        raise BenchmarkError(f"--for {name}: no data sheet of such a device; there are those of {', '.join(GPUS)}")
     return GPUS[plain]
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import cast
 
 from reports import text
-from reports.comparison.combine import evidence, merged, mismatch, named, row_name, scored_images, section, unequal
+from reports.comparison.combine import merged, named, row_name
+from reports.comparison.scored_images import evidence, mismatch, scored_images, section, unequal
+from reports.comparison.shared_test_sets import shared_test_sets
 from reports.errors import ReportError
 from reports.grid import Grid
 from reports.metrics import Metric
@@ -14,9 +16,12 @@ from reports.results import Results
 from reports.results.load import load
 from reports.results.summary import BASE, SPLIT, summaries
 from reports.schema import GateResult, Json, Record
+from reports.statistics.ranks import order_of_pairs
 from reports.tables import gates, score_tables
 from reports.tables.differences import DifferenceTable, table_against
+from reports.tables.interval_text import scale, without_vacuous_intervals
 from reports.tables.provenance import problem_table
+from reports.tables.test_sets import OnTestSet
 
 _MOST_SETTINGS = 6
 """Settings named in one note; the two experiment.yaml have all of them."""
@@ -39,6 +44,8 @@ class ComparedRuns:
     ranking: Grid
     differences: DifferenceTable
     """The rows against the reference."""
+    sets: tuple[OnTestSet, ...]
+    """The rows on each test set that is the same in all experiments; the first one is that of `metric`."""
     problems: Grid | None
     notes: tuple[str, ...]
     """What was checked, what was left out, and in what the experiments differ."""
@@ -78,9 +85,16 @@ def compare(folders: Sequence[Path], reference: str | None = None, metric: str |
             f"these have: {', '.join(map(text.printable, scored))}"
         )
     of_first = scored_images(first, base)
+    differences = table_against(rows, rows[name], results, primary)
+    scales = {primary.name: scale(list(rows.values()), primary)}
+    grid = without_vacuous_intervals(differences.grid, primary.name, scales, len(seeds))
+    sets, unequal_sets = shared_test_sets(
+        experiments, results, rows, rows[name], lambda own, metric, _: order_of_pairs(own, rows, metric)
+    )
     notes = (
         *(evidence(of_first, scored_images(name, other)) for name, other in others),
         *_notes_on_choices(experiments, primary, seeds),
+        *unequal_sets,
         *(line for name, other in others for line in experiment_diff(first, base, name, other)),
         *results.notes,
     )
@@ -88,8 +102,9 @@ def compare(folders: Sequence[Path], reference: str | None = None, metric: str |
         results=results,
         reference=name,
         metric=primary,
-        ranking=score_tables.ranking(list(rows.values()), primary),
-        differences=table_against(rows, rows[name], results, primary),
+        ranking=score_tables.ranking(list(rows.values()), primary, sets[0].order),
+        differences=replace(differences, grid=grid),
+        sets=sets,
         problems=problem_table(results),
         notes=notes,
         damage=tuple(line for item in experiments.values() for line in item.damage),

@@ -7,23 +7,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reports import text
-from reports.comparison.combine import (
-    ScoredImages,
-    description,
-    merged,
-    mismatch,
-    named,
-    restricted,
-    row_name,
-    scored_images,
-)
+from reports.comparison.combine import merged, named, restricted, row_name
+from reports.comparison.scored_images import ScoredImages, description, mismatch, scored_images
+from reports.comparison.shared_test_sets import shared_test_sets
 from reports.errors import ReportError
 from reports.grid import ROW_COLUMN, Column, Grid, plain
 from reports.metrics import Metric
 from reports.results import Problem, Results
 from reports.results.load import load
 from reports.results.summary import SPLIT, Summary, summaries
+from reports.statistics.ranks import order_by
 from reports.tables import score_tables
+from reports.tables.test_sets import pivot_table
 
 _FOLDER = Column("folder", "folder", numeric=False)
 
@@ -37,6 +32,8 @@ class Board:
     """The test images in words."""
     results: Results
     ranking: Grid
+    pivot: Grid | None
+    """The rows on every test set that the runs share; None where `test` is the only one."""
 
 
 @dataclass(frozen=True)
@@ -207,4 +204,20 @@ def _board(group: _Group, out: set[str]) -> Board | None:
         lines=tuple((*line, folders[str(line[place].value)]) for line in ranking.lines),
         footer_rows=tuple((*line, folders[str(line[place].value)]) for line in ranking.footer_rows),
     )
-    return Board(group.metric, data, results, ranking)
+    return Board(group.metric, data, results, ranking, _pivot(group, results, str(ranking.lines[0][place].value)))
+
+
+def _pivot(group: _Group, results: Results, leader: str) -> Grid | None:
+    """Return the rows on every test set, against the best row of the ranking.
+
+    Only the differences to that row are judged: all pairs of a large board would take minutes.
+    """
+    rows = summaries(results)
+    sets, notes = shared_test_sets(
+        group.experiments, results, rows, rows[leader], lambda own, metric, compared: order_by(compared, rows, metric)
+    )
+    table = pivot_table(list(rows.values()), sets, leader)
+    if table is None:
+        return None
+    name = f"test_sets_{group.metric.name}_{next(iter(group.experiments))}"
+    return replace(table, name=name, notes=(*table.notes, *notes))

@@ -1,4 +1,4 @@
-"""The ranking with further columns to choose from: difference to base, verdict, table, all metrics, further tests."""
+"""The ranking with further columns to choose from: difference to base, verdict, all metrics, tests, limits by name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,8 +8,9 @@ from reports.grid import Cell, Column, Grid, plain
 from reports.metrics import IMAGE_METRICS, Metric
 from reports.results import Results
 from reports.results.further_tests import FurtherTest
-from reports.results.summary import Summary
+from reports.results.summary import BASE, Summary
 from reports.statistics.ranks import Order
+from reports.tables import gates
 from reports.tables.score_tables import MAIN_METRICS, metric_names, ranking
 
 _ABSENT = Cell(None, text.ABSENT)
@@ -29,6 +30,7 @@ def explored_ranking(
     differences: Sequence[Grid],
     tests: Sequence[FurtherTest],
     order: Order,
+    reference: str = BASE,
 ) -> Grid:
     """Return the ranking with all columns that a reader may choose; those beside the usual ones are hidden at first.
 
@@ -36,22 +38,25 @@ def explored_ranking(
         rows: All rows by name.
         results: The run.
         primary: The metric that rows are ranked by.
-        differences: The tables of differences to the base row; the first one that has a row counts.
+        differences: The tables of differences to the reference row; the first one that has a row counts.
         tests: The test sets beside `test`.
         order: Which rows are surely better than which others.
+        reference: The row that differences are against.
     """
     everything = list(rows.values())
     grid = ranking(everything, primary, order)
     compared = _compared_cells(differences)
     usual = tuple(_usual_column(column, primary) for column in grid.columns)
     spread = next(place for place, column in enumerate(usual) if column.key == f"{primary.name}_spread")
-    against_base = _difference_columns(primary) if compared else ()
+    against_base = _difference_columns(primary, reference) if compared else ()
     metrics = [
         results.metric(name) for name in metric_names(everything, primary) if name not in (primary.name, *MAIN_METRICS)
     ]
+    presets = gates.presets_of(everything)
     further = (
         *(Column(metric.name, metric.label, metric.unit, hint=metric.meaning, optional=True) for metric in metrics),
         *(column for test in tests for column in _test_columns(test.name)),
+        *map(gates.preset_column, presets),
         Column("seconds_per_seed", "training a seed", hint="With gates and evaluation.", optional=True),
         Column("table", "table", numeric=False, optional=True),
     )
@@ -66,6 +71,7 @@ def explored_ranking(
             *line[spread:],
             *(Cell(mean, text.number(mean, metric.decimals)) for metric in metrics for mean in [row.mean(metric.name)]),
             *(_test_cell(test, row.row, metric) for test in tests for metric in _FURTHER),
+            *(gates.preset_cell(row, preset) for preset in presets),
             Cell(seconds, text.duration(seconds)),
             plain(text.listing(list(row.tables))) if row.tables else _ABSENT,
         )
@@ -89,11 +95,11 @@ def _usual_column(column: Column, primary: Metric) -> Column:
     )
 
 
-def _difference_columns(primary: Metric) -> tuple[Column, ...]:
-    key = f"{primary.name}_difference"
-    hint = "Row minus base, mean over seeds, with its interval in this report."
+def _difference_columns(primary: Metric, reference: str) -> tuple[Column, ...]:
+    key, name = f"{primary.name}_difference", text.printable(reference)
+    hint = f"Row minus {name}, mean over seeds, with its interval in this report."
     return (
-        Column(key, "Δ\N{NO-BREAK SPACE}to base", primary.unit, hint=hint, narrow=True),
+        Column(key, f"Δ\N{NO-BREAK SPACE}to {name}", primary.unit, hint=hint, narrow=True),
         Column(f"{key}_low", "low", primary.unit, csv_only=True),
         Column(f"{key}_high", "high", primary.unit, csv_only=True),
         Column("verdict", "verdict", numeric=False, hint="What the interval says about the row."),

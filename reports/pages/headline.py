@@ -24,6 +24,7 @@ from reports.statistics.verdicts import MEANINGS, Comparison, compare_pair, fami
 from reports.tables import gates
 from reports.tables.advice import what_reaches
 from reports.tables.differences import DifferenceTable
+from reports.tables.interval_text import is_vacuous, not_available, scale
 
 _MOST_NAMES = 4
 _BEFORE_MORE_SEEDS = (
@@ -64,7 +65,7 @@ def headline(rows: dict[str, Summary], results: Results, primary: Metric, order:
     lead = f"{_introduction(trained, may_be_best, primary)}: {_value(leader, primary)}, mean over {over}."
     lead += _better_than(leader, base, rows.get(IDENTITY), primary)
     if comparison:
-        lead += _certainty(comparison, primary, margin)
+        lead += _certainty(comparison, primary, margin, scale(list(rows.values()), primary))
     elif len(leader.finished) == 1:
         lead += " With only one seed, the order may be chance."
     lead += _fastest_near(leader, passing, primary, margin)
@@ -129,8 +130,11 @@ def _better_than(leader: Summary, base: Summary | None, identity: Summary | None
     return f" That is {text.listing(parts)}." if parts else ""
 
 
-def _certainty(comparison: Comparison, primary: Metric, equivalence_margin: float) -> str:
-    """Return the interval of the lead over base (of base over the next row), its verdict, and what would resolve it."""
+def _certainty(comparison: Comparison, primary: Metric, equivalence_margin: float, scale_of_scores: float) -> str:
+    """Return the interval of the lead over base (of base over the next row), its verdict, and what would resolve it.
+
+    As on the cards, an interval over two seeds that is wider than the rows lie apart is not shown.
+    """
     gain = comparison.gain
     if gain is None:
         return f" How sure that is, this run cannot tell: {comparison.reason}."
@@ -139,6 +143,10 @@ def _certainty(comparison: Comparison, primary: Metric, equivalence_margin: floa
         " The interval of the first difference (95 % for the whole report) is "
         f"{text.with_unit(f'{low} to {high}', primary.unit)}"
     )
+    if is_vacuous(gain.low, gain.high, gain.seeds, scale_of_scores):
+        interval = (
+            f" The interval of the first difference is {not_available(gain.seeds)}: wider than the rows lie apart"
+        )
     if comparison.verdict is None:
         undecided = ", so treat the lead as undecided" if gain.low <= 0 else ""
         return f"{interval}. There is no verdict ({comparison.reason}){undecided}."

@@ -42,10 +42,7 @@ def row_details(
         present(
             _settings(row, rows),
             _verdicts(row, list(rows.values()), primary, compared),
-            _seeds_table(row, results, primary),
-            _gates_table(row),
-            _costs(row, cost.peak_memory_bytes),
-            training.stage_table(row),
+            *facts_of_row(row, results, primary),
             _loss_figure(row, results) or "No loss was logged.",
             "This trains and tests the row again, or goes on where it stopped:",
             Code(row_command(row, results), "sh"),
@@ -53,6 +50,16 @@ def row_details(
         ", ".join(filter(None, parts)) or without_stages,
         is_open,
         anchor=f"details-{text.anchor(text.printable(row.row))}",
+    )
+
+
+def facts_of_row(row: Summary, results: Results, primary: Metric) -> tuple[Block, ...]:
+    """Return the tables of a trained row: seeds, limits, cost and stages."""
+    return present(
+        _seeds_table(row, results, primary),
+        _gates_table(row),
+        _costs(row, training.cost_of(row).peak_memory_bytes),
+        training.stage_table(row),
     )
 
 

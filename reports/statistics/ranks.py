@@ -2,12 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from reports.metrics import Metric
 from reports.results import Results
 from reports.results.summary import BASE, Summary, complete
-from reports.statistics.intervals import RANK_ERROR_RATE
-from reports.statistics.verdicts import Comparison, Family, analyses_of, compare_with, family_of_report
+from reports.statistics.intervals import ERROR_RATE, RANK_ERROR_RATE
+from reports.statistics.verdicts import (
+    Comparison,
+    Family,
+    analyses_of,
+    compare_pair,
+    compare_with,
+    family_of_report,
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,29 @@ def order_of(results: Results, rows: Mapping[str, Summary], metric: Metric) -> O
         compared = compare_with(results, chosen, reference, metric, _family_of_ranks(results, rows))
         pairs |= _surely_better(compared[name] for name in others[:place])
     return Order(tuple(chosen), frozenset(pairs))
+
+
+def order_of_pairs(results: Results, rows: Mapping[str, Summary], metric: Metric) -> Order:
+    """Return the order of the trained rows of several experiments, all pairs of which hold together with 95 %.
+
+    Every pair is compared alone: rows of different experiments share no stages, so their seed noise is not pooled.
+    """
+    trained = complete([row for row in rows.values() if not row.is_baseline and row.by_seed(metric.name)])
+    pairs = list(combinations(trained, 2))
+    family = Family(max(len(pairs), 1), ERROR_RATE)
+    compared = (
+        compare_pair(results, {row.row: row, other.row: other}, row.row, other.row, metric, family)
+        for row, other in pairs
+    )
+    return Order(tuple(row.row for row in trained), frozenset(_surely_better(compared)))
+
+
+def order_by(compared: Mapping[str, Comparison], rows: Mapping[str, Summary], metric: Metric) -> Order:
+    """Return the order of the trained rows that some comparisons show."""
+    trained = complete([row for row in rows.values() if not row.is_baseline and row.by_seed(metric.name)])
+    names = {row.row for row in trained}
+    sure = _surely_better(comparison for comparison in compared.values() if comparison.row in names)
+    return Order(tuple(row.row for row in trained), frozenset(pair for pair in sure if names.issuperset(pair)))
 
 
 def family_of_pair(results: Results, rows: Mapping[str, Summary], row: str, reference: str, metric: Metric) -> Family:

@@ -91,6 +91,37 @@ def gates_of(rows: Sequence[Summary]) -> list[tuple[str, GateResult]]:
     return [(row.row, gate) for row in rows for gate in row.gates]
 
 
+def presets_of(rows: Iterable[Summary]) -> tuple[str, ...]:
+    """Return the limits by name (`gates: {preset: NAME}`) that any row was counted under."""
+    return tuple(dict.fromkeys(preset for row in rows if row.model for preset in row.model.presets))
+
+
+def preset_column(preset: str) -> Column:
+    """Return the column of a preset, which a reader may choose."""
+    return Column(
+        f"preset_{preset}",
+        f"limits {preset.replace('_', ' ')}",
+        numeric=False,
+        optional=True,
+        hint=f"What is counted of the limits gates: {{preset: {preset}}}; time and memory are not.",
+    )
+
+
+def preset_cell(row: Summary, preset: str) -> Cell:
+    """Return what a row is under the limits of a preset: passed, or which limits it fails or leaves open."""
+    results = row.model.presets.get(preset, ()) if row.model else ()
+    if not results:
+        return Cell(None, text.ABSENT)
+    by_result = {outcome: [gate.name for gate in results if gate.result == outcome] for outcome in SIGNS}
+    parts = [
+        f"{SIGNS[outcome]} {', '.join(names)}" for outcome, names in by_result.items() if names and outcome != "passed"
+    ]
+    shown = "; ".join(parts) or SIGNS["passed"]
+    hint = "; ".join(f"{gate.name}: {reason(gate)}" for gate in results)
+    outcome = next((outcome for outcome in ("failed", "inconclusive", "not_measured") if by_result[outcome]), "passed")
+    return Cell(outcome, text.printable(shown), hint=text.printable(hint))
+
+
 def _line(row: str, gate: GateResult) -> tuple[Cell, ...]:
     estimate = f"; estimate: {_estimate(gate.estimate)}" if gate.estimate is not None else ""
     runs = f", {text.count(gate.protocol['runs'], 'run')}" if _is_count(gate.protocol.get("runs")) else ""

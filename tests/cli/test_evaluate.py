@@ -23,6 +23,8 @@ def test_a_folder_of_another_program(command: Call, pairs: Path, tmp_path: Path)
     assert code == 0, err
     assert "3 images; means with 95 % intervals over images" in out and "psnr_border_2" in out
     assert "100.00 [100.00, 100.00]" in out
+    counts = {line.split()[0]: line.split() for line in out.splitlines() if line.startswith(("psnr ", "ssim "))}
+    assert counts["psnr"][:3] == ["psnr", "dB", "3"] and counts["ssim"][:2] == ["ssim", "3"]
     write_weights(build(MODEL), tmp_path / "row/seed0/weights.safetensors")
     write_json(tmp_path / "row/seed0/record.json", {"status": "done", "config": {"model": MODEL}})
     data = f"paired_folders: {{degraded: {test}/degraded, target: {test}/target}}"

@@ -87,6 +87,15 @@ def test_a_folder_without_images_says_what_it_has(tmp_path: Path) -> None:
         images_in(tmp_path)
 
 
+def test_of_many_suffixes_the_message_names_a_few(tmp_path: Path) -> None:
+    """A folder such as /etc has dozens of them."""
+    for number in range(30):
+        (tmp_path / f"a.{number:02d}x").write_text("")
+    (tmp_path / "b.07x").write_text("")
+    with pytest.raises(DataError, match=r"no images in it but 2 07x, 1 00x, 1 01x, 1 02x, 26 others; expected PNG"):
+        images_in(tmp_path)
+
+
 def test_a_pipe_in_a_folder_is_no_image(folder: Path) -> None:
     """It is counted among the others, whatever it is called, and nothing waits for it."""
     (folder / "pipe.png").symlink_to("/dev/zero")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.comparison.combine import ScoredImages, mismatch
 from reports.comparison.compare import compare
+from reports.comparison.scored_images import ScoredImages, mismatch
 from reports.errors import ReportError
 from reports.pages.compare_page import comparison_page, write
 

@@ -142,3 +142,23 @@ def test_the_page_has_a_section_for_each_board(make_run, tmp_path):
     assert "t.&lt;b&gt;half" in html and "<b>half" not in html
     tables = {file.name for file in (page.parent / "tables").glob("*.csv")}
     assert len(tables) == 3 and "exclusions.csv" in tables
+
+
+def test_equal_baselines_stand_once_however_many_metrics_they_have(make_run, edit, tmp_path):
+    """A run that was evaluated lacks metrics; its baseline is that of the other run, whose record has more."""
+    fewer, whole = make_run("a_fewer"), make_run("b_whole")
+    path = fewer / "identity/record.json"
+    scores = edit(path)["scores"]["test"]
+    edit(path, scores={"test": {name: scores[name] for name in ("psnr", "ssim")}})
+    (board,) = leaderboard(tmp_path).boards
+    baselines = [name for name in values(board.ranking, "psnr") if name.endswith("/identity")]
+    assert baselines == [f"{whole.name}/identity"]
+
+
+def test_baselines_that_differ_stand_beside_each_other(make_run, tmp_path):
+    """`affine` is fitted to the training pairs of its run: two of them are two rows."""
+    make_run("one", floors=("identity", "affine"), offsets={"affine": -1.0})
+    make_run("other", floors=("identity", "affine"), offsets={"affine": -0.5})
+    (board,) = leaderboard(tmp_path).boards
+    names = [name for name in values(board.ranking, "psnr") if name.endswith(("/affine", "/identity"))]
+    assert sorted(names) == ["one/affine", "one/identity", "other/affine"]
