@@ -157,7 +157,8 @@ def _loss_figure(row: Summary, results: Results) -> RenderedFigure | None:
     for stage in (stage for record in row.attempts for stage in record.stages):
         reused[stage.name] = reused.get(stage.name, True) and stage.reused
     headings = [(name, f"{name} (reused)" if is_reused else name) for name, is_reused in reused.items()]
-    sketch = loss_curves(results.curves.loc[results.curves["row"] == row.row], headings)
+    logged = results.curves_by_row.get(row.row)
+    sketch = None if logged is None else loss_curves(logged, headings)
     name = text.printable(row.row)
     return RenderedFigure(
         f"loss_{row.row}",

@@ -1,10 +1,11 @@
 """What a run left on disk, as values: `load` reads it, `summary` makes one `Summary` a row, `combine` joins runs."""
 
 # pandas comes without types.
-# pyright: reportMissingTypeStubs=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,10 @@ MISSING = "missing"
 """The kind of problem of a row and seed that has left no record."""
 DAMAGED = "damaged"
 """The kind of problem of a row and seed with a damaged file; the reason begins with the file's name."""
+
+
+ImageScores = Mapping[tuple[str, int | None], Mapping[str, float]]
+"""(row, seed) -> image -> value."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,21 @@ class Results:
     def metric(self, name: str) -> Metric:
         """Return the facts of a metric: those in a record, or those of the metrics of every row."""
         return find_metric(name, self.records)
+
+    @cached_property
+    def image_scores(self) -> Mapping[tuple[str, str], ImageScores]:
+        """Test set and metric -> scores of each row, seed and image; a report asks for them some fifty times."""
+        scores: dict[tuple[str, str], dict[tuple[str, int | None], dict[str, float]]] = {}
+        names = ("split", "metric", "row", "seed", "image", "value")
+        for split, name, row, seed, image, value in zip(*(self.scores[n].tolist() for n in names), strict=True):
+            of_metric = scores.setdefault((split, name), {})
+            of_metric.setdefault((row, None if seed is pd.NA else int(seed)), {})[image] = value
+        return scores
+
+    @cached_property
+    def curves_by_row(self) -> Mapping[str, pd.DataFrame]:
+        """Row -> its lines of `curves`."""
+        return {str(row): lines for row, lines in self.curves.groupby("row", sort=False)}
 
     @property
     def finished(self) -> tuple[Record, ...]:

@@ -231,7 +231,9 @@ def _frame(
         columns: Names of its columns.
         published: (row, seed) -> lines, of a published study; None to read the files.
     """
-    lines: list[tuple[Any, ...]] = []
+    rows: list[str] = []
+    seeds: list[int | None] = []
+    lines: list[tuple[str | float, ...]] = []
     notes: list[str] = []
     for place in places:
         try:
@@ -246,11 +248,14 @@ def _frame(
         if dropped := len(table) - len(complete):
             label = row_and_seed(place.row, place.seed)
             notes.append(f"{label}: {name} has incomplete or non-finite lines; {dropped} left out.")
-        lines += [(place.row, place.seed, *line) for line in complete]
-    kinds = {column: "float64" if column in _NUMBERS else "str" for column in columns}
-    return pd.DataFrame(lines, columns=["row", "seed", *columns], dtype=object).astype(
-        {"row": "str", "seed": "Int64", **kinds}
-    ), notes
+        rows += [place.row] * len(complete)
+        seeds += [place.seed] * len(complete)
+        lines += complete
+    by_column = zip(columns, zip(*lines, strict=True) if lines else ((),) * len(columns), strict=True)
+    cells = {
+        column: pd.Series(values, dtype="float64" if column in _NUMBERS else "str") for column, values in by_column
+    }
+    return pd.DataFrame({"row": pd.Series(rows, dtype="str"), "seed": pd.Series(seeds, dtype="Int64"), **cells}), notes
 
 
 def _csv_lines(path: Path, columns: Sequence[str]) -> list[list[str]]:
@@ -263,13 +268,25 @@ def _csv_lines(path: Path, columns: Sequence[str]) -> list[list[str]]:
     except (OSError, ValueError, csv.Error) as error:
         reason = " ".join(str(error).split())
         raise FileFormatError(f"is no table with the columns {', '.join(columns)} ({reason})") from error
-    return [[line[i] if i < len(line) else "" for i in at] for line in lines if line]
+    last = max(at)
+    return [
+        [line[i] for i in at] if last < len(line) else [line[i] if i < len(line) else "" for i in at]
+        for line in lines
+        if line
+    ]
 
 
-def _complete(lines: Iterable[Sequence[str]], columns: Sequence[str]) -> list[tuple[str | float, ...]]:
+def _complete(lines: Sequence[Sequence[str]], columns: Sequence[str]) -> list[tuple[str | float, ...]]:
     """Return the lines whose numbers are all finite, as numbers."""
-    complete: list[tuple[str | float, ...]] = []
     is_number = [column in _NUMBERS for column in columns]
+    with suppress(ValueError):  # nearly all tables are whole, and reading them by columns is quick
+        by_column = [
+            tuple(map(float, cells)) if number else cells
+            for cells, number in zip(zip(*lines, strict=True), is_number, strict=True)
+        ]
+        if all(map(math.isfinite, chain.from_iterable(of for of, n in zip(by_column, is_number, strict=True) if n))):
+            return list(zip(*by_column, strict=True))
+    complete: list[tuple[str | float, ...]] = []
     for line in lines:
         with suppress(ValueError):
             cells = tuple(float(cell) if number else cell for cell, number in zip(line, is_number, strict=True))

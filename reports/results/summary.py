@@ -11,19 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-import pandas as pd
-
 from reports import text
 from reports.metrics import TEST, Metric, split_of
-from reports.results import Results
+from reports.results import ImageScores, Results
 from reports.schema import GateResult, ModelCost, PlanRow, Record
 
 BASE = "base"
 IDENTITY = "identity"
 SPLIT = TEST
-
-ImageScores = Mapping[tuple[str, int | None], Mapping[str, float]]
-"""(row, seed) -> image -> value."""
 
 _MOST_ROWS = 8
 """Rows that `still_to_come` names; the others are counted."""
@@ -148,13 +143,7 @@ def complete(rows: Sequence[Summary]) -> list[Summary]:
 def image_scores(results: Results, metric: str) -> ImageScores:
     """Return the scores of one metric, perhaps on a further test set, by row and seed."""
     name, split = split_of(metric)
-    chosen = (results.scores["split"] == split) & (results.scores["metric"] == name)
-    lines = results.scores.loc[chosen]
-    scores: dict[tuple[str, int | None], dict[str, float]] = {}
-    columns = [lines[name].tolist() for name in ("row", "seed", "image", "value")]
-    for row, seed, image, value in zip(*columns, strict=True):
-        scores.setdefault((row, None if seed is pd.NA else int(seed)), {})[image] = value
-    return scores
+    return results.image_scores.get((split, name), {})
 
 
 def difference(row: Summary, reference: Summary, metric: Metric, scores: ImageScores | None) -> Difference | None:
