@@ -159,6 +159,30 @@ class MetricFacts(FileModel):
     decimals: Annotated[int, Field(ge=0, le=9)] = 4
 
 
+class ArtefactCheck(FileModel):
+    """An exported file in a runtime, on one image: what it differs from torch, loses and takes."""
+
+    runtime: str
+    image: tuple[int, int]
+    """Height and width."""
+    levels: Number
+    """Largest difference to torch's image, of 255."""
+    loss_db: Number
+    milliseconds: Number
+
+
+class Artefact(FileModel):
+    """A file that was exported from the weights of a record."""
+
+    file: str
+    """Its name when it was written; it may lie anywhere."""
+    format: Literal["safetensors", "onnx"]
+    dtype: Dtype
+    bytes: int
+    sha256: str
+    checks: tuple[ArtefactCheck, ...] = ()
+
+
 class Record(VersionedFile):
     """record.json: one row and seed. Baselines have no seed, model, gates or stages."""
 
@@ -186,6 +210,8 @@ class Record(VersionedFile):
     """Name of the published study that it was taken from: it has scores, but no weights and images beside it."""
     files: dict[str, str] = {}
     """File beside the record, as a path relative to its folder -> SHA-256. Records of earlier versions have none."""
+    artefacts: tuple[Artefact, ...] = ()
+    """Files that were exported from its weights, the latest of each name."""
 
     @property
     def reason(self) -> str:

@@ -1,22 +1,35 @@
 """`export`: a trained network as a file for other programs."""
 
+import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from benchmark.cli.options import plugin_option
-from benchmark.errors import BenchmarkError, RuntimeUnavailable
+from benchmark.errors import BenchmarkError, RuntimeUnavailable, printable, system_error
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.model import Restorer
+    from reports.schema import ArtefactCheck
 
 Dtype = Literal["float32", "float16"]
 
 _CHECK_SIZES = ((256, 256), (101, 155), (96, 64))
 """Of the images that a file for any size is checked with, beside its smallest; it is exported with the first."""
 _TOLERANCE = {"float32": 0.5 / 255, "float16": 4 / 255}
+
+
+@dataclass(frozen=True)
+class _Exported:
+    """The content of a file, what to say of it, and what it is like in the installed runtimes."""
+
+    content: bytes
+    lines: "Sequence[str]" = ()
+    checks: "Sequence[ArtefactCheck]" = ()
 
 
 @click.command("export")
@@ -53,7 +66,8 @@ def command(
     --uint8 both 1 H W 3 uint8, as files are decoded. Padding is part of the network. Before an ONNX file is written, it
     is checked against torch in the runtimes that are installed (ONNX Runtime, OpenVINO), on a photograph at several
     sizes. Without --image it takes images of any size from a smallest one on, which is printed and stands in its
-    metadata as `smallest_side`; the free axes are called `height` and `width`.
+    metadata as `smallest_side`; the free axes are called `height` and `width`. The record of the row keeps the SHA-256
+    of the file, with its checks.
 
     \b
     Examples:
@@ -77,24 +91,51 @@ def command(
     restorer = load(record, Registry(plugins))
     if file_format == "safetensors":
         model = architecture(recorded_config(record_folder(record))["model"])
-        content, details = weight_bytes(restorer, getattr(torch, dtype), {MODEL_IN_HEADER: json.dumps(model)}), ""
+        exported = _Exported(weight_bytes(restorer, getattr(torch, dtype), {MODEL_IN_HEADER: json.dumps(model)}))
     else:
         sizes = "for one size" if image else "for any size, which takes minutes for a large network"
         click.echo(f"writing the network as ONNX {sizes}, then checking it in the installed runtimes ...", err=True)
-        content, details = _onnx(restorer, dtype, image, is_uint8=is_uint8, out=out)
-    write_bytes(out, content)
-    click.echo(f"{out}: {len(content):,} bytes, {dtype}{details}")
+        exported = _onnx(restorer, dtype, image, is_uint8=is_uint8, out=out)
+    write_bytes(out, exported.content)
+    what = "".join((f"{out}: {len(exported.content):,} bytes, {dtype}", *exported.lines[:1]))
+    click.echo("\n  ".join((what, *exported.lines[1:])))
+    _note_artefact(record_folder(record), out, file_format, dtype, exported)
 
 
-def _onnx(
-    restorer: "Restorer", dtype: Dtype, image: tuple[int, int] | None, *, is_uint8: bool, out: Path
-) -> tuple[bytes, str]:
-    """Return the ONNX file and what to say of it. Raises BenchmarkError if its image differs from torch's."""
+def _note_artefact(
+    folder: Path, out: Path, file_format: Literal["safetensors", "onnx"], dtype: Dtype, exported: _Exported
+) -> None:
+    """Note the file in the record of its row; say so where that cannot be written, or where there is no row."""
+    from benchmark.runner.record_writer import add_artefact
+    from reports.schema import Artefact
+
+    digest = hashlib.sha256(exported.content).hexdigest()
+    artefact = Artefact(
+        file=printable(out.name),
+        format=file_format,
+        dtype=dtype,
+        bytes=len(exported.content),
+        sha256=digest,
+        checks=tuple(exported.checks),
+    )
+    noted = ""
+    if folder.is_dir():
+        try:
+            add_artefact(folder, artefact)
+            noted = f", noted in {folder / 'record.json'}"
+        except OSError as error:  # e.g. runs of another user
+            noted = f", not noted in the record: {system_error(error)}"
+    click.echo(f"  SHA-256 {digest}{noted}")
+
+
+def _onnx(restorer: "Restorer", dtype: Dtype, image: tuple[int, int] | None, *, is_uint8: bool, out: Path) -> _Exported:
+    """Return the ONNX file with its checks. Raises BenchmarkError if its image differs from torch's."""
     from benchmark.evaluation.onnx_check import check_file, installed_runtimes
     from benchmark.inference.device_setup import prepare_machine
     from benchmark.inference.onnx import onnx_bytes, smallest_side
     from benchmark.model.restorer import fold
     from benchmark.registry import Registry
+    from reports.schema import ArtefactCheck
 
     prepare_machine("cpu")
     least = smallest_side(restorer)
@@ -104,6 +145,7 @@ def _onnx(
     lines = [f", for images of {fitting}{', uint8 1 H W 3' if is_uint8 else ''}"]
     photograph = Registry().create("source", "photographs", {"preset": "severe"}).read(0)
     tolerance = 255 * _TOLERANCE[dtype] + (0.5 if is_uint8 else 0)  # a level more where rounding goes the other way
+    noted: list[ArtefactCheck] = []
     runtimes = installed_runtimes()
     for runtime in runtimes:
         try:
@@ -118,6 +160,16 @@ def _onnx(
             raise BenchmarkError(
                 f"{out}: not written: {runtime}'s image differs from torch's by up to {largest:.3g} levels of 255"
             )
+        noted += [
+            ArtefactCheck(
+                runtime=runtime,
+                image=check.size,
+                levels=check.levels,
+                loss_db=check.loss_db,
+                milliseconds=check.milliseconds,
+            )
+            for check in checks
+        ]
         lines += [
             f"{runtime}, {check.size[0]} x {check.size[1]}: differs from torch by at most {check.levels:.2g} levels of "
             f"255, loses {check.loss_db:.4f} dB, {check.milliseconds:.1f} ms"
@@ -125,4 +177,4 @@ def _onnx(
         ]
     if not runtimes:
         lines[0] += "; not checked: no runtime is installed; pip install 'restoration-benchmark[onnx]'"
-    return content, "\n  ".join(lines)
+    return _Exported(content, lines, noted)

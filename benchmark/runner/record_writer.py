@@ -21,7 +21,7 @@ from benchmark.runner.stage_store import StageStore
 from reports.digests import digests_of
 from reports.errors import FileFormatError
 from reports.file_access import remove_abandoned, temporary_path
-from reports.schema import MORE_TESTS, SCHEMA, Record, read
+from reports.schema import MORE_TESTS, SCHEMA, Artefact, Record, read, to_json
 
 _PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm", "onnxruntime", "openvino")
 
@@ -121,6 +121,17 @@ def add_digests(folder: Path, inner: str) -> None:
     later = {f"{inner}/{name}": digest for name, digest in digests_of(folder / inner, "").items()}
     if record.get("files") and not later.items() <= record["files"].items():  # one of an earlier version has none
         write_json(folder / "record.json", {**record, "files": {**record["files"], **later}})
+
+
+def add_artefact(folder: Path, artefact: Artefact) -> None:
+    """Note a file that was exported from a row in the row's record; one of the same name takes its place.
+
+    Raises:
+        OSError: The record cannot be written.
+    """
+    record = read_json(folder / "record.json")
+    others = [entry for entry in record.get("artefacts", ()) if entry["file"] != artefact.file]
+    write_json(folder / "record.json", {**record, "artefacts": [*others, to_json(artefact)]})
 
 
 def write_pairs(folder: Path, source: Source) -> None:

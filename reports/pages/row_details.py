@@ -11,6 +11,7 @@ from reports.pages import Block, Code, Details, present
 from reports.pages.commands import row_command
 from reports.results import Results
 from reports.results.summary import BASE, Summary
+from reports.schema import ArtefactCheck
 from reports.statistics.verdicts import MEANINGS, Comparison
 from reports.tables import gates, training
 from reports.tables.differences import DifferenceTable
@@ -54,11 +55,12 @@ def row_details(
 
 
 def facts_of_row(row: Summary, results: Results, primary: Metric) -> tuple[Block, ...]:
-    """Return the tables of a trained row: seeds, limits, cost and stages."""
+    """Return the tables of a trained row: seeds, limits, cost, exported files and stages."""
     return present(
         _seeds_table(row, results, primary),
         _gates_table(row),
         _costs(row, training.cost_of(row).peak_memory_bytes),
+        _exports_table(row),
         training.stage_table(row),
     )
 
@@ -136,6 +138,37 @@ def _gates_table(row: Summary) -> Grid | None:
         Column("reason", "measured, and how", numeric=False),
     )
     return Grid("", f"Limits of {text.printable(row.row)}.", columns, lines) if lines else None
+
+
+def _exports_table(row: Summary) -> Grid | None:
+    """Return the files that were exported from the row, with their hashes and what they lose in their runtimes."""
+    lines = tuple(
+        (
+            plain(text.printable(artefact.file)),
+            plain(text.seed_name(record.seed)),
+            plain(f"{artefact.format}, {artefact.dtype}"),
+            Cell(artefact.bytes, text.number(artefact.bytes, 0)),
+            plain(artefact.sha256),
+            plain("; ".join(map(_check, artefact.checks)) or text.ABSENT),
+        )
+        for record in row.finished
+        for artefact in record.artefacts
+    )
+    columns = (
+        Column("file", "file", numeric=False, is_row_header=True),
+        Column("seed", "seed", numeric=False),
+        Column("kind", "kind", numeric=False),
+        Column("bytes", "bytes"),
+        Column("sha256", "SHA-256", numeric=False),
+        Column("checks", "in its runtimes", numeric=False),
+    )
+    return Grid("", f"Files exported from {text.printable(row.row)}.", columns, lines) if lines else None
+
+
+def _check(check: ArtefactCheck) -> str:
+    size = f"{check.image[0]} × {check.image[1]} px"
+    loss = f"loses {text.number(check.loss_db, 4)} dB"
+    return f"{text.printable(check.runtime)}, {size}: {loss}, {text.significant(check.milliseconds)} ms"
 
 
 def _costs(row: Summary, peak_memory_bytes: float | None) -> str:

@@ -1,5 +1,6 @@
 """`export`: the file of a trained row holds what the row computes."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,29 @@ def test_weights_and_the_model_they_belong_to(row: Path) -> None:
     assert {tensor.dtype for tensor in read_weights(Path("half.safetensors")).values()} == {torch.float16}
 
 
+def test_the_record_keeps_the_hash_of_what_was_exported(row: Path) -> None:
+    """One entry for each name, the latest; the files of the record stay as they are."""
+    for dtype in ("float32", "float16"):
+        result = export(row, "--format", "safetensors", "--dtype", dtype, "--out", "net.safetensors", "--replace")
+    digest = hashlib.sha256(Path("net.safetensors").read_bytes()).hexdigest()
+    record = json.loads((row / "record.json").read_text())
+    assert f"SHA-256 {digest}, noted in row/record.json" in result.output
+    assert record["config"] == {"model": MODEL} and record["artefacts"] == [
+        {
+            "file": "net.safetensors",
+            "format": "safetensors",
+            "dtype": "float16",
+            "bytes": Path("net.safetensors").stat().st_size,
+            "sha256": digest,
+            "checks": [],
+        }
+    ]
+    export(row, "--format", "safetensors", "--out", "other.safetensors")
+    record = json.loads((row / "record.json").read_text())
+    assert [entry["file"] for entry in record["artefacts"]] == ["net.safetensors", "other.safetensors"]
+    assert load(row) is not None
+
+
 @needs_onnx
 def test_a_network_for_one_size(row: Path) -> None:
     """The file is checked against torch, and its size and the difference are told."""
@@ -60,6 +84,8 @@ def test_a_network_for_one_size(row: Path) -> None:
     assert lines[1].startswith("  ONNX Runtime, 24 x 40: differs from torch by at most ") and " dB, " in lines[1]
     session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == [1, 3, 24, 40]
+    (artefact,) = json.loads((row / "record.json").read_text())["artefacts"]
+    assert artefact["bytes"] == size and artefact["checks"][0]["image"] == [24, 40]
 
 
 @needs_onnx
