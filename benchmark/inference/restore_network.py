@@ -21,8 +21,6 @@ TILE_PX, OVERLAP_PX = 1024, 32
 """Of images that are restored in tiles without anybody asking for it."""
 _PREPARED_SIZES = 4
 """Networks that are kept, each prepared for one size of images."""
-_READY_RUNTIMES = ("eager", "channels_last")
-"""Runtimes that need no preparation for a further size of image."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,10 @@ class ImageRestoration:
         size = (image.shape[0], image.shape[1])
         return self._prepared(size, self._device, self._use.dtype).restore_unit(image)
 
+    def _by_torch(self, image: UnitImage) -> UnitImage:
+        size = (image.shape[0], image.shape[1])
+        return prepare("eager", self._restorer, size, self._device, self._use.dtype).restore_unit(image)
+
     @torch.inference_mode()
     def _with_maps(self, image: UnitImage) -> Restored:
         image = image if image.flags.writeable else image.copy()
@@ -88,20 +90,21 @@ class ImageRestoration:
     def _tiling(self) -> tuple[Tiling, bool]:
         """The tiles, and whether they give the pixels of the whole image."""
         tiling, note = tiling_for(self._restorer, self._use.tile or TILE_PX, self._use.overlap, self._device)
-        if note and self._use.runtime not in _READY_RUNTIMES:
-            self._note(note)
         return tiling, not note
 
     def _say_difference(self, image: UnitImage, tiling: Tiling) -> None:
-        """Note once by how much tiles differ from the whole, in a part of this image that has four tiles."""
-        if self._use.runtime not in _READY_RUNTIMES or max(image.shape[:2]) <= tiling.tile or self._is_compared:
+        """Note once by how much tiles differ from the whole, in a part of this image that has four tiles.
+
+        Both are computed by torch whatever the runtime: others prepare a network for each size, which takes long.
+        """
+        if max(image.shape[:2]) <= tiling.tile or self._is_compared:
             return
         self._is_compared = True
         step = tiling.multiple_of
         side = -(-(tiling.tile + tiling.tile // 2) // step) * step
         top, left = ((max(length - side, 0) // 2) // step * step for length in image.shape[:2])
         part = np.ascontiguousarray(image[top : top + side, left : left + side])
-        difference = 255 * np.abs(restore_in_tiles(self._whole, part, tiling) - self._whole(part))
+        difference = 255 * np.abs(restore_in_tiles(self._by_torch, part, tiling) - self._by_torch(part))
         self._note(
             f"the network looks at the whole image: in tiles of {tiling.tile} pixels the result differs, in a part of "
             f"{part.shape[0]} x {part.shape[1]} pixels of the first image by {difference.mean():.2g} levels of 255 on "
