@@ -35,7 +35,7 @@ LEVELS = [
     {"inference"},
     {"training", "evaluation", "gates", "audit"},
     {"runner"},
-    {"search", "doctor"},
+    {"search", "doctor", "server"},
     {"cli"},
     {"__main__"},
 ]

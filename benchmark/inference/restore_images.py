@@ -43,6 +43,21 @@ class Restored(NamedTuple):
 
 
 @dataclass(frozen=True)
+class RestoredFrames:
+    """The frames of a restored photo.
+
+    Attributes:
+        images: All frames, in the numbers of the file.
+        degraded: The first frame as the network saw it.
+        first: The first frame restored, with its maps.
+    """
+
+    images: Sequence[Levels]
+    degraded: UnitImage
+    first: Restored
+
+
+@dataclass(frozen=True)
 class RestoreSettings:
     """How files are restored.
 
@@ -128,20 +143,33 @@ def _restore(
     if isinstance(photo, ImageOutcome):
         return photo
     try:
-        images: list[Levels] = []
-        pictures: dict[Path, NDArray[np.uint8]] = {}
-        for index, frame in enumerate(photo.frames):
-            degraded = photo.to_srgb(frame)
-            restored = restore(degraded)
-            image = blended(degraded, restored.image, settings.strength)
-            images.append(photo.from_srgb(image, degraded, frame))
-            if index == 0:
-                pictures = _pictures(task, degraded, Restored(image, restored.maps), settings)
+        restored = restore_photo(restore, photo, settings.strength)
+        pictures = _pictures(task, restored.degraded, restored.first, settings)
     except BenchmarkError as error:
         return ImageOutcome(task, "failed", str(error))
     except Exception as error:  # of torch, a runtime or a user's network, lack of memory included
         return ImageOutcome(task, "failed", f"{task.source}: cannot be restored: {root_cause(error)}")
-    return _RestoredPhoto(photo, images, pictures)
+    return _RestoredPhoto(photo, restored.images, pictures)
+
+
+def restore_photo(restore: Callable[[UnitImage], Restored], photo: Photo, strength: float = 1.0) -> RestoredFrames:
+    """Restore all frames of a photo.
+
+    Args:
+        restore: The network, for sRGB `H W 3` in [0, 1].
+        photo: The photo.
+        strength: From 0, the image as it is, to 1, the restored image.
+    """
+    images: list[Levels] = []
+    shown: list[tuple[UnitImage, Restored]] = []
+    for frame in photo.frames:
+        degraded = photo.to_srgb(frame)
+        restored = restore(degraded)
+        image = blended(degraded, restored.image, strength)
+        images.append(photo.from_srgb(image, degraded, frame))
+        if not shown:
+            shown.append((degraded, Restored(image, restored.maps)))
+    return RestoredFrames(images, *shown[0])
 
 
 def _write(task: RestoreTask, restored: _RestoredPhoto | ImageOutcome) -> ImageOutcome:
