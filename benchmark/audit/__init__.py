@@ -6,7 +6,8 @@
     duplicates          all targets -> groups of equal and of nearly equal ones
     outliers            all pairs -> those that differ from the rest: PSNR, files, direction of the damage
     checks              all measurements -> errors and warnings, and everything as data for `audit.json`
-    starter_experiment  the usable pairs -> an experiment that runs
+    starter_experiment  the usable pairs -> train, val and test
+    starter_recipe      what the pairs are like -> an experiment that suits them
 
 Plain functions over arrays and paths; what they return is frozen. Memory: one pair at a time in each process, and about
 two kilobytes a pair for comparisons between pairs.

@@ -21,6 +21,7 @@ from benchmark.interrupts import EXIT_RESUME, ResumableInterrupt, exit_now, inte
 from reports.errors import ReportError
 
 COMMANDS: Mapping[str, str] = {
+    "auto": "Make a network from pairs: check, train, export within limits and a budget of time.",
     "run": "Train, test and compare the rows of an experiment.",
     "search": "Search settings of an experiment, e.g. learning rates, by what they reach on val.",
     "plan": "Show what `run` would do, without running it.",
@@ -38,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "measure": "Cost, latency and gates of networks, without training.",
     "export": "Write a trained network as a file for other programs: safetensors or ONNX.",
     "restore": "Restore a folder of images with a trained network.",
+    "serve": "Show a page on this machine that restores photos.",
     "store": "List, verify and prune the trained stages that runs share.",
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "doctor": "Tell whether this installation is sound, and what mends it.",

@@ -90,7 +90,7 @@ def prepare(selection: Selection) -> Prepared:
         store=StageStore(output.parent / ".stages"),
         machine=prepare_machine_with(selection.devices),
         registry=registry,
-        command=command_line(),
+        command=selection.command or command_line(),
         sources=open_sources(experiment.data, registry),
         metrics=experiment.metrics,
     )

@@ -70,6 +70,8 @@ class Selection:
     plugins: tuple[Path, ...]
     replace: bool
     study: Path | None = None
+    command: str = ""
+    """What records name as the command that made them; empty: the command that is running."""
 
 
 plugin_option = click.option(
@@ -122,8 +124,13 @@ def selection_options(command: Command) -> Command:
 
 def command_line() -> str:
     """Return the command that is running, as it can be typed again in the current folder: its paths are relative."""
+    return command_text(*sys.argv[1:])
+
+
+def command_text(*arguments: object) -> str:
+    """Return a command as it can be typed in the current folder: its paths are relative."""
     folder = Path.cwd()
-    return shlex.join(["python", "-m", "benchmark", *(portable_argument(item, folder) for item in sys.argv[1:])])
+    return shlex.join(["python", "-m", "benchmark", *(portable_argument(str(item), folder) for item in arguments)])
 
 
 def matching_rows(patterns: tuple[str, ...], names: list[str]) -> list[str]:

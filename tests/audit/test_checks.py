@@ -14,7 +14,8 @@ from PIL import Image, ImageCms, ImageFilter
 from benchmark.audit import Finding
 from benchmark.audit.checks import find_all
 from benchmark.audit.measurements import PairMeasurements, match_folders, measure_files, measure_sources
-from benchmark.audit.starter_experiment import experiment_text, link_pairs, safe_name, split_pairs
+from benchmark.audit.starter_experiment import link_pairs, safe_name, split_pairs
+from benchmark.audit.starter_recipe import FEW_STEPS, Traits, recipe_text
 from benchmark.data import Pair, Source
 from benchmark.data.image_io import write_pairs
 from benchmark.data.sources.synthetic_faces import SyntheticFaces
@@ -193,7 +194,8 @@ def test_names_of_experiments_are_plain() -> None:
 @pytest.mark.parametrize("name", ["2024", "null", "1e5", "true", "2024-01-02", "faces"])
 def test_a_folder_may_be_called_like_a_number(name: str) -> None:
     """The experiment's name is text, whatever YAML would take the bare word for."""
-    text = experiment_text(name, {"train": ["a"], "val": ["b"], "test": ["c"]}, 96)
+    traits = Traits((96, 96), 96, spot_share=0.01, spot_energy=0.9)
+    text = recipe_text("By a test.", name, {"train": ["a"], "val": ["b"], "test": ["c"]}, traits, FEW_STEPS, ())
     assert yaml.safe_load(text)["name"] == name
 
 

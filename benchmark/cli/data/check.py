@@ -16,14 +16,21 @@ from benchmark.processes import usable_cores
 
 if TYPE_CHECKING:  # numpy, scipy and pydantic come in only when the command runs
     from benchmark.audit import Finding
-    from benchmark.audit.measurements import Folders, MeasuredPair
+    from benchmark.audit.measurements import Folders, MeasuredPair, PairMeasurements
+    from benchmark.audit.starter_experiment import Splits
 
+STARTER = "experiment.yaml"
+"""Beside the page."""
 _RECORD = "audit.json"
+_HEADER = """\
+Written by `data check`. Steps are few: enough to see that all works; raise them for an answer that holds, or let
+`python -m benchmark auto DEGRADED TARGET` choose networks, steps and rates by a budget."""
+_GATES = ("size: {limit_bytes: 10_000_000}",)
 _SHOWN_CASES = 8
 
 
 @dataclass(frozen=True)
-class _Audit:
+class Audit:
     """What is audited: `measure(index)` for `count` pairs."""
 
     name: str
@@ -32,6 +39,16 @@ class _Audit:
     measure: "Callable[[int], MeasuredPair]"
     folders: "Folders | None" = None
     shared: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CheckedPairs:
+    """What an audit gave. `usable`: the pairs without errors; `splits`: None where they are too few to be split."""
+
+    page: Path
+    has_errors: bool
+    usable: "Sequence[PairMeasurements]"
+    splits: "Splits | None"
 
 
 @click.command("check")
@@ -57,18 +74,37 @@ def command(
       python -m benchmark data check pairs/degraded pairs/target --output runs/my_pairs
       python -m benchmark data check experiments/quickstart.yaml
     """
-    from benchmark.audit.checks import as_data, find_all
-    from benchmark.data.image_io import parallel_map
-    from benchmark.files import write_json
-    from reports.pages.audit_page import write
-
     if len(paths) == 2 and not sets:
-        audit = _of_folders(*paths)
+        audit = audit_of_folders(*paths)
     elif len(paths) == 1 and not paths[0].is_dir():
         audit = _of_experiment(paths[0], sets, plugins)
     else:
         raise click.UsageError("name the folder of degraded and that of target images, or the FILE of an experiment")
-    output = output or Path("runs/data_check") / audit.name
+    checked = run_audit(audit, output or Path("runs/data_check") / audit.name, workers, plugins)
+    if checked.splits:
+        click.echo(f"ready to run: python -m benchmark run {checked.page.with_name(STARTER)}")
+    click.echo(f"page: {checked.page}")
+    return int(checked.has_errors)
+
+
+def run_audit(audit: Audit, output: Path, workers: int | None = None, plugins: tuple[Path, ...] = ()) -> CheckedPairs:
+    """Measure all pairs, print what would spoil a comparison, and write page, record and starter experiment.
+
+    Args:
+        audit: What is audited.
+        output: The folder to write; what an earlier audit wrote there is replaced.
+        workers: Processes that read images; None: one a core.
+        plugins: Files with components of the user.
+
+    Raises:
+        DataError: `output` holds something else.
+    """
+    from benchmark.audit.checks import as_data, find_all
+    from benchmark.audit.measurements import PairMeasurements
+    from benchmark.data.image_io import parallel_map
+    from benchmark.files import write_json
+    from reports.pages.audit_page import write
+
     if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not (output / _RECORD).is_file())):
         raise DataError(f"{output}: not an empty folder, and not written by `data check`; choose another --output")
     started = time.perf_counter()
@@ -77,19 +113,25 @@ def command(
     seconds = time.perf_counter() - started
     findings = find_all(pairs, audit.folders, audit.shared)
     _show(findings)
+    errors = {case.pair for finding in findings if finding.severity == "error" for case in finding.cases}
+    usable = [pair for pair in pairs if isinstance(pair, PairMeasurements) and pair.name not in errors]
     # The record first: it marks the folder as this command's own.
     write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, ""))
-    text = _write_starter(audit, pairs, findings, output)
+    splits, text = _write_starter(audit, usable, output)
     write_json(output / _RECORD, as_data(audit.name, audit.origins, pairs, findings, text))
     page = write(output)
     click.echo(
         f"{counted(audit.count, 'pair')} in {seconds:.0f} s ({seconds / max(audit.count, 1):.2f} s a pair)", err=True
     )
-    click.echo(f"page: {page}")
-    return 1 if any(finding.severity == "error" for finding in findings) else 0
+    return CheckedPairs(page, any(finding.severity == "error" for finding in findings), usable, splits)
 
 
-def _of_folders(degraded: Path, target: Path) -> _Audit:
+def audit_of_folders(degraded: Path, target: Path) -> Audit:
+    """Match the images of two folders, and print what each holds.
+
+    Raises:
+        DataError: A folder has no images, or both are the same.
+    """
     from benchmark.audit.measurements import match_folders, measure_files
     from benchmark.audit.starter_experiment import safe_name
 
@@ -100,10 +142,10 @@ def _of_folders(degraded: Path, target: Path) -> _Audit:
         click.echo(f"{shown(str(folder))}: {listing}")
     measure = partial(measure_files, folders.pairs)
     name = safe_name(degraded.resolve().parent.name)
-    return _Audit(name, (str(degraded), str(target)), len(folders.pairs), measure, folders)
+    return Audit(name, (str(degraded), str(target)), len(folders.pairs), measure, folders)
 
 
-def _of_experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) -> _Audit:
+def _of_experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...]) -> Audit:
     from benchmark.audit.measurements import measure_sources
     from benchmark.data.sources import open_source
     from benchmark.data.split_leakage import shared_subjects
@@ -115,7 +157,7 @@ def _of_experiment(file: Path, sets: tuple[str, ...], plugins: tuple[Path, ...])
     sources = {split: open_source(spec, registry) for split, spec in experiment.rows[0].recipe.sources.items()}
     measure = partial(measure_sources, tuple(sources.items()))
     count = sum(map(len, sources.values()))
-    return _Audit(experiment.name, (str(file),), count, measure, shared=shared_subjects(sources))
+    return Audit(experiment.name, (str(file),), count, measure, shared=shared_subjects(sources))
 
 
 def _show(findings: "Sequence[Finding]") -> None:
@@ -131,25 +173,21 @@ def _show(findings: "Sequence[Finding]") -> None:
                 click.echo(f"    and {len(finding.cases) - _SHOWN_CASES} more, see the page")
 
 
-def _write_starter(audit: _Audit, pairs: "Sequence[MeasuredPair]", findings: "Sequence[Finding]", output: Path) -> str:
-    """Write the starter experiment and its folders of links, and return its text; empty if there is none."""
-    from benchmark.audit import starter_experiment
-    from benchmark.audit.measurements import PairMeasurements
+def _write_starter(audit: Audit, usable: "Sequence[PairMeasurements]", output: Path) -> "tuple[Splits | None, str]":
+    """Write the starter experiment and its folders of links; return the splits and its text, if there is one."""
+    from benchmark.audit.starter_experiment import link_pairs, split_pairs
+    from benchmark.audit.starter_recipe import FEW_STEPS, recipe_text, traits_of
     from benchmark.files import write_text
 
     if audit.folders is None:
-        return ""
-    excluded = {case.pair for finding in findings if finding.severity == "error" for case in finding.cases}
-    usable = [pair for pair in pairs if isinstance(pair, PairMeasurements) and pair.name not in excluded]
-    splits = starter_experiment.split_pairs(usable)
-    file = output / "experiment.yaml"
+        return None, ""
+    splits = split_pairs(usable)
+    file = output / STARTER
     if splits is None:
         file.unlink(missing_ok=True)
         click.echo("no experiment written: it needs three different pictures without errors")
-        return ""
-    starter_experiment.link_pairs(splits, audit.folders.pairs, output)
-    smallest = min(side for pair in usable for side in (pair.height, pair.width))
-    text = starter_experiment.experiment_text(audit.name, splits, smallest)
+        return None, ""
+    link_pairs(splits, audit.folders.pairs, output)
+    text = recipe_text(_HEADER, audit.name, splits, traits_of(usable), FEW_STEPS, _GATES)
     write_text(file, text)
-    click.echo(f"ready to run: python -m benchmark run {file}")
-    return text
+    return splits, text
