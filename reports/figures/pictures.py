@@ -100,7 +100,8 @@ def data_uri(image: Image, exact: bool) -> str:
 def png(image: Image) -> bytes:
     """Return the image as PNG."""
     out = io.BytesIO()
-    PILImage.fromarray(image).save(out, "PNG", optimize=True)
+    # `optimize` would take three times as long for 2 % less.
+    PILImage.fromarray(image).save(out, "PNG", compress_level=6)
     return out.getvalue()
 
 

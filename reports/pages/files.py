@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
 from reports import figures
@@ -27,6 +28,22 @@ from reports.pages import Page
 from reports.pages.table_formats import Markdown, csv_text, escape_markdown, latex_table, markdown_table
 from reports.text import anchor
 
+
+class _CompiledTemplates(BytecodeCache):
+    """Templates that this process has compiled: `report --watch` fills them again and again."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if code := self._code.get(bucket.key):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _CompiledTemplates()
 _GENERATED = {"tables": (".csv", ".tex"), "figures": (".svg", ".png")}
 
 
@@ -142,6 +159,7 @@ def rendered(page: object, template: str, filters: Mapping[str, Callable[..., ob
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
+        bytecode_cache=_COMPILED,
         keep_trailing_newline=True,
         **options,
     )
