@@ -58,6 +58,10 @@ class Lease:
         self._write("0")
         threading.Thread(target=self._beat, name=f"heartbeat of {self.name}", daemon=True).start()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy in another process has: it can check the lease, and leaves the heartbeat to the owner."""
+        return {name: value for name, value in vars(self).items() if name != "_ended"}
+
     def is_current(self) -> bool:
         """Return whether no other process has taken the lease over."""
         return not _lease_file(self.folder, self.name, self.number + 1).exists()

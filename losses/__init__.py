@@ -39,7 +39,10 @@ class Loss(nn.Module, ABC):
     """Smallest height and width of a patch in pixels; set in `__init__` where it depends on options."""
 
     pools_images: bool = False
-    """Whether the loss of a batch is no mean of the losses of its images, so that a batch cannot be accumulated."""
+    """Whether the loss of a batch is no mean of the losses of its images.
+
+    Such a batch cannot be accumulated; where several devices share it, the loss gets the images of all of them.
+    """
 
     @abstractmethod
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:

@@ -23,6 +23,8 @@ class HardSamples(Loss):
     formula = "mean over the worst share of images of mean |restored - target|"
     origin = "Online hard example mining (Shrivastava et al., CVPR 2016), for whole patches; the share is our choice."
 
+    pools_images = True
+
     def __init__(self, share: float = 0.5) -> None:
         super().__init__()
         check_share(share)

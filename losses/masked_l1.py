@@ -17,6 +17,7 @@ class MaskedL1(Loss):
 
     formula = "sum over the mask |restored - target| / (3 * pixels of the mask)"
     origin = "Region and threshold are those of the reference solution's mask loss; this form is our choice."
+    pools_images = True
 
     def forward(self, restoration: Restoration, batch: Batch) -> Tensor:
         """Return a float32 scalar; its gradient is 0 outside the mask and where restored and target are equal."""

@@ -108,7 +108,7 @@ def facts_of(metrics: Metrics) -> dict[str, MetricFacts]:
 
 def evaluate(
     restore: Callable[[Image], Image | Restored],
-    source: Source,
+    source: Source | Iterable[Pair],
     constants: Constants = MappingProxyType({}),
     metrics: Metrics | None = None,
 ) -> Iterator[ImageScores]:
@@ -116,11 +116,11 @@ def evaluate(
 
     Args:
         restore: Restores a degraded image `H W 3`; its maps are scored, too, if it returns some.
-        source: The pairs.
+        source: The pairs, or some of them.
         constants: Constant maps whose errors are reported beside those of the predicted maps.
         metrics: What images are scored on; None: the built-in metrics and those of installed packages.
     """
-    for pair in pairs(source):
+    for pair in pairs(source) if isinstance(source, Source) else source:
         restored = restore(np.array(pair.degraded))  # a copy: a memory map is read-only, which torch warns about
         image, maps = restored if isinstance(restored, Restored) else Restored(restored, {})
         scores = score_image(image, in_levels(pair.degraded), pair.target, metrics, pair.skin, pair.skin_tone)
@@ -170,17 +170,16 @@ def score_image(
     return scores
 
 
-def mean_psnr(restore: Callable[[Image], Image], source: Source) -> float:
-    """Return the mean PSNR over a source; for validations during training, which other metrics would make slow."""
-    return statistics.fmean(
-        psnr(ImageComparison(in_levels(restore(np.array(pair.degraded))), pair.target, in_levels(pair.degraded)))
-        for pair in pairs(source)
-    )
+def psnrs(restore: Callable[[Image], Image], pairs: Iterable[Pair]) -> Iterator[float]:
+    """Yield the PSNR of each pair; for validations during training, which other metrics would make slow."""
+    for pair in pairs:
+        restored = in_levels(restore(np.array(pair.degraded)))
+        yield psnr(ImageComparison(restored, pair.target, in_levels(pair.degraded)))
 
 
-def pairs(source: Source) -> Iterator[Pair]:
-    """Yield the pairs of a source, in its order."""
-    return (source.read(index) for index in range(len(source)))
+def pairs(source: Source, first: int = 0, every: int = 1) -> Iterator[Pair]:
+    """Yield the pairs of a source, in its order; or of every `every` the first, from the index `first` on."""
+    return (source.read(index) for index in range(first, len(source), every))
 
 
 def summarise(scores: Iterable[Mapping[str, float]]) -> dict[str, Summary]:

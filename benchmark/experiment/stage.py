@@ -3,7 +3,16 @@
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Side = Annotated[int, Field(ge=1, le=100_000)]
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
@@ -135,6 +144,10 @@ class Stage(Settings):
         default="auto",
         description="CPU threads of training and testing; auto: 1 or 2, by the multiply-adds of a step, on any machine",
     )
+    devices_per_stage: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1,
+        description="GPUs, or processes on the CPU, that share every batch; batch and learning rate stay as they are",
+    )
     images: PositiveInt | None = Field(default=None, exclude=True, description="in place of steps: steps * batch")
 
     @model_validator(mode="before")
@@ -149,10 +162,21 @@ class Stage(Settings):
             return value  # the checks of the fields report it
         return {**value, "steps": math.ceil(images / batch), "images": None}
 
+    @model_serializer(mode="wrap")
+    def _without_one_device(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave one device out: keys and records of such stages are those from before there was a choice."""
+        settings = write(self)
+        return {name: value for name, value in settings.items() if (name, value) != ("devices_per_stage", 1)}
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.batch % self.accumulate:
             raise ValueError(f"batch {self.batch} cannot be split into accumulate = {self.accumulate} equal parts")
+        if self.batch % (self.accumulate * self.devices_per_stage):
+            raise ValueError(
+                f"batch {self.batch} (accumulate: {self.accumulate}) cannot be shared equally by devices_per_stage = "
+                f"{self.devices_per_stage}; make it a multiple of {self.accumulate * self.devices_per_stage}"
+            )
         if self.validate_every and self.steps > _MOST_VALIDATIONS * self.validate_every:
             raise ValueError(f"{self.steps // self.validate_every} validations; raise validate_every")
         if self.output == "ema" and self.ema is None:

@@ -3,7 +3,7 @@
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from benchmark.runner.context import Context
 from benchmark.runner.count_cache import kept
 from benchmark.runner.events import (
     JobDied,
+    JobEvent,
     JobFailed,
     JobFinished,
     JobStopped,
@@ -30,6 +31,7 @@ from benchmark.runner.events import (
     StageAwaited,
     StageDamaged,
 )
+from benchmark.runner.rank_group import RankFailure, train_on_ranks
 from benchmark.runner.row import RowProgress, describe_gate, test_row
 from benchmark.runner.stage import train_stage
 from benchmark.training.loop import DivergedError
@@ -99,18 +101,25 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
                         if file := context.store.set_aside(lease):
                             on_event(StageDamaged(row.folder, stage.name, file))
                         context.store.tidy(stage.key)
-                        train_stage(row, stage, lease, context, on_event)
+                        train = train_stage if stage.settings.devices_per_stage == 1 else train_on_ranks
+                        train(row, stage, lease, context, on_event)
             case TestRow(row=row, progress=progress):
                 test_row(row, progress, context, on_event)
-    except LeaseLost as error:  # this process was paused, and another one continues the stage
-        on_event(JobDied(job.id, str(error)))
+    except RankFailure as error:
+        on_event(replace(error.end, job=job.id))
     except Exception as error:  # a job that fails, for whatever reason, must not take others with it
-        if isinstance(error, LeaseFolderError) or (isinstance(error, OSError) and error.errno in DISK_FULL):
-            on_event(JobStopped(job.id, error))
-        else:
-            on_event(JobFailed(job.id, _failure(error), traceback.format_exc()))
+        on_event(end_of_failure(job.id, error))
     else:
         on_event(JobFinished(job.id, time.perf_counter() - started, measured))
+
+
+def end_of_failure(job: str, error: Exception) -> JobEvent:
+    """Return how a job ended that raised an error."""
+    if isinstance(error, LeaseLost):  # this process was paused, and another one continues the stage
+        return JobDied(job, str(error))
+    if isinstance(error, LeaseFolderError) or (isinstance(error, OSError) and error.errno in DISK_FULL):
+        return JobStopped(job, error)
+    return JobFailed(job, _failure(error), "".join(traceback.format_exception(error)))
 
 
 def measure_restorer(

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import cycle, islice
 
-from benchmark.experiment.plan import Plan
+from benchmark.experiment.plan import Plan, PlannedStage
 from benchmark.inference.device_setup import prepare_machine
 from benchmark.processes import Channel, Death, Worker, end_workers, receive
 from benchmark.runner.context import Context
@@ -41,7 +41,7 @@ def worker_devices(
         return tuple(islice(cycle(devices), workers))
     independent = max(1, independent or _side_by_side(plan))
     if machine.device.type != "cpu":
-        return devices[:independent]
+        return devices[: independent * max((_devices_of(stage) for stage in plan.stages.values()), default=1)]
     # Rows that do not fit at all are not trained.
     needs = (needed_bytes(row, row.stages, context.registry)[0] for row in plan.rows if row.stages)
     memory = machine_bytes(machine)
@@ -49,6 +49,10 @@ def worker_devices(
     threads = [int(stage.settings.threads) for row in plan.rows for stage in row.stages]
     by_cores = machine.threads // max(threads, default=1)
     return ("cpu",) * max(1, min(by_cores, independent, memory // max(1, most_demanding)))
+
+
+def _devices_of(stage: PlannedStage) -> int:
+    return stage.settings.devices_per_stage
 
 
 def _side_by_side(plan: Plan) -> int:
@@ -61,7 +65,8 @@ def _side_by_side(plan: Plan) -> int:
 class LocalExecutor:
     """Runs one job at a time on each of its devices, until it is closed.
 
-    With one device, jobs run in this process. A MeasureNetwork always does: it is timed with all threads.
+    With one device, jobs run in this process. A MeasureNetwork always does: it is timed with all threads. A stage on
+    several devices has as many slots; until so many are free, no other job is started.
     """
 
     def __init__(self, context: Context, devices: Sequence[str]) -> None:
@@ -70,6 +75,9 @@ class LocalExecutor:
         self._threads = max(1, context.machine.threads // len(devices))
         self._workers: list[Worker | None] = [None] * len(devices)
         self._jobs: dict[int, Job] = {}
+        """By slot; a job on several devices stands at each of them, and its process belongs to the first."""
+        self._reserved: Job | None = None
+        """Waits until enough slots are free."""
         self._started: list[int] = []
         """Slots whose job is yet to be reported as started."""
         self._own_job: Job | None = None
@@ -90,18 +98,24 @@ class LocalExecutor:
     @property
     def has_room(self) -> bool:
         """Whether another job can be started."""
-        return self._own_job is None and len(self._jobs) < len(self._devices)
+        return self._own_job is None and self._reserved is None and len(self._jobs) < len(self._devices)
 
     def start(self, job: Job) -> None:
         """Start a job. If it runs in this process, it does so in the next `wait`."""
         if len(self._devices) == 1 or isinstance(job, MeasureNetwork):
             self._own_job = job
             return
-        slot = next(slot for slot in range(len(self._devices)) if slot not in self._jobs)
+        needed = min(_devices_of(job.stage) if isinstance(job, TrainStage) else 1, len(self._devices))
+        free = [slot for slot in range(len(self._devices)) if slot not in self._jobs]
+        if len(free) < needed:
+            self._reserved = job
+            return
+        slot, slots = free[0], free[:needed]
         worker = self._workers[slot] or Worker(_work, self._context, self._devices[slot], self._threads)
-        self._workers[slot], self._jobs[slot] = worker, job
+        self._workers[slot] = worker
+        self._jobs |= dict.fromkeys(slots, job)
         self._started.append(slot)
-        worker.send(job)
+        worker.send((job, tuple(self._devices[each] for each in slots)))
 
     def wait(self, on_event: OnAnyEvent) -> None:
         """Wait until something happens, and report it. Each job ends with a JobEvent."""
@@ -120,9 +134,13 @@ class LocalExecutor:
                 self._workers[busy[worker]] = None
                 event = JobDied(self._jobs[busy[worker]].id, f"its process died ({event})")
             if isinstance(event, JobEvent):
-                job = self._jobs.pop(busy[worker])
+                job = self._jobs[busy[worker]]
+                self._jobs = {slot: other for slot, other in self._jobs.items() if other is not job}
                 on_event(JobEnded(job.row.folder, self._name(busy[worker])))
             on_event(event)
+        if self._reserved:
+            job, self._reserved = self._reserved, None
+            self.start(job)
 
     def _name(self, slot: int) -> str:
         """Return the name of a worker's device, with a number where it has several workers."""
@@ -137,6 +155,6 @@ def _started(job: Job, device: str) -> JobStarted:
 
 def _work(channel: Channel, context: Context, device: str, threads: int) -> None:
     """Carry out jobs in a worker process."""
-    context = dataclasses.replace(context, machine=prepare_machine(device, threads))
-    for job in channel.tasks():
-        run_job(job, context, channel.send)
+    machine = prepare_machine(device, threads)
+    for job, devices in channel.tasks():
+        run_job(job, dataclasses.replace(context, machine=dataclasses.replace(machine, devices=devices)), channel.send)

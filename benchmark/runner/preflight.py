@@ -167,12 +167,21 @@ def _applies(metric: Metrics, source: Source) -> bool:
     return False
 
 
-def needed_bytes(row: PlannedRow, stages: Sequence[PlannedStage], registry: Registry) -> tuple[int, PlannedStage]:
+def needed_bytes(
+    row: PlannedRow, stages: Sequence[PlannedStage], registry: Registry, *, on_gpus: bool = False
+) -> tuple[int, PlannedStage]:
     """Return the bytes that the most demanding of a row's stages needs at least, and the stage.
 
     The bytes are 0 if the network is broken, which its row will report.
+
+    Args:
+        row: Has the network.
+        stages: Those to be trained.
+        registry: Knows the components.
+        on_gpus: The bytes on each of the `devices_per_stage`; else those in the memory of the machine.
     """
-    needs = [(_training_bytes(row.recipe.model.architecture, stage.settings, registry), stage) for stage in stages]
+    model = row.recipe.model.architecture
+    needs = [(_training_bytes(model, stage.settings, registry, on_gpus=on_gpus), stage) for stage in stages]
     return max(needs, key=lambda need: need[0])
 
 
@@ -189,7 +198,7 @@ def memory_shortfall(row: PlannedRow, context: Context) -> str | None:
     stages = [stage for stage in row.stages if context.store.finished(stage.key) is None]
     if not stages:
         return None
-    needed, planned = needed_bytes(row, stages, context.registry)
+    needed, planned = needed_bytes(row, stages, context.registry, on_gpus=context.machine.device.type == "cuda")
     available, stage = machine_bytes(context.machine), planned.settings
     if needed <= available:
         return None
@@ -200,8 +209,8 @@ def memory_shortfall(row: PlannedRow, context: Context) -> str | None:
     )
 
 
-def _training_bytes(model: ResolvedModel, stage: Stage, registry: Registry) -> int:
-    batch = stage.batch // stage.accumulate
+def _training_bytes(model: ResolvedModel, stage: Stage, registry: Registry, *, on_gpus: bool) -> int:
+    batch = stage.batch // (stage.accumulate * (stage.devices_per_stage if on_gpus else 1))
     return _cached_training_bytes(model.model_dump_json(), batch, stage.patch, stage.precision, registry)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from benchmark.data import SPOT_THRESHOLD_LEVELS
 from benchmark.data.sampling import Sampler
+from benchmark.training.distributed import ALONE, Ranks
 from losses import Batch
 
 _PREFETCHED = 2
@@ -21,7 +22,7 @@ _PREFETCHED = 2
 
 @dataclass(frozen=True)
 class HostBatch:
-    """A batch in host memory: arrays `B H W 3`, and the names of the images that its patches come from."""
+    """A batch, or a rank's share of it, in host memory: arrays `B H W 3`, and the names of the images behind them."""
 
     names: tuple[str, ...]
     degraded: NDArray[np.uint8]
@@ -30,9 +31,12 @@ class HostBatch:
     spots: NDArray[np.float16] | None
 
 
-def batch_at(sampler: Sampler, step: int, size: int) -> HostBatch:
-    """Return the batch of a step (from 1): the `size` patches from position `(step - 1) * size` of the stream."""
-    pairs = [sampler.patch_at(position) for position in range((step - 1) * size, step * size)]
+def batch_at(sampler: Sampler, step: int, size: int, ranks: Ranks = ALONE, parts: int = 1) -> HostBatch:
+    """Return this rank's share of the batch of a step (from 1), of `size` patches in all; see `Ranks.positions`.
+
+    A batch is the `size` patches from position `(step - 1) * size` of the stream, however many ranks share it.
+    """
+    pairs = [sampler.patch_at(position) for position in ranks.positions(step, size, parts)]
     return HostBatch(
         tuple(pair.name for pair in pairs),
         np.stack([pair.degraded for pair in pairs]),
@@ -42,13 +46,15 @@ def batch_at(sampler: Sampler, step: int, size: int) -> HostBatch:
     )
 
 
-def host_batches(sampler: Sampler, steps: Iterable[int], size: int) -> Generator[HostBatch, None, None]:
-    """Yield the batches of these steps; a background thread makes each while the ones before are used."""
+def host_batches(
+    sampler: Sampler, steps: Iterable[int], size: int, ranks: Ranks = ALONE, parts: int = 1
+) -> Generator[HostBatch, None, None]:
+    """Yield `batch_at` of these steps; a background thread makes each while the ones before are used."""
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
         pending: deque[Future[HostBatch]] = deque()
         try:
             for step in steps:
-                pending.append(pool.submit(batch_at, sampler, step, size))
+                pending.append(pool.submit(batch_at, sampler, step, size, ranks, parts))
                 if len(pending) > _PREFETCHED:
                     yield pending.popleft().result()
             while pending:

@@ -12,7 +12,9 @@ from torch import Tensor
 from benchmark.data.sampling import Sampler
 from benchmark.errors import RowError
 from benchmark.experiment.stage import Stage, validation_steps
+from benchmark.training.batch_norm import over_ranks
 from benchmark.training.batches import HostBatch, host_batches
+from benchmark.training.distributed import ALONE, Ranks
 from benchmark.training.objective import Objective
 from benchmark.training.step import train_step
 from benchmark.training.train_state import TrainState, lr_at, set_memory_format
@@ -67,6 +69,7 @@ def train(
     skipped_steps: tuple[int, ...] = (),
     is_stopping: Callable[[], bool] = lambda: False,
     on_progress: Callable[[Progress], object] = lambda progress: None,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train in place from step `done + 1` to `stage.steps`.
 
@@ -81,23 +84,24 @@ def train(
         device: Where `state` is.
         done: Steps that `state` has already seen.
         skipped_steps: The steps up to `done` that were skipped.
-        is_stopping: Asked after every step; once it is true, training reports and returns.
+        is_stopping: Asked after every step; once it is true in any rank, training reports and returns.
         on_progress: Called with a report every `REPORT_STEPS` steps, at every validation step and after the last step.
             `state` is then that of exactly `Progress.step` steps, so the callback may store it.
+        ranks: The processes that train together; all of them call this, each for its share of every batch.
 
     Raises:
         DivergedError: Loss or gradients are not finite and skipping steps does not help (see `SkipNonFinite`).
     """
     memory_format = set_memory_format(state.restorer, stage)
-    network: Callable[[Tensor], object] = torch.compile(state.restorer) if stage.compile is True else state.restorer
-    run_step = partial(train_step, state, network, objective, sampler, stage, memory_format)
-    policy = SkipNonFinite(state, run_step, sampler.stage, skipped_steps)
+    network = over_ranks(state.restorer, ranks, device, compile=stage.compile is True)
+    run_step = partial(train_step, state, network, objective, sampler, stage, memory_format, ranks)
+    policy = SkipNonFinite(state, run_step, sampler.stage, skipped_steps, ranks)
     steps, validations = range(done + 1, stage.steps + 1), validation_steps(stage)
     started, reported = time.perf_counter(), done
-    with closing(host_batches(sampler, steps, stage.batch)) as batches:
+    with closing(host_batches(sampler, steps, stage.batch, ranks, stage.accumulate)) as batches:
         for step, host_batch in zip(steps, batches, strict=True):
             policy.note(step, host_batch, run_step(step, host_batch))
-            is_last = is_stopping() or step == stage.steps
+            is_last = ranks.any(is_stopping()) or step == stage.steps
             if step % REPORT_STEPS == 0 or step in validations or is_last:
                 mean = policy.finish_interval().mean(0).tolist()  # NaN where no step is left
                 seconds = time.perf_counter() - started
@@ -134,6 +138,7 @@ class SkipNonFinite:
         run_step: Callable[[int, HostBatch], Tensor],
         stage: str,
         skipped_steps: tuple[int, ...] = (),
+        ranks: Ranks = ALONE,
     ) -> None:
         """Start an interval.
 
@@ -142,8 +147,10 @@ class SkipNonFinite:
             run_step: Runs a step again; returns loss, gradient norm and other losses, on the device.
             stage: Name of the stage, for messages.
             skipped_steps: The steps of the stage that were skipped before.
+            ranks: The processes that train together; what is not finite in one of them is skipped in all.
         """
         self.skipped_steps = skipped_steps
+        self._ranks = ranks
         self._state, self._run_step, self._stage = state, run_step, stage
         self.start_interval()
 
@@ -165,7 +172,7 @@ class SkipNonFinite:
             DivergedError: See the class; also if gradients overflow float16 however small the loss is scaled.
         """
         last_step = self._interval[-1][0]
-        values = torch.stack(self._values).cpu()
+        values = self._ranks.mean(torch.stack(self._values)).cpu()
         while not values.isfinite().all():
             bad = int((~values.isfinite()).any(1).nonzero()[0, 0])
             step, batch = self._interval[bad]
@@ -175,7 +182,7 @@ class SkipNonFinite:
             del self._interval[bad]
             self.skipped_steps = (*self.skipped_steps, step)
             replayed = [self._run_step(*item) for item in self._interval]
-            values = torch.stack(replayed).cpu() if replayed else values[:0]
+            values = self._ranks.mean(torch.stack(replayed)).cpu() if replayed else values[:0]
         scaler = self._state.scaler
         if scaler.is_enabled() and scaler.get_scale() < _MIN_LOSS_SCALE:
             problem = "gradients overflow float16 at any scale; use precision bfloat16"
@@ -185,15 +192,21 @@ class SkipNonFinite:
     def _diverged(self, step: int, batch: HostBatch, values: Tensor) -> DivergedError:
         quantity, value = ("gradient norm", values[1]) if values[0].isfinite() else ("loss", values[0])
         earlier = f"; skipped before: step {', '.join(map(str, self.skipped_steps))}" if self.skipped_steps else ""
+        names = [name for share in self._ranks.gather(batch.names) for name in share]
         message = (
             f"stage {self._stage!r}, step {step}: the {quantity} is {value.item()} "
-            f"(batch: {', '.join(batch.names)}){earlier}; lower lr or set clip_norm"
+            f"(batch: {', '.join(names)}){earlier}; lower lr or set clip_norm"
         )
         return DivergedError(message, self._stage, step)
 
 
 def is_deterministic(
-    state: TrainState, objective: Objective, sampler: Sampler, stage: Stage, device: torch.device
+    state: TrainState,
+    objective: Objective,
+    sampler: Sampler,
+    stage: Stage,
+    device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> bool:
     """Return whether the first step of a stage gives the same bits twice; the train state stays as it was.
 
@@ -203,7 +216,7 @@ def is_deterministic(
     one_step = stage.model_copy(update={"steps": 1, "compile": False})
     before, ends = state.snapshot(), list[dict[str, Tensor]]()
     for _ in range(2):
-        train(state, objective, sampler, one_step, device)
+        train(state, objective, sampler, one_step, device, ranks=ranks)
         ends.append({name: value.clone() for name, value in state.restorer.state_dict().items()})
         state.restore(before)
     return all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())

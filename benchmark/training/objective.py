@@ -1,5 +1,6 @@
 """The weighted sum of a stage's losses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -7,6 +8,7 @@ from torch import Tensor
 from benchmark.errors import ExperimentError
 from benchmark.experiment.stage import Stage
 from benchmark.registry import Registry
+from benchmark.training.distributed import ALONE, Ranks
 from heads import Restoration
 from losses import Batch, Loss
 
@@ -27,6 +29,8 @@ class Objective:
     terms: tuple[Term, ...]
     auxiliary_weight: float = 1.0
     """Weight of the losses of each auxiliary image beside those of the full image."""
+    ranks: Ranks = ALONE
+    """The processes that share a batch; a loss over the batch is computed from the images of all of them."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -41,7 +45,7 @@ class Objective:
         losses that need larger sides. Losses are computed in float32; call this outside autocast.
         """
         restoration_32 = Restoration(restoration.image.float(), {k: v.float() for k, v in restoration.maps.items()})
-        parts = {term.name: term.loss(restoration_32, batch) for term in self.terms}
+        parts = self._losses(self.terms, restoration_32, batch)
         total = sum((term.weight * parts[term.name] for term in self.terms), start=batch.degraded.new_zeros(()))
         for image in restoration.auxiliary if self.auxiliary_weight else ():
             total = total + self.auxiliary_weight * self._auxiliary_loss(image.float(), batch)
@@ -50,7 +54,17 @@ class Objective:
     def _auxiliary_loss(self, image: Tensor, batch: Batch) -> Tensor:
         restoration, subsampled, side = Restoration(image, {}), _subsample(batch, image), min(image.shape[-2:])
         terms = [term for term in self.terms if not term.loss.supervises and term.loss.min_side <= side]
-        return sum((term.weight * term.loss(restoration, subsampled) for term in terms), start=image.new_zeros(()))
+        losses = self._losses(terms, restoration, subsampled)
+        return sum((term.weight * losses[term.name] for term in terms), start=image.new_zeros(()))
+
+    def _losses(self, terms: Sequence[Term], restoration: Restoration, batch: Batch) -> dict[str, Tensor]:
+        """Return losses by name. Other than a mean over images, one over the batch needs the images of all ranks."""
+        whole = restoration, batch
+        if not self.ranks.is_alone and any(term.loss.pools_images for term in terms):
+            maps = {name: self.ranks.whole_batch(restoration.maps[name]) for name in sorted(restoration.maps)}
+            parts = (None if part is None else self.ranks.whole_batch(part) for part in batch)
+            whole = Restoration(self.ranks.whole_batch(restoration.image), maps), Batch._make(parts)
+        return {term.name: term.loss(*(whole if term.loss.pools_images else (restoration, batch))) for term in terms}
 
 
 def _subsample(batch: Batch, image: Tensor) -> Batch:
@@ -65,8 +79,8 @@ def _subsample(batch: Batch, image: Tensor) -> Batch:
     return Batch._make(None if part is None else part[..., ::step, ::step][..., :height, :width] for part in batch)
 
 
-def make_objective(name: str, stage: Stage, registry: Registry) -> Objective:
-    """Return the objective of the stage called `name`.
+def make_objective(name: str, stage: Stage, registry: Registry, ranks: Ranks = ALONE) -> Objective:
+    """Return the objective of the stage called `name`, as one of the `ranks` that train it computes it.
 
     Raises:
         ExperimentError: A loss needs larger patches than the stage has, or the whole of an accumulated batch.
@@ -86,4 +100,4 @@ def make_objective(name: str, stage: Stage, registry: Registry) -> Objective:
                 f"protocol.{name}: loss {term.name!r} is computed over the whole batch, accumulate is "
                 f"{stage.accumulate}; write `accumulate: 1` or let the loss average over images"
             )
-    return Objective(terms, stage.auxiliary_weight)
+    return Objective(terms, stage.auxiliary_weight, ranks)

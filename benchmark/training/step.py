@@ -11,6 +11,7 @@ from benchmark.data.sampling import Sampler, generator
 from benchmark.experiment.stage import Stage
 from benchmark.model import Restorer
 from benchmark.training.batches import HostBatch, to_device
+from benchmark.training.distributed import Ranks
 from benchmark.training.objective import Objective
 from benchmark.training.train_state import TrainState, lr_at
 from losses import Batch
@@ -25,6 +26,7 @@ def train_step(
     sampler: Sampler,
     stage: Stage,
     memory_format: torch.memory_format,
+    ranks: Ranks,
     step: int,
     host_batch: HostBatch,
 ) -> Tensor:
@@ -32,20 +34,23 @@ def train_step(
 
     Args:
         state: What the step changes.
-        network: `state.restorer`, or the same compiled.
+        network: `state.restorer`, or the same compiled or over several ranks.
         objective: The weighted losses.
         sampler: The stream that the batch comes from; its seed and stage seed the layers that draw numbers.
         stage: Settings of the stage.
         memory_format: Of the images, that of the weights.
+        ranks: The processes that share the batch.
         step: Number of the step, from 1.
-        host_batch: The whole batch of the step.
+        host_batch: The batch of the step, or this rank's share.
 
     Returns:
         Loss, gradient norm before clipping and the losses by themselves: `2 + len(objective.names)` values on the
-        device, so that the caller decides when to wait for them.
+        device, so that the caller decides when to wait for them. Losses are those of the rank's own images.
     """
     batch = to_device(host_batch, next(state.restorer.parameters()).device, memory_format)
-    torch.manual_seed(int(generator(sampler.seed, sampler.stage, "model", step).integers(2**63)))
+    # Layers that draw numbers must not draw the same ones for the images of every rank.
+    own = () if ranks.is_alone else (ranks.rank,)
+    torch.manual_seed(int(generator(sampler.seed, sampler.stage, "model", step, *own).integers(2**63)))
     for group in state.optimizer.param_groups:
         group["lr"] = lr_at(stage, step)
     _set_modes(state.restorer, is_bn_frozen=step > stage.steps * (1 - stage.freeze_bn_fraction))
@@ -54,6 +59,7 @@ def train_step(
         (_backward(state, network, objective, part, stage) for part in microbatches(batch, stage.accumulate)),
         start=batch.degraded.new_zeros(()),
     )
+    ranks.average_gradients(state.restorer.parameters())
     norm = _update(state, stage, step)
     return torch.cat([losses[:1], norm[None], losses[1:]])
 
