@@ -33,11 +33,13 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
 )
 @click.option(
     "--executor",
-    type=click.Choice(["local", "slurm"]),
+    type=click.Choice(["local", "ray", "slurm"]),
     default="local",
     show_default=True,
-    help="local: processes of this machine. slurm: a job of the cluster for each stage; see docs/scale.md.",
+    help="local: processes of this machine. ray: tasks of a Ray cluster; see docs/distributed.md. "
+    "slurm: a job of the cluster for each stage; see docs/scale.md.",
 )
+@click.option("--address", metavar="HOST:PORT", help="Of a Ray cluster.  [default: one of this machine alone]")
 @click.option("--sbatch", metavar="OPTIONS", help="Options for sbatch, e.g. '--partition=gpu --time=12:00:00'.")
 @click.option("--follow-up", is_flag=True, hidden=True, help="The jobs of an earlier submission have ended.")
 def command(
@@ -46,6 +48,7 @@ def command(
     tensorboard: bool,
     yes: bool,
     executor: str,
+    address: str | None,
     sbatch: str | None,
     follow_up: bool,
     budget_seconds: float | None,

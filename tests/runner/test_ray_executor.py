@@ -1,0 +1,118 @@
+"""The Ray executor: the same weights as a local run, on one node, and on two of which one is killed.
+
+Ray listens on the network, so these tests run it in a network namespace that has the loopback alone.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.cli.experiment_setup import prepare
+from benchmark.cli.options import Selection
+from benchmark.errors import BenchmarkError
+from benchmark.files import read_json
+from benchmark.runner import ray_task
+from benchmark.runner.ray_executor import RayExecutor
+
+ROOT = Path(__file__).parents[2]
+HAS_RAY = importlib.util.find_spec("ray") is not None
+NAMESPACE = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+KILLS = int(os.environ.get("KILLS", "2"))
+SEED = int(os.environ.get("KILL_SEED", "0"))
+
+
+def has_namespace() -> bool:
+    try:
+        return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+needs_ray = pytest.mark.skipif(not HAS_RAY, reason="ray is not installed")
+needs_namespace = pytest.mark.skipif(
+    not has_namespace(), reason="this user may not make a network namespace (unshare --net), and Ray must not listen"
+)
+
+
+def call(command: list[str], tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "BENCHMARK_CACHE": str(tmp_path / "cache")}
+    ended = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended
+
+
+def stage_weights(runs: Path) -> dict[str, bytes]:
+    """Return the weights of all stages of a store, by key."""
+    return {file.parent.name: file.read_bytes() for file in (runs / ".stages").glob("*/weights.safetensors")}
+
+
+def takeovers(runs: Path) -> int:
+    """Return how many stages were begun again, after their process had died."""
+    return sum(read_json(file)["fencing_number"] - 1 for file in (runs / ".stages").glob("*/meta.json"))
+
+
+def test_a_job_of_a_node_returns_exit_code_and_last_words() -> None:
+    """In a process of its own, without the thread limit that Ray sets and, on the CPU, without GPUs."""
+    code, errors = ray_task.carry_out(["job", "/nowhere", "--list"], is_on_cpu=True)
+    assert code == 2 and "expected the folder of a run" in errors
+
+
+def test_nodes_agree_where_python_torch_suite_and_plan_are_the_same(tmp_path: Path) -> None:
+    """A folder that a node does not see is told from one with another plan."""
+    (tmp_path / "plan.json").write_text("{}")
+    facts = ray_task.node_facts(str(tmp_path))
+    assert facts == ray_task.node_facts(str(tmp_path)) and list(facts) == ["Python", "torch", "suite", "plan"]
+    assert ray_task.node_facts("/nowhere")["plan"] == "cannot be read (No such file or directory)"
+
+
+@pytest.mark.skipif(HAS_RAY, reason="ray is installed")
+def test_without_ray_one_line_says_what_to_install(experiment_file: Path) -> None:
+    """Before anything is run."""
+    ready = prepare(Selection(experiment_file, None, (), (), (), "cpu", (), replace=False))
+    with pytest.raises(BenchmarkError, match=r"ray not installed; pip install 'restoration-benchmark\[ray\]'"):
+        RayExecutor(ready.context, None)
+
+
+@needs_ray
+def test_a_cluster_without_a_known_token_is_refused(experiment_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a wrong token Ray would wait for ever, and without tokens anybody could run code."""
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(experiment_file.parent))
+    ready = prepare(Selection(experiment_file, None, (), (), (), "cpu", (), replace=False))
+    with pytest.raises(BenchmarkError, match="no token of the cluster is known"):
+        RayExecutor(ready.context, "127.0.0.1:6379")
+
+
+@pytest.mark.slow
+@needs_ray
+@needs_namespace
+def test_a_run_on_ray_makes_what_a_local_run_makes(experiment_file: Path, tmp_path: Path) -> None:
+    """Every stage with the same bytes, every row done, and nothing trained twice."""
+    run = [sys.executable, "-m", "benchmark", "run", str(experiment_file), "--rows", "base", "--output"]
+    call([*run, str(tmp_path / "local/small")], tmp_path)
+    ended = call([*NAMESPACE, *run, str(tmp_path / "ray/small"), "--executor", "ray"], tmp_path)
+    assert stage_weights(tmp_path / "ray") == stage_weights(tmp_path / "local")
+    assert takeovers(tmp_path / "ray") == 0
+    assert "0 rows" not in ended.stderr
+    again = call([*run, str(tmp_path / "ray/small")], tmp_path)
+    assert "0 steps to train" in again.stderr
+
+
+@pytest.mark.torture
+@needs_ray
+@needs_namespace
+def test_with_killed_nodes_the_weights_are_the_same(experiment_file: Path, tmp_path: Path) -> None:
+    """Two nodes, one of them killed at random: the same bytes as a local run; only what was in flight began again."""
+    longer = ["--set", "protocol.coarse.steps=400", "--set", "protocol.psnr.steps=300"]
+    run = ["run", str(experiment_file), *longer, "--output"]
+    call([sys.executable, "-m", "benchmark", *run, str(tmp_path / "local/small")], tmp_path)
+    driver = [sys.executable, str(ROOT / "tests/runner/ray_driver.py"), str(KILLS), str(SEED), "30"]
+    ended = call([*NAMESPACE, *driver, *run, str(tmp_path / "ray/small"), "--executor", "ray"], tmp_path)
+    print(ended.stdout)
+    assert stage_weights(tmp_path / "ray") == stage_weights(tmp_path / "local")
+    assert takeovers(tmp_path / "ray") <= KILLS
