@@ -39,8 +39,9 @@ class Report:
 def write(source: Path, *, latex: bool = False) -> Report:
     """Write the report of a run, a published study, a search or a measurement.
 
-    Writes index.html (self-contained), report.md, tables/*.csv and figures/*.svg|png; with `latex`, tables/*.tex too.
-    Rows that failed, were rejected or have no readable record are shown with the reason.
+    Writes index.html (self-contained), report.md, tables/*.csv, figures/*.svg and pictures as figures/*.png; with
+    `latex`, tables/*.tex too. Rows that failed, were rejected or have no readable record are shown with the
+    reason.
 
     Args:
         source: The folder of a run or a search: the report lies in its folder `report`. A published study: in its
@@ -51,15 +52,18 @@ def write(source: Path, *, latex: bool = False) -> Report:
     Raises:
         ReportError: The source is none of these, or the report cannot be written.
     """
-    # Late, so that importing `reports` costs no pandas and no matplotlib.
-    from reports.pages import files, measure_page, run_page, search_page
+    # Late, so that importing `reports` costs no pandas.
+    from reports.pages import files, measure_page, run_page
     from reports.results import load, published
 
     if source.is_file():
         return Report(files.save(measure_page.build(source), source.with_name(f"{source.stem}_report"), latex=latex))
-    if search_page.is_search(source):
-        page = search_page.build(source)
-        return Report(files.save(page, source / "report", latex=latex), page.damage)
+    if not (source / "plan.json").exists():  # a run needs no module of a search
+        from reports.pages import search_page
+
+        if search_page.is_search(source):
+            page = search_page.build(source)
+            return Report(files.save(page, source / "report", latex=latex), page.damage)
     folder = "report_from_records" if published.is_study(source) else "report"
     results = load.load(source)
     page = files.save(run_page.build(results), source / folder, latex=latex)
