@@ -10,6 +10,8 @@ from benchmark.experiment.load import Experiment, load
 from benchmark.experiment.rungs import on_scale
 from benchmark.experiment.scales import Scale
 from benchmark.registry import Registry
+from reports.schema import BetterClaim
+from reports.statistics.error_spending import error_spent
 
 
 def with_seeds(edited: Callable[[str, str], Path], seeds: str) -> Experiment:
@@ -52,3 +54,33 @@ def test_a_short_rung_has_the_first_seeds_and_no_analyses(edited: Callable[[str,
     rung = on_scale(experiment, Scale(steps="1/2"))
     assert rung.seeds == (0, 1, 2) and rung.adaptive_seeds is None
     assert on_scale(experiment, Scale()) is experiment
+
+
+@pytest.mark.parametrize("name", ["claims", "claims_contest"])
+def test_small_claims_are_analysed_after_20_and_40_seeds(root: Path, name: str) -> None:
+    """Their error rate of 5 % is spent as 0.5 and 4.5 %; what matters is 0.2 dB, fixed before the run."""
+    experiment = load(root / f"experiments/{name}.yaml", Registry())
+    adaptive = experiment.adaptive_seeds
+    assert adaptive is not None and adaptive.analyses == (20, 40)
+    assert error_spent(adaptive.analyses, 0.05, adaptive.exponent) == pytest.approx((0.005, 0.045), rel=1e-3)
+    limits = {
+        limit
+        for claim in experiment.claims
+        if isinstance(claim, BetterClaim) and not claim.id.startswith("stage_3")
+        for limit in (claim.by, claim.at_most)
+    }
+    assert experiment.report.equivalence_margin == 0.2 and limits == {0.2, None}
+
+
+@pytest.mark.parametrize("name", ["claims", "claims_contest"])
+def test_large_claims_have_five_seeds_and_512_faces(root: Path, name: str) -> None:
+    """On the data and with the settings of the small ones."""
+    small, large = (
+        load(root / f"experiments/{file}.yaml", Registry()) for file in (name, name.replace("claims", "claims_large"))
+    )
+    assert large.seeds == (0, 1, 2, 3, 4) and large.adaptive_seeds is None
+    base, other = (experiment.rows[0].recipe.config for experiment in (small, large))
+    assert other["data"]["test"] == {**base["data"]["test"], "count": 512}
+    assert (other["protocol"], other["model"], other["data"]["train"]) == (
+        base["protocol"], base["model"], base["data"]["train"],
+    )  # fmt: skip
