@@ -110,10 +110,15 @@ class ModelCost(FileModel):
     macs: int
     macs_shape: tuple[int, ...]
     weight_bytes: dict[str, int]
-    """Bytes of the exported weights by dtype."""
+    """Bytes of the exported weights by dtype; `int8`: of the ONNX file of a network that is shipped in 8 bits."""
     citations: tuple[str, ...] = ()
     presets: dict[str, tuple[GateResult, ...]] = {}
     """Preset of gates -> what is counted under its limits, whether the experiment has them or not; see `list gates`."""
+
+    @property
+    def file_bytes(self) -> int | None:
+        """Bytes of the file that is shipped: in 8 bits where there is such a file, else the weights in float32."""
+        return self.weight_bytes.get("int8", self.weight_bytes.get("float32"))
 
 
 class StageRecord(FileModel):

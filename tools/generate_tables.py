@@ -66,7 +66,7 @@ def rows_table(results: Results, names: Sequence[str]) -> list[Line]:
         return [
             f"`{row.row}`",
             *(text.number(row.mean(name), results.metric(name).decimals) for name in names),
-            text.number(row.model.weight_bytes["float32"] / 1e6 if row.model else None, 2),
+            text.number((row.model.file_bytes or 0) / 1e6 if row.model else None, 2),
             text.number(timed.measured if timed else None, 0),
             text.number(_training_seconds(row), 0),
         ]

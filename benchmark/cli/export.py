@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from benchmark.cli.options import plugin_option
-from benchmark.errors import BenchmarkError, RuntimeUnavailable, printable, system_error
+from benchmark.errors import BenchmarkError, RecordError, RuntimeUnavailable, printable, system_error
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.model import Restorer
@@ -46,6 +46,7 @@ class _Exported:
     "--image", nargs=2, type=click.IntRange(1, 100_000), metavar="H W", help="ONNX for this size only.  [default: any]"
 )
 @click.option("--uint8", "is_uint8", is_flag=True, help="ONNX with uint8 images 1 H W 3 in and out.")
+@click.option("--folded", is_flag=True, help="safetensors folded for inference: what the size gate weighs.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="File to write.")
 @click.option("--replace", is_flag=True, help="Overwrite a file that exists.")
 @plugin_option
@@ -55,19 +56,21 @@ def command(
     dtype: Dtype,
     image: tuple[int, int] | None,
     is_uint8: bool,
+    folded: bool,
     out: Path,
     replace: bool,
     plugins: tuple[Path, ...],
 ) -> None:
     """Write the network of a trained row, whose folder is RECORD, as a file.
 
-    safetensors holds the weights under this project's names, and in its header the model they belong to. onnx holds
-    the whole network: input `degraded`, output `restored`, both 1 3 H W float32 in [0, 1], the output clamped; with
-    --uint8 both 1 H W 3 uint8, as files are decoded. Padding is part of the network. Before an ONNX file is written, it
-    is checked against torch in the runtimes that are installed (ONNX Runtime, OpenVINO), on a photograph at several
-    sizes. Without --image it takes images of any size from a smallest one on, which is printed and stands in its
-    metadata as `smallest_side`; the free axes are called `height` and `width`. The record of the row keeps the SHA-256
-    of the file, with its checks.
+    safetensors holds the weights under this project's names, and in its header the model they belong to; with --folded
+    those of the network folded for inference, which cannot be trained further. Of a row in 8 bits, onnx is the file
+    that the row was scored with. Else onnx holds the whole network: input `degraded`, output `restored`, both 1 3 H W
+    float32 in [0, 1], the output clamped; with --uint8 both 1 H W 3 uint8, as files are decoded. Padding is part of the
+    network. Before an ONNX file is written, it is checked against torch in the runtimes that are installed (ONNX
+    Runtime, OpenVINO), on a photograph at several sizes. Without --image it takes images of any size from a smallest
+    one on, which is printed and stands in its metadata as `smallest_side`; the free axes are called `height` and
+    `width`. The record of the row keeps the SHA-256 of the file, with its checks.
 
     \b
     Examples:
@@ -79,11 +82,15 @@ def command(
 
     from benchmark.experiment.weights import MODEL_IN_HEADER
     from benchmark.files import write_bytes
+    from benchmark.inference.int8 import FILE
     from benchmark.model import load
     from benchmark.model.build import architecture, record_folder, recorded_config
+    from benchmark.model.restorer import fold
     from benchmark.model.weight_files import weight_bytes
     from benchmark.registry import Registry
 
+    if folded and file_format == "onnx":
+        raise click.UsageError("--folded belongs to --format safetensors: an ONNX file is always folded")
     if file_format == "safetensors" and (image or is_uint8):
         raise click.UsageError("--image and --uint8 belong to --format onnx: weights are for images of any size")
     if out.exists() and not replace:
@@ -91,7 +98,17 @@ def command(
     restorer = load(record, Registry(plugins))
     if file_format == "safetensors":
         model = architecture(recorded_config(record_folder(record))["model"])
-        exported = _Exported(weight_bytes(restorer, getattr(torch, dtype), {MODEL_IN_HEADER: json.dumps(model)}))
+        network = fold(restorer) if folded else restorer
+        exported = _Exported(weight_bytes(network, getattr(torch, dtype), {MODEL_IN_HEADER: json.dumps(model)}))
+    elif (record_folder(record) / FILE).is_file():
+        if image or is_uint8 or dtype != "float32":
+            raise click.UsageError(
+                f"{record} ships a file in 8 bits for any size; leave --image, --uint8 and --dtype out"
+            )
+        content = _stored_file(record_folder(record))
+        click.echo(f"{out}: {len(content):,} bytes, int8, the file that the row was scored with")
+        write_bytes(out, content)
+        return
     else:
         sizes = "for one size" if image else "for any size, which takes minutes for a large network"
         click.echo(f"writing the network as ONNX {sizes}, then checking it in the installed runtimes ...", err=True)
@@ -126,6 +143,18 @@ def _note_artefact(
         except OSError as error:  # e.g. runs of another user
             noted = f", not noted in the record: {system_error(error)}"
     click.echo(f"  SHA-256 {digest}{noted}")
+
+
+def _stored_file(folder: Path) -> bytes:
+    """Return the file in 8 bits of a trained row. Raises RecordError if a file of the row is damaged."""
+    from benchmark.inference.int8 import FILE
+    from benchmark.runner.record_writer import damaged_file
+
+    if damaged := damaged_file(folder):
+        raise RecordError(
+            f"{damaged}: is missing or damaged: its SHA-256 is not the one in record.json; run that row again"
+        )
+    return (folder / FILE).read_bytes()
 
 
 def _onnx(restorer: "Restorer", dtype: Dtype, image: tuple[int, int] | None, *, is_uint8: bool, out: Path) -> _Exported:

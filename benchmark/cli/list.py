@@ -115,7 +115,7 @@ def _options_line(label: str, options: "Mapping[str, Option]") -> str:
 
 
 def show_costs(registry: "Registry", backbone: str) -> None:
-    """Print parameters, multiply-adds and file size of every size of a backbone, head included.
+    """Print parameters, multiply-adds and file size of every size of a backbone, folded, head included.
 
     Raises:
         ComponentError: The backbone cannot be imported.
@@ -125,6 +125,7 @@ def show_costs(registry: "Registry", backbone: str) -> None:
 
     from benchmark.gates.cost import REFERENCE_IMAGE, macs, parameters
     from benchmark.model.build import build_on_meta
+    from benchmark.model.restorer import fold
     from benchmark.model.weight_files import weight_bytes
 
     height, width = REFERENCE_IMAGE
@@ -134,7 +135,7 @@ def show_costs(registry: "Registry", backbone: str) -> None:
     for size, options in registry.find("backbone", backbone).sizes.items():
         try:
             model = {"backbone": {"name": backbone, **options}, "head": {"name": COST_HEAD}}
-            restorer = build_on_meta(model, registry)
+            restorer = fold(build_on_meta(model, registry))
             counts = f"{parameters(restorer):,}", f"{macs(restorer, REFERENCE_IMAGE) / 1e9:.3f}"
             file_bytes = len(weight_bytes(restorer.to_empty(device="cpu"), torch.float32))
             table.add_row(size, *counts, f"{file_bytes:,}", "yes" if file_bytes <= FILE_LIMIT_BYTES else "no")

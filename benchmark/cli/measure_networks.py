@@ -25,8 +25,10 @@ from benchmark.inference.device_setup import Machine
 from benchmark.inference.runtimes import runtime_names, unavailable
 from benchmark.model import Restorer, build, load
 from benchmark.model.build import recorded_config
+from benchmark.model.restorer import fold
 from benchmark.model.weight_files import write_weights
 from benchmark.registry import Registry
+from benchmark.runner.compression import build_shipped
 from benchmark.runner.events import MeasuredModel
 from benchmark.runner.jobs import measure_restorer
 from reports.schema import Dtype, explain
@@ -95,7 +97,7 @@ def of_experiment(file: Path, sets: Sequence[str], patterns: tuple[str, ...], re
         model, gates = row.recipe.model, row.recipe.gates
         key = network_id(model, gates)
         names = (*(networks[key].rows if key in networks else ()), row.name)
-        networks[key] = Network(names, model, gates, partial(build, model, 0, registry))
+        networks[key] = Network(names, model, gates, partial(build_shipped, model, 0, registry))
     return list(networks.values())
 
 
@@ -140,7 +142,7 @@ def count(
     try:
         restorer = network.make()
         measured = measure_restorer(restorer, network.model, network.gates, machine, registry.plugins)
-        return Counted(network, measured, {image: macs(restorer, image) for image in images})
+        return Counted(network, measured, {image: macs(fold(restorer), image) for image in images})
     except BenchmarkError as error:
         if is_only:
             raise

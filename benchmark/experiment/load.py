@@ -3,12 +3,12 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import ExperimentError
+from benchmark.errors import ExperimentError, suggestion
 from benchmark.experiment.adaptive_seeds import AdaptiveSeeds, all_seeds
 from benchmark.experiment.checks import check_claims, check_named_metrics, named_metrics
 from benchmark.experiment.document import (
@@ -69,6 +69,8 @@ class Experiment:
     """What it is made to take, on the machine it is made for."""
     adaptive_seeds: AdaptiveSeeds | None = None
     """Interim analyses; None: all rows have all seeds."""
+    teachers: Mapping[str, Recipe] = field(default_factory=dict[str, Recipe])
+    """Of the rows that others learn from, by name, as the file has them."""
 
     @property
     def data(self) -> dict[str, Mapping[str, SourceSpec]]:
@@ -106,6 +108,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
 
     base = Row(BASE, None, resolve(document, registry))
     rows = (base, *_table_rows(document, base, registry, is_checked))
+    teachers = _teachers([row for row in rows if is_checked(row.name)], rows, document)
     _check_distinct([row for row in rows if is_checked(row.name)], document)
     check_named_metrics(document, checked, {row.name: row.recipe for row in rows if is_checked(row.name)}, registry)
     baselines = (*BASELINES, *dict.fromkeys(checked.baselines))
@@ -130,6 +133,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
         promote=checked.promote,
         hours=checked.hours,
         adaptive_seeds=checked.seeds if isinstance(checked.seeds, AdaptiveSeeds) else None,
+        teachers=teachers,
     )
 
 
@@ -187,6 +191,28 @@ def _check_row(document: Document, row: str, base: Recipe, recipe: Recipe, regis
             continue
         if _canonical(without.config) == _canonical(recipe.config):
             raise ExperimentError(f"{document.place((*path, key))}: {row}: override {key!r} changes nothing")
+
+
+def _teachers(chosen: Sequence[Row], rows: Sequence[Row], document: Document) -> dict[str, Recipe]:
+    """Return the recipes of the rows that chosen rows learn from, by name.
+
+    Raises:
+        ExperimentError: There is no such row, or it learns from another one itself.
+    """
+    recipes, teachers = {row.name: row.recipe for row in rows}, dict[str, Recipe]()
+    for row in chosen:
+        teacher = row.recipe.model.compression.teacher
+        if teacher is None:
+            continue
+        place = document.place(("tables", *row.name.split(".", 1)) if row.table else ("model", "compress", "distil"))
+        if teacher.row not in recipes:
+            reason = f"no row {teacher.row!r} in this experiment; {suggestion(teacher.row, recipes)}"
+            raise ExperimentError(f"{place}: {row.name}: model.compress.distil: {reason}")
+        if recipes[teacher.row].model.compression.teacher:
+            reason = f"{teacher.row} learns from another row itself; name one that does not"
+            raise ExperimentError(f"{place}: {row.name}: model.compress.distil: {reason}")
+        teachers[teacher.row] = recipes[teacher.row]
+    return teachers
 
 
 def _check_distinct(rows: Sequence[Row], document: Document) -> None:

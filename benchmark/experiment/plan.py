@@ -63,6 +63,8 @@ class PlannedRow:
     """Identifies everything that its record depends on."""
     network: str
     """Identifies its network, its gates and what else decides what they measure, but for the machine."""
+    teacher: "PlannedRow | None" = None
+    """The row whose network its own is trained against, too."""
 
     @property
     def folder(self) -> str:
@@ -73,6 +75,16 @@ class PlannedRow:
     def config(self) -> dict[str, Any]:
         """The recipe as plain data, for the record."""
         return self.recipe.config
+
+    @property
+    def stages_with_teacher(self) -> tuple[PlannedStage, ...]:
+        """All stages that it needs, in an order in which they can be trained."""
+        return (*(self.teacher.stages if self.teacher else ()), *self.stages)
+
+    def trainee_of(self, key: str) -> "PlannedRow":
+        """Return the row whose network a stage trains: this one, or its teacher under the name of this one."""
+        is_own = any(stage.key == key for stage in self.stages)
+        return self if is_own or self.teacher is None else replace(self.teacher, row=self.row, table=self.table)
 
     @property
     def last_key(self) -> str | None:
@@ -111,7 +123,7 @@ class Plan:
     @cached_property
     def stages(self) -> dict[str, PlannedStage]:
         """Every stage to be trained, once, by key."""
-        return {stage.key: stage for row in self.rows for stage in row.stages}
+        return {stage.key: stage for row in self.rows for stage in row.stages_with_teacher}
 
     @property
     def steps_trained(self) -> int:
@@ -135,7 +147,8 @@ def make_plan(
         environment: what keys hold besides the recipe.
         registry: gives the digests of the components' source code.
     """
-    planner = new_planner(fingerprints, environment, registry, experiment.metrics)
+    recipes = {**experiment.teachers, **{row.name: row.recipe for row in experiment.rows}}
+    planner = new_planner(fingerprints, environment, registry, experiment.metrics, recipes)
     chains = [planner.chain(row) for row in experiment.rows]
     rows = tuple(planner.with_seed(chain, seed) for seed in experiment.seeds for chain in chains)
     baselines = tuple(planner.baseline(name, experiment.rows[0].recipe) for name in experiment.baselines)
@@ -143,10 +156,14 @@ def make_plan(
 
 
 def new_planner(
-    fingerprints: Mapping[str, str], environment: Environment, registry: Registry, metrics: Sequence[str]
+    fingerprints: Mapping[str, str],
+    environment: Environment,
+    registry: Registry,
+    metrics: Sequence[str],
+    recipes: Mapping[str, Recipe],
 ) -> "Planner":
-    """Return a planner, which reads the source of each component once; see `make_plan`."""
-    return Planner(fingerprints, environment, cache(registry.digest), metric_digests(registry, metrics))
+    """Return a planner, which reads the source of each component once; see `make_plan`. `recipes`: of rows by name."""
+    return Planner(fingerprints, environment, cache(registry.digest), metric_digests(registry, metrics), recipes)
 
 
 def select(plan: Plan, rows: Sequence[str], seeds: Sequence[int]) -> Plan:
@@ -161,7 +178,10 @@ def source_id(spec: SourceSpec) -> str:
 
 def network_id(model: ResolvedModel, gates: Mapping[str, AnyGate]) -> str:
     """Return what identifies a network and its gates: rows that agree in both are measured once."""
-    return json.dumps([model.identity(), {name: gate.model_dump(mode="json") for name, gate in gates.items()}])
+    shipped = {name: value for name, value in model.as_config().get("compress", {}).items() if name != "distil"}
+    compression = [shipped] if shipped else []
+    settings = {name: gate.model_dump(mode="json") for name, gate in gates.items()}
+    return json.dumps([model.identity(), settings, *compression])
 
 
 def id_of_test(folder: str, config_hash: str) -> str:
@@ -214,6 +234,8 @@ class Planner:
     digest: Callable[[str, str], str]
     metrics: Mapping[str, str]
     """Digests of the metrics that not every row has."""
+    recipes: Mapping[str, Recipe]
+    """Of the rows that others may learn from, by name."""
 
     def row(self, row: Row, seed: int) -> PlannedRow:
         """Return a row with one seed as a chain of stages with keys."""
@@ -245,14 +267,21 @@ class Planner:
         row, recipe, env = chain.row, chain.recipe, self.environment
         # Initial weights are drawn on the CPU, so the device is not part of the model's key.
         model_key = hash_of([*chain.model, seed, env.engine, env.torch])
-        stages: list[PlannedStage] = []
+        distil, stages = recipe.model.compression.teacher, list[PlannedStage]()
+        teacher = self.row(Row(distil.row, None, self.recipes[distil.row]), seed) if distil else None
         for name, stage in recipe.stages.items():
             parent = stages[-1].key if stages else None
-            stages.append(PlannedStage(name, hash_of([parent or model_key, *chain.stages[name]]), parent, stage))
+            start = parent or model_key
+            if distil and teacher:
+                start = hash_of([start, "distil", teacher.last_key or teacher.config_hash, distil.weight])
+            if pruning := recipe.pruning_before(name):
+                start = hash_of([start, "prune", pruning.channels])
+            stages.append(PlannedStage(name, hash_of([start, *chain.stages[name]]), parent, stage))
         # A row without stages has no stage key that would hold the device it was tested on.
         keys = [model_key, [stage.key for stage in stages] or env.device]
+        keys += [recipe.config["model"]["compress"]] if recipe.model.compress else []
         config_hash = hash_of([keys, *chain.record])
-        return PlannedRow(row.name, row.table, seed, recipe, tuple(stages), config_hash, chain.network)
+        return PlannedRow(row.name, row.table, seed, recipe, tuple(stages), config_hash, chain.network, teacher)
 
     def baseline(self, name: str, base: Recipe) -> PlannedBaseline:
         """Return a baseline on the data of the base row."""

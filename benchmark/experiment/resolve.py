@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar, cast, get_args
 from pydantic import BaseModel, ValidationError
 
 from benchmark.errors import RENAMED_KEYS, CheckpointError, ComponentError, ExperimentError, shown, suggestion
+from benchmark.experiment.compression import Prune
 from benchmark.experiment.document import Document, KeyPath
 from benchmark.experiment.gate_presets import with_gate_presets
 from benchmark.experiment.portable_paths import portable_data
@@ -68,6 +69,11 @@ class Recipe:
     """Of the experiment file."""
     more_tests: Mapping[str, SourceSpec] = field(default_factory=dict[str, SourceSpec])
     """The test sets beside `data.test` by name; that of `photographs` is one of them."""
+
+    def pruning_before(self, stage: str) -> Prune | None:
+        """Return how the network is pruned before a stage; None if it is not."""
+        prune = self.model.compression.prune
+        return prune if prune and stage == (prune.stage or [*self.stages][-1]) else None
 
     @property
     def splits(self) -> Mapping[str, SourceSpec]:
@@ -216,6 +222,7 @@ class _Resolver:
         model = ResolvedModel(
             backbone=Component(name=name, **options), head=Component(name=spec.head.name, **head_options)
         )
+        model = model.model_copy(update={"compress": spec.compress})
         if spec.weights is None:
             return model
         try:
@@ -235,6 +242,15 @@ class _Resolver:
             if name not in stages:
                 message = f"protocol.order: no stage {name!r} in protocol; {suggestion(name, stages)}"
                 self.fail(("protocol", "order"), message)
+        prune = settings.model.compress.prune if settings.model.compress else None
+        if prune and prune.stage is not None and prune.stage not in order:
+            place = ("model", "compress", "prune", "stage")
+            message = f"no stage {prune.stage!r} in protocol.order; {suggestion(prune.stage, order)}"
+            self.fail(place, f"model.compress.prune.stage: {message}")
+        if prune and not order:
+            self.fail(
+                ("model", "compress"), "model.compress.prune: needs a stage that fine-tunes; protocol.order is empty"
+            )
         if len(set(order)) < len(order):
             self.fail(("protocol", "order"), "protocol.order: names a stage twice; give the second one its own name")
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from benchmark.experiment.adaptive_seeds import AnySeeds
+from benchmark.experiment.compression import Compression
 from benchmark.experiment.scales import Promotion, Scale, check_scales
 from benchmark.experiment.search_settings import SearchSettings
 from benchmark.experiment.stage import OpenSettings, Seed, Settings, Side, Stage
@@ -72,6 +73,9 @@ class Model(Settings):
         default=None,
         description="a published checkpoint of the backbone, or the folder of a trained row: what training starts from",
     )
+    compress: Compression | None = Field(
+        default=None, description="make the network smaller: {int8: {}}, {prune: {channels: 0.3}}, {distil: ROW}"
+    )
 
 
 class WeightsFile(Settings):
@@ -87,18 +91,30 @@ class ResolvedModel(Settings):
     backbone: Component
     head: Component
     weights: WeightsFile | None = None
+    compress: Compression | None = None
 
     @property
     def architecture(self) -> "ResolvedModel":
-        """The model without its file of weights, for a network that gets other weights."""
-        return self.model_copy(update={"weights": None})
+        """The model without its file of weights, for a network that gets other weights; not compressed."""
+        return self.model_copy(update={"weights": None, "compress": None})
+
+    @property
+    def compression(self) -> Compression:
+        """What is done to the network; nothing where the model has no `compress`."""
+        return self.compress or Compression.model_construct()
 
     def as_config(self) -> dict[str, Any]:
-        """Return plain data for the record; without the key `weights` where no file is named."""
-        return self.model_dump(mode="json", exclude={"weights"} if self.weights is None else None)
+        """Return plain data for the record; without the keys `weights` and `compress` where they say nothing."""
+        config = {"backbone": self.backbone.model_dump(mode="json"), "head": self.head.model_dump(mode="json")}
+        for name, part in (("weights", self.weights), ("compress", self.compress)):
+            config |= {name: part.model_dump(mode="json", exclude_none=True)} if part else {}
+        return config
 
     def identity(self) -> list[Any]:
-        """Return what decides the network and its weights: the content of the file counts, not where it lies."""
+        """Return what decides the network and its initial weights, before any compression.
+
+        The content of the file of weights counts, not where it lies.
+        """
         return [self.architecture.as_config(), self.weights.sha256 if self.weights else None]
 
 

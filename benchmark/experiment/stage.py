@@ -148,6 +148,11 @@ class Stage(Settings):
         default=1,
         description="GPUs, or processes on the CPU, that share every batch; batch and learning rate stay as they are",
     )
+    quantiser: Literal["int8"] | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,  # stages without it keep their keys
+        description="int8: the backbone computes with values rounded to 8 bits, and gradients pass straight through",
+    )
     images: PositiveInt | None = Field(default=None, exclude=True, description="in place of steps: steps * batch")
 
     @model_validator(mode="before")

@@ -1,4 +1,7 @@
-"""Check the limits of an experiment against measurements. A gate never passes on a device that is not here."""
+"""Check the limits of an experiment against measurements. A gate never passes on a device that is not here.
+
+Every gate measures the network as it is shipped: folded for inference, or the file in 8 bits.
+"""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -33,9 +36,12 @@ from benchmark.gates.latency import Conditions, Latency, latency_record
 from benchmark.gates.latency_full import Budget, MeasuringError, TimedModel, WorkerJob, measure_job, summarise_job
 from benchmark.gates.latency_quick import quick_latency
 from benchmark.inference.device_setup import Machine
+from benchmark.inference.int8 import FileNetwork
 from benchmark.inference.onnx import onnx_bytes
+from benchmark.inference.onnx_runtimes import FILE_RUNTIMES
 from benchmark.inference.runtimes import runtime_names, unavailable
 from benchmark.model import Restorer
+from benchmark.model.restorer import fold
 from benchmark.model.weight_files import weight_bytes, write_weights
 from reports.schema import GateOutcome, GateResult
 
@@ -49,6 +55,7 @@ def check_gates(
     model: Mapping[str, Any],
     machine: Machine,
     plugins: tuple[Path, ...] = (),
+    int8_file: bytes | None = None,
 ) -> list[GateResult]:
     """Return the result of every gate, in the order of the experiment file.
 
@@ -58,31 +65,38 @@ def check_gates(
         model: Its resolved configuration, from which a fresh process builds it again.
         machine: Device, threads and allocator of this process.
         plugins: Files with components of the user.
+        int8_file: The content of the ONNX file that is shipped in place of the network's weights; it is weighed
+            whatever file a gate names, and timed in ONNX Runtime unless a gate names OpenVINO.
     """
 
     @cache  # what two gates ask for is measured once
     def measure(protocol: str, conditions: Conditions) -> Latency:
         if protocol == "quick":
-            return quick_latency(restorer, conditions, machine.device)
+            return quick_latency(int8_file or restorer, conditions, machine.device)
         with TemporaryDirectory() as folder:
-            weights = Path(folder) / "weights.safetensors"
-            write_weights(restorer, weights)
+            weights = Path(folder) / ("network.onnx" if int8_file else "weights.safetensors")
+            if int8_file:
+                weights.write_bytes(int8_file)
+            else:
+                write_weights(restorer, weights)
             job = WorkerJob([TimedModel("network", model, weights, conditions)], machine, plugins, Budget())
             return summarise_job(job, list(measure_job(job)))[0]
 
-    return [_check(name, gate, restorer, machine, measure) for name, gate in gates.items()]
+    folded = fold(restorer)
+    return [_check(name, gate, folded, int8_file, machine, measure) for name, gate in gates.items()]
 
 
 def _check(
     name: str,
     gate: AnyGate,
     restorer: Restorer,
+    int8_file: bytes | None,
     machine: Machine,
     measure: Callable[[str, Conditions], Latency],
 ) -> GateResult:
     match gate:
         case SizeGate():
-            return _check_size(name, gate, restorer)
+            return _check_size(name, gate, restorer, int8_file)
         case ParametersGate():
             return _exact(name, gate, gate.limit, parameters(restorer), "parameters", {})
         case MacsGate():
@@ -93,23 +107,27 @@ def _check(
             protocol = {"counter": "feature maps alive at one time", "dtype": "float32", "image": list(gate.image)}
             return _exact(name, gate, gate.limit_bytes, peak, "bytes", protocol)
         case LatencyGate():
-            return _check_latency(name, gate, machine, measure)
+            return _check_latency(name, gate, machine, measure, is_int8=int8_file is not None)
         case GpuMemoryGate():
             return _check_gpu_memory(name, gate, restorer, machine)
         case RamGate():
-            peak = restoring_ram_bytes(restorer, gate.image, machine.device)
+            network = FileNetwork(int8_file) if int8_file else restorer
+            peak = restoring_ram_bytes(network, gate.image, machine.device)
             protocol = {"of": "this process, at its highest", "device": machine.device_name, "image": list(gate.image)}
             return _exact(name, gate, gate.limit_bytes, peak, "bytes", protocol)
 
 
-def _check_size(name: str, gate: SizeGate, restorer: Restorer) -> GateResult:
+def _check_size(name: str, gate: SizeGate, restorer: Restorer, int8_file: bytes | None) -> GateResult:
     protocol: dict[str, Any] = {"file": gate.file, "dtype": gate.dtype}
+    if int8_file:
+        protocol = {"file": "onnx", "dtype": "int8"}
     try:
-        exported = (
-            onnx_bytes(restorer, REFERENCE_IMAGE, dtype=gate.dtype)
-            if gate.file == "onnx"
-            else weight_bytes(restorer, getattr(torch, gate.dtype))
-        )
+        if int8_file:
+            exported = int8_file
+        elif gate.file == "onnx":
+            exported = onnx_bytes(restorer, REFERENCE_IMAGE, dtype=gate.dtype)
+        else:
+            exported = weight_bytes(restorer, getattr(torch, gate.dtype))
     except BenchmarkError as error:  # the packages that write the file are not installed
         return _not_measured(name, gate, gate.limit_bytes, "bytes", str(error), protocol)
     protocol["sha256"] = hashlib.sha256(exported).hexdigest()
@@ -127,24 +145,28 @@ def _check_gpu_memory(name: str, gate: GpuMemoryGate, restorer: Restorer, machin
 
 
 def _check_latency(
-    name: str, gate: LatencyGate, machine: Machine, measure: Callable[[str, Conditions], Latency]
+    name: str, gate: LatencyGate, machine: Machine, measure: Callable[[str, Conditions], Latency], *, is_int8: bool
 ) -> GateResult:
     """Check a latency gate; it is not measured where the device or the runtime it names is missing."""
     facts: dict[str, Any] = {"device": gate.device or machine.device_name, "image": list(gate.image)}
     if reason := _missing_device(gate.device, machine):
         return _not_measured(name, gate, gate.limit_ms, "ms", reason, facts)
-    conditions = Conditions(gate.image, gate.runtime, gate.dtype, gate.threads, gate.tile, gate.overlap)
-    more: dict[str, Any] = {}
+    runtime = gate.runtime if not is_int8 or gate.runtime in ("best", *FILE_RUNTIMES) else FILE_RUNTIMES[0]
+    conditions = Conditions(gate.image, runtime, gate.dtype, gate.threads, gate.tile, gate.overlap)
+    more: dict[str, Any] = {"dtype": "int8"} if is_int8 else {}
     try:
         if gate.runtime == "best":
-            installed = [each for each in runtime_names(machine.device.type) if not unavailable(each, machine.device)]
+            names = FILE_RUNTIMES if is_int8 else runtime_names(machine.device.type)
+            installed = [
+                name for name in names if not unavailable(name, torch.device("cpu") if is_int8 else machine.device)
+            ]
             quick = {each: measure("quick", replace(conditions, runtime=each)) for each in installed}
             medians = {runtime: latency.image_ms["median"].value for runtime, latency in quick.items()}
             conditions = replace(conditions, runtime=min(medians, key=medians.__getitem__))
             more["runtimes_median_ms"] = medians
         latency = measure("full" if gate.protocol == "full" else "quick", conditions)
     except (RuntimeUnavailable, MeasuringError) as error:
-        return _not_measured(name, gate, gate.limit_ms, "ms", str(error), {**facts, "runtime": gate.runtime})
+        return _not_measured(name, gate, gate.limit_ms, "ms", str(error), {**facts, "runtime": runtime})
     quantile = latency.image_ms[gate.quantile]
     return _result(
         name,

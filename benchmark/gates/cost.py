@@ -1,4 +1,7 @@
-"""What a network costs: parameters, multiply-adds, bytes of weights, and memory, counted or measured."""
+"""What a network costs: parameters, multiply-adds, bytes of weights, and memory, counted or measured.
+
+`cost` counts the network as it is shipped, folded for inference; the other functions count the network they are given.
+"""
 
 import copy
 import ctypes
@@ -15,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from benchmark.model import Restorer
+from benchmark.model.restorer import fold
 from benchmark.model.weight_files import weight_bytes
 from reports.schema import ModelCost
 
@@ -26,15 +30,16 @@ _WEIGHT_COPIES = 4
 
 
 def cost(restorer: Restorer) -> ModelCost:
-    """Return what a network costs, unrounded; without the names and citations of its components.
+    """Return what a network costs once it is folded, unrounded; without the names and citations of its components.
 
     File sizes are those of safetensors. The network stays as it is.
     """
+    folded = fold(restorer)
     return ModelCost(
-        params=parameters(restorer),
-        macs=macs(restorer, REFERENCE_IMAGE),
+        params=parameters(folded),
+        macs=macs(folded, REFERENCE_IMAGE),
         macs_shape=(1, 3, *REFERENCE_IMAGE),
-        weight_bytes={dtype: len(weight_bytes(restorer, getattr(torch, dtype))) for dtype in ("float32", "float16")},
+        weight_bytes={dtype: len(weight_bytes(folded, getattr(torch, dtype))) for dtype in ("float32", "float16")},
     )
 
 

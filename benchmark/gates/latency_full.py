@@ -28,6 +28,7 @@ from benchmark.gates.latency_stability import (
 )
 from benchmark.inference.device_setup import Machine, configure_process
 from benchmark.model import Restorer, build
+from benchmark.model.pruning import with_shapes
 from benchmark.model.weight_files import read_weights
 from benchmark.processes import run_in_fresh_process
 from benchmark.registry import Registry
@@ -52,6 +53,7 @@ class TimedModel:
     label: str
     model: Mapping[str, Any]
     weights: Path
+    """In safetensors; or an ONNX file, which is the network."""
     conditions: Conditions
 
 
@@ -131,8 +133,9 @@ def _measure_here(job: WorkerJob) -> WorkerSamples:
     device, budget = job.machine.device, job.budget
     timers: dict[str, ModelTimer] = {}
     warm_ups: dict[str, WarmUp] = {}
-    for label, restorer, conditions in _networks(job):
-        timers[label] = prepare_timer(restorer.to(device).eval(), conditions, device)
+    for label, network, conditions in _networks(job):
+        ready = network if isinstance(network, bytes) else network.to(device).eval()
+        timers[label] = prepare_timer(ready, conditions, device)
         warm_ups[label] = warm_up(
             timers[label].call, budget.warm_up_runs, budget.least_warm_up_seconds, budget.most_warm_up_seconds
         )
@@ -147,10 +150,14 @@ def _measure_here(job: WorkerJob) -> WorkerSamples:
     return WorkerSamples(samples, load)
 
 
-def _networks(job: WorkerJob) -> Iterator[tuple[str, Restorer, Conditions]]:
+def _networks(job: WorkerJob) -> Iterator[tuple[str, Restorer | bytes, Conditions]]:
     for model in job.models:
-        restorer = build(model.model, 0, Registry(job.plugins))
-        restorer.load_state_dict(read_weights(model.weights))
+        if model.weights.suffix == ".onnx":
+            yield model.label, model.weights.read_bytes(), model.conditions
+            continue
+        weights = read_weights(model.weights)
+        restorer = with_shapes(build(model.model, 0, Registry(job.plugins)), weights)
+        restorer.load_state_dict(weights)
         yield model.label, restorer, model.conditions
     yield REFERENCE, make_reference(), Conditions(REFERENCE_SIZE, folded=False)
 

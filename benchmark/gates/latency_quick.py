@@ -19,6 +19,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.gates.latency import Call, Conditions, Latency, ModelSamples, WarmUp, summarise
 from benchmark.gates.latency_stability import load_doubts, load_since, read_counters
 from benchmark.inference.device_setup import torch_threads
+from benchmark.inference.onnx_runtimes import prepare_file
 from benchmark.inference.prepared_network import PreparedNetwork
 from benchmark.inference.runtimes import prepare
 from benchmark.inference.tiles import Tiling, restore_in_tiles
@@ -37,7 +38,7 @@ _SETTLED = 0.02
 
 
 def quick_latency(
-    restorer: Restorer,
+    network: Restorer | bytes,
     conditions: Conditions,
     device: torch.device,
     seconds: float = 0.6,
@@ -46,7 +47,7 @@ def quick_latency(
     """Measure a latency at batch 1. The network stays as it is.
 
     Args:
-        restorer: A network on `device`.
+        network: A network on `device`, or the content of an ONNX file.
         conditions: Runtime, image size and so on.
         device: The device of the restorer.
         seconds: How long to measure, once the runtime has prepared the network.
@@ -57,7 +58,7 @@ def quick_latency(
         BenchmarkError: An image takes more than `most_ms`.
     """
     with torch_threads(conditions.threads):
-        timer = prepare_timer(restorer, conditions, device)
+        timer = prepare_timer(network, conditions, device)
         if most_ms is not None and timer.cold_start_ms > most_ms and (second_ms := timer.call().image_ms) > most_ms:
             raise BenchmarkError(f"one image takes {second_ms / 1000:.1f} s; over {most_ms / 1000:g} s")
         warmed_up = warm_up(timer.call, _WARM_UP_RUNS, 0.0, seconds * _WARM_UP_SHARE)
@@ -81,17 +82,21 @@ class ModelTimer:
     calls: list[Call] = field(default_factory=list[Call])
 
 
-def prepare_timer(restorer: Restorer, conditions: Conditions, device: torch.device) -> ModelTimer:
-    """Prepare a network for its runtime and call it once, cold. The restorer stays as it is.
+def prepare_timer(network: Restorer | bytes, conditions: Conditions, device: torch.device) -> ModelTimer:
+    """Prepare a network, or an ONNX file, for its runtime and call it once, cold. The network stays as it is.
 
     Raises:
         RuntimeUnavailable: The runtime is missing or cannot run this network.
     """
-    network = fold(restorer) if conditions.folded else restorer
+    if isinstance(network, Restorer) and conditions.folded:
+        network = fold(network)
     height, width = conditions.image
     size = (min(conditions.tile or height, height), min(conditions.tile or width, width))
     start = time.perf_counter()
-    prepared = prepare(conditions.runtime, network, size, device, conditions.dtype)
+    if isinstance(network, bytes):
+        prepared = prepare_file(conditions.runtime, network, size)
+    else:
+        prepared = prepare(conditions.runtime, network, size, device, conditions.dtype)
     preparation_seconds = time.perf_counter() - start
     call = _timed(prepared, conditions, device)
     return ModelTimer(call, call().image_ms, preparation_seconds)

@@ -1,6 +1,7 @@
 """Run ONNX files: by ONNX Runtime, OpenVINO or TensorRT; and by how much they differ from torch."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from benchmark.model import Restorer
 from reports.schema import Dtype
 
 RUNTIME_PACKAGES = ("onnxruntime", *WRITER_PACKAGES)
+FILE_RUNTIMES = ("onnxruntime", "openvino")
+"""Runtimes of ONNX files on the CPU."""
 _LOG_ERRORS_ONLY = 3
 _TENSORRT = "TensorrtExecutionProvider"
 _HALF_PRECISION_OPTIONS = {"float16": {"trt_fp16_enable": True}, "bfloat16": {"trt_bf16_enable": True}}
@@ -29,13 +32,7 @@ def largest_difference(content: bytes, restorer: Restorer, image: tuple[int, int
         RuntimeUnavailable: ONNX Runtime is not installed, or cannot read the file or run it for this image.
     """
     degraded = torch.rand(1, 3, *image, generator=torch.Generator().manual_seed(0))
-    session = open_session(content, ["CPUExecutionProvider"])
-    try:
-        (restored,) = session.run([OUTPUT], {INPUT: degraded.numpy()})
-    except Exception as error:  # its errors have no common class
-        raise RuntimeUnavailable(
-            f"ONNX Runtime: cannot run this network on {image[0]} x {image[1]} pixels: {root_cause(error)}"
-        ) from error
+    restored = run_session(open_session(content, ["CPUExecutionProvider"]), degraded.numpy())
     with torch.inference_mode():
         expected = ImageNetwork(restorer).cpu()(degraded)
     return (torch.from_numpy(restored) - expected).abs().max().item()
@@ -61,10 +58,44 @@ def open_session(content: bytes, providers: list[Any]) -> Any:
         raise RuntimeUnavailable(f"ONNX Runtime: cannot read this network: {root_cause(error)}") from error
 
 
+def run_session(session: Any, degraded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the restored image of a degraded one, both `1 3 H W` in [0, 1].
+
+    Raises:
+        RuntimeUnavailable: ONNX Runtime cannot run the file for this image.
+    """
+    try:
+        (restored,) = session.run([OUTPUT], {INPUT: degraded})
+    except Exception as error:  # its errors have no common class
+        height, width = degraded.shape[2:]
+        raise RuntimeUnavailable(
+            f"ONNX Runtime: cannot run this network on {height} x {width} pixels: {root_cause(error)}"
+        ) from error
+    return restored
+
+
+def prepare_file(runtime: str, content: bytes, size: tuple[int, int]) -> PreparedNetwork:
+    """Prepare an ONNX file for images of one size on the CPU, with as many threads as torch has.
+
+    Args:
+        runtime: `onnxruntime` or `openvino`.
+        content: Of the file.
+        size: Height and width of the images.
+
+    Raises:
+        RuntimeUnavailable: The runtime is not installed, or cannot read the file.
+    """
+    if runtime == "openvino":
+        request = open_request(content)
+        infer = partial(request.infer, share_inputs=True, share_outputs=True)
+        return _prepared_on_cpu(size, lambda image: infer({INPUT: image})[0])
+    session = open_session(content, ["CPUExecutionProvider"])
+    return _prepared_on_cpu(size, lambda image: session.run([OUTPUT], {INPUT: image})[0])
+
+
 def onnxruntime(restorer: Restorer, size: tuple[int, int], device: torch.device, _dtype: Dtype) -> PreparedNetwork:
     """Run with ONNX Runtime on the CPU, with as many threads as torch has."""
-    session = open_session(onnx_bytes(restorer, size), ["CPUExecutionProvider"])
-    return _prepared_on_cpu(size, lambda image: session.run([OUTPUT], {INPUT: image})[0])
+    return prepare_file("onnxruntime", onnx_bytes(restorer, size), size)
 
 
 def openvino(restorer: Restorer, size: tuple[int, int], device: torch.device, _dtype: Dtype) -> PreparedNetwork:
@@ -72,8 +103,7 @@ def openvino(restorer: Restorer, size: tuple[int, int], device: torch.device, _d
 
     By default OpenVINO uses bfloat16 where the processor has it. Every call overwrites the output of the one before.
     """
-    request = open_request(onnx_bytes(restorer, size))
-    return _prepared_on_cpu(size, lambda image: request.infer({INPUT: image}, share_inputs=True, share_outputs=True)[0])
+    return prepare_file("openvino", onnx_bytes(restorer, size), size)
 
 
 def open_request(content: bytes) -> Any:

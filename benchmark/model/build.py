@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from benchmark.errors import CheckpointError, ComponentError, RecordError
 from benchmark.experiment.schema import ResolvedModel
 from benchmark.experiment.weights import model_in_header
+from benchmark.model.pruning import with_shapes
 from benchmark.model.published import Fit, best_fit, has_own_names, load_weights
-from benchmark.model.restorer import Restorer
+from benchmark.model.restorer import Restorer, fold
 from benchmark.model.weight_files import WeightSet, read_checkpoint, read_weights
 from benchmark.registry import Registry
 from reports.digests import check
@@ -56,7 +57,7 @@ def build(model: ResolvedModel | Mapping[str, Any], seed: int = 0, registry: Reg
 
 def architecture(model: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration without its file of weights, for a network that gets other weights."""
-    return {part: model[part] for part in ("backbone", "head")}
+    return {part: model[part] for part in ("backbone", "head", "compress") if part in model}
 
 
 def build_on_meta(model: Mapping[str, Any], registry: Registry) -> Restorer:
@@ -105,7 +106,7 @@ def record_folder(folder: str | Path) -> Path:
 
 
 def load(path: str | Path, registry: Registry | None = None) -> Restorer:
-    """Return a trained Restorer, in eval mode.
+    """Return a trained Restorer, in eval mode: folded where the file holds the folded network, pruned where it was.
 
     Args:
         path: Folder of a row (`runs/<experiment>/<row>`, or its `seed<k>`), or a safetensors file that `export` or
@@ -130,7 +131,14 @@ def load(path: str | Path, registry: Registry | None = None) -> Restorer:
         raise RecordError(f"{named_in}: its model: {explain(error)}; {_CHANGED}") from None
     except (ComponentError, KeyError) as error:
         raise RecordError(f"{named_in}: its model: {error}; {_CHANGED}") from None
-    fit = best_fit([WeightSet(weights.name, read_weights(weights))], restorer)
+    tensors = WeightSet(weights.name, read_weights(weights))
+    if model.get("compress", {}).get("prune"):
+        restorer = with_shapes(restorer, tensors.tensors)
+    fit = best_fit([tensors], restorer)
+    if fit.mismatch:
+        folded = fold(restorer)
+        folded_fit = best_fit([tensors], folded)
+        restorer, fit = (restorer, fit) if folded_fit.mismatch else (folded, folded_fit)
     if fit.mismatch:
         raise RecordError(f"{weights}: does not fit the model in {Path(named_in).name}: {fit.mismatch}; {_CHANGED}")
     restorer.load_state_dict(fit.weights)

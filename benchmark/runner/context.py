@@ -113,9 +113,13 @@ def environment(device: torch.device) -> Environment:
 def plan_of(experiment: Experiment, context: Context) -> Plan:
     """Return the plan of an experiment with the data, components and machine of a context."""
     rows = tuple(replace(row, recipe=with_threads(row.recipe, context.registry)) for row in experiment.rows)
+    teachers = {name: with_threads(recipe, context.registry) for name, recipe in experiment.teachers.items()}
     fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
     return make_plan(
-        replace(experiment, rows=rows), fingerprints, environment(context.machine.device), context.registry
+        replace(experiment, rows=rows, teachers=teachers),
+        fingerprints,
+        environment(context.machine.device),
+        context.registry,
     )
 
 

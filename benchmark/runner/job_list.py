@@ -84,12 +84,15 @@ class JobList:
                 id = id_of_test(row.row, row.config_hashes[""])
                 _add(jobs, ListedJob(id, "baseline", row.row, (), (row.row,)))
         for row, seed in chosen:
-            folder, needs = _folder(row, seed), [row.network]
-            for stage in row.stages:
-                key = stage.keys[str(seed)]
-                # What rows with other gates need, too, waits for the first of the networks alone.
-                _add(jobs, ListedJob(key, "stage", f"{folder}/{stage.name}", (needs[-1],), (folder,)))
-                needs.append(key)
+            folder, needs, taught = _folder(row, seed), [row.network], tuple[str, ...]()
+            for source in (*self._teachers(row), row):
+                before = row.network
+                for stage in source.stages:
+                    key, name = stage.keys[str(seed)], f"{_folder(source, seed)}/{stage.name}"
+                    # What rows with other gates need, too, waits for the first of the networks alone.
+                    _add(jobs, ListedJob(key, "stage", name, (before, *taught), (folder,)))
+                    needs.append(before := key)
+                taught = (before,)
             id = id_of_test(folder, row.config_hashes[str(seed)])
             _add(jobs, ListedJob(id, "row", folder, tuple(needs), (folder,)))
         return jobs
@@ -160,6 +163,11 @@ class JobList:
         return frozenset(
             row for row, config_hash in hashes.items() if is_finished(self.output / row, config_hash, replace=True)
         )
+
+    def _teachers(self, row: PlanRow) -> list[PlanRow]:
+        """Return the row that a row learns from; none if there is none."""
+        distil = row.recipe.get("model", {}).get("compress", {}).get("distil", {})
+        return [other for other in self.plan.rows if other.row == distil.get("row")]
 
     def _is_chosen(self, row: PlanRow, seed: int) -> bool:
         return seed in row.seeds and (self.plan.chosen is None or _folder(row, seed) in self.plan.chosen)

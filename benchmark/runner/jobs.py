@@ -17,7 +17,8 @@ from benchmark.gates.check_gates import check_gates
 from benchmark.gates.cost import cost
 from benchmark.inference.device_setup import Machine, torch_threads
 from benchmark.lease import LeaseFolderError, LeaseLost
-from benchmark.model import Restorer, build
+from benchmark.model import Restorer
+from benchmark.runner.compression import build_shipped, untrained_file, with_file_size
 from benchmark.runner.context import Context
 from benchmark.runner.count_cache import kept
 from benchmark.runner.events import (
@@ -86,7 +87,7 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
     try:
         match job:
             case MeasureNetwork(row=row):
-                restorer = build(row.recipe.model, row.seed, context.registry)
+                restorer = build_shipped(row.recipe.model, row.seed, context.registry)
                 measured = measure_restorer(
                     restorer, row.recipe.model, row.recipe.gates, context.machine, context.registry.plugins
                 )
@@ -102,7 +103,7 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
                             on_event(StageDamaged(row.folder, stage.name, file))
                         context.store.tidy(stage.key)
                         train = train_stage if stage.settings.devices_per_stage == 1 else train_on_ranks
-                        train(row, stage, lease, context, on_event)
+                        train(row.trainee_of(stage.key), stage, lease, context, on_event)
             case TestRow(row=row, progress=progress):
                 test_row(row, progress, context, on_event)
     except RankFailure as error:
@@ -131,16 +132,18 @@ def measure_restorer(
 ) -> MeasuredModel:
     """Return cost and gate results of a network, which is moved to the machine's device.
 
-    The cost holds what is counted under the limits of every preset, too.
+    The cost holds what is counted under the limits of every preset, too. A network that ships in 8 bits is measured as
+    that file: its bytes and its time do not depend on the weights.
     """
+    int8_file = untrained_file(restorer, model.compression)
     names = {"backbone": model.backbone.name, "head": model.head.name, "citations": (restorer.backbone.citation,)}
     restorer.to(machine.device)
     presets = {
-        preset: tuple(check_gates(counted_limits(preset), restorer, model.as_config(), machine))
+        preset: tuple(check_gates(counted_limits(preset), restorer, model.as_config(), machine, (), int8_file))
         for preset in GATE_PRESETS
     }
-    costs = cost(restorer).model_copy(update={**names, "presets": presets})
-    return MeasuredModel(costs, tuple(check_gates(gates, restorer, model.as_config(), machine, plugins)))
+    costs = with_file_size(cost(restorer), int8_file).model_copy(update={**names, "presets": presets})
+    return MeasuredModel(costs, tuple(check_gates(gates, restorer, model.as_config(), machine, plugins, int8_file)))
 
 
 def counted_gates(row: PlannedRow, context: Context) -> list[GateResult]:
@@ -150,10 +153,13 @@ def counted_gates(row: PlannedRow, context: Context) -> list[GateResult]:
     limits = {name: gate.model_dump(mode="json") for name, gate in gates.items()}
 
     def count() -> list[dict[str, Any]]:
-        results = check_gates(gates, build(model, row.seed, registry), model.as_config(), context.machine)
+        restorer = build_shipped(model, row.seed, registry)
+        int8_file = untrained_file(restorer, model.compression)
+        results = check_gates(gates, restorer, model.as_config(), context.machine, (), int8_file)
         return [to_json(result) for result in results]
 
-    return [from_json(GateResult, result) for result in kept(["gates", limits], model, registry, count)]
+    what = ["gates", limits, *([model.as_config()["compress"]] if model.compress else [])]
+    return [from_json(GateResult, result) for result in kept(what, model, registry, count)]
 
 
 def rejection_of(measured: MeasuredModel, *, is_trial: bool) -> Failure | None:

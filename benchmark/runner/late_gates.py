@@ -10,7 +10,8 @@ from benchmark.experiment.plan import PlannedRow
 from benchmark.experiment.schema import LatencyGate
 from benchmark.files import write_json
 from benchmark.gates.check_gates import check_gates
-from benchmark.model import build
+from benchmark.inference.int8 import FILE
+from benchmark.runner.compression import build_shipped
 from benchmark.runner.context import Context
 from benchmark.runner.record_writer import planned_record
 from benchmark.runner.row import describe_gate
@@ -33,8 +34,10 @@ def measure_open_latencies(rows: Sequence[PlannedRow], context: Context, show: C
         if row.network not in measured:
             show(row.folder, f"{', '.join(gates)} again, by the full protocol: some minutes")
             model, machine = row.recipe.model, context.machine
-            restorer = build(model, row.seed, context.registry).to(machine.device)
-            results = check_gates(gates, restorer, model.as_config(), machine, context.registry.plugins)
+            restorer = build_shipped(model, row.seed, context.registry).to(machine.device)
+            file = context.output / row.folder / FILE
+            content = file.read_bytes() if model.compression.int8 else None
+            results = check_gates(gates, restorer, model.as_config(), machine, context.registry.plugins, content)
             measured[row.network] = results
             show(row.folder, "\n".join(f"gate {describe_gate(result)}" for result in results))
         by_name = {result.name: result for result in measured[row.network]}

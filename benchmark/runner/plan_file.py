@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -165,19 +165,25 @@ def planned_rows(plan: PlanFile, folder: Path, registry: Registry) -> dict[str, 
         if row.kind == "baseline"
     ]
     rows = [
-        _planned_row(row, seed, recipe) for seed in plan.seeds for row, recipe in trained.values() if seed in row.seeds
+        _planned_row(name, seed, trained)
+        for seed in plan.seeds
+        for name, (row, _) in trained.items()
+        if seed in row.seeds
     ]
     chosen = [row for row in rows if plan.chosen is None or row.folder in plan.chosen]
     return {row.folder: row for row in (*baselines, *chosen)}
 
 
-def _planned_row(row: PlanRow, seed: int, recipe: Recipe) -> PlannedRow:
+def _planned_row(name: str, seed: int, rows: Mapping[str, tuple[PlanRow, Recipe]]) -> PlannedRow:
+    row, recipe = rows[name]
+    distil = recipe.model.compression.teacher
+    teacher = _planned_row(distil.row, seed, rows) if distil else None
     keys = [stage.keys[str(seed)] for stage in row.stages]
     stages = tuple(
         PlannedStage(stage.name, key, parent, recipe.stages[stage.name])
         for stage, key, parent in zip(row.stages, keys, [None, *keys], strict=False)
     )
-    return PlannedRow(row.row, row.table, seed, recipe, stages, row.config_hashes[str(seed)], row.network)
+    return PlannedRow(row.row, row.table, seed, recipe, stages, row.config_hashes[str(seed)], row.network, teacher)
 
 
 def _recipe(row: PlanRow, plan: PlanFile, folder: Path, registry: Registry) -> Recipe:

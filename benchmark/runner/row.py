@@ -28,18 +28,20 @@ from benchmark.evaluation.evaluate import (
 )
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow
 from benchmark.experiment.portable_paths import portable_text
-from benchmark.files import write_json, write_text
+from benchmark.files import write_bytes, write_json, write_text
 from benchmark.inference.device_setup import torch_threads
+from benchmark.inference.int8 import FILE, FileNetwork
 from benchmark.lease import Lease, LeaseFolder
-from benchmark.model import restore_with_maps
+from benchmark.model import Restorer, restore_with_maps
 from benchmark.model.weight_files import write_weights
+from benchmark.runner.compression import int8_file, with_weighed_file
 from benchmark.runner.context import Context
 from benchmark.runner.events import ImageScored, MeasuredModel, OnEvent, RowAwaited, RowFinished, StageReused
 from benchmark.runner.maps import supervised_maps
 from benchmark.runner.record_writer import is_finished, provenance, write_curves, write_images, write_scores
 from benchmark.runner.stage_store import StageResult, StageStore
 from benchmark.runner.threads import threads_of_test
-from benchmark.runner.validation import load_network, on_val_of, score_on_val
+from benchmark.runner.validation import load_network, on_val_of, score_on_val, scores_of
 from reports.digests import digests_of
 from reports.schema import MORE_TESTS, Failure, GateResult, Record, Score, StageRecord, read, to_json
 
@@ -83,25 +85,42 @@ def _test_trained(row: PlannedRow, progress: RowProgress, lease: Lease, context:
             on_event(StageReused(row.folder, result))
         with torch_threads(stage.settings.threads):
             results.append(on_val_of(row, result, context))
-    folder, device = context.output / row.folder, context.machine.device
+    folder = context.output / row.folder
     write_curves(folder, [(stage.name, stage.key) for stage in row.stages], context.store)
+    restorer = load_network(row, row.last_key, context).eval()
+    content = int8_file(row, restorer, context)
     if progress.is_trial:
-        val = results[-1].val if results else score_on_val(row, load_network(row, None, context), context)
+        if content:
+            val = scores_of(FileNetwork(content).restore, row, context)
+        else:
+            val = results[-1].val if results else score_on_val(row, restorer, context)
         tested: dict[str, Any] = {"scores": {"val": _scores(val)}}
     else:
-        restorer = load_network(row, row.last_key, context).eval()
-        supervised = supervised_maps(row, context.registry)
-
-        def restore(image: NDArray[np.uint8]) -> Restored:
-            restored, maps = restore_with_maps(restorer, image, device)
-            return Restored(restored, {name: values for name, values in maps.items() if name in supervised})
-
-        tests = tests_of(row, context)
-        tested = _score(row, restore, tests, lease, context, on_event, with_maps=bool(supervised))
+        restore, has_maps = _restoring(row, restorer, content, context)
+        tested = _score(row, restore, tests_of(row, context), lease, context, on_event, with_maps=has_maps)
         write_weights(restorer, folder / "weights.safetensors")
+        if content:
+            write_bytes(folder / FILE, content)
     stages = tuple(_stage_record(result, reused=result.key not in progress.trained) for result in results)
     record = new_record(row, progress, context, time.perf_counter() - clock)
+    if content:
+        record = with_weighed_file(record, row, restorer, content, context)
     _finish(record.model_copy(update={"stages": stages, **tested}), row, lease, context, on_event)
+
+
+def _restoring(
+    row: PlannedRow, restorer: Restorer, content: bytes | None, context: Context
+) -> tuple[Callable[[Any], Any], bool]:
+    """Return what restores the images of a test, and whether it gives maps: the network, or its file in 8 bits."""
+    if content:
+        return FileNetwork(content).restore, False
+    supervised, device = supervised_maps(row, context.registry), context.machine.device
+
+    def restore(image: NDArray[np.uint8]) -> Restored:
+        restored, maps = restore_with_maps(restorer, image, device)
+        return Restored(restored, {name: values for name, values in maps.items() if name in supervised})
+
+    return restore, bool(supervised)
 
 
 def _test_baseline(
@@ -156,7 +175,7 @@ def claim_folder(row: PlannedRow | PlannedBaseline, context: Context, on_event: 
         if lease is None:
             _report(read(Record, folder / "record.json"), row, on_event)
         else:  # the record first: it never stands beside files of another one
-            names = ("record.json", "error.txt", "scores.csv", "curve.csv", "weights.safetensors")
+            names = ("record.json", "error.txt", "scores.csv", "curve.csv", "weights.safetensors", FILE)
             for file in (*map(folder.joinpath, names), *folder.glob(".writing-*")):  # of killed processes
                 file.unlink(missing_ok=True)
             for name in ("images", "maps", MORE_TESTS):

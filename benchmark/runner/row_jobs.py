@@ -34,10 +34,12 @@ def row_jobs(
     jobs: list[tuple[Job, ScheduledJob]] = []
     if not is_measured:
         jobs.append((MeasureNetwork(row), ScheduledJob(row.network, is_exclusive=True)))
-    unfinished = [stage for stage in row.stages if not is_stored(stage.key)]
+    unfinished = [stage for stage in row.stages_with_teacher if not is_stored(stage.key)]
+    taught = row.teacher.last_key if row.teacher else None
     keys = {stage.key for stage in unfinished}
     for stage in unfinished:
-        parents = (stage.parent,) if stage.parent in keys else ()  # else it is stored, or there is none
+        before = (stage.parent, taught if stage in row.stages else None)
+        parents = tuple(key for key in before if key in keys)  # else it is stored, or there is none
         seconds = estimates.get(stage.key, 0.0)
         jobs.append((TrainStage(row, stage), ScheduledJob(stage.key, parents, seconds=seconds)))
     needs = tuple(scheduled.id for _, scheduled in jobs)

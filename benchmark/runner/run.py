@@ -127,7 +127,7 @@ class _Run:
                 self._rows_of_stages.setdefault(job.id, []).append(job.row)
         if not isinstance(row, PlannedRow):
             return
-        for stage in row.stages:
+        for stage in row.stages_with_teacher:
             if stage.key not in self._rows_of_stages:
                 self._context.store.tidy(stage.key)
         if cause := self.scheduler.cause(test.id):

@@ -93,7 +93,10 @@ def _check_same(row: AnyRow, rows: Mapping[str, AnyRow], plan: PlanFile, context
     if differing := [f"{name} {planned}, here {own}" for name, (planned, own) in facts.items() if planned != own]:
         raise RecordError(f"{file}: is for {'; '.join(differing)}; use what it was made with, or {_REMEDY}")
     fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
-    planner = new_planner(fingerprints, here, context.registry, context.metrics)
+    recipes = {other.row: other.recipe for other in rows.values() if isinstance(other, PlannedRow)}
+    if isinstance(row, PlannedRow) and row.teacher:
+        recipes[row.teacher.row] = row.teacher.recipe
+    planner = new_planner(fingerprints, here, context.registry, context.metrics, recipes)
     if isinstance(row, PlannedRow):
         again = planner.row(Row(row.row, row.table, row.recipe), row.seed)
     else:
@@ -111,7 +114,7 @@ def _typed(job: ListedJob, row: AnyRow, jobs: JobList) -> Job:
     if isinstance(row, PlannedRow) and job.kind == "network":
         return MeasureNetwork(row)
     if isinstance(row, PlannedRow) and job.kind == "stage":
-        return TrainStage(row, next(stage for stage in row.stages if stage.key == job.id))
+        return TrainStage(row, next(stage for stage in row.stages_with_teacher if stage.key == job.id))
     return TestRow(row, _progress(row, jobs))
 
 

@@ -18,7 +18,8 @@ from benchmark.experiment.stage import Stage, late_validation_step, validation_s
 from benchmark.gates.cost import peak_memory_bytes, reset_peak_memory
 from benchmark.interrupts import deferred_interrupts
 from benchmark.lease import Lease
-from benchmark.model import restore_image
+from benchmark.model import Restorer, restore_image
+from benchmark.model.pruning import prune
 from benchmark.runner.context import Context
 from benchmark.runner.events import OnAnyEvent, StageDamaged, StageFinished, StageProgress
 from benchmark.runner.record_writer import provenance
@@ -26,7 +27,7 @@ from benchmark.runner.stage_store import StageResult
 from benchmark.runner.validation import load_network, network_with, psnr_on_val, score_on_val, val_fingerprint
 from benchmark.training.distributed import ALONE, Ranks
 from benchmark.training.loop import Progress, is_deterministic, train
-from benchmark.training.objective import make_objective
+from benchmark.training.objective import make_objective, with_teacher
 from benchmark.training.train_state import (
     Checkpoint,
     TrainState,
@@ -71,9 +72,13 @@ def train_stage(
         DivergedError: the loss or a gradient is no longer finite.
     """
     stage, device, store = planned.settings, context.machine.device, context.store
-    state = make_train_state(load_network(row, planned.parent, context), stage, device)
+    restorer = load_network(row, planned.parent, context)
+    if pruning := row.recipe.pruning_before(planned.name):
+        restorer = prune(restorer, pruning.channels)
+    state = make_train_state(restorer, stage, device)
     reset_peak_memory(device)
     objective = make_objective(planned.name, stage, context.registry, ranks)
+    objective = with_teacher(objective, *_teacher(row, context))
     augmentations = make_augmentations(stage.augment, context.registry)
     source = context.source(row.recipe.data["train"])
     sampler = Sampler(source, row.seed, planned.name, stage.patch, augmentations)
@@ -115,6 +120,15 @@ def train_stage(
     if ranks.is_first:
         store.publish(lease, result, state.restorer, checkpoint.curve)
         on_event(StageFinished(row.folder, result, stage.steps - done))
+
+
+def _teacher(row: PlannedRow, context: Context) -> tuple[Restorer | None, float]:
+    """Return the trained network that a row learns from, if there is one, and the weight of its images."""
+    distil = row.recipe.model.compression.teacher
+    if row.teacher is None or distil is None:
+        return None, 0.0
+    network = load_network(row.teacher, row.teacher.last_key, context)
+    return network.eval().requires_grad_(False), distil.weight
 
 
 def _load_or_set_aside(

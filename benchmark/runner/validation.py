@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from benchmark.evaluation.evaluate import ImageScores, Summary, evaluate, load_metrics, pairs, psnrs, summarise
 from benchmark.experiment.plan import PlannedRow, hash_of, metric_digests
 from benchmark.model import Restorer, build, restore_image
+from benchmark.model.pruning import with_shapes
 from benchmark.runner.context import Context
 from benchmark.runner.stage_store import StageResult
 from benchmark.training.distributed import ALONE, Ranks
+
+Restore = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""From a degraded image to the restored one, both `H W 3`."""
 
 
 def load_network(row: PlannedRow, key: str | None, context: Context) -> Restorer:
@@ -29,7 +33,7 @@ def load_network(row: PlannedRow, key: str | None, context: Context) -> Restorer
 
 def network_with(row: PlannedRow, weights: Mapping[str, Any], context: Context) -> Restorer:
     """Return a newly built network of a row on the device, with these weights."""
-    restorer = build(row.recipe.model.architecture, row.seed, context.registry)
+    restorer = with_shapes(build(row.recipe.model.architecture, row.seed, context.registry), weights)
     restorer.load_state_dict(weights)
     return restorer.to(context.machine.device)
 
@@ -43,14 +47,22 @@ def score_on_val(row: PlannedRow, trained: Restorer, context: Context, ranks: Ra
 def images_on_val(row: PlannedRow, trained: Restorer, context: Context, ranks: Ranks = ALONE) -> Iterator[ImageScores]:
     """Yield the validation images of a row, or a rank's share, as a trained network restores them, with scores."""
     restorer, device = network_with(row, trained.state_dict(), context).eval(), context.machine.device
+    yield from _scored_on_val(lambda image: restore_image(restorer, image, device), row, context, ranks)
+
+
+def scores_of(restore: Restore, row: PlannedRow, context: Context) -> dict[str, Summary]:
+    """Return the scores of any way to restore images on the validation images of a row."""
+    return summarise(image.metrics for image in _scored_on_val(restore, row, context, ALONE))
+
+
+def _scored_on_val(restore: Restore, row: PlannedRow, context: Context, ranks: Ranks) -> Iterator[ImageScores]:
     source, metrics = context.source(row.recipe.data["val"]), load_metrics(context.registry, context.metrics)
-    share = pairs(source, ranks.rank, ranks.count)
-    yield from evaluate(lambda image: restore_image(restorer, image, device), share, metrics=metrics)
+    yield from evaluate(restore, pairs(source, ranks.rank, ranks.count), metrics=metrics)
 
 
 def psnr_on_val(
     row: PlannedRow,
-    restore: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    restore: Restore,
     context: Context,
     ranks: Ranks = ALONE,
 ) -> float:

@@ -16,6 +16,7 @@ from benchmark.training.batch_norm import over_ranks
 from benchmark.training.batches import HostBatch, host_batches
 from benchmark.training.distributed import ALONE, Ranks
 from benchmark.training.objective import Objective
+from benchmark.training.quantiser import with_quantiser
 from benchmark.training.step import train_step
 from benchmark.training.train_state import TrainState, lr_at, set_memory_format
 
@@ -93,7 +94,8 @@ def train(
         DivergedError: Loss or gradients are not finite and skipping steps does not help (see `SkipNonFinite`).
     """
     memory_format = set_memory_format(state.restorer, stage)
-    network = over_ranks(state.restorer, ranks, device, compile=stage.compile is True)
+    restorer = with_quantiser(state.restorer) if stage.quantiser else state.restorer
+    network = over_ranks(restorer, ranks, device, compile=stage.compile is True)
     run_step = partial(train_step, state, network, objective, sampler, stage, memory_format, ranks)
     policy = SkipNonFinite(state, run_step, sampler.stage, skipped_steps, ranks)
     steps, validations = range(done + 1, stage.steps + 1), validation_steps(stage)

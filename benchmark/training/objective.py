@@ -1,12 +1,14 @@
 """The weighted sum of a stage's losses."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from benchmark.errors import ExperimentError
 from benchmark.experiment.stage import Stage
+from benchmark.model import Restorer
 from benchmark.registry import Registry
 from benchmark.training.distributed import ALONE, Ranks
 from heads import Restoration
@@ -31,6 +33,10 @@ class Objective:
     """Weight of the losses of each auxiliary image beside those of the full image."""
     ranks: Ranks = ALONE
     """The processes that share a batch; a loss over the batch is computed from the images of all of them."""
+    teacher: Callable[[Tensor], Restoration] | None = None
+    """A trained network, whose restored images are targets, too."""
+    teacher_weight: float = 0.0
+    """Weight of the losses against the teacher's images."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -43,13 +49,25 @@ class Objective:
         Every auxiliary image of a multi-output network adds the same weighted losses, times `auxiliary_weight` (with 1
         as in MIMO-UNet: Cho et al., ICCV 2021, section 3). Losses of maps do not apply to auxiliary images, nor do
         losses that need larger sides. Losses are computed in float32; call this outside autocast.
+
+        A teacher's restored image stands in for the target once more, in all losses but those of maps.
         """
         restoration_32 = Restoration(restoration.image.float(), {k: v.float() for k, v in restoration.maps.items()})
         parts = self._losses(self.terms, restoration_32, batch)
         total = sum((term.weight * parts[term.name] for term in self.terms), start=batch.degraded.new_zeros(()))
         for image in restoration.auxiliary if self.auxiliary_weight else ():
             total = total + self.auxiliary_weight * self._auxiliary_loss(image.float(), batch)
+        if self.teacher:
+            total = total + self.teacher_weight * self._taught_loss(self.teacher, restoration_32, batch)
         return total, {name: part.detach() for name, part in parts.items()}
+
+    def _taught_loss(self, teacher: Callable[[Tensor], Restoration], restoration: Restoration, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            target = teacher(batch.degraded).image.float().clamp(0, 1)
+        taught = batch._replace(target=target)
+        terms = [term for term in self.terms if not term.loss.supervises]
+        losses = self._losses(terms, restoration, taught)
+        return sum((term.weight * losses[term.name] for term in terms), start=target.new_zeros(()))
 
     def _auxiliary_loss(self, image: Tensor, batch: Batch) -> Tensor:
         restoration, subsampled, side = Restoration(image, {}), _subsample(batch, image), min(image.shape[-2:])
@@ -77,6 +95,11 @@ def _subsample(batch: Batch, image: Tensor) -> Batch:
     # Auxiliary images have floor(side / s) rows; for sides of at least s * s, floor division recovers s.
     step = batch.target.shape[-2] // max(height, 1)
     return Batch._make(None if part is None else part[..., ::step, ::step][..., :height, :width] for part in batch)
+
+
+def with_teacher(objective: Objective, teacher: Restorer | None, weight: float) -> Objective:
+    """Return the objective with a trained network's images as targets, too; unchanged without a network."""
+    return replace(objective, teacher=teacher, teacher_weight=weight) if teacher else objective
 
 
 def make_objective(name: str, stage: Stage, registry: Registry, ranks: Ranks = ALONE) -> Objective:

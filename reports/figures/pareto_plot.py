@@ -106,7 +106,7 @@ def points(rows: Sequence[Summary], primary: Metric) -> list[Point]:
     for row in rows:
         gate, quality = latency(row), row.mean(primary.name)
         if not row.is_baseline and gate and gate.measured is not None and quality is not None and row.model:
-            shown.append(Point(row, gate.measured, quality, row.model.weight_bytes.get("float32", 0)))
+            shown.append(Point(row, gate.measured, quality, row.model.file_bytes or 0))
     return shown
 
 

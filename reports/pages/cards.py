@@ -221,10 +221,10 @@ def _difference(
 
 def _costs(row: Summary) -> tuple[tuple[str, str], ...]:
     """Return file size and latency, with the conditions under which it was measured."""
-    size = row.model.weight_bytes.get("float32") if row.model else None
+    size = row.model.file_bytes if row.model else None
     gate = latency(row)
     time = "not measured here"
     if gate and gate.measured is not None:
         doubts = "; ".join(filter(None, (gates.conditions(gate), *gates.doubts(gate))))
         time = f"{text.significant(gate.measured)} ms ({doubts})"
-    return ("file, float32", f"{text.megabytes(size)} MB" if size else text.ABSENT), ("one image", time)
+    return ("file", f"{text.megabytes(size)} MB" if size else text.ABSENT), ("one image", time)

@@ -15,7 +15,7 @@ from reports.tables.score_tables import metric_names
 
 _COSTS = (
     ("latency_ms", "latency here", "ms", "latency"),
-    ("file_mb", "file, float32", "MB", "size"),
+    ("file_mb", "file", "MB", "size"),
     ("gmacs", "MACs", "G", "macs"),
     ("params", "parameters", "", "parameters"),
     ("training_s", "training a seed", "s", ""),
@@ -110,7 +110,7 @@ def _costs(row: Summary) -> dict[str, float]:
     seconds = None if row.is_baseline else row.seconds_per_seed
     values = {
         "latency_ms": gate.measured if gate else None,
-        "file_mb": model.weight_bytes["float32"] / 1e6 if model and "float32" in model.weight_bytes else None,
+        "file_mb": model.file_bytes / 1e6 if model and model.file_bytes else None,
         "gmacs": model.macs / 1e9 if model else None,
         "params": model.params if model else None,
         "training_s": seconds,

@@ -175,7 +175,9 @@ def _costs(row: Summary, peak_memory_bytes: float | None) -> str:
     """Return in one sentence what the row costs."""
     model, seconds = row.model, row.seconds_per_seed
     parts = [
-        f"{text.megabytes(model.weight_bytes.get('float32'))} MB in float32" if model else "",
+        f"{text.megabytes(model.file_bytes)} MB in {'8 bits' if 'int8' in model.weight_bytes else 'float32'}"
+        if model
+        else "",
         f"{text.number(model.params, 0)} parameters" if model else "",
         f"{text.giga(model.macs)} GMACs" if model else "",
         f"{text.duration(seconds)} a seed with tests" if seconds is not None else "",

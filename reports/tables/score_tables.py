@@ -110,7 +110,7 @@ def _ranking_columns(shown: Sequence[Metric], primary: Metric) -> tuple[Column, 
         metrics[0],
         _spread_column(primary, csv_only=False),
         Column("seeds", "seeds", hint="Finished seeds, of those planned."),
-        Column("weight_bytes_float32", "file, float32", "MB", hint="Size of the weights, 1 MB = 10^6 bytes."),
+        Column("weight_bytes_float32", "file", "MB", hint="Weights in float32, or the file in 8 bits; 10^6 bytes."),
         Column("latency_ms", "latency here", "ms", hint="Time of one image on the machine of this run."),
         Column("gates", "gates", numeric=False),
         *metrics[1:],
@@ -184,7 +184,7 @@ def _spread_cell(row: Summary, measure: Metric) -> Cell:
 def _budget_cells(row: Summary) -> Line:
     """Return file size, latency and gates: what the limits are about."""
     gate = latency(row)
-    size = row.model.weight_bytes.get("float32") if row.model else None
+    size = row.model.file_bytes if row.model else None
     measured = gate.measured if gate else None
     marks = tuple(gates.mark(gate) for gate in row.gates)
     return (

@@ -14,7 +14,10 @@ from safetensors import safe_open
 
 from benchmark.cli import cli
 from benchmark.errors import BenchmarkError, RecordError, missing_packages
+from benchmark.experiment.schema import SizeGate
 from benchmark.files import write_json
+from benchmark.gates.check_gates import check_gates
+from benchmark.inference.device_setup import present_machine
 from benchmark.model import build, load, restore_image
 from benchmark.model.weight_files import read_weights, write_weights
 
@@ -69,6 +72,21 @@ def test_the_record_keeps_the_hash_of_what_was_exported(row: Path) -> None:
     record = json.loads((row / "record.json").read_text())
     assert [entry["file"] for entry in record["artefacts"]] == ["net.safetensors", "other.safetensors"]
     assert load(row) is not None
+
+
+def test_folded_weights_are_what_the_size_gate_weighs(row: Path) -> None:
+    """They restore the same image, and are fewer: norms and scales are in the convolutions."""
+    result = export(row, "--format", "safetensors", "--folded", "--out", "folded.safetensors")
+    assert result.exit_code == 0, result.output
+    whole, folded = load(row), load("folded.safetensors")
+    gates = check_gates({"size": SizeGate(limit_bytes=10**9)}, whole, MODEL, present_machine(torch.device("cpu")))
+    tensors = read_weights(Path("folded.safetensors")).values()
+    assert sum(tensor.nbytes for tensor in tensors) < sum(tensor.nbytes for tensor in whole.state_dict().values())
+    header = len(json.dumps(MODEL)) + 200
+    assert 0 <= Path("folded.safetensors").stat().st_size - (gates[0].measured or 0) < header
+    image = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
+    first, second = (restore_image(net, image, torch.device("cpu")).astype(int) for net in (whole, folded))
+    assert np.abs(first - second).max() <= 1
 
 
 @needs_onnx

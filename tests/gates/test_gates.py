@@ -14,7 +14,8 @@ from benchmark.experiment.schema import ActivationsGate, LatencyGate, MacsGate, 
 from benchmark.gates.check_gates import check_gates
 from benchmark.gates.cost import cost, macs, parameters
 from benchmark.inference.device_setup import Machine
-from benchmark.model import Restorer
+from benchmark.model import Restorer, build
+from benchmark.model.restorer import fold
 from benchmark.model.weight_files import write_weights
 from heads.rgb import Rgb
 
@@ -47,6 +48,20 @@ def test_costs_equal_the_closed_form(net: Restorer) -> None:
     assert macs(net, (10, 20)) == 200 * (216 + 216)
     assert 0 < found.weight_bytes["float32"] - 4 * found.params < 1000
     assert found.weight_bytes["float32"] - found.weight_bytes["float16"] == 2 * found.params
+
+
+def test_what_is_counted_is_the_folded_network() -> None:
+    """A chain of SPAN, 1x1, 3x3 and 1x1 beside 1x1 for training, counts as the one 3x3 convolution that is shipped."""
+    net = build({"backbone": {"name": "span", "width": 8, "depth": 1, "expansion": 2}, "head": {"name": "rgb"}})
+    trunk = (27 * 8 + 8) + 4 * (72 * 8 + 8) + (32 * 8 + 8)  # stem, block and end, 1x1 convolution
+    by_hand = trunk + (72 * 3 + 3)
+    count = cost(net)
+    assert count.params == parameters(fold(net)) == by_hand < parameters(net) / 3
+    assert count.macs == 256 * 256 * (27 * 8 + 4 * 72 * 8 + 32 * 8 + 72 * 3)
+    gates = {"size": SizeGate(limit_bytes=10**9), "parameters": ParametersGate(limit=by_hand)}
+    size, params = check_gates(gates, net, {}, HERE)
+    assert size.measured == count.weight_bytes["float32"] < 4 * by_hand + 3000
+    assert (params.measured, params.result) == (by_hand, "passed")
 
 
 def test_counting_leaves_the_network_alone(net: Restorer) -> None:

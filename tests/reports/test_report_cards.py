@@ -71,7 +71,7 @@ def test_a_clear_lead_is_proven_and_says_how_to_ship_it(make_run: Run) -> None:
     facts = dict(best.facts)
     assert (best.row, best.certainty, best.is_proven) == ("heads.residual", "proven better than base", True)
     assert facts["against base"].startswith("+") and "[+" in facts["against base"]
-    assert "against doing nothing (identity)" in facts and facts["file, float32"].endswith(" MB")
+    assert "against doing nothing (identity)" in facts and facts["file"].endswith(" MB")
     assert " ms (quick protocol" in facts["one image"]
     assert [shlex.split(command)[3:5] for command in best.commands] == [
         ["restore", "runs/quickstart/heads.residual/seed0"],

@@ -101,7 +101,7 @@ def test_a_box_in_the_plot_filters_the_table(opened, written):
 def test_a_slider_limits_table_and_plot_by_keyboard(opened, written):
     """The smallest file alone is left at the left end; at the right end all rows are back."""
     page = opened(written / "index.html")
-    slider = page.get_by_label("file, float32 at most")
+    slider = page.get_by_label("file at most")
     slider.focus()
     page.keyboard.press("Home")
     kept = [row for row in page.evaluate(SHOWN_ROWS) if row != "row-identity"]
