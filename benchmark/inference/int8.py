@@ -53,6 +53,9 @@ def int8_bytes(restorer: Restorer, images: Iterable[NDArray[np.uint8]]) -> bytes
     model = onnx.load_model_from_string(onnx_bytes(folded, _EXPORT_SIZE, dynamic=True))
     facts = {entry.key: entry.value for entry in model.metadata_props}
     description = model.doc_string
+    calibration: Any = _Calibration(
+        images, smallest_side(folded)
+    )  # ONNX Runtime asks for the method alone, not the class
     onnx.helper.set_model_props(model, facts | _PREPROCESSED)
     try:
         with TemporaryDirectory() as folder:
@@ -60,7 +63,7 @@ def int8_bytes(restorer: Restorer, images: Iterable[NDArray[np.uint8]]) -> bytes
             quantize_static(
                 model,
                 file,
-                _Calibration(images, smallest_side(folded)),
+                calibration,
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=list(_OPERATORS),
                 nodes_to_exclude=_float_nodes(model.graph),
