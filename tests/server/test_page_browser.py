@@ -80,7 +80,8 @@ def test_a_photo_is_dropped_restored_by_two_rows_and_downloaded(page, photo: Pat
         page.get_by_role("link", name="Download").first.click()
     assert download.value.suggested_filename == "a photo_restored.png"
     download.value.save_as(tmp_path / "saved.png")
-    assert Image.open(tmp_path / "saved.png").size == (60, 40)
+    with Image.open(tmp_path / "saved.png") as saved:
+        assert saved.size == (60, 40)
 
 
 def test_what_is_refused_is_said(page, tmp_path: Path) -> None:
