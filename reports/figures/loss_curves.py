@@ -27,16 +27,14 @@ def loss_curves(curves: pd.DataFrame, stages: Sequence[tuple[str, str]]) -> Sket
         curves: The lines of one row: seed, stage, step, value.
         stages: Name and heading of each stage, in order.
     """
-    logged = {stage: dict(tuple(lines.groupby("seed"))) for stage, lines in curves.groupby("stage")}
-    seeds = sorted({seed for of_stage in logged.values() for seed in of_stage})
-    panels = [
-        _panel(
-            f"loss, {words}",
-            [thinned(logged[stage].get(seed, curves.iloc[:0]), _CURVE_POINTS) for seed in seeds],
-        )
-        for stage, words in stages
-        if stage in logged
-    ]
+    logged = set(curves["stage"].tolist())
+    seeds = sorted(curves["seed"].dropna().unique().tolist())
+    panels: list[Drawing] = []
+    for stage, words in stages:
+        if stage in logged:
+            of_stage = curves.loc[curves["stage"] == stage]
+            lines = [thinned(of_stage.loc[of_stage["seed"] == seed], _CURVE_POINTS) for seed in seeds]
+            panels.append(_panel(f"loss, {words}", lines))
     if not panels:
         return None
     keys = tuple(line_key(index, f"seed {seed}") for index, seed in enumerate(seeds)) if len(seeds) > 1 else ()
