@@ -258,7 +258,9 @@ class Planner:
             recipe,
             model=[model.identity(), digests],
             stages={name: self._stage_facts(name, stage, recipe) for name, stage in settings.items()},
-            record=self._record_facts(recipe, recipe.config["gates"]),
+            record=self._record_facts(
+                recipe, {name: gate.model_dump(mode="json") for name, gate in recipe.gates.items()}
+            ),
             network=hash_of([network_id(model, recipe.gates), digests, env.engine, env.torch, env.device]),
         )
 
