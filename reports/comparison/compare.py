@@ -115,6 +115,10 @@ def compare(folders: Sequence[Path], reference: str | None = None, metric: str |
 def experiment_diff(name: str, results: Results, other_name: str, other: Results) -> tuple[str, ...]:
     """Return a line for each difference besides the rows: data, model, protocol, margin, machine, versions, gates."""
     sides, limits, other_limits = (results, other), _gate_limits(results), _gate_limits(other)
+    evaluated = [label for label, side in zip((name, other_name), sides, strict=True) if _is_evaluated(side)]
+    if evaluated:  # what it lacks is no difference
+        unknown = "no training, model, protocol or limits are known of it, only its scores"
+        return tuple(f"{text.printable(label)} was evaluated, not trained by `run`: {unknown}." for label in evaluated)
     sections = {
         label: unequal(*(section(side.experiment_yaml, *path) for side in sides)) for label, path in _SECTIONS.items()
     }
@@ -140,6 +144,12 @@ def experiment_diff(name: str, results: Results, other_name: str, other: Results
         ),
     ]
     return tuple(f"{name} against {other_name}: {line}." for line in lines if line)
+
+
+def _is_evaluated(results: Results) -> bool:
+    """Tell whether `evaluate` wrote the run: its rows have neither stages nor a network that was weighed."""
+    trained = [record for record in results.finished if record.seed is not None]
+    return bool(trained) and not any(record.stages or record.model for record in trained)
 
 
 def _check_comparable(experiments: Mapping[str, Results], primary: Metric, seeds: Sequence[int]) -> None:

@@ -1,6 +1,7 @@
 """The pages of a comparison of runs and of a leaderboard."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reports import text
@@ -109,7 +110,7 @@ def leaderboard_page(leaderboard: Leaderboard) -> Page:
                 section(
                     f"ranking-{number}" if number > 1 else "ranking",
                     f"{board.metric.label}, {board.data}",
-                    board.ranking if number > 1 else ExploredTable(board.ranking, ()),
+                    board.ranking if number > 1 else ExploredTable(replace(board.ranking, row_anchor="row"), ()),
                     LinkedPlot(None, None, _PLOT_NOTE) if number == 1 else None,
                 )
                 for number, board in enumerate(leaderboard.boards, 1)

@@ -236,3 +236,14 @@ def test_a_change_of_any_image_is_noticed_from_either_side(scores, data):
     key = data.draw(st.sampled_from(sorted(scores)))
     other = replace(one, experiment="other", untouched={**scores, key: scores[key] + 1e-3})
     assert mismatch(one, other) and mismatch(other, one)
+
+
+def test_what_an_evaluated_run_lacks_is_no_difference(make_run, edit):
+    """A run of `evaluate` has scores alone: one note says so, none says that settings differ."""
+    one, other = make_run("one"), make_run("other", rows={"base": None})
+    with_data(one, model={"backbone": "gunet"}, protocol={"steps": 9})
+    for seed in (0, 1):
+        edit(other / f"base/seed{seed}/record.json", model=None, stages=[], gates=[])
+    notes = compare([other, one]).notes
+    assert sum("other was evaluated, not trained by `run`" in note for note in notes) == 1
+    assert not any(" against not set" in note or "not set against" in note for note in notes)

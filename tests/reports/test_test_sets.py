@@ -123,3 +123,23 @@ def test_an_interval_over_two_seeds_is_as_in_the_report_of_a_run(make_run):
     table = compare([make_run("one"), make_run("other")]).differences
     shown = next(line for line in table.grid.lines if line[0].value == f"other/{BEST}")
     assert shown[2].text == "n/a (2 seeds)" and isinstance(shown[2].value, float)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_of_several_runs_work_in_the_browser(opened, make_run, tmp_path, width):
+    """Filter, plot and drawer work as on the page of a run, without a complaint, and nothing runs out of the window."""
+    one, other = make_run("runs/one"), with_set(make_run("runs/other"), "portraits", {})
+    for name, page in (
+        ("compared", comparison_page(compare([one, other]))),
+        ("board", leaderboard_page(leaderboard(tmp_path / "runs"))),
+    ):
+        shown = opened(write(page, tmp_path / name), width)
+        shown.get_by_label("Filter").fill("other/heads")
+        names = shown.locator(".explored tbody tr:visible th").all_inner_texts()
+        assert sorted(names) == ["other/heads.direct_rgb", "other/heads.residual"]
+        assert shown.locator(".pareto circle").count() == 6
+        shown.get_by_role("link", name="other/heads.residual", exact=True).first.click()
+        assert "seed 1" in shown.locator("[data-drawer]").inner_text()
+        shown.keyboard.press("Escape")
+        assert shown.evaluate("document.documentElement.scrollWidth") <= width
