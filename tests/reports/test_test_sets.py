@@ -139,7 +139,7 @@ def test_pages_of_several_runs_work_in_the_browser(opened, make_run, tmp_path, w
         names = shown.locator(".explored tbody tr:visible th").all_inner_texts()
         assert sorted(names) == ["other/heads.direct_rgb", "other/heads.residual"]
         assert shown.locator(".pareto circle").count() == 6
-        shown.get_by_role("link", name="other/heads.residual", exact=True).first.click()
+        shown.locator(".explored tbody th a", has_text="residual").locator("visible=true").click()
         assert "seed 1" in shown.locator("[data-drawer]").inner_text()
         shown.keyboard.press("Escape")
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
