@@ -109,6 +109,8 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
     except RankFailure as error:
         on_event(replace(error.end, job=job.id))
     except Exception as error:  # a job that fails, for whatever reason, must not take others with it
+        if isinstance(error, LeaseLost) and isinstance(job, TrainStage):
+            context.store.tidy(job.stage.key)  # this process may have woken up while it wrote the state
         on_event(end_of_failure(job.id, error))
     else:
         on_event(JobFinished(job.id, time.perf_counter() - started, measured))

@@ -1,6 +1,7 @@
 """The train state of an interrupted stage: continued from if it is what was stored, else set aside and named."""
 
 import dataclasses
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from benchmark.cli.options import Selection
 from benchmark.experiment.plan import PlannedRow
 from benchmark.runner import stage as stage_module
 from benchmark.runner.context import Context, with_cached_sources
-from benchmark.runner.events import StageDamaged, StageProgress
+from benchmark.runner.events import JobDied, StageDamaged, StageProgress
 from benchmark.runner.jobs import TrainStage, run_job
 from benchmark.runner.stage_store import StageStore
 
@@ -73,3 +74,25 @@ def test_a_damaged_state_is_named_and_set_aside(
     weights = disturbed.store.weights(key)
     assert all(torch.equal(value, weights[name]) for name, value in expected.items())
     assert not state_file.exists()
+
+
+def test_a_paused_process_leaves_no_state_in_a_finished_stage(
+    started: tuple[PlannedRow, Context], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is paused amid writing the state; another process finishes the stage; it wakes up and ends the writing."""
+    row, context = started
+    key = row.stages[0].key
+    train(row, context)
+    paused = dataclasses.replace(context, store=StageStore(tmp_path / "paused"))
+    monkeypatch.setattr(stage_module, "SAVE_SECONDS", 0.0)
+    save = stage_module.save_checkpoint
+
+    def save_after_pause(file: Path, state: Any, checkpoint: Any) -> None:
+        shutil.copytree(context.store.folder(key), file.parent, dirs_exist_ok=True)
+        (paused.store.root / ".leases" / f"{key}.2").touch()  # the other process's lease
+        save(file, state, checkpoint)
+        assert file.exists()
+
+    monkeypatch.setattr(stage_module, "save_checkpoint", save_after_pause)
+    assert isinstance(train(row, paused)[-1], JobDied)
+    assert paused.store.finished(key, verify=True) and not paused.store.state_file(key).exists()
