@@ -99,13 +99,15 @@ def train_on_ranks(
     """
     devices = devices_of_ranks(context.machine, planned.settings.devices_per_stage)
     task = RankTask(context, row, planned, lease, devices)
-    with deferred_interrupts() as is_stopping, _launched(len(devices), int(planned.settings.threads)) as connections:
-        for connection in connections:
-            connection.send(task)
+    with deferred_interrupts() as is_stopping:
         try:
-            _relay(connections, on_event, is_stopping)
-        except RankFailure:
-            if not is_stopping():  # else whoever stopped this process may have killed the ranks, too
+            with _launched(len(devices), int(planned.settings.threads)) as connections:
+                for connection in connections:
+                    with suppress(OSError):  # it is dead already, which `_relay` sees
+                        connection.send(task)
+                _relay(connections, on_event, is_stopping)
+        except (RankFailure, ProcessError):
+            if not is_stopping():  # else what stopped this process may have ended launcher and ranks, too
                 raise
     if is_stopping():
         raise KeyboardInterrupt

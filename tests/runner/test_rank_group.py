@@ -68,6 +68,19 @@ def ranks_of(pid: int) -> list[int]:
     return [ranks[number] for number in sorted(ranks)]
 
 
+def wait_for_launcher(process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not any(b"torch.distributed.run" in command_of(pid) for pid in descendants(process.pid)):
+        assert process.poll() is None and time.monotonic() < deadline, "no launcher was started"
+        time.sleep(0.05)
+
+
+def command_of(pid: int) -> bytes:
+    with suppress(OSError):
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes()
+    return b""
+
+
 def assert_gone(pids: list[int]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while any((Path("/proc") / str(pid)).exists() for pid in pids):
@@ -149,7 +162,10 @@ def test_an_error_in_one_rank_is_the_failure_of_the_row(experiment_file: Path, t
 
 @pytest.mark.slow
 def test_a_stopped_stage_goes_on_where_it_was(experiment_file: Path, tmp_path: Path) -> None:
-    """SIGTERM stores the state and ends with 85; SIGKILL of the command ends its ranks, too; the bytes are the same."""
+    """SIGTERM stores the state and ends with 85; SIGKILL of the command ends its ranks, too; the bytes are the same.
+
+    A scheduler may send SIGTERM to all processes of the job, also while the ranks are still being started.
+    """
     sets = (TWO, "protocol.coarse.steps=300")
     straight = prepared(experiment_file, tmp_path / "straight/small", *sets)
     run(straight)
@@ -161,6 +177,10 @@ def test_a_stopped_stage_goes_on_where_it_was(experiment_file: Path, tmp_path: P
     subprocess.run([*plan, "--rows", "base"], env=environment, check=True, capture_output=True)
     subprocess.run([*command, "job", str(output), "base/network"], env=environment, check=True, capture_output=True)
     job = [*command, "job", str(output), "base/seed0/coarse"]
+    with subprocess.Popen(job, env=environment, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        wait_for_launcher(process)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait() == 85
     for number, code in ((signal.SIGTERM, 85), (signal.SIGKILL, -9)):
         with subprocess.Popen(job, env=environment, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr
