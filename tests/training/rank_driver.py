@@ -2,7 +2,7 @@
 
     python rank_driver.py PAIRS FOLDER RANK COUNT CASE STEPS [CASE STEPS ...]
 
-Ranks meet at a file in FOLDER, and the first one writes `CASE.pt`: losses of every step, the last gradients, weights.
+Ranks meet at a file in FOLDER, and the first one writes `CASE.pt`: losses of the reports, the last gradients, weights.
 """
 
 import sys
@@ -77,10 +77,11 @@ class Spoiled(Objective):
 
 
 def train_case(name: str, pairs: Path, steps: int, ranks: Ranks) -> dict[str, Any]:
-    """Train a network for some steps; return the losses of every step, the last gradients and the weights."""
+    """Train a network for some steps; return the losses of its reports, the last gradients and the weights."""
     torch.set_num_threads(1)
     model, changes = CASES[name]
-    restorer, every = build(model, seed=5), {} if name == "spoiled" else {"validate_every": 1}
+    # A validation is a report, so the losses are those of every step.
+    restorer, every = build(model, seed=5), {"validate_every": 1} if name == "batch_norm" else {}
     settings = {"steps": steps, "batch": BATCH, "patch": 16, "lr": 1e-3, "loss": {"l1": 1.0}, "precision": "float32"}
     stage = Stage.model_validate({**settings, **every, **changes})
     objective = make_objective("coarse", stage, Registry(), ranks)

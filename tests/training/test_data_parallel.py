@@ -115,8 +115,9 @@ def test_two_and_three_processes_train_as_one_does(train_alone: Train, train_tog
             print(f"{name}, {count} processes: weights differ by {difference:.1e}")
             assert difference < 1e-8
         losses = torch.tensor([expected["batch_norm"]["losses"], results["batch_norm"]["losses"]]).double()
-        print(f"batch_norm, {count} processes: losses differ by {float((losses[0] / losses[1] - 1).abs().max()):.1e}")
-        assert results["batch_norm"]["losses"] == pytest.approx(expected["batch_norm"]["losses"], rel=1e-6)
+        difference = float((losses[0] - losses[1]).abs().max())
+        print(f"batch_norm, {count} processes: losses up to {float(losses.max()):.2f} differ by {difference:.1e}")
+        assert len(losses[0]) == 200 and difference < 1e-6
         for name in ("float", "pooled"):
             assert results[name]["losses"] == pytest.approx(expected[name]["losses"], rel=1e-6)
             assert_equal_gradients(expected[name], results[name])
