@@ -135,6 +135,15 @@ METRICS: Final[Mapping[str, Metric]] = {**IMAGE_METRICS, **MAP_METRICS}
 """All built-in metrics, in the order of reports."""
 
 
+COSTS: Final[Mapping[str, Metric]] = _by_name(
+    Metric("size_mb", "file", "MB", 3, 3, "lower", "Weights in float32, 10^6 bytes."),
+    Metric("parameters", "parameters", "", 0, 0, "lower", "Weights of the network."),
+    Metric("macs", "multiply-adds", "", 0, 0, "lower", "Multiply-adds for one image of 256 x 256."),
+    Metric("latency_ms", "latency", "ms", 1, 2, "lower", "Of the first latency gate that was measured."),
+)
+"""What a search may minimise beside the metrics of images."""
+
+
 def split_of(name: str) -> tuple[str, str]:
     """Return the metric and the test set of a name such as `psnr@photographs`; without `@` it is on `test`."""
     metric, _, test_set = name.partition("@")

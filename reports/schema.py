@@ -469,12 +469,95 @@ class RungsFile(VersionedFile):
     rungs: tuple[RungEntry, ...]
 
 
+class StageSteps(FileModel):
+    """A stage of a trial: its steps, and how many of them were done when the trial ended."""
+
+    key: str
+    steps: int
+    done: int
+
+
+class SearchSteps(FileModel):
+    """Steps of a search, and those that it saved against one that trains every trial from its first step to its last.
+
+    Trials that failed or were interrupted are not counted: others stand in their place.
+    """
+
+    trained: int
+    """Steps in the tree of stages: a stage that several trials have counts once."""
+    shared: int = 0
+    """Saved since trials share stages."""
+    pruned: int = 0
+    """Saved since trials were ended early."""
+    rejected: int = 0
+    """Saved since trials that fail a gate are not trained."""
+
+    @property
+    def plain(self) -> int:
+        """Steps of a search without any of this."""
+        return self.trained + self.shared + self.pruned + self.rejected
+
+
+class Objective(FileModel):
+    """One of several quantities that a search optimises."""
+
+    name: str
+    label: str
+    unit: str
+    direction: Direction
+    decimals: Annotated[int, Field(ge=0, le=9)]
+
+
+class SearchedParameter(FileModel):
+    """The domain of a parameter: a range, or choices."""
+
+    path: str
+    base: Any
+    low: Number | None = None
+    high: Number | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+
+class Importance(FileModel):
+    """Share of a parameter in what the metric varies with, and its 90 % interval over trials drawn anew."""
+
+    path: str
+    share: float
+    low: float
+    high: float
+
+
+class SearchedTrial(FileModel):
+    """What trials.csv does not hold of a trial. `validations`: steps of its row and the metric on val."""
+
+    number: int
+    validations: tuple[tuple[int, float], ...] = ()
+    objectives: dict[str, float] = {}
+    stages: tuple[StageSteps, ...] = ()
+
+
 class SearchFile(VersionedFile):
-    """search.json: what the trials of a search are compared by."""
+    """search.json: what the trials of a search are compared by, and what trials.csv does not hold of them."""
 
     metric: str
     facts: MetricFacts | None = None
     """None for a metric of every row."""
+    sampler: str = ""
+    pruner: str = ""
+    seed: int | None = None
+    """The seed of all trials."""
+    objectives: tuple[Objective, ...] = ()
+    """Where there are several."""
+    front: tuple[int, ...] = ()
+    """With several objectives, the trials that no other is at least as good as in all of them, by number."""
+    pick: str = ""
+    """How the trial of best.yaml was picked from the front."""
+    picked: int | None = None
+    parameters: tuple[SearchedParameter, ...] = ()
+    steps: SearchSteps | None = None
+    importances: tuple[Importance, ...] = ()
+    trials: tuple[SearchedTrial, ...] = ()
 
 
 class GainInterval(FileModel):

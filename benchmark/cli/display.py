@@ -30,7 +30,9 @@ from benchmark.runner.events import (
     StageDamaged,
     StageFinished,
     StageProgress,
+    StagePruned,
     StageReused,
+    StageValidated,
 )
 from benchmark.runner.stage import scalars
 from benchmark.runner.stage_store import StageResult
@@ -111,6 +113,8 @@ class Display:
                 self._table.counts = event
             case DataReady() | NetworkMeasured() | ImageScored() | StageProgress():
                 self._show_progress(event)
+            case StageValidated() | StagePruned():  # `search` has a line for each trial
+                pass
             case _:
                 row = event.folder
                 self._print(row, "\n".join(f"{row}: {part}" for part in _line(event).splitlines()))

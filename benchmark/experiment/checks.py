@@ -9,7 +9,7 @@ from benchmark.experiment.resolve import Recipe
 from benchmark.experiment.schema import ExperimentFile, Report
 from benchmark.experiment.yaml_text import KeyPath
 from benchmark.registry import Registry
-from reports.metrics import IMAGE_METRICS, split_of
+from reports.metrics import COSTS, IMAGE_METRICS, split_of
 from reports.schema import CLASSICAL_BASELINES, AnyClaim, BetterClaim, EquivalentClaim, FrontClaim, WithinClaim
 
 
@@ -68,6 +68,8 @@ def _settings_with_metrics(file: ExperimentFile) -> list[tuple[KeyPath, str, str
     for index, claim in enumerate(file.claims):
         metric, test = split_of(getattr(claim, "metric", None) or "")
         named.append((("claims", index, "metric"), metric or None, test))
+    objectives = (file.search.objectives if file.search else None) or ()
+    named += [(("search", "objectives", i), name, "val") for i, name in enumerate(objectives) if name not in COSTS]
     named += [(("metrics", index), name, "test") for index, name in enumerate(file.metrics)]
     settings = [(path, metric, split) for path, metric, split in named if metric is not None]
     return [(("report", "primary"), file.report.primary, "test"), *settings]

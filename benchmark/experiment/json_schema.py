@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.experiment.gate_presets import GATE_PRESETS
+from benchmark.experiment.pruner_settings import PRUNERS
 from benchmark.experiment.schema import ExperimentFile, RowSettings
 from benchmark.experiment.search_settings import SAMPLERS
 from benchmark.registry import KINDS, Registry
@@ -35,6 +36,7 @@ def experiment_schema(registry: Registry) -> Schema:
     definitions["SourceSpec"] = components.by_name("source", "source")
     definitions["Model"]["properties"]["head"] = components.by_name("head", "name")
     definitions["SearchSettings"]["properties"]["sampler"]["anyOf"].insert(0, {"enum": [*SAMPLERS]})
+    definitions["SearchSettings"]["properties"]["pruner"]["anyOf"].insert(0, {"enum": [*PRUNERS]})
     definitions["Stage"]["properties"]["loss"] = components.losses()
     definitions["Stage"]["properties"]["augment"] = components.augmentations()
     properties = {"extends": _EXTENDS, **_lenient(whole)["properties"]}

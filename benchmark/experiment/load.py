@@ -23,6 +23,7 @@ from benchmark.experiment.gate_presets import with_gate_presets
 from benchmark.experiment.resolve import Recipe, resolve, validate
 from benchmark.experiment.scales import Promotion, Scale
 from benchmark.experiment.schema import ExperimentFile, Report, SourceSpec
+from benchmark.experiment.search_checks import check_search
 from benchmark.experiment.search_space import Search, Tuning, read_search, read_tuning
 from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry
@@ -116,6 +117,9 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
     unresolved = {f"{table}.{row}" for table, section in checked.tables.items() for row in section} - set(configs)
     if not unresolved:
         check_claims(document, checked.claims, {**configs, **{name: {} for name in baselines}}, checked.report)
+    search = read_search(document, checked, base.recipe, registry)
+    if search and checked.search:
+        check_search(document, checked.search, search, base.recipe)
     return Experiment(
         name=checked.name,
         rows=rows,
@@ -123,7 +127,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
         report=checked.report,
         short_form=checked.short_form,
         claims=tuple(claim for claim in checked.claims if not unresolved & set(rows_of(claim))),
-        search=read_search(document, checked, base.recipe, registry),
+        search=search,
         document=document,
         tuning=read_tuning(document, checked, [row.name for row in rows], registry),
         metrics=named_metrics(checked),

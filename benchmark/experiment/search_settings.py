@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
 from benchmark.errors import suggestion
+from benchmark.experiment.pruner_settings import Pruner
 from benchmark.experiment.stage import Seed, Settings
+from reports.metrics import COSTS
 from reports.schema import MetricName
 
 MOST_TRIALS = 100_000
@@ -128,9 +130,21 @@ class SearchSettings(Settings):
     """What `search` varies, and how trials are compared: on val, after the last stage."""
 
     metric: MetricName | None = Field(default=None, description="what trials are compared by; null: report.primary")
+    objectives: list[MetricName] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=4,
+        description="in place of metric: several metrics and costs, which no one trial may be best in; costs are "
+        f"{', '.join(COSTS)}",
+    )
     trials: Trials = Field(default=20, description="trials in all; the first is the base row")
     parameters: dict[str, SearchParameter] = Field(min_length=1, description="dotted path -> range or choices")
     sampler: Sampler = Field(default=Tpe(), description="what chooses the next trial, by name or with options")
+    pruner: Pruner | None = Field(
+        default=None,
+        description="what ends a trial before its last step, by name or with options; null: successive_halving, with "
+        "several objectives none",
+    )
     seed: Seed | None = Field(default=None, description="the seed trials train with; null: the first of seeds")
     confirm: Confirm | None = Field(
         default=None, description="train the best trials and the base row with fresh seeds, and name a winner or none"

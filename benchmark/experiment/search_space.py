@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import permutations
 from typing import Any, NoReturn
@@ -11,16 +11,14 @@ from typing import Any, NoReturn
 from benchmark.errors import ExperimentError
 from benchmark.experiment.adaptive_seeds import all_seeds
 from benchmark.experiment.document import Document, KeyPath, override, override_all, value_at
+from benchmark.experiment.pruner_settings import NoPruner, Pruner, SuccessiveHalving
 from benchmark.experiment.resolve import Recipe, resolve
 from benchmark.experiment.schema import ExperimentFile, TuningSettings
-from benchmark.experiment.search_settings import MOST_TRIALS, Confirm, Sampler, SearchParameter, SearchSettings
+from benchmark.experiment.search_settings import Confirm, Sampler, SearchParameter, SearchSettings
 from benchmark.registry import Registry
-from reports.metrics import IMAGE_METRICS, Metric, own_metric
+from reports.metrics import COSTS, IMAGE_METRICS, Metric, own_metric
 
 _SECTION: KeyPath = ("search", "parameters")
-_BLIND_TO_GATES = ("gp", "cmaes", "nsgaii")
-"""Samplers that learn from scores, but see no trial without one."""
-_FEWEST_NUMBERS = 2
 SEARCHABLE_SECTIONS = ("model", "protocol")
 """Sections that a search may vary: trials with other data or gates could not be compared."""
 
@@ -80,6 +78,10 @@ class Search:
     parameters: tuple[Parameter, ...]
     confirm: Confirm | None = None
     """How the best trials are confirmed; None: they are not."""
+    pruner: Pruner = field(default_factory=NoPruner)
+    """What ends trials before their last step."""
+    objectives: tuple[Metric, ...] = ()
+    """What is optimised where there are several, `metric` among them; none: `metric` alone."""
 
     @property
     def numbers(self) -> tuple[Parameter, ...]:
@@ -119,32 +121,12 @@ def read_search(document: Document, file: ExperimentFile, base: Recipe, registry
         if inner.startswith(f"{outer}."):
             reader.fail(inner, f"is a part of {outer}, which is searched as a whole; keep one of them")
     metric, seed = _metric_and_seed(section, file, registry)
+    objectives = tuple(_metric(name, registry) for name in section.objectives or ())
+    if objectives:
+        metric = next((objective for objective in objectives if objective.name not in COSTS), metric)
+    pruner = section.pruner or (NoPruner() if objectives or metric.direction == "near 1" else SuccessiveHalving())
     parameters = tuple(reader.parameter(path, spec) for path, spec in section.parameters.items())
-    search = Search(metric, section.trials, section.sampler, seed, parameters, section.confirm)
-    if reason := _unsuitable(search, has_gates=bool(base.gates)):
-        place = document.place(("search", "sampler"))
-        raise ExperimentError(f"{place}: search.sampler: {search.sampler.name} {reason}")
-    return search
-
-
-def _unsuitable(search: Search, *, has_gates: bool) -> str | None:
-    """Return why the sampler does not suit the space or the gates, and what to do; None where it does."""
-    name = search.sampler.name
-    if name in _BLIND_TO_GATES and has_gates and search.varies_network:
-        return (
-            "ignores gates: it learns from finished trials alone, and a trial that fails a gate is not trained; choose "
-            "tpe, which learns from failed gates, or random, qmc or grid, which learn from nothing; or search below "
-            "protocol only, or remove the gates"
-        )
-    if name == "cmaes" and len(search.numbers) < _FEWEST_NUMBERS:
-        return f"needs {_FEWEST_NUMBERS} parameters that are ranges; give ranges in place of choices, or choose tpe"
-    if name == "grid":
-        endless = next((parameter.path for parameter in search.parameters if math.isinf(parameter.count)), None)
-        if endless:
-            return f"has no values for {endless}, a range without steps; give it step or choices, or choose qmc"
-        if (size := math.prod(parameter.count for parameter in search.parameters)) > MOST_TRIALS:
-            return f"has {size:,.0f} settings, more than {MOST_TRIALS:,} trials; give fewer choices, or choose qmc"
-    return None
+    return Search(metric, section.trials, section.sampler, seed, parameters, section.confirm, pruner, objectives)
 
 
 def read_tuning(document: Document, file: ExperimentFile, rows: Sequence[str], registry: Registry) -> Tuning | None:
@@ -177,12 +159,16 @@ def _metric_and_seed(
     section: SearchSettings | TuningSettings, file: ExperimentFile, registry: Registry
 ) -> tuple[Metric, int]:
     """Return the metric that a section compares by, built in or of a plugin, and the seed that it trains with."""
-    name = section.metric or file.report.primary
     seed = all_seeds(file.seeds)[0] if section.seed is None else section.seed
-    if name in IMAGE_METRICS:
-        return IMAGE_METRICS[name], seed
+    return _metric(section.metric or file.report.primary, registry), seed
+
+
+def _metric(name: str, registry: Registry) -> Metric:
+    """Return the facts of a metric, built in or of a plugin, or of a cost."""
+    if name in IMAGE_METRICS or name in COSTS:
+        return {**IMAGE_METRICS, **COSTS}[name]
     own = registry.find("metric", name)
-    return own_metric(name, own.unit, own.direction, own.formula, own.decimals), seed
+    return own_metric(name, own.unit, own.direction, own.formula, own.decimals)
 
 
 def with_values(document: Document, search: Search, values: Mapping[str, Any]) -> Document:

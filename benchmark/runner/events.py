@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.runner.pruning import Validation
 from benchmark.runner.stage_store import StageResult
 from benchmark.training.loop import Progress
 from reports.schema import Failure, GateResult, ModelCost, Record
@@ -87,6 +88,24 @@ class StageFinished:
 
 
 @dataclass(frozen=True)
+class StageValidated:
+    """The row of a trial was scored on val in a stage, or after it."""
+
+    folder: str
+    key: str
+    validation: Validation
+
+
+@dataclass(frozen=True)
+class StagePruned:
+    """A stage was ended before its last step; its train state is stored. `steps`: those of this process."""
+
+    folder: str
+    key: str
+    steps: int
+
+
+@dataclass(frozen=True)
 class ImageScored:
     """`done` of `total` test images are restored and scored."""
 
@@ -157,6 +176,8 @@ Event = (
     | StageDamaged
     | StageProgress
     | StageFinished
+    | StageValidated
+    | StagePruned
     | ImageScored
     | RowAwaited
     | RowFinished
@@ -203,6 +224,15 @@ class JobDied:
 
 
 @dataclass(frozen=True)
+class JobPruned:
+    """A rule ended the training of a stage for the row that it was started for."""
+
+    job: str
+    validation: Validation
+    reason: str
+
+
+@dataclass(frozen=True)
 class JobStopped:
     """A job met a full disk or a store that cannot be written, so no other job could go on either: the run stops."""
 
@@ -210,7 +240,7 @@ class JobStopped:
     error: OSError
 
 
-JobEvent = JobFinished | JobFailed | JobDied | JobStopped
+JobEvent = JobFinished | JobFailed | JobDied | JobPruned | JobStopped
 """How a job ended."""
 
 OnEvent = Callable[[Event], None]

@@ -26,15 +26,18 @@ from benchmark.runner.events import (
     JobEvent,
     JobFailed,
     JobFinished,
+    JobPruned,
     JobStopped,
     MeasuredModel,
     OnAnyEvent,
     StageAwaited,
     StageDamaged,
 )
+from benchmark.runner.pruning import StoppingRule
 from benchmark.runner.rank_group import RankFailure, train_on_ranks
 from benchmark.runner.row import RowProgress, describe_gate, test_row
 from benchmark.runner.stage import train_stage
+from benchmark.runner.stage_validation import PrunedError
 from benchmark.training.loop import DivergedError
 from reports.schema import Failure, GateResult, from_json, to_json
 
@@ -53,10 +56,11 @@ class MeasureNetwork:
 
 @dataclass(frozen=True)
 class TrainStage:
-    """One stage of a row."""
+    """One stage of a row. `rule`: may end it before its last step, for a trial of a search."""
 
     row: PlannedRow
     stage: PlannedStage
+    rule: StoppingRule | None = None
 
     @property
     def id(self) -> str:
@@ -91,19 +95,8 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
                 measured = measure_restorer(
                     restorer, row.recipe.model, row.recipe.gates, context.machine, context.registry.plugins
                 )
-            case TrainStage(row=row, stage=stage):
-                with (
-                    context.store.claim(
-                        stage.key, lambda owner: on_event(StageAwaited(row.folder, stage.name, owner))
-                    ) as lease,
-                    torch_threads(stage.settings.threads),
-                ):
-                    if lease is not None:
-                        if file := context.store.set_aside(lease):
-                            on_event(StageDamaged(row.folder, stage.name, file))
-                        context.store.tidy(stage.key)
-                        train = train_stage if stage.settings.devices_per_stage == 1 else train_on_ranks
-                        train(row.trainee_of(stage.key), stage, lease, context, on_event)
+            case TrainStage():
+                _train(job, context, on_event)
             case TestRow(row=row, progress=progress):
                 test_row(row, progress, context, on_event)
     except RankFailure as error:
@@ -116,10 +109,31 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
         on_event(JobFinished(job.id, time.perf_counter() - started, measured))
 
 
+def _train(job: TrainStage, context: Context, on_event: OnAnyEvent) -> None:
+    """Train the stage of a job unless another process has finished it by then."""
+    row, stage, store = job.row, job.stage, context.store
+    with (
+        store.claim(stage.key, lambda owner: on_event(StageAwaited(row.folder, stage.name, owner))) as lease,
+        torch_threads(stage.settings.threads),
+    ):
+        if lease is None:
+            return
+        if file := store.set_aside(lease):
+            on_event(StageDamaged(row.folder, stage.name, file))
+        store.tidy(stage.key)
+        trainee = row.trainee_of(stage.key)
+        if stage.settings.devices_per_stage == 1:
+            train_stage(trainee, stage, lease, context, on_event, rule=job.rule)
+        else:  # ranks have no rule: the trial is judged after the stage
+            train_on_ranks(trainee, stage, lease, context, on_event)
+
+
 def end_of_failure(job: str, error: Exception) -> JobEvent:
     """Return how a job ended that raised an error."""
     if isinstance(error, LeaseLost):  # this process was paused, and another one continues the stage
         return JobDied(job, str(error))
+    if isinstance(error, PrunedError):
+        return JobPruned(job, error.validation, str(error))
     if isinstance(error, LeaseFolderError) or (isinstance(error, OSError) and error.errno in DISK_FULL):
         return JobStopped(job, error)
     return JobFailed(job, _failure(error), "".join(traceback.format_exception(error)))

@@ -155,7 +155,10 @@ def end_untested(
             with suppress(OSError):  # the disk may be full
                 write_text(context.output / row.folder / "error.txt", traceback)
         shown = failure.model_copy(update={"message": portable_text(failure.message, Path.cwd())})
-        record = new_record(row, progress, context, 0.0).model_copy(update={"status": status, "error": shown})
+        is_pruned = status == "rejected" and failure.step is not None
+        stages = _stored_stages(row, progress, context) if is_pruned and isinstance(row, PlannedRow) else ()
+        changes = {"status": status, "error": shown, "stages": stages}
+        record = new_record(row, progress, context, 0.0).model_copy(update=changes)
         _finish(record, row, lease, context, on_event)
 
 
@@ -285,6 +288,12 @@ def _score(
 
 def _scores(summaries: dict[str, Summary]) -> dict[str, Score]:
     return {metric: Score(**summary) for metric, summary in summaries.items()}
+
+
+def _stored_stages(row: PlannedRow, progress: RowProgress, context: Context) -> tuple[StageRecord, ...]:
+    """Return the stages of a row that are in the store; they stay there for other rows."""
+    results = [result for stage in row.stages if (result := context.store.finished(stage.key))]
+    return tuple(_stage_record(result, reused=result.key not in progress.trained) for result in results)
 
 
 def _stage_record(result: StageResult, *, reused: bool) -> StageRecord:

@@ -15,6 +15,7 @@ from benchmark.runner.events import (
     JobEvent,
     JobFailed,
     JobFinished,
+    JobPruned,
     JobRetried,
     JobsCounted,
     JobStopped,
@@ -24,11 +25,13 @@ from benchmark.runner.events import (
     RowFinished,
     RowStarted,
     StageFinished,
+    StageValidated,
 )
 from benchmark.runner.executor import Executor
 from benchmark.runner.jobs import Job, MeasureNetwork, TestRow, TrainStage, failure_of_row, rejection_of
 from benchmark.runner.local_executor import LocalExecutor
 from benchmark.runner.preflight import memory_shortfall
+from benchmark.runner.pruning import Pruning, Validation, judge_stored
 from benchmark.runner.row import RowProgress, describe_gate, end_untested
 from benchmark.runner.row_jobs import AnyRow, row_jobs
 from benchmark.runner.scheduler import Scheduler
@@ -46,6 +49,7 @@ def run_rows(
     measured: Mapping[str, MeasuredModel] | None = None,
     is_trial: bool = False,
     executor: Executor | None = None,
+    pruning: Pruning | None = None,
 ) -> list[Record]:
     """Run rows and return their records. A row that fails is recorded, and the others continue.
 
@@ -59,13 +63,14 @@ def run_rows(
         measured: Networks that are measured already, by `PlannedRow.network`.
         is_trial: The rows are trials of a search: any failed gate rejects them, and they are scored on val, not test.
         executor: Carries out the jobs, and is closed at the end; None: workers on `devices`.
+        pruning: Ends rows before their last step, by their validations; None: all are trained to their end.
 
     Raises:
         OSError: The disk is full.
     """
     with closing(executor or LocalExecutor(context, devices)) as executor:
         scheduler = Scheduler(executor.slots)
-        run = _Run(scheduler, context, on_event, estimates or {}, dict(measured or {}), is_trial=is_trial)
+        run = _Run(scheduler, context, on_event, estimates or {}, dict(measured or {}), pruning, is_trial=is_trial)
         for row in rows:
             run.add(row)
         while True:
@@ -90,6 +95,7 @@ class _Run:
         on_event: OnEvent,
         estimates: Mapping[str, float],
         measured: dict[str, MeasuredModel],
+        pruning: Pruning | None,
         *,
         is_trial: bool,
     ) -> None:
@@ -99,7 +105,7 @@ class _Run:
         self.unfinished: dict[str, AnyRow] = {}
         """By the id of the job that tests them."""
         self._context, self._on_event, self._estimates, self._measured = context, on_event, estimates, measured
-        self._is_trial = is_trial
+        self._pruning, self._is_trial = pruning, is_trial
         self._jobs: dict[str, Job] = {}
         self._rows_of_stages: dict[str, list[PlannedRow]] = {}
         """By key of an unfinished stage, in the order of adding."""
@@ -134,6 +140,7 @@ class _Run:
             self._end_failed(test.id, cause)
         elif row.network in self._measured:
             self._judge(test.id, row)
+        self._prune_by_stored(test.id, row)
 
     def next_job(self) -> Job | None:
         """Return the job to start now, with all that is known of its row; None: nothing may start."""
@@ -143,22 +150,33 @@ class _Run:
         job = self._jobs[id]
         if isinstance(job, TrainStage):
             # The row that the stage was added for may have ended: the first unfinished one trains it.
-            rows = self._rows_of_stages[id]
-            row = next(row for row in rows if id_of_test(row.folder, row.config_hash) in self.unfinished)
-            self._jobs[id] = job = TrainStage(row, job.stage)
+            row = next(iter(self._rows_with(id).values()))
+            self._jobs[id] = job = TrainStage(row, job.stage, self._pruning.rule(row) if self._pruning else None)
         if not isinstance(job, MeasureNetwork):
             self._start(job.row)
         return dataclasses.replace(job, progress=self._progress[job.row.folder]) if isinstance(job, TestRow) else job
 
     def handle(self, event: Event | JobEvent) -> None:
         """Update the state of the run after an event, and report it."""
+        if isinstance(event, JobEvent):
+            self._end_job(event)
+            return
+        if isinstance(event, StageFinished):
+            self._note(event.folder, trained=self._progress[event.folder].trained | {event.result.key})
+        if isinstance(event, StageValidated) and self._pruning:
+            for row in self._rows_with(event.key).values():
+                self._pruning.note(row, event.validation)
+        if isinstance(event, RowFinished):
+            self.records.append(event.record)
+        self._on_event(event)
+
+    def _end_job(self, event: JobEvent) -> None:
         match event:
             case JobFinished(job=id):
                 self.scheduler.finish(id)
                 job = self._jobs[id]
                 if isinstance(job, TrainStage):
-                    folder = job.row.folder
-                    self._note(folder, seconds=self._progress[folder].seconds + event.seconds)
+                    self._note_trained(job, event.seconds)
                 if isinstance(job, MeasureNetwork) and event.measured:
                     self._note_measured(job.row, event.measured)
                 self.unfinished.pop(id, None)
@@ -169,14 +187,18 @@ class _Run:
                     self._on_event(JobRetried(self._jobs[id].row.folder, reason))
                 else:
                     self._fail(id, Failure(message=reason), "")
+            case JobPruned(job=id):
+                self.scheduler.wait_again(id)
+                self._prune_by_rule(id, event)
             case JobStopped(error=error):
                 raise error
-            case _:
-                if isinstance(event, StageFinished):
-                    self._note(event.folder, trained=self._progress[event.folder].trained | {event.result.key})
-                if isinstance(event, RowFinished):
-                    self.records.append(event.record)
-                self._on_event(event)
+
+    def _note_trained(self, job: TrainStage, seconds: float) -> None:
+        """Keep how long a stage took, and end the rows whose rule is against what it reached."""
+        folder = job.row.folder
+        self._note(folder, seconds=self._progress[folder].seconds + seconds)
+        for test, row in self._rows_with(job.stage.key).items():
+            self._prune_by_stored(test, row)
 
     def count_jobs(self) -> None:
         """Report how many jobs are in each state, where that has changed."""
@@ -219,6 +241,32 @@ class _Run:
             self._end(test, "failed", Failure(message=shortfall))
         else:
             return
+        self.scheduler.drop(test)
+
+    def _rows_with(self, key: str) -> dict[str, PlannedRow]:
+        """Return the unfinished rows that wait for a stage, in the order of adding, by the id of their last job."""
+        rows = {id_of_test(row.folder, row.config_hash): row for row in self._rows_of_stages.get(key, ())}
+        return {test: row for test, row in rows.items() if test in self.unfinished}
+
+    def _prune_by_stored(self, test: str, row: PlannedRow) -> None:
+        """End a row that its rule is against, by the validations of its stored stages."""
+        if self._pruning and test in self.unfinished and (end := judge_stored(row, self._pruning, self._context.store)):
+            self._prune(test, row, *end)
+
+    def _prune_by_rule(self, key: str, event: JobPruned) -> None:
+        """End the row that a stage was trained for, and those that share the stage and whose rule says the same."""
+        folder, pruning = self._jobs[key].row.folder, self._pruning
+        assert pruning is not None  # else no job has a rule
+        for test, row in self._rows_with(key).items():
+            own_reason = event.reason if row.folder == folder else None
+            if reason := own_reason or pruning.rule(row).reason_to_stop(event.validation):
+                self._prune(test, row, event.validation, reason)
+
+    def _prune(self, test: str, row: PlannedRow, validation: Validation, reason: str) -> None:
+        steps = sum(stage.steps for stage in row.stages)
+        failure = Failure(message=f"pruned at step {validation.step} of {steps}: {reason}", step=validation.step)
+        self._start(row)
+        self._end(test, "rejected", failure)
         self.scheduler.drop(test)
 
     def _fail(self, job: str, failure: Failure, traceback: str) -> None:

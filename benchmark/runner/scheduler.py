@@ -129,6 +129,11 @@ class Scheduler:
         self._wait(self._jobs[job])
         return True
 
+    def wait_again(self, job: str) -> None:
+        """Note that a running job ended before it was done; it waits to be started again."""
+        self._running.remove(job)
+        self._wait(self._jobs[job])
+
     def drop(self, job: str) -> None:
         """Forget a waiting job, and the waiting jobs that only it needed."""
         del self._unmet[job]

@@ -16,6 +16,7 @@ from benchmark.runner.events import (
     JobEvent,
     JobFailed,
     JobFinished,
+    JobPruned,
     JobStopped,
     MeasuredModel,
     OnEvent,
@@ -155,7 +156,7 @@ def _carry_out(
             return None
         case JobFailed(failure=failure, traceback=traceback):
             pass
-        case JobDied(reason=reason):
+        case JobDied(reason=reason) | JobPruned(reason=reason):  # nothing is pruned outside a search
             failure, traceback = Failure(message=reason), ""
     jobs.write_note(job.id, note.model_copy(update={"failure": failure}))
     for row in needing:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -18,13 +19,15 @@ from benchmark.experiment.stage import Stage, late_validation_step, validation_s
 from benchmark.gates.cost import peak_memory_bytes, reset_peak_memory
 from benchmark.interrupts import deferred_interrupts
 from benchmark.lease import Lease
-from benchmark.model import Restorer, restore_image
+from benchmark.model import Restorer
 from benchmark.model.pruning import prune
 from benchmark.runner.context import Context
-from benchmark.runner.events import OnAnyEvent, StageDamaged, StageFinished, StageProgress
+from benchmark.runner.events import OnAnyEvent, StageDamaged, StageFinished, StageProgress, StagePruned
+from benchmark.runner.pruning import StoppingRule
 from benchmark.runner.record_writer import provenance
 from benchmark.runner.stage_store import StageResult
-from benchmark.runner.validation import load_network, network_with, psnr_on_val, score_on_val, val_fingerprint
+from benchmark.runner.stage_validation import VAL_CURVE, StageValidation
+from benchmark.runner.validation import load_network, psnr_on_val, score_on_val, val_fingerprint
 from benchmark.training.distributed import ALONE, Ranks
 from benchmark.training.loop import Progress, is_deterministic, train
 from benchmark.training.objective import make_objective, with_teacher
@@ -39,9 +42,6 @@ from benchmark.training.train_state import (
 SAVE_SECONDS = 30.0
 """Between two stored states of a stage: how much work a kill can cost, besides the steps of one report."""
 
-_VAL_CURVE = "val.psnr"
-"""Name in the curve of the PSNR on validation images."""
-
 
 def train_stage(
     row: PlannedRow,
@@ -51,6 +51,7 @@ def train_stage(
     on_event: OnAnyEvent,
     ranks: Ranks = ALONE,
     is_stopped_elsewhere: Callable[[], bool] = lambda: False,
+    rule: StoppingRule | None = None,
 ) -> None:
     """Train a stage, score it on val and store it. An interrupted stage continues from its last stored state.
 
@@ -65,20 +66,18 @@ def train_stage(
         on_event: Called with everything that happens.
         ranks: The processes that train it together, each of which calls this. The first one stores and reports.
         is_stopped_elsewhere: Whether a process outside has asked to stop, as an interrupt does.
+        rule: May end the stage after a validation; None: nothing does. Not for several ranks.
 
     Raises:
         KeyboardInterrupt: an interrupt came; the state is stored.
+        PrunedError: The rule ended the stage; the state is stored.
         LeaseLost: this process was paused, and another one continues the stage.
         DivergedError: the loss or a gradient is no longer finite.
     """
     stage, device, store = planned.settings, context.machine.device, context.store
-    restorer = load_network(row, planned.parent, context)
-    if pruning := row.recipe.pruning_before(planned.name):
-        restorer = prune(restorer, pruning.channels)
-    state = make_train_state(restorer, stage, device)
+    state = make_train_state(_initial_network(row, planned, context), stage, device)
     reset_peak_memory(device)
-    objective = make_objective(planned.name, stage, context.registry, ranks)
-    objective = with_teacher(objective, *_teacher(row, context))
+    objective = with_teacher(make_objective(planned.name, stage, context.registry, ranks), *_teacher(row, context))
     augmentations = make_augmentations(stage.augment, context.registry)
     source = context.source(row.recipe.data["train"])
     sampler = Sampler(source, row.seed, planned.name, stage.patch, augmentations)
@@ -86,6 +85,7 @@ def train_stage(
     state_file, validations = store.state_file(planned.key), validation_steps(stage)
     checkpoint = _load_or_set_aside(row, planned, state, lease, context, on_event, ranks)
     saved_at = started = time.perf_counter() - checkpoint.seconds
+    validation = StageValidation(row, planned, context, ranks, rule, on_event)
 
     def on_progress(progress: Progress) -> None:
         nonlocal checkpoint, saved_at
@@ -94,7 +94,7 @@ def train_stage(
         seconds, skipped = time.perf_counter() - started, progress.skipped_steps
         checkpoint = replace(checkpoint, step=progress.step, seconds=seconds, curve=curve, skipped_steps=skipped)
         if progress.step in validations:
-            checkpoint = _validate(checkpoint, row, planned, state, context, ranks)
+            checkpoint = validation.validate(checkpoint, state)
         if ranks.is_first and (is_stopping() or time.perf_counter() - saved_at > SAVE_SECONDS):
             lease.check()
             save_checkpoint(state_file, state, checkpoint)
@@ -103,23 +103,48 @@ def train_stage(
             on_event(StageProgress(row.folder, planned.key, progress))
 
     done, skipped = checkpoint.step, checkpoint.skipped_steps
+    validation.resume(checkpoint)
     with deferred_interrupts() as is_interrupted:
 
         def is_stopping() -> bool:
             return is_interrupted() or is_stopped_elsewhere()
 
-        train(state, objective, sampler, stage, device, done, skipped, is_stopping, on_progress, ranks)
+        train(
+            state,
+            objective,
+            sampler,
+            stage,
+            device,
+            done,
+            skipped,
+            partial(validation.is_ending, is_stopping),
+            on_progress,
+            ranks,
+        )
     if ranks.any(is_stopping()):
         if ranks.is_first:
             save_checkpoint(state_file, state, checkpoint)  # once more: it may have come after the last report
         ranks.gather(None)  # no rank ends before the state is stored
         raise KeyboardInterrupt
+    if validation.end:
+        lease.check()
+        save_checkpoint(state_file, state, checkpoint)
+        on_event(StagePruned(row.folder, planned.key, checkpoint.step - done))
+        raise validation.end
 
     _load_output_weights(state, stage, checkpoint)
     result = _result(row, planned, state, checkpoint, repeatable, context, ranks)
     if ranks.is_first:
         store.publish(lease, result, state.restorer, checkpoint.curve)
+        validation.finish(state.restorer)
         on_event(StageFinished(row.folder, result, stage.steps - done))
+
+
+def _initial_network(row: PlannedRow, planned: PlannedStage, context: Context) -> Restorer:
+    """Return the network that a stage begins with: that of its parent, pruned where the row says so."""
+    restorer = load_network(row, planned.parent, context)
+    pruning = row.recipe.pruning_before(planned.name)
+    return prune(restorer, pruning.channels) if pruning else restorer
 
 
 def _teacher(row: PlannedRow, context: Context) -> tuple[Restorer | None, float]:
@@ -192,21 +217,6 @@ def _result(
     )
 
 
-def _validate(
-    checkpoint: Checkpoint, row: PlannedRow, planned: PlannedStage, state: TrainState, context: Context, ranks: Ranks
-) -> Checkpoint:
-    """Add the PSNR on val of the weights that the stage would yield now, and keep them if they are the best."""
-    output = planned.settings.output
-    weights = state.restorer.state_dict() if output == "last" else state.averaged_weights()
-    restorer, device = network_with(row, weights, context).eval(), context.machine.device
-    psnr = psnr_on_val(row, lambda image: restore_image(restorer, image, device), context, ranks)
-    checkpoint = replace(checkpoint, curve=[*checkpoint.curve, (checkpoint.step, _VAL_CURVE, psnr)])
-    if output != "best" or checkpoint.best_psnr >= psnr:
-        return checkpoint
-    copies = {name: value.detach().cpu().clone() for name, value in weights.items()}
-    return replace(checkpoint, best_psnr=psnr, best_weights=copies)
-
-
 def _provenance(row: PlannedRow, context: Context) -> dict[str, Any]:
     """Return where, when and for which row a stage was trained."""
     facts = provenance(context.machine, context.command)
@@ -218,7 +228,7 @@ def _provenance(row: PlannedRow, context: Context) -> dict[str, Any]:
 
 def _late_gain(planned: PlannedStage, checkpoint: Checkpoint, final_psnr: float) -> float | None:
     """Return the dB that the last fifth of the stage added on val; None for a stage too short to tell."""
-    psnr_at = {step: value for step, name, value in checkpoint.curve if name == _VAL_CURVE}
+    psnr_at = {step: value for step, name, value in checkpoint.curve if name == VAL_CURVE}
     late = late_validation_step(planned.settings)
     return None if late is None else psnr_at.get(planned.steps, final_psnr) - psnr_at[late]
 

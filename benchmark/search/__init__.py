@@ -1,9 +1,15 @@
 """Search of settings: an Optuna study whose trials are rows of the experiment, trained through the same stage store.
 
     search         trials as rows of a run
-    study          the journal on disk: finished trials, and what to try next
+    search_events  what a search reports, and what it has found
+    study          the study: finished trials, and what to try next
+    storage        where it lies: journal, SQLite, PostgreSQL
     space          the parameters as Optuna sees them
     samplers       what chooses the next trial
+    pruners        what ends a trial early
+    trial_pruning  validations to the study, rules from it
+    pareto         several objectives: the front, and one trial of it
+    importances    which parameters the metric varies with
     trial_results  what came out of trials, and their ranking
     trial_files    trials.csv, search.json and best.yaml
     confirm        the best trials and the base row again, with fresh seeds

@@ -8,7 +8,7 @@ those with a proven gain, or there is none. Test is read once, for the winner an
 import csv
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmark.experiment.load import Row
@@ -19,7 +19,8 @@ from benchmark.experiment.search_space import Search, with_values
 from benchmark.files import write_json
 from benchmark.inference.device_setup import torch_threads
 from benchmark.runner.context import Context, plan_of, with_cached_sources
-from benchmark.runner.events import OnEvent
+from benchmark.runner.estimates import estimate
+from benchmark.runner.events import Event, OnEvent
 from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.plan_file import plan_file
 from benchmark.runner.record_writer import is_finished
@@ -28,6 +29,7 @@ from benchmark.runner.threads import threads_of_test
 from benchmark.runner.validation import images_on_val, load_network
 from benchmark.search.judge import DEFAULT, gains_over_default, interval_of, judge
 from benchmark.search.search import Setup
+from benchmark.search.search_events import ConfirmStarted
 from benchmark.search.trial_files import chosen_with_confirmation, write_best
 from benchmark.search.trial_results import TrialResult, ranked
 from reports.errors import FileFormatError
@@ -38,7 +40,9 @@ _VAL, _TEST = "confirm", "confirm_test"
 """Folders of the rows that are scored on val, and on test."""
 
 
-def confirm(setup: Setup, trials: Sequence[TrialResult], on_event: OnEvent) -> ConfirmFile | None:
+def confirm(
+    setup: Setup, trials: Sequence[TrialResult], on_event: Callable[[Event | ConfirmStarted], None]
+) -> ConfirmFile | None:
     """Train the best trials and the base row with fresh seeds, compare them; write confirm.json and best.yaml.
 
     Returns:
@@ -51,12 +55,25 @@ def confirm(setup: Setup, trials: Sequence[TrialResult], on_event: OnEvent) -> C
     if not candidates:
         return None
     plan = _plan(setup, _VAL, {DEFAULT: {}, **{name: trial.values for name, trial in candidates.items()}})
-    result = _earlier(plan, setup.context) or _compared(plan, setup, candidates, on_event)
+    result = _earlier(plan, setup.context)
+    if result is None:
+        on_event(_started(plan, setup, [trial.number for trial in candidates.values()]))
+        result = _compared(plan, setup, candidates, on_event)
     best = candidates.get(f"trial.{result.winner}") or ranked(trials, setup.search.metric)[0]
     comment = chosen_with_confirmation(best, result, setup.experiment, setup.search)
     write_json(setup.context.output / "confirm.json", to_json(result))
     write_best(setup.context.output / "best.yaml", setup.experiment, setup.search, best, comment)
     return result
+
+
+def _started(plan: Plan, setup: Setup, trials: Sequence[int]) -> ConfirmStarted:
+    """Return what is to be trained, and how long that will take; a network that was never timed is timed now."""
+    workers = len(_devices(plan, setup))
+    expected = estimate(plan, setup.context, workers)
+    steps = sum(stage.steps for key, stage in plan.stages.items() if setup.context.store.finished(key) is None)
+    todo = sum(setup.context.store.finished(key) is None for key in plan.stages)
+    seeds = plan.experiment.seeds
+    return ConfirmStarted(tuple(trials), seeds, todo, steps, expected.total, expected.note, workers)
 
 
 def _compared(plan: Plan, setup: Setup, candidates: Mapping[str, TrialResult], on_event: OnEvent) -> ConfirmFile:
@@ -127,10 +144,13 @@ def _plan(setup: Setup, folder: str, values: Mapping[str, Mapping[str, Any]]) ->
 def _run(plan: Plan, setup: Setup, on_event: OnEvent, splits: Sequence[str], *, is_trial: bool) -> Context:
     """Run what is not finished of a plan; return the context with the images of these splits."""
     context = with_cached_sources(plan.experiment.data, setup.context, on_event, splits)
-    devices = worker_devices(plan, context, workers=setup.workers)
     todo = [row for row in plan.rows if not is_finished(context.output / row.folder, row.config_hash, replace=True)]
-    run_rows(todo, context, devices, on_event, is_trial=is_trial)
+    run_rows(todo, context, _devices(plan, setup), on_event, is_trial=is_trial)
     return context
+
+
+def _devices(plan: Plan, setup: Setup) -> tuple[str, ...]:
+    return worker_devices(plan, setup.context, workers=setup.workers)
 
 
 def _earlier(plan: Plan, context: Context) -> ConfirmFile | None:

@@ -5,7 +5,7 @@ import math
 import statistics
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,40 @@ from benchmark.experiment.search_space import Choices, Search, with_values
 from benchmark.files import write_json
 from benchmark.runner.context import Context, plan_of, with_cached_sources
 from benchmark.runner.estimates import estimate
-from benchmark.runner.events import Event, JobFailed, JobStopped, MeasuredModel, RowFinished
+from benchmark.runner.events import (
+    Event,
+    JobFailed,
+    JobStopped,
+    MeasuredModel,
+    RowFinished,
+    StagePruned,
+)
 from benchmark.runner.jobs import MeasureNetwork, run_job
 from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.preflight import all_sides, check_metrics, check_patches, preflight
 from benchmark.runner.row import describe_gate
+from benchmark.search.importances import importances
+from benchmark.search.pareto import Pick, front, picked
+from benchmark.search.search_events import Outcome, SearchEvent, SearchStarted, TrialFinished
 from benchmark.search.space import space_size, values_of
-from benchmark.search.study import ask, count_finished, failures, open_study, results, resume, tell
+from benchmark.search.study import (
+    ask,
+    count_finished,
+    describe,
+    failures,
+    open_study,
+    results,
+    resume,
+    tell,
+    validations,
+)
 from benchmark.search.trial_files import chosen_by_one_seed, search_file, write_best, write_trials
-from benchmark.search.trial_results import TrialResult, ranked, trial_result
-from reports.schema import GateResult, to_json
+from benchmark.search.trial_pruning import StudyPruning
+from benchmark.search.trial_results import TrialResult, steps_of, trial_result
+from reports.schema import GateResult, Importance, to_json
 
 TABLE = "trial"
 _TRIALS_PER_WORKER = 5
-_LEAST_FOR_IMPORTANCES = 10
 
 
 @dataclass(frozen=True)
@@ -42,57 +62,18 @@ class Setup:
     experiment: Experiment
     search: Search
     context: Context
-    journal: Path
+    storage: Path | str
+    """Of the study; see `storage.open_storage`."""
     workers: int | None
     """Trials at once; None: as many as are of use."""
+    pick: Pick = field(default_factory=Pick)
+    """With several objectives, which trial becomes best.yaml."""
 
     def plan(self, number: int, values: dict[str, Any]) -> Plan:
         """Return the plan of a trial. Raises ExperimentError if its values make no valid row together."""
         recipe = resolve(with_values(self.experiment.document, self.search, values), self.context.registry)
         row = Row(f"{TABLE}.{number}", TABLE, recipe)
         return plan_of(dataclasses.replace(self.experiment, rows=(row,), seeds=(self.search.seed,)), self.context)
-
-
-@dataclass(frozen=True)
-class SearchStarted:
-    """`todo` of `total` trials are to be run, `workers` at once. `total`: no more than there are different settings."""
-
-    todo: int
-    total: int
-    workers: int
-    at_most_seconds: float
-    """The estimate if trials share no stage in which they may differ."""
-    gates: tuple[str, ...]
-    """Gate results of the base row, a line each."""
-
-
-@dataclass(frozen=True)
-class TrialFinished:
-    """A trial has ended, as one of `done` of `total` trials."""
-
-    folder: str
-    result: TrialResult
-    best: TrialResult | None
-    """The best trial so far."""
-    done: int
-    total: int
-    seconds_left: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a search has found."""
-
-    trials: list[TrialResult]
-    """All of the study, also those of earlier searches."""
-    failed: list[TrialResult]
-    """Those that the next search tries again."""
-    importances: dict[str, float]
-    """Share of each parameter in the variance of the metric (PED-ANOVA, Watanabe et al. 2023); empty after too few
-    trials."""
-
-
-SearchEvent = Event | SearchStarted | TrialFinished
 
 
 class Trials:
@@ -104,7 +85,10 @@ class Trials:
         self.measured: dict[str, MeasuredModel] = {}
         """The base row's network, by `PlannedRow.network`."""
         self._setup, self._study, self._on_event = setup, study, on_event
-        self._running: dict[str, tuple[optuna.Trial, dict[str, Any]]] = {}
+        self._running: dict[str, tuple[optuna.Trial, dict[str, Any], PlannedRow]] = {}
+        self._partial_steps: dict[str, int] = {}
+        self.pruning: StudyPruning | None = None
+        """None: all trials are trained to their end."""
         self._seconds: list[float] = []
         self._total = int(min(setup.search.trials, space_size(setup.search)))
         self._todo = max(0, self._total - count_finished(study))
@@ -124,23 +108,29 @@ class Trials:
                 result = TrialResult(trial.number, "rejected", None, values, message=str(error))
                 self._end(f"{TABLE}.{trial.number}", trial, result)
                 continue
-            self._running[row.folder] = trial, values
+            self._running[row.folder] = trial, values, row
+            describe(trial, values, row.folder)
+            if self.pruning:
+                self.pruning.start(row, trial)
             return [row]
         return []
 
     def handle(self, event: Event) -> None:
         """Pass an event on; the end of a row becomes the result of its trial."""
+        if isinstance(event, StagePruned):
+            self._partial_steps[event.folder] = event.steps
         if not isinstance(event, RowFinished):
             self._on_event(event)
             return
-        trial, values = self._running.pop(event.folder)
-        result = trial_result(trial.number, values, self._setup.search.metric.name, event.record)
+        trial, values, row = self._running.pop(event.folder)
+        partial_steps = self._partial_steps.pop(event.folder, 0)
+        result = trial_result(trial.number, values, self._setup.search, row, event.record, partial_steps)
         self._end(event.folder, trial, result, event.record.gates)
 
     def _end(self, folder: str, trial: optuna.Trial, result: TrialResult, gates: Sequence[GateResult] = ()) -> None:
         """Write the result of a trial to the journal, and report it."""
         search = self._setup.search
-        tell(self._study, trial, result, search.metric, gates if search.varies_network else ())
+        tell(self._study, trial, result, search, gates if search.varies_network else ())
         self._seconds.append(result.seconds)
         left = self._todo + len(self._running)
         seconds_left = statistics.median(self._seconds) * left / len(self.devices)
@@ -148,11 +138,10 @@ class Trials:
 
     def outcome(self) -> Outcome:
         """Return what the study has found so far."""
-        self._write()
-        trials = results(self._study, self._setup.search)
-        is_enough = len(ranked(trials, self._setup.search.metric)) >= _LEAST_FOR_IMPORTANCES
-        shares = optuna.importance.get_param_importances(self._study) if is_enough else {}
-        return Outcome(trials, failures(self._study, self._setup.search), shares)
+        search, shares = self._setup.search, importances(self._study)
+        best, trials = self._write(shares), results(self._study, search)
+        best_ones = tuple(front(trials, search.objectives)) if search.objectives else ()
+        return Outcome(trials, failures(self._study, search), shares, steps_of(trials), best, best_ones)
 
     def start(self, base: Plan, extremes: Mapping[str, Sequence[Plan]]) -> None:
         """Read the data and measure the base row's network.
@@ -168,6 +157,8 @@ class Trials:
         if not self._todo:
             return
         setup = self._setup
+        if setup.search.pruner.name != "none":
+            self.pruning = StudyPruning(self._study, setup.search, base.steps_trained)
         self.context = with_cached_sources(base.experiment.data, setup.context, self._on_event, ("train", "val"))
         check_patches(base, self.context, all_sides)
         check_metrics(base, self.context, {"search.metric": ("val", setup.search.metric.name)})
@@ -200,14 +191,15 @@ class Trials:
             )
         return tuple(map(describe_gate, measured.gates))
 
-    def _write(self) -> TrialResult | None:
-        """Bring trials.csv, search.json and best.yaml up to date; return the best trial."""
+    def _write(self, shares: tuple[Importance, ...] = ()) -> TrialResult | None:
+        """Bring trials.csv, search.json and best.yaml up to date; return the trial of best.yaml."""
         setup, trials = self._setup, results(self._study, self._setup.search)
-        write_json(setup.context.output / "search.json", to_json(search_file(setup.search.metric)))
+        best = picked(trials, setup.search, setup.pick)
+        content = search_file(setup.search, trials, validations(self._study), shares, str(setup.pick), best)
+        write_json(setup.context.output / "search.json", to_json(content))
         write_trials(setup.context.output / "trials.csv", trials, setup.search)
-        best = next(iter(ranked(trials, setup.search.metric)), None)
         if best:
-            comment = chosen_by_one_seed(best, len(trials), setup.experiment, setup.search)
+            comment = chosen_by_one_seed(best, len(trials), setup.experiment, setup.search, str(setup.pick))
             write_best(setup.context.output / "best.yaml", setup.experiment, setup.search, best, comment)
         return best
 
@@ -227,8 +219,10 @@ def open_trials(
     }
     for plan in (plan for plans in extremes.values() for plan in plans):
         preflight(plan, setup.context, replace=True)
-    identity = hash_of([repr(setup.search.parameters), setup.search.metric.name, base.rows[0].config_hash])
-    with open_study(setup.journal, setup.experiment.name, setup.search, identity, replace=replace) as study:
+    names = [metric.name for metric in setup.search.objectives]
+    compared = names or setup.search.metric.name
+    identity = hash_of([repr(setup.search.parameters), compared, base.rows[0].config_hash])
+    with open_study(setup.storage, setup.experiment.name, setup.search, identity, replace=replace) as study:
         resume(study, setup.search)
         trials = Trials(setup, study, on_event)
         trials.start(base, extremes)

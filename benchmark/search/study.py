@@ -1,73 +1,61 @@
-"""The Optuna study behind a search: a journal on disk, from which an interrupted search resumes."""
+"""The Optuna study behind a search, in a storage from which an interrupted search resumes."""
 
-import os
-from collections.abc import Generator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
+from typing import Any, Literal
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter
 
 from benchmark.errors import RecordError
 from benchmark.experiment.search_space import Search
-from benchmark.lease import LeaseFolder
 from benchmark.search.samplers import make_sampler
 from benchmark.search.space import base_params, distributions, values_of
+from benchmark.search.storage import open_storage, shown_place
 from benchmark.search.trial_results import TrialResult
 from reports.metrics import Metric
-from reports.schema import GateResult
+from reports.schema import GateResult, to_json
 
-_STATES = {"done": TrialState.COMPLETE, "rejected": TrialState.PRUNED, "diverged": TrialState.PRUNED}
+_STATES = {
+    "done": TrialState.COMPLETE,
+    "rejected": TrialState.PRUNED,
+    "pruned": TrialState.PRUNED,
+    "diverged": TrialState.PRUNED,
+}
 """Results that Optuna learns from. A failed or interrupted trial says nothing about its parameters."""
 _RESULT_FIELDS = ("status", "value", "steps_trained", "steps_reused", "seconds", "message")
-_FIRST_BYTES = b'{"op_code":'
+_LATER_FIELDS = ("stages", "objectives")
+"""Those that trials of earlier versions lack."""
 _IDENTITY, _RETRY_OF = "identity", "retry_of"
-
 
 _RESULT: TypeAdapter[TrialResult] = TypeAdapter(TrialResult)
 
 
-class _NoLock(JournalFileSymlinkLock):
-    """The lease of the journal excludes other writers; Optuna's own lock would outlive a killed search."""
-
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        pass
-
-
 @contextmanager
 def open_study(
-    journal: Path, name: str, search: Search, identity: str, *, replace: bool
+    place: Path | str, name: str, search: Search, identity: str, *, replace: bool
 ) -> Generator[optuna.Study, None, None]:
-    """Open the study `name` in a journal, which is made if need be; no other search can open it meanwhile.
+    """Open the study `name` in a storage, which is made if need be; no other search can open it meanwhile.
 
     Args:
-        journal: The file.
+        place: See `storage.open_storage`.
         name: The name of the study.
         search: Its parameters and sampler.
         identity: Hash of everything that makes trials comparable.
         replace: Delete a study of another identity instead of refusing it.
 
     Raises:
-        RecordError: The study has another identity, the journal is another file or cannot be read, or another search
+        RecordError: The study has another identity, the storage is something else or cannot be read, or another search
             has it open.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    _check_is_journal(journal)
-    lease = LeaseFolder(journal.parent).acquire_patiently(f".{journal.name}.lease")
-    if lease is None:
-        raise RecordError(f"{journal}: another search is writing to it; wait for it or choose another --output")
-    try:
-        _drop_torn_line(journal)
-        yield _study(journal, name, search, identity, replace=replace)
-    finally:
-        lease.release()
+    with open_storage(place, name) as storage:
+        yield _study(storage, shown_place(place), name, search, identity, replace=replace)
 
 
 def resume(study: optuna.Study, search: Search) -> None:
@@ -90,18 +78,31 @@ def ask(study: optuna.Study, search: Search) -> optuna.Trial:
     return study.ask(distributions(search))
 
 
+def describe(trial: optuna.Trial, values: Mapping[str, Any], folder: str) -> None:
+    """Write number, parameters and row folder of a trial where programs such as optuna-dashboard show them."""
+    for name, value in (("number", trial.number), ("parameters", dict(values)), ("row", folder)):
+        trial.set_user_attr(name, value)
+
+
 def tell(
-    study: optuna.Study, trial: optuna.Trial, result: TrialResult, metric: Metric, gates: Sequence[GateResult] = ()
+    study: optuna.Study, trial: optuna.Trial, result: TrialResult, search: Search, gates: Sequence[GateResult] = ()
 ) -> None:
-    """Write a result to the journal; gates are hard constraints, by what share of their limit they are exceeded."""
+    """Write a result to the storage; gates are hard constraints, by what share of their limit they are exceeded.
+
+    optuna-dashboard does not show these, so a user attribute says which gates failed.
+    """
     for gate in gates:
         if gate.measured is not None:
             excess = gate.measured / gate.limit - 1
             trial.set_constraint(gate.name, excess if gate.result == "failed" else min(excess, 0.0))
+    if failed := [gate.name for gate in gates if gate.result == "failed"]:
+        trial.set_user_attr("failed_gates", failed)
+    trial.set_user_attr("stages", [to_json(stage) for stage in result.stages])
+    trial.set_user_attr("objectives", dict(result.objectives))
     for name in _RESULT_FIELDS:
         trial.set_user_attr(name, getattr(result, name))
     state = _STATES.get(result.status, TrialState.FAIL)
-    study.tell(trial, objective(metric, result.value) if state == TrialState.COMPLETE else None, state)
+    study.tell(trial, _optimised(result, search) if state == TrialState.COMPLETE else None, state)
 
 
 def objective(metric: Metric, value: float | None) -> float | None:
@@ -114,6 +115,16 @@ def results(study: optuna.Study, search: Search) -> list[TrialResult]:
     return [_result(trial, search) for trial in study.trials if trial.state.is_finished()]
 
 
+def validations(study: optuna.Study) -> dict[int, tuple[tuple[int, float], ...]]:
+    """Return what each trial reached on val on its way, as pairs of step and value, by number."""
+    return {
+        trial.number: tuple(
+            sorted((step, value) for step, value in trial.intermediate_values.items() if isfinite(value))
+        )
+        for trial in study.get_trials(deepcopy=False)
+    }
+
+
 def failures(study: optuna.Study, search: Search) -> list[TrialResult]:
     """Return the results of the trials that failed and were not tried again."""
     return [_result(trial, search) for trial in _failed(study)]
@@ -122,6 +133,13 @@ def failures(study: optuna.Study, search: Search) -> list[TrialResult]:
 def count_finished(study: optuna.Study) -> int:
     """Return the number of trials that need not be tried again."""
     return len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
+
+
+def _optimised(result: TrialResult, search: Search) -> float | list[float] | None:
+    if not search.objectives:
+        return objective(search.metric, result.value)
+    values = [objective(metric, result.objectives[metric.name]) for metric in search.objectives]
+    return [value for value in values if value is not None]
 
 
 def _failed(study: optuna.Study) -> list[FrozenTrial]:
@@ -135,28 +153,31 @@ def _result(trial: FrozenTrial, search: Search) -> TrialResult:
     if trial.state == TrialState.FAIL and not (is_whole and attributes["status"] == "failed"):
         return TrialResult(trial.number, "interrupted", None, values, message="was running when the search ended")
     fields = {name: attributes[name] for name in _RESULT_FIELDS}
-    return _RESULT.validate_python({"number": trial.number, "values": values, **fields})
+    later = {name: attributes[name] for name in _LATER_FIELDS if name in attributes}
+    return _RESULT.validate_python({"number": trial.number, "values": values, **fields, **later})
 
 
-def _study(journal: Path, name: str, search: Search, identity: str, *, replace: bool) -> optuna.Study:
+def _study(
+    storage: Callable[[], BaseStorage], place: str, name: str, search: Search, identity: str, *, replace: bool
+) -> optuna.Study:
     try:
-        study = _load(journal, name, search, replace=replace)
-        results(study, search)  # whether all trials can be read
+        study = _load(storage(), name, search, replace=replace)
+        _ = results(study, search), validations(study)  # whether all trials can be read
         _check_distributions(study, search, identity)
     except OSError:
         raise
     except Exception as error:  # Optuna checks nothing that it reads
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise RecordError(
-            f"{journal}: not an Optuna journal of this search, or damaged ({reason}); move it away or choose another "
+            f"{place}: not an Optuna journal of this search, or damaged ({reason}); move it away or choose another "
             "--storage (trained stages are kept)"
         ) from None
     if not study.user_attrs:
         study.set_user_attr(_IDENTITY, identity)
     if study.user_attrs.get(_IDENTITY) != identity:
         raise RecordError(
-            f"{journal}: holds a search of other settings (parameters, ranges, base row, data, code or torch changed); "
-            "choose another --output, or --replace to begin anew (trained stages are kept)"
+            f"{place}: holds a search of other settings (parameters, ranges, objectives, base row, data, code or torch "
+            "changed); choose another --output, or --replace to begin anew (trained stages are kept)"
         )
     study.sampler = make_sampler(search, len(study.trials))
     return study
@@ -171,30 +192,18 @@ def _check_distributions(study: optuna.Study, search: Search, identity: str) -> 
                 raise ValueError(f"trial {trial.number} has another range of {path}")
 
 
-def _load(journal: Path, name: str, search: Search, *, replace: bool) -> optuna.Study:
-    storage = JournalStorage(JournalFileBackend(str(journal), _NoLock(str(journal))))
+def _load(storage: BaseStorage, name: str, search: Search, *, replace: bool) -> optuna.Study:
     exists = name in [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
     if exists and not replace:
         return optuna.load_study(study_name=name, storage=storage)
     if exists:
         optuna.delete_study(study_name=name, storage=storage)
-    direction = "maximize" if search.metric.direction == "higher" else "minimize"
-    return optuna.create_study(storage=storage, study_name=name, direction=direction)
-
-
-def _check_is_journal(journal: Path) -> None:
-    """Raise RecordError for another kind of file, before anything is written to it."""
-    if not journal.exists():
-        return
-    if not journal.is_file():
-        raise RecordError(f"{journal}: is a folder or a device, no file; name a file with --storage")
-    with journal.open("rb") as file:
-        first = file.read(len(_FIRST_BYTES))
-    if first != _FIRST_BYTES[: len(first)]:  # a kill may have left less of the first line, or nothing
-        raise RecordError(f"{journal}: not an Optuna journal; move it away or choose another --storage")
-
-
-def _drop_torn_line(journal: Path) -> None:
-    """Remove the incomplete last line that a kill or a full disk has left; the next line would be appended to it."""
-    journal.touch()
-    os.truncate(journal, journal.read_bytes().rfind(b"\n") + 1)
+    directions: list[Literal["minimize", "maximize"]] = [
+        "maximize" if metric.direction == "higher" else "minimize" for metric in search.objectives or (search.metric,)
+    ]
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+    if search.objectives:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([metric.name for metric in search.objectives])
+    return study

@@ -1,7 +1,7 @@
 """The files of a search: trials.csv, search.json, and best.yaml, which is an experiment that runs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,77 @@ from benchmark.errors import counted
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.portable_paths import relative_paths
 from benchmark.experiment.schema import RowSettings
-from benchmark.experiment.search_space import Search, with_values
+from benchmark.experiment.search_space import Choices, Parameter, Range, Search, with_values
 from benchmark.files import write_csv, write_text
-from benchmark.search.trial_results import TrialResult
-from reports.metrics import IMAGE_METRICS, Metric
-from reports.schema import ConfirmFile, GainInterval, MetricFacts, SearchFile
+from benchmark.search.pareto import front
+from benchmark.search.trial_results import TrialResult, steps_of
+from reports.metrics import IMAGE_METRICS
+from reports.schema import (
+    ConfirmFile,
+    GainInterval,
+    Importance,
+    MetricFacts,
+    Objective,
+    SearchedParameter,
+    SearchedTrial,
+    SearchFile,
+)
 
 
-def search_file(metric: Metric) -> SearchFile:
-    """Return what a report must know to rank the trials, even where no trial has left a record."""
+def search_file(
+    search: Search,
+    trials: Sequence[TrialResult],
+    validations: Mapping[int, tuple[tuple[int, float], ...]],
+    shares: tuple[Importance, ...],
+    pick: str,
+    best: TrialResult | None,
+) -> SearchFile:
+    """Return what a report must know of a search besides the table of its trials.
+
+    Args:
+        search: Its settings.
+        trials: Those that have ended.
+        validations: What trials reached on val on their way, by number.
+        shares: Importances of the parameters.
+        pick: With several objectives, how `best` was picked.
+        best: The trial of best.yaml.
+    """
+    metric, objectives = search.metric, search.objectives
     facts = MetricFacts(unit=metric.unit, direction=metric.direction, meaning=metric.meaning, decimals=metric.decimals)
-    return SearchFile(metric=metric.name, facts=None if metric.name in IMAGE_METRICS else facts)
+    return SearchFile(
+        metric=metric.name,
+        facts=None if metric.name in IMAGE_METRICS else facts,
+        sampler=search.sampler.name,
+        pruner=search.pruner.name,
+        seed=search.seed,
+        objectives=tuple(
+            Objective(name=o.name, label=o.label, unit=o.unit, direction=o.direction, decimals=o.decimals)
+            for o in objectives
+        ),
+        front=tuple(trial.number for trial in front(trials, objectives)) if objectives else (),
+        pick=pick if objectives else "",
+        picked=best.number if best and objectives else None,
+        parameters=tuple(_searched(parameter) for parameter in search.parameters),
+        steps=steps_of(trials),
+        importances=shares,
+        trials=tuple(
+            SearchedTrial(
+                number=trial.number,
+                validations=validations.get(trial.number, ()),
+                objectives=dict(trial.objectives),
+                stages=trial.stages,
+            )
+            for trial in trials
+        ),
+    )
+
+
+def _searched(parameter: Parameter) -> SearchedParameter:
+    match parameter.domain:
+        case Choices(values=values):
+            return SearchedParameter(path=parameter.path, base=parameter.base, choices=values)
+        case Range(low=low, high=high, log=log):
+            return SearchedParameter(path=parameter.path, base=parameter.base, low=low, high=high, log=log)
 
 
 def write_trials(file: Path, trials: Sequence[TrialResult], search: Search) -> None:
@@ -67,8 +127,18 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
     write_text(file, heading + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
-def chosen_by_one_seed(best: TrialResult, trials: int, experiment: Experiment, search: Search) -> list[str]:
-    """Return what best.yaml says of the best trial as long as nothing is confirmed."""
+def chosen_by_one_seed(best: TrialResult, trials: int, experiment: Experiment, search: Search, pick: str) -> list[str]:
+    """Return what best.yaml says of its trial as long as nothing is confirmed. `pick`: for several objectives."""
+    if search.objectives:
+        reached = ", ".join(
+            f"{objective.name} {best.objectives[objective.name]:.{objective.decimals}f}"
+            for objective in search.objectives
+        )
+        return [
+            f"Trial {best.number} of {counted(trials, 'trial')} of {experiment.name}, picked by {pick}: {reached}.",
+            "With several objectives there is no single best; search.json has the trials that none beats in all.",
+            f"Not confirmed: it was chosen on val with seed {search.seed} alone. Test was not read.",
+        ]
     return [
         f"Trial {best.number}, the best of {counted(trials, 'trial')} of {experiment.name} so far: "
         f"{search.metric.name} {best.value:.4f} on val with seed {search.seed}.",

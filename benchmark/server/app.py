@@ -88,7 +88,7 @@ def make_app(rows: Mapping[str, Path], load_row: Callable[[Path], Restore], boun
 
 
 async def _file(name: str, media_type: str, _request: Request) -> Response:
-    content = resources.files(__package__).joinpath(name).read_bytes()
+    content = resources.files("benchmark.server").joinpath(name).read_bytes()
     return Response(content, media_type=media_type, headers=_HEADERS)
 
 

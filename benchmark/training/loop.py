@@ -85,7 +85,7 @@ def train(
         device: Where `state` is.
         done: Steps that `state` has already seen.
         skipped_steps: The steps up to `done` that were skipped.
-        is_stopping: Asked after every step; once it is true in any rank, training reports and returns.
+        is_stopping: Asked after every step and report; once it is true in any rank, training reports and returns.
         on_progress: Called with a report every `REPORT_STEPS` steps, at every validation step and after the last step.
             `state` is then that of exactly `Progress.step` steps, so the callback may store it.
         ranks: The processes that train together; all of them call this, each for its share of every batch.
@@ -119,7 +119,7 @@ def train(
                     skipped_steps=policy.skipped_steps,
                 )
                 on_progress(progress)
-                if is_last:
+                if is_last or ranks.any(is_stopping()):  # what is done with a report may end the stage, at this step
                     return
                 policy.start_interval()
                 started, reported = time.perf_counter(), step

@@ -1,25 +1,28 @@
-"""The page of a search: its trials, their course, and the best trial as an experiment."""
+"""The page of a search, made from what is stored: trials.csv, search.json, confirm.json and the trials' records."""
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from reports import text
-from reports.errors import FileFormatError
 from reports.figures.figure_output import RenderedFigure, render, style
-from reports.figures.row_figures import parameter_slices, search_course
+from reports.figures.row_figures import parameter_slices
+from reports.figures.search_figures import front_plot, history, parallel_coordinates
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
-from reports.pages import Code, Page, section
+from reports.pages import Block, Code, Page, section
+from reports.pages.search_headline import headline
+from reports.pages.search_next import next_searches
 from reports.results import find_metric, load, metric_of
-from reports.results.trials import TRIALS, Trial, Trials, read
-from reports.schema import Record, SearchFile
-from reports.schema import read as read_file
+from reports.results.search import StoredSearch, as_metric, ranked, read_search
+from reports.results.trials import TRIALS, Trial, Trials
+from reports.schema import Record
 from reports.tables import gates, provenance
+from reports.tables.search import confirmation_table, front_table, importance_table, steps_table
 
 BEST = "best.yaml"
+_FEWEST_FOR_IMPORTANCES = 20
 
 
 def is_search(folder: Path) -> bool:
@@ -33,26 +36,33 @@ def build(folder: Path) -> Page:
     Raises:
         ReportError: The table of trials cannot be read.
     """
-    trials = read(folder / TRIALS)
+    search = read_search(folder)
+    trials = search.trials
     records, damage = load.trial_records(folder, [trial.number for trial in trials.trials])
-    metric = _metric_of(folder, trials, records)
+    metric = _metric_of(search, records)
     finished = ranked(trials.trials, metric)
     best = load.text_of(folder / BEST)
     unreadable = f"{folder / TRIALS}: {text.count(trials.unreadable, 'line')} left out that hold no trial"
+    all_damage = (*damage, *search.damage, *([unreadable] if trials.unreadable else []))
     return Page(
         title=text.printable(folder.resolve().name),
-        facts=_facts(trials),
-        headline=(_headline(finished, metric),),
-        damage=tuple(map(text.printable, (*damage, *([unreadable] if trials.unreadable else [])))),
+        facts=_facts(search),
+        headline=headline(search, finished, metric),
+        damage=tuple(map(text.printable, all_damage)),
         sections=(
+            section("confirmation", "Confirmation", *_confirmation(search, metric)),
+            section("front", "The front", *_front(search)),
             section("trials", "Trials", _trial_table(trials, finished, metric)),
-            section("course", "Course and parameters", *_figures(trials, finished, metric)),
+            section("course", "Course and parameters", *_figures(search, finished, metric)),
+            section("importances", "What the metric varies with", *_importances(search, finished)),
+            section("steps", "Steps spent and saved", *_steps(search)),
+            section("next", "What to search next", next_searches(search, finished[0] if finished else None)),
             section(
                 "gates", "Gates", gates.gate_table((record.row, gate) for record in records for gate in record.gates)
             ),
             section(
                 "best",
-                "The best trial as an experiment",
+                "The trial in best.yaml as an experiment",
                 *(
                     f"{BEST} compares it with the base row on test, over all seeds. Start it with "
                     "`python -m benchmark run`.",
@@ -70,22 +80,63 @@ def build(folder: Path) -> Page:
     )
 
 
-def _metric_of(folder: Path, trials: Trials, records: Sequence[Record]) -> Metric:
+def _confirmation(search: StoredSearch, metric: Metric) -> tuple[Block, ...]:
+    if search.confirmed is None:
+        return ()
+    return (
+        confirmation_table(search.confirmed, metric),
+        "The trials were chosen from many by one seed, so part of their lead was luck. A gain is proven where its "
+        f"whole interval lies above the smallest gain that matters, {search.confirmed.margin:g}.",
+    )
+
+
+def _front(search: StoredSearch) -> tuple[Block, ...]:
+    settings = search.settings
+    if settings is None or not settings.front:
+        return ()
+    trials = {trial.number: trial for trial in search.trials.trials}
+    table = front_table(settings.front, settings.picked, search.objectives, search.details, trials)
+    upwards, right = as_metric(search.objectives[0]), as_metric(search.objectives[1])
+    points = {
+        number: (trial.objectives[right.name], trial.objectives[upwards.name])
+        for number, trial in search.details.items()
+        if {right.name, upwards.name} <= trial.objectives.keys()
+    }
+    caption = f"Val {upwards.label} over {right.label} of all finished trials; numbers are those of the front."
+    with style():
+        figure = front_plot(points, settings.front, settings.picked, right, upwards)
+        plot = render(figure, "front", caption, f"Scatter plot. {caption}")
+    return (plot, table)
+
+
+def _importances(search: StoredSearch, finished: Sequence[Trial]) -> tuple[Block, ...]:
+    shares = search.settings.importances if search.settings else ()
+    if shares:
+        return (importance_table(shares),)
+    if search.objectives or not finished or len(finished) >= _FEWEST_FOR_IMPORTANCES:
+        return ()
+    return (
+        f"Not said below {_FEWEST_FOR_IMPORTANCES} finished trials: with {len(finished)}, the shares would be mostly "
+        "chance.",
+    )
+
+
+def _steps(search: StoredSearch) -> tuple[Block, ...]:
+    steps = search.settings.steps if search.settings else None
+    return (steps_table(steps),) if steps and steps.plain else ()
+
+
+def _metric_of(search: StoredSearch, records: Sequence[Record]) -> Metric:
     """Return what trials are compared by: its facts stand in search.json, in those of older searches in the records."""
-    with suppress(FileFormatError):
-        described = read_file(SearchFile, folder / "search.json")
-        if described.facts and described.metric == trials.metric:
-            return metric_of(trials.metric, described.facts)
-    return find_metric(trials.metric, records)
+    settings, name = search.settings, search.trials.metric
+    if settings and settings.facts and settings.metric == name:
+        return metric_of(name, settings.facts)
+    return find_metric(name, records)
 
 
-def ranked(trials: Sequence[Trial], metric: Metric) -> list[Trial]:
-    """Return the trials that finished training, the best first."""
-    finished = [(metric.sort_key(trial.value), trial.number, trial) for trial in trials if trial.value is not None]
-    return [trial for *_, trial in sorted(finished, key=lambda entry: entry[:2])]
-
-
-def _facts(trials: Trials) -> tuple[str, ...]:
+def _facts(search: StoredSearch) -> tuple[str, ...]:
+    trials, settings = search.trials, search.settings
+    how = [f"sampler {settings.sampler}", f"pruner {settings.pruner}"] if settings and settings.sampler else []
     statuses = [trial.status for trial in trials.trials]
     counts = [f"{statuses.count(status)} {text.printable(status)}" for status in dict.fromkeys(statuses)]
     trained = text.count(sum(trial.steps_trained for trial in trials.trials), "step")
@@ -95,20 +146,7 @@ def _facts(trials: Trials) -> tuple[str, ...]:
         *([", ".join(counts)] if counts else []),
         f"{trained} trained, {reused} from the store",
         text.duration(sum(trial.seconds for trial in trials.trials)),
-    )
-
-
-def _headline(finished: Sequence[Trial], metric: Metric) -> str:
-    if not finished:
-        return "No trial has finished training yet."
-    best = finished[0]
-    value = text.with_unit(text.number(best.value, metric.decimals), metric.unit)
-    first = next((trial.value for trial in finished[1:] if trial.number == 0), None)
-    gain = None if first is None or best.value is None else best.value - first
-    against = "" if gain is None else f", {text.signed(gain, metric.difference_decimals)} against trial 0"
-    return (
-        f"Trial {best.number} is the best: val {metric.label} {value}{against}. It was chosen on val with one seed. "
-        "Whether it is also better on test, over all seeds, is yet to be confirmed."
+        *map(text.printable, how),
     )
 
 
@@ -163,15 +201,25 @@ def _setting(value: Any) -> Cell:
     return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _figures(trials: Trials, finished: Sequence[Trial], metric: Metric) -> list[RenderedFigure]:
+def _figures(search: StoredSearch, finished: Sequence[Trial], metric: Metric) -> list[RenderedFigure]:
     if not finished:
         return []
-    in_time = sorted(finished, key=lambda trial: trial.number)
+    trials, parameters = search.trials.trials, search.trials.parameters
+    ended = {trial.number for trial in trials if trial.status == "pruned"}
+    last = {
+        number: trial.validations[-1][1]
+        for number, trial in search.details.items()
+        if number in ended and trial.validations
+    }
     with style():
-        caption = f"Val {metric.label} of each trial, and the best so far."
-        figures = [render(search_course(in_time, metric), "course", caption, f"Scatter plot. {caption}")]
-        slices = parameter_slices(in_time, trials.parameters, metric, finished[0])
+        caption = f"Val {metric.label} of each trial, and the best so far. What was ended early has its last value."
+        figures = [render(history(trials, last, metric), "course", caption, f"Scatter plot. {caption}")]
+        slices = parameter_slices(sorted(finished, key=lambda t: t.number), parameters, metric, finished[0])
         if slices:
             caption = f"Val {metric.label} over each parameter. A dot is a trial; the best has another colour."
             figures.append(render(slices, "parameters", caption, f"Scatter plots. {caption}"))
+        lines = parallel_coordinates(finished, parameters)
+        if lines:
+            caption = "A line is a trial; the best fifth has another colour. Axes run from lowest to highest value."
+            figures.append(render(lines, "parallel", caption, f"Parallel coordinates. {caption}"))
     return figures

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 SEARCH = """\
 search:
   trials: 3
+  pruner: none
   parameters:
     protocol.psnr.lr: {low: 1e-5, high: 1e-3, log: true}
 """

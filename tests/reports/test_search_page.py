@@ -8,7 +8,7 @@ import pytest
 from reports import write
 from reports.errors import ReportError
 from reports.metrics import metric
-from reports.pages import search_page
+from reports.results.search import ranked
 from reports.results.trials import read
 
 HEADER = [
@@ -48,7 +48,11 @@ def test_trials_are_ranked_and_the_best_is_named(make_search):
     assert "Trial 2 is the best: val PSNR 34.25 dB, +0.750 against trial 0" in html
     assert "yet to be confirmed" in html and "quick_search_best" in html
     assert r"\textbf{34.25}" in (page.parent / "tables" / "trials.tex").read_text()
-    assert {path.name for path in (page.parent / "figures").glob("*.svg")} == {"course.svg", "parameters.svg"}
+    assert {path.name for path in (page.parent / "figures").glob("*.svg")} == {
+        "course.svg",
+        "parallel.svg",
+        "parameters.svg",
+    }
 
 
 def test_what_trials_say_stays_text(make_search):
@@ -93,7 +97,7 @@ def test_records_of_trials_give_gates_and_provenance(make_search):
 def test_metrics_that_are_best_low_are_ranked_so(make_search):
     """Harm: the lowest first."""
     found = read(make_search(header=[*HEADER[:2], "harm", *HEADER[3:]]) / "trials.csv")
-    assert [one.number for one in search_page.ranked(found.trials, metric(found.metric))] == [0, 3, 2]
+    assert [one.number for one in ranked(found.trials, metric(found.metric))] == [0, 3, 2]
 
 
 def test_a_metric_of_ones_own_is_ranked_in_its_direction_without_any_record(make_search):

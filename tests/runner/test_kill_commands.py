@@ -24,6 +24,7 @@ SEARCH = """\
 search:
   trials: 6
   sampler: {name: grid}
+  pruner: none
   parameters:
     protocol.coarse.lr: {choices: [1e-3, 2e-3]}
     protocol.psnr.lr: {choices: [1e-5, 1e-4, 1e-3]}

@@ -17,6 +17,7 @@ from benchmark.search.search import Setup
 SEARCH = """\
 search:
   trials: 4
+  pruner: none
   parameters:
     protocol.coarse.lr: {choices: [1e-3, 2e-3]}
     protocol.psnr.lr: {low: 1e-5, high: 1e-3, log: true}

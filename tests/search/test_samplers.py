@@ -44,7 +44,7 @@ def trials_of(search: Search, journal: Path, count: int = 8) -> list[dict[str, A
         for _ in range(count):
             trial = ask(study, search)
             values.append(values_of(trial.params, search))
-            tell(study, trial, TrialResult(trial.number, "done", trial.params.get("a.lr", 1.0), {}), search.metric)
+            tell(study, trial, TrialResult(trial.number, "done", trial.params.get("a.lr", 1.0), {}), search)
     return values
 
 

@@ -17,7 +17,8 @@ from benchmark.experiment.document import Document, merge
 from benchmark.files import read_json
 from benchmark.runner.events import RowFinished, StageFinished, StageProgress, StageReused
 from benchmark.runner.run import run_rows
-from benchmark.search.search import Outcome, SearchStarted, Setup, TrialFinished, open_trials
+from benchmark.search.search import Setup, open_trials
+from benchmark.search.search_events import Outcome, SearchStarted, TrialFinished
 from benchmark.search.study import open_study
 from benchmark.search.trial_files import override_to
 from reports.schema import Record, parse
@@ -48,6 +49,7 @@ def search(setup: Setup, *, replace: bool = False, until: int = 99) -> tuple[lis
                 more_rows=trials.more_rows,
                 measured=trials.measured,
                 is_trial=True,
+                pruning=trials.pruning,
             )
             return events, trials.outcome()
     except KeyboardInterrupt:
@@ -140,7 +142,7 @@ def test_a_gate_that_fails_keeps_a_trial_from_being_trained(set_up: SetUp) -> No
         record = read_json(setup.context.output / f"trial.{result.number}/seed0/record.json")
         assert record["status"] == result.status and bool(record["stages"]) == (result not in rejected)
     assert "not trained: fails gate size: failed" in rejected[0].message
-    with open_study(setup.journal, "small", setup.search, _identity(setup), replace=False) as study:
+    with open_study(setup.storage, "small", setup.search, _identity(setup), replace=False) as study:
         for trial, result in zip(study.trials, outcome.trials, strict=True):
             assert (trial.constraints["size"] > 0) == (result in rejected)
         assert study.best_trial.params["model.backbone.width"] == 4
@@ -149,7 +151,7 @@ def test_a_gate_that_fails_keeps_a_trial_from_being_trained(set_up: SetUp) -> No
 
 def _identity(setup: Setup) -> str:
     """What the journal says, so that a test may open it."""
-    lines = [json.loads(line) for line in setup.journal.read_text().splitlines()]
+    lines = [json.loads(line) for line in Path(setup.storage).read_text().splitlines()]
     return next(line["user_attr"]["identity"] for line in lines if "identity" in line.get("user_attr", {}))
 
 
@@ -267,14 +269,15 @@ def test_a_metric_that_is_best_low_is_minimised(set_up: SetUp) -> None:
 
 
 @pytest.mark.slow
-def test_importances_need_ten_trials(set_up: SetUp) -> None:
-    """Their shares sum to 1; with fewer trials there are none."""
-    setup = set_up(trials=9)
+def test_importances_need_twenty_trials(set_up: SetUp) -> None:
+    """Their shares sum to 1, each within its interval; with fewer trials there are none."""
+    setup = set_up(trials=19)
     _, few = search(setup)
-    assert few and few.importances == {}
-    _, enough = search(dataclasses.replace(setup, search=dataclasses.replace(setup.search, trials=10)))
-    assert enough and set(enough.importances) == {"protocol.coarse.lr", "protocol.psnr.lr"}
-    assert sum(enough.importances.values()) == pytest.approx(1.0)
+    assert few and few.importances == ()
+    _, enough = search(dataclasses.replace(setup, search=dataclasses.replace(setup.search, trials=20)))
+    assert enough and {entry.path for entry in enough.importances} == {"protocol.coarse.lr", "protocol.psnr.lr"}
+    assert sum(entry.share for entry in enough.importances) == pytest.approx(1.0)
+    assert all(0 <= entry.low <= entry.high <= 1 and entry.low < entry.high for entry in enough.importances)
 
 
 @pytest.mark.slow
@@ -282,7 +285,7 @@ def test_trials_side_by_side_share_what_one_after_the_other_do(set_up: SetUp) ->
     """With two processes no stage is trained twice, either, and the first trial has the same value to the bit."""
     alone = search(set_up())[1]
     setup = set_up()
-    two = dataclasses.replace(setup, workers=2, journal=setup.journal.with_name("two.journal"))
+    two = dataclasses.replace(setup, workers=2, storage=Path(setup.storage).with_name("two.journal"))
     context = dataclasses.replace(setup.context, machine=dataclasses.replace(setup.context.machine, threads=2))
     for record in setup.context.store.root.glob("*/meta.json"):
         record.unlink()

@@ -53,7 +53,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 def finish(study: optuna.Study, trial: optuna.Trial, status: str = "done", space: Search = SPACE) -> TrialResult:
     value = trial.params["a.lr"] if status == "done" else None
     result = TrialResult(trial.number, status, value, values_of(trial.params, space))  # type: ignore[arg-type]
-    tell(study, trial, result, space.metric)
+    tell(study, trial, result, space)
     return result
 
 

@@ -1,0 +1,168 @@
+"""Where the study of a search lies: a journal file, an SQLite file, or a PostgreSQL database.
+
+One command at a time has a study open: another one would take its running trials for interrupted ones. A journal or an
+SQLite file has a lease beside it, a database an advisory lock, which its server frees when the command dies.
+"""
+
+import hashlib
+import os
+import time
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from sqlalchemy.exc import SQLAlchemyError
+
+from benchmark.errors import BenchmarkError, RecordError, missing_packages, shown
+from benchmark.lease import LeaseFolder
+
+_FIRST_BYTES = b'{"op_code":'
+_SQLITE, _POSTGRESQL = "sqlite:///", "postgresql"
+_SQLITE_BYTES = b"SQLite format 3\0"
+_DRIVER = "psycopg"
+_PATIENCE_SECONDS = 5.0
+"""A database takes a moment to see that a killed command is gone."""
+
+
+class _NoLock(JournalFileSymlinkLock):
+    """The lease of the journal excludes other writers; Optuna's own lock would outlive a killed search."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+def default_workers(place: Path | str, workers: int | None) -> int | None:
+    """Return how many workers a search may have; None: as many as are of use.
+
+    Raises:
+        BenchmarkError: The storage cannot serve so many.
+    """
+    if not _is_sqlite(place):
+        return workers
+    if workers and workers > 1:
+        raise BenchmarkError(
+            f"--storage {place}: SQLite locks the whole file for each entry, so it is for one worker, not {workers}; "
+            "give --workers 1, or a journal (any other file name) or a postgresql:// URL as --storage"
+        )
+    return 1
+
+
+@contextmanager
+def open_storage(place: Path | str, name: str) -> Generator[Callable[[], BaseStorage]]:
+    """Hold the storage of a study, which is made if need be, and return what reads it; no other command can meanwhile.
+
+    Args:
+        place: A journal, a file `*.db`, `*.sqlite` or `sqlite:///FILE`, or `postgresql://USER@HOST/DATABASE`.
+        name: Of the study; a database may hold several, each of which one command may have open.
+
+    Raises:
+        RecordError: It is another kind of file, cannot be reached, or another search has it open.
+        BenchmarkError: The URL is of another kind, or the driver of its database is not installed.
+    """
+    if _is_database(place):
+        with _open_database(str(place), name) as storage:
+            yield lambda: storage
+        return
+    if "://" in str(place) and not _is_sqlite(place):
+        raise BenchmarkError(
+            f"--storage {shown(str(place))}: is no storage of a search; give a file, sqlite:///FILE or postgresql://..."
+        )
+    file = file_of(place)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _check_kind(file, is_sqlite=_is_sqlite(place))
+    lease = LeaseFolder(file.parent).acquire_patiently(f".{file.name}.lease")
+    if lease is None:
+        raise RecordError(f"{file}: another search is writing to it; wait for it or choose another --output")
+    try:
+        if _is_sqlite(place):
+            storage = _database(f"{_SQLITE}{file}")
+            yield lambda: storage
+            storage.remove_session()
+        else:
+            _drop_torn_line(file)
+            yield lambda: JournalStorage(JournalFileBackend(str(file), _NoLock(str(file))))
+    finally:
+        lease.release()
+
+
+def file_of(place: Path | str) -> Path:
+    """Return the file of a storage that is one."""
+    return Path(str(place).removeprefix(_SQLITE))
+
+
+def shown_place(place: Path | str) -> str:
+    """Return a storage for messages and files, without a password."""
+    if _is_database(place):
+        return sqlalchemy.make_url(str(place)).render_as_string(hide_password=True)
+    return str(place)
+
+
+def _is_sqlite(place: Path | str) -> bool:
+    return str(place).startswith(_SQLITE) or (
+        "://" not in str(place) and Path(place).suffix in (".db", ".sqlite", ".sqlite3")
+    )
+
+
+def _is_database(place: Path | str) -> bool:
+    return str(place).startswith(_POSTGRESQL) and "://" in str(place)
+
+
+@contextmanager
+def _open_database(url: str, name: str) -> Generator[BaseStorage]:
+    if missing := missing_packages([_DRIVER], "postgresql"):
+        raise BenchmarkError(f"--storage {shown_place(url)}: {missing}; or choose a file")
+    parsed = sqlalchemy.make_url(url).set(drivername=f"{_POSTGRESQL}+{_DRIVER}")  # alone it would mean psycopg2
+    storage = _database(parsed.render_as_string(hide_password=False))
+    digest = hashlib.sha256(f"restoration-benchmark search {name}".encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    try_lock = sqlalchemy.text("SELECT pg_try_advisory_lock(:key)").bindparams(key=key)
+    with storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not connection.execute(try_lock).scalar():
+            if time.monotonic() > deadline:
+                raise RecordError(
+                    f"{shown_place(url)}: another search has study {name} open; wait for it or use another database"
+                )
+            time.sleep(0.1)
+        yield storage
+
+
+def _database(url: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return RDBStorage(url)
+    except SQLAlchemyError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        place = shown_place(url)
+        raise RecordError(
+            f"{place}: cannot be opened ({shown(reason)}); start it, or choose another --storage"
+        ) from None
+
+
+def _check_kind(file: Path, *, is_sqlite: bool) -> None:
+    """Raise RecordError for another kind of file, before anything is written to it."""
+    if not file.exists():
+        return
+    if not file.is_file():
+        raise RecordError(f"{file}: is a folder or a device, no file; name a file with --storage")
+    expected, kind = (_SQLITE_BYTES, "SQLite file") if is_sqlite else (_FIRST_BYTES, "Optuna journal")
+    with file.open("rb") as opened:
+        first = opened.read(len(expected))
+    if first != expected[: len(first)]:  # a kill may have left less of the first line, or nothing
+        raise RecordError(f"{file}: not an {kind}; move it away or choose another --storage")
+
+
+def _drop_torn_line(journal: Path) -> None:
+    """Remove the incomplete last line that a kill or a full disk has left; the next line would be appended to it."""
+    journal.touch()
+    os.truncate(journal, journal.read_bytes().rfind(b"\n") + 1)
