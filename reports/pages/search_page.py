@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from reports import text
-from reports.figures.figure_output import RenderedFigure, render, style
-from reports.figures.row_figures import parameter_slices
-from reports.figures.search_figures import front_plot, history, parallel_coordinates
+from reports.figures.drawing import RenderedFigure
+from reports.figures.search_figures import front_plot, history, parallel_coordinates, parameter_slices
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
 from reports.pages import Block, Code, Page, section
@@ -103,10 +102,9 @@ def _front(search: StoredSearch) -> tuple[Block, ...]:
         if {right.name, upwards.name} <= trial.objectives.keys()
     }
     caption = f"Val {upwards.label} over {right.label} of all finished trials; numbers are those of the front."
-    with style():
-        figure = front_plot(points, settings.front, settings.picked, right, upwards)
-        plot = render(figure, "front", caption, f"Scatter plot. {caption}")
-    return (plot, table)
+    reading = "Reading: no trial is better than one of the front in both."
+    figure = front_plot(points, settings.front, settings.picked, right, upwards)
+    return (RenderedFigure("front", f"{reading} {caption}", f"Scatter plot. {caption}", figure), table)
 
 
 def _importances(search: StoredSearch, finished: Sequence[Trial]) -> tuple[Block, ...]:
@@ -211,15 +209,16 @@ def _figures(search: StoredSearch, finished: Sequence[Trial], metric: Metric) ->
         for number, trial in search.details.items()
         if number in ended and trial.validations
     }
-    with style():
-        caption = f"Val {metric.label} of each trial, and the best so far. What was ended early has its last value."
-        figures = [render(history(trials, last, metric), "course", caption, f"Scatter plot. {caption}")]
-        slices = parameter_slices(sorted(finished, key=lambda t: t.number), parameters, metric, finished[0])
-        if slices:
-            caption = f"Val {metric.label} over each parameter. A dot is a trial; the best has another colour."
-            figures.append(render(slices, "parameters", caption, f"Scatter plots. {caption}"))
-        lines = parallel_coordinates(finished, parameters)
-        if lines:
-            caption = "A line is a trial; the best fifth has another colour. Axes run from lowest to highest value."
-            figures.append(render(lines, "parallel", caption, f"Parallel coordinates. {caption}"))
+    caption = f"Val {metric.label} of each trial, and the best so far. What was ended early has its last value."
+    reading = "Reading: where the line stays level, later trials brought nothing."
+    course = history(trials, last, metric)
+    figures = [RenderedFigure("course", f"{reading} {caption}", f"Scatter plot. {caption}", course)]
+    if slices := parameter_slices(sorted(finished, key=lambda t: t.number), parameters, metric, finished[0]):
+        caption = f"Val {metric.label} over each parameter. A dot is a trial; the best has another colour."
+        reading = "Reading: where good trials gather at an edge, a wider range may hold better ones."
+        figures.append(RenderedFigure("parameters", f"{reading} {caption}", f"Scatter plots. {caption}", slices))
+    if lines := parallel_coordinates(finished, parameters):
+        caption = "A line is a trial; the best fifth has another colour. Axes run from lowest to highest value."
+        reading = "Reading: where the coloured lines lie close together, the parameter matters."
+        figures.append(RenderedFigure("parallel", f"{reading} {caption}", f"Parallel coordinates. {caption}", lines))
     return figures

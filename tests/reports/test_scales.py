@@ -51,5 +51,5 @@ def test_a_long_name_is_shortened_to_its_place(name: str, most: float) -> None:
 
 def test_a_page_is_made_without_matplotlib() -> None:
     """It takes over a second to import and was a third of the time of a page."""
-    code = "import sys, reports.pages.run_page, reports.pages.audit_page;"
+    code = "import sys, reports.pages.run_page, reports.pages.search_page, reports.pages.audit_page;"
     subprocess.run([sys.executable, "-c", f"{code} sys.exit('matplotlib' in sys.modules)"], check=True)
