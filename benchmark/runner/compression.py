@@ -1,5 +1,9 @@
 """The network of a row as it is shipped: pruned, in 8 bits, or as it is; and its file, made, weighed and scored."""
 
+import copy
+
+import torch
+
 from benchmark.data import in_levels
 from benchmark.experiment.compression import Compression
 from benchmark.experiment.plan import PlannedRow
@@ -29,7 +33,13 @@ def untrained_file(restorer: Restorer, compression: Compression) -> bytes | None
     Raises:
         RuntimeUnavailable: The network cannot be written in 8 bits.
     """
-    return int8_bytes(restorer, stand_in_images()) if compression.int8 else None
+    if compression.int8 is None:
+        return None
+    distinct, generator = copy.deepcopy(restorer).cpu(), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weights in distinct.parameters():  # equal ones, as biases are before training, would be written once
+            weights.add_(torch.randn(weights.shape, generator=generator), alpha=1e-3)
+    return int8_bytes(distinct, stand_in_images())
 
 
 def int8_file(row: PlannedRow, trained: Restorer, context: Context) -> bytes | None:

@@ -1,5 +1,6 @@
 """A file in 8 bits: a quarter of the bytes, nearly the same image, on any processor."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 import torch
 
 from benchmark.errors import RuntimeUnavailable, missing_packages
+from benchmark.experiment.compression import Compression, Int8
 from benchmark.inference.int8 import FileNetwork, int8_bytes, stand_in_images
 from benchmark.inference.onnx import SMALLEST_SIDE, onnx_bytes
 from benchmark.inference.onnx_runtimes import FILE_RUNTIMES, prepare_file
 from benchmark.model import Restorer, restore_image
+from benchmark.runner.compression import untrained_file
 
 MISSING = missing_packages(("onnxruntime", "onnx", "onnxscript"), "onnx")
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
@@ -54,6 +57,17 @@ def test_bytes_do_not_depend_on_the_calibration(unet: Restorer, content: bytes) 
     """So an untrained network is weighed like the trained one; the ranges, and with them the content, differ."""
     other = int8_bytes(unet, [np.full((48, 64, 3), 99, np.uint8)])
     assert len(other) == len(content) and other != content
+
+
+def test_an_untrained_network_is_weighed_as_a_trained_one(unet: Restorer) -> None:
+    """Its biases are all zero and would be written once; training tells them apart."""
+    trained = copy.deepcopy(unet)
+    with torch.no_grad():
+        for weights in trained.parameters():
+            weights.add_(torch.rand(weights.shape, generator=torch.Generator().manual_seed(7)))
+    weighed = untrained_file(unet, Compression(int8=Int8()))
+    assert weighed is not None
+    assert len(weighed) == pytest.approx(len(int8_bytes(trained, stand_in_images())), rel=1e-3)
 
 
 def test_runtimes_of_files_agree(content: bytes) -> None:
