@@ -5,6 +5,7 @@ SQLite file has a lease beside it, a database an advisory lock, which its server
 """
 
 import hashlib
+import json
 import os
 import time
 import warnings
@@ -89,7 +90,7 @@ def open_storage(place: Path | str, name: str) -> Generator[Callable[[], BaseSto
             storage.remove_session()
         else:
             _drop_torn_line(file)
-            yield lambda: JournalStorage(JournalFileBackend(str(file), _NoLock(str(file))))
+            yield lambda: _journal(file)
     finally:
         lease.release()
 
@@ -160,6 +161,20 @@ def _check_kind(file: Path, *, is_sqlite: bool) -> None:
         first = opened.read(len(expected))
     if first != expected[: len(first)]:  # a kill may have left less of the first line, or nothing
         raise RecordError(f"{file}: not an {kind}; move it away or choose another --storage")
+
+
+def _journal(file: Path) -> BaseStorage:
+    """Return the storage in a journal.
+
+    Raises:
+        ValueError: A line is damaged. Optuna passes over the last one when it reads, and fails when it writes the next.
+    """
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"line {number}: {error}") from None
+    return JournalStorage(JournalFileBackend(str(file), _NoLock(str(file))))
 
 
 def _drop_torn_line(journal: Path) -> None:
