@@ -1,7 +1,8 @@
 """`run`: measure, train and test the rows of an experiment, then write the report; `plan`: show what it would do."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,13 @@ from benchmark.errors import counted
 from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch is imported only when the command runs
+    from benchmark.cli.display import Display
     from benchmark.cli.experiment_setup import Prepared
     from benchmark.experiment.plan import Plan
     from benchmark.runner.context import Context
     from benchmark.runner.estimates import Estimate
+    from benchmark.runner.events import OnEvent
     from benchmark.runner.row_jobs import AnyRow
-    from reports.schema import Record
 
 
 @click.command("run")
@@ -75,14 +77,17 @@ def command(
     _check_executor(executor, sbatch, tensorboard=tensorboard, budget_seconds=budget_seconds)
     click.echo(f"{selection.file}: loading ...", err=True)  # torch takes seconds
     with resumable_interrupts():
+        from benchmark.cli.budget import run_within_budget
         from benchmark.cli.display import failure_lines
         from benchmark.cli.experiment_setup import advice, part_to_run, prepare, use_study
         from benchmark.cli.run_report import write_report
         from benchmark.cli.rungs import may_start
         from benchmark.runner.estimates import Estimate, estimate
+        from benchmark.runner.late_gates import measure_open_latencies
         from benchmark.runner.local_executor import worker_devices
         from benchmark.runner.plan_file import write_plan
         from benchmark.runner.preflight import preflight
+        from benchmark.runner.run import run_rows
 
         ends_at = None if budget_seconds is None else time.monotonic() + budget_seconds
         started, written, replace = time.perf_counter(), prepare(selection), selection.replace
@@ -106,10 +111,16 @@ def command(
                 break
             write_plan(prepared.whole, plan, context.output, context.command)
             scalars_folder = context.output / "tensorboard" if tensorboard else None
-            records, context, steps = _run(prepared, todo, devices, times, ends_at, scalars_folder)
+            with _displayed(prepared, todo, times, scalars_folder) as (display, context, on_event):
+                if ends_at is None:
+                    records = run_rows(todo, context, devices, on_event, estimates=times.seconds)
+                else:
+                    records = run_within_budget(todo, context, devices, on_event, times, ends_at)
+                if todo:
+                    measure_open_latencies(plan.rows, context, display.end)
 
             report = write_report(prepared.whole, context, is_changed=bool(todo))
-            work = f"{counted(len(records), 'row')} run, {counted(steps, 'step')} trained"
+            work = f"{counted(len(records), 'row')} run, {counted(display.steps_trained, 'step')} trained"
             click.echo(f"{plan.experiment.name}: {work}, {duration(time.perf_counter() - started)} in all", err=True)
             click.echo(failure_lines(records, report.damage), err=True, nl=False)
             click.echo(f"report: {report.page}")
@@ -169,35 +180,21 @@ def _show(prepared: "Prepared", budget_seconds: float | None, *, replace: bool) 
     return following
 
 
-def _run(
-    prepared: "Prepared",
-    todo: "Sequence[AnyRow]",
-    devices: Sequence[str],
-    times: "Estimate",
-    ends_at: float | None,
-    scalars_folder: Path | None,
-) -> "tuple[list[Record], Context, int]":
-    """Run rows, and return their records, the context with its data read, and the steps that were trained."""
-    from benchmark.cli.budget import run_within_budget
+@contextmanager
+def _displayed(
+    prepared: "Prepared", todo: "Sequence[AnyRow]", times: "Estimate", scalars_folder: Path | None
+) -> "Generator[tuple[Display, Context, OnEvent]]":
+    """Show what happens inside; yield the display, the context with its data read, and what takes the events."""
     from benchmark.cli.display import Display
     from benchmark.cli.experiment_setup import read_data
     from benchmark.cli.rungs import with_early_report
-    from benchmark.runner.late_gates import measure_open_latencies
-    from benchmark.runner.run import run_rows
 
-    plan, context = prepared.plan, prepared.context
+    plan = prepared.plan
     with Display(times.seconds, scalars_folder=scalars_folder) as display:
         for row in (row for row in (*plan.baselines, *plan.rows) if row not in todo):
             display.end(row.folder, f"{row.folder}: finished before")
-        context = read_data(plan, context, display) if todo else context
-        on_event = with_early_report(display, prepared) if prepared.written.scales else display.show
-        if ends_at is None:
-            records = run_rows(todo, context, devices, on_event, estimates=times.seconds)
-        else:
-            records = run_within_budget(todo, context, devices, on_event, times, ends_at)
-        if todo:
-            measure_open_latencies(plan.rows, context, display.end)
-    return records, context, display.steps_trained
+        context = read_data(plan, prepared.context, display) if todo else prepared.context
+        yield display, context, with_early_report(display, prepared) if prepared.written.scales else display.show
 
 
 def _parts(written: "Prepared", *, replace: bool) -> "Iterator[Prepared]":

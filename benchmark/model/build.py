@@ -152,7 +152,7 @@ def recorded_config(folder: Path) -> dict[str, Any]:
         RecordError: The folder has no record of a finished row, or its weights are missing or damaged.
     """
     config, digests, study = None, dict[str, str](), ""
-    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         record = json.loads(read_text(folder / "record.json"))
         digests, study = dict(record["files"]) if "files" in record else {}, str(record.get("published_in", ""))
         if record["status"] == "done" and isinstance(record["config"]["model"], dict):

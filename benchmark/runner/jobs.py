@@ -4,6 +4,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,37 +96,29 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
                 measured = measure_restorer(
                     restorer, row.recipe.model, row.recipe.gates, context.machine, context.registry.plugins
                 )
-            case TrainStage():
-                _train(job, context, on_event)
+            case TrainStage(row=row, stage=stage, rule=rule):
+                with (
+                    context.store.claim(
+                        stage.key, lambda owner: on_event(StageAwaited(row.folder, stage.name, owner))
+                    ) as lease,
+                    torch_threads(stage.settings.threads),
+                ):
+                    if lease is not None:
+                        if file := context.store.set_aside(lease):
+                            on_event(StageDamaged(row.folder, stage.name, file))
+                        context.store.tidy(stage.key)
+                        # Ranks have no rule: the trial is judged after the stage.
+                        is_alone = stage.settings.devices_per_stage == 1
+                        train = partial(train_stage, rule=rule) if is_alone else train_on_ranks
+                        train(row.trainee_of(stage.key), stage, lease, context, on_event)
             case TestRow(row=row, progress=progress):
                 test_row(row, progress, context, on_event)
     except RankFailure as error:
         on_event(replace(error.end, job=job.id))
     except Exception as error:  # a job that fails, for whatever reason, must not take others with it
-        if isinstance(error, LeaseLost) and isinstance(job, TrainStage):
-            context.store.tidy(job.stage.key)  # this process may have woken up while it wrote the state
         on_event(end_of_failure(job.id, error))
     else:
         on_event(JobFinished(job.id, time.perf_counter() - started, measured))
-
-
-def _train(job: TrainStage, context: Context, on_event: OnAnyEvent) -> None:
-    """Train the stage of a job unless another process has finished it by then."""
-    row, stage, store = job.row, job.stage, context.store
-    with (
-        store.claim(stage.key, lambda owner: on_event(StageAwaited(row.folder, stage.name, owner))) as lease,
-        torch_threads(stage.settings.threads),
-    ):
-        if lease is None:
-            return
-        if file := store.set_aside(lease):
-            on_event(StageDamaged(row.folder, stage.name, file))
-        store.tidy(stage.key)
-        trainee = row.trainee_of(stage.key)
-        if stage.settings.devices_per_stage == 1:
-            train_stage(trainee, stage, lease, context, on_event, rule=job.rule)
-        else:  # ranks have no rule: the trial is judged after the stage
-            train_on_ranks(trainee, stage, lease, context, on_event)
 
 
 def end_of_failure(job: str, error: Exception) -> JobEvent:

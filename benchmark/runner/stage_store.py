@@ -6,8 +6,8 @@ Failures are never stored. The process that trains a stage holds its lease, so s
 every stage is trained once.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -137,9 +137,15 @@ class StageStore:
         """Return who trains a stage now, for people; None if nobody does."""
         return self._leases.holder(key)
 
-    def claim(self, key: str, on_wait: Callable[[str], None]) -> AbstractContextManager[Lease | None]:
+    @contextmanager
+    def claim(self, key: str, on_wait: Callable[[str], None]) -> Generator[Lease | None]:
         """Hold the lease of an unfinished stage inside; None once it is finished. See `LeaseFolder.claim`."""
-        return self._leases.claim(key, lambda: self.finished(key, verify=True) is not None, on_wait)
+        try:
+            with self._leases.claim(key, lambda: self.finished(key, verify=True) is not None, on_wait) as lease:
+                yield lease
+        except LeaseLost:
+            self.tidy(key)  # this process may have been paused while it wrote the state
+            raise
 
     def publish(self, lease: Lease, result: StageResult, restorer: nn.Module, curve: Sequence[CurveRow]) -> None:
         """Store a finished stage; it is visible to all once the last file, `meta.json`, is written.

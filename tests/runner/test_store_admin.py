@@ -90,6 +90,7 @@ def test_damage_is_found_to_the_last_byte(store: StageStore) -> None:
     assert "state.pt: is not what was stored" in str(damage(store.root, by_name(store)["c"]))
     broken = nn.Conv2d(3, 3, 1)
     nn.init.constant_(broken.weight, torch.nan)
+    shutil.rmtree(store.folder("b" * 32))
     publish(store, "b" * 32, 5, broken)
     assert damage(store.root, by_name(store)["b"]) == "weight holds numbers that are not finite"
     (store.folder("a" * 32) / "weights.safetensors").unlink()
