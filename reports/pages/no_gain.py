@@ -87,7 +87,7 @@ def _few_steps(record: Record) -> str:
         return ""
     steps = text.count(sum(stage["steps"] for stage in protocol.values()), "step")
     return (
-        f"Few steps: {steps} of {text.printable(record.row)} cover the training images {text.number(seen / pixels, 1)} "
+        f"Few steps: {steps} of {text.printable(record.row)} cover the training images {text.significant(seen / pixels)} "
         "times. Train longer, or on larger patches."
     )
 

@@ -176,7 +176,7 @@ def test_a_run_that_beats_nothing_says_so_with_its_causes(make_run: Run, edit: E
     assert finding and finding.statement.startswith("No network beats doing nothing (")
     causes = " ".join(finding.causes)
     assert "3 of 3 rows gained up to 0.50 dB" in causes
-    assert "100 steps of base cover the training images 0.3 times" in causes  # 100 x 4 x 64^2 of 80 x 256^2 pixels
+    assert "100 steps of base cover the training images 0.312 times" in causes  # 100 x 4 x 64^2 of 80 x 256^2 pixels
     assert "24 steps had to be undone" in causes
     assert finding_of(make_run("other")) is None
 
