@@ -53,6 +53,9 @@ def show_budget(prepared: Prepared, seconds: float, *, replace: bool) -> None:
     todo = rows_to_run(prepared, replace=replace)
     workers = len(worker_devices(plan, context))
     work = _work(todo, context, estimate(part_to_run(plan, todo), context, workers, show_network), workers)
+    if not work:
+        click.echo("all rows are finished: nothing is left for a budget")
+        return
     table = new_table("row", "seeds", "takes about", "chance to be resolved", f"within {duration(seconds)}")
     within: list[RowWork] = []
     spent = 0.0

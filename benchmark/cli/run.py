@@ -1,5 +1,6 @@
 """`run`: measure, train and test the rows of an experiment, then write the report; `plan`: show what it would do."""
 
+import shlex
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -160,6 +161,8 @@ def plan(*, write: bool, device_name: str | None, budget_seconds: float | None, 
         show_other_device(prepared, device_name)
         return
     following = _show(prepared, budget_seconds, replace=selection.replace)
+    if prepared.plan.experiment.search:
+        click.echo("this is what `run` does; the file also has a search, whose trials and time `search` prints")
     if write:
         click.echo(f"plan: {write_prepared(following)}")
 
@@ -211,6 +214,10 @@ def _check_executor(executor: str, sbatch: str | None, *, tensorboard: bool, bud
     """Raise click.UsageError where an option belongs to another executor."""
     if executor != "slurm" and sbatch is not None:
         raise click.UsageError("--sbatch belongs to --executor slurm")
+    try:
+        shlex.split(sbatch or "")
+    except ValueError as error:
+        raise click.UsageError(f"--sbatch {sbatch!r}: {error}; quote it as a shell would read it") from None
     if executor != "local" and tensorboard:
         raise click.UsageError("--tensorboard belongs to --executor local")
     if executor != "local" and budget_seconds is not None:
@@ -219,7 +226,7 @@ def _check_executor(executor: str, sbatch: str | None, *, tensorboard: bool, bud
 
 def _unspent(ends_at: float, rows: int) -> str:
     left = duration(max(ends_at - time.monotonic(), 0.0))
-    return f"{left} left, too little for any of {counted(rows, 'row')} to be run; the same command goes on"
+    return f"{left} left, too little for any of {counted(rows, 'record')} to be made; the same command goes on"
 
 
 def _headline(plan: "Plan", todo: int, times: "Estimate") -> str:

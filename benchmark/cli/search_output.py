@@ -148,13 +148,16 @@ def _show_choice(setup: "Setup", outcome: "Outcome", confirmed: "ConfirmFile | N
     if confirmed:
         click.echo("\n".join(_confirmation_lines(confirmed)))
         click.echo(f"{'winner' if confirmed.winner is not None else 'best by one seed, not proven'}: {file}")
+    elif search.objectives and best and len(outcome.front) == 1:
+        click.echo(f"trial.{best.number} is best in all of {_compared_by(search)}: {file}")
     elif search.objectives and best:
         click.echo(
             f"no trial is best in all of {_compared_by(search)}; by {setup.pick} trial.{best.number} was picked: {file}"
             "  (another one: --pick)"
         )
     elif outcome.front:
-        click.echo(f"no finished trial keeps --pick '{setup.pick}'; {file} is not written", err=True)
+        earlier = "is that of an earlier --pick" if file.exists() else "is not written"
+        click.echo(f"no finished trial keeps --pick '{setup.pick}'; {file} {earlier}", err=True)
     elif best:
         click.echo(f"best: {file}  (confirm it on test, over all seeds: python -m benchmark run {file})")
 

@@ -34,7 +34,7 @@ def prune(restorer: Restorer, share: float) -> Restorer:
     if not kept:
         raise ExperimentError(
             f"model.compress.prune: {type(restorer.backbone).__name__} has no channels that can be removed at "
-            f"channels: {share:g}; take another backbone, or a smaller size of this one"
+            f"channels: {share:g}; take a larger share, another backbone, or a smaller size of this one"
         )
     for (name, dim), indices in kept.items():
         weights[name] = weights[name].index_select(dim, torch.tensor(indices))

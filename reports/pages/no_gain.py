@@ -86,9 +86,10 @@ def _few_steps(record: Record) -> str:
     if not pixels or seen >= _FEW_PASSES * pixels:
         return ""
     steps = text.count(sum(stage["steps"] for stage in protocol.values()), "step")
+    passes = text.significant(seen / pixels)
     return (
-        f"Few steps: {steps} of {text.printable(record.row)} cover the training images {text.significant(seen / pixels)} "
-        "times. Train longer, or on larger patches."
+        f"Few steps: {steps} of {text.printable(record.row)} cover the training images {passes} times. "
+        "Train longer, or on larger patches."
     )
 
 
