@@ -17,7 +17,8 @@ from benchmark.model import Restorer, restore_image
 from benchmark.runner.compression import untrained_file
 
 MISSING = missing_packages(("onnxruntime", "onnx", "onnxscript"), "onnx")
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+# Each export takes many seconds.
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
 UNET: dict[str, Any] = {"name": "unet", "width": 16, "levels": 2}
 
 

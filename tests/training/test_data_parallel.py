@@ -90,6 +90,7 @@ def test_a_batch_that_ranks_cannot_share_is_an_error_of_the_file() -> None:
     assert Stage.model_validate({**settings, "devices_per_stage": 2}).model_dump()["devices_per_stage"] == 2
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(train_alone: Train, train_together: Train) -> None:
     """Weights in float64 and losses with BatchNorm after some steps; gradients of the first step in float32."""
     cases = {"double": 5, "float": 1, "pooled": 1, "batch_norm": 5}
