@@ -8,7 +8,6 @@ seconds that the scheduler needs to run all jobs on 64 simulated devices; stages
 
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -17,8 +16,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT)]
 
+import torch  # noqa: E402
+
 from benchmark.cli.experiment_setup import prepare  # noqa: E402
 from benchmark.cli.options import Selection  # noqa: E402
+from benchmark.gates.cost import peak_memory_bytes  # noqa: E402
 from benchmark.runner.row_jobs import training_jobs  # noqa: E402
 from benchmark.runner.simulation import simulate  # noqa: E402
 
@@ -54,7 +56,7 @@ def main() -> None:
         "seconds": round(planned[0] - started[0], 2),
         "cpu_seconds": round(planned[1] - started[1], 2),
         "scheduler_cpu_seconds": round(time.process_time() - planned[1], 2),
-        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000,
+        "peak_megabytes": peak_memory_bytes(torch.device("cpu")) // 10**6,
     }
     print(json.dumps(measured))
 
