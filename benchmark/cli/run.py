@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.runner.context import Context
     from benchmark.runner.estimates import Estimate
     from benchmark.runner.events import OnEvent
+    from benchmark.runner.executor import Executor
     from benchmark.runner.row_jobs import AnyRow
 
 
@@ -75,7 +76,7 @@ def command(
       python -m benchmark run my.yaml --study reports/published/my      # others have run part of it
     """
     selection = Selection(**options)
-    _check_executor(executor, sbatch, tensorboard=tensorboard, budget_seconds=budget_seconds)
+    _check_executor(executor, address, sbatch, tensorboard=tensorboard, budget_seconds=budget_seconds)
     click.echo(f"{selection.file}: loading ...", err=True)  # torch takes seconds
     with resumable_interrupts():
         from benchmark.cli.budget import run_within_budget
@@ -114,7 +115,8 @@ def command(
             scalars_folder = context.output / "tensorboard" if tensorboard else None
             with _displayed(prepared, todo, times, scalars_folder) as (display, context, on_event):
                 if ends_at is None:
-                    records = run_rows(todo, context, devices, on_event, estimates=times.seconds)
+                    cluster = _cluster(context, address) if executor == "ray" and todo else None
+                    records = run_rows(todo, context, devices, on_event, estimates=times.seconds, executor=cluster)
                 else:
                     records = run_within_budget(todo, context, devices, on_event, times, ends_at)
                 if todo:
@@ -200,6 +202,13 @@ def _displayed(
         yield display, context, with_early_report(display, prepared) if prepared.written.scales else display.show
 
 
+def _cluster(context: "Context", address: str | None) -> "Executor":
+    """Connect to a Ray cluster, or start one on this machine. Raises BenchmarkError where that is not possible."""
+    from benchmark.runner.ray_executor import RayExecutor
+
+    return RayExecutor(context, address)
+
+
 def _parts(written: "Prepared", *, replace: bool) -> "Iterator[Prepared]":
     """Yield what is run before something is decided by its records: rungs, tuned first, up to each interim analysis."""
     from benchmark.cli.interim import analyses_of
@@ -210,8 +219,12 @@ def _parts(written: "Prepared", *, replace: bool) -> "Iterator[Prepared]":
         yield from analyses_of(with_best_candidates(rung, replace=replace) if rung.candidates else rung)
 
 
-def _check_executor(executor: str, sbatch: str | None, *, tensorboard: bool, budget_seconds: float | None) -> None:
+def _check_executor(
+    executor: str, address: str | None, sbatch: str | None, *, tensorboard: bool, budget_seconds: float | None
+) -> None:
     """Raise click.UsageError where an option belongs to another executor."""
+    if executor != "ray" and address is not None:
+        raise click.UsageError("--address belongs to --executor ray")
     if executor != "slurm" and sbatch is not None:
         raise click.UsageError("--sbatch belongs to --executor slurm")
     try:

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from benchmark.cli import cli
 from benchmark.cli.experiment_setup import prepare
 from benchmark.cli.options import Selection
 from benchmark.errors import BenchmarkError
@@ -50,6 +52,11 @@ def stage_weights(runs: Path) -> dict[str, bytes]:
     return {file.parent.name: file.read_bytes() for file in (runs / ".stages").glob("*/weights.safetensors")}
 
 
+def ran_as_jobs(runs: Path) -> bool:
+    """Return whether tasks carried out jobs: these leave notes beside the records, workers of the run leave none."""
+    return any((runs / "small/.jobs").glob("*.json"))
+
+
 def takeovers(runs: Path) -> int:
     """Return how many stages were begun again, after their process had died."""
     return sum(read_json(file)["fencing_number"] - 1 for file in (runs / ".stages").glob("*/meta.json"))
@@ -77,6 +84,15 @@ def test_without_ray_one_line_says_what_to_install(experiment_file: Path) -> Non
         RayExecutor(ready.context, None)
 
 
+@pytest.mark.skipif(HAS_RAY, reason="ray is installed")
+def test_the_command_asks_for_ray_and_does_not_run_without_it(experiment_file: Path) -> None:
+    """`--executor ray` must not train on this machine in silence."""
+    output = experiment_file.parent / "runs/small"
+    done = CliRunner().invoke(cli, ["run", str(experiment_file), "--executor", "ray", "--output", str(output)])
+    assert "ray not installed; pip install" in str(done.exception)
+    assert not list((output.parent / ".stages").glob("*/meta.json"))
+
+
 @needs_ray
 def test_a_cluster_without_a_known_token_is_refused(experiment_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a wrong token Ray would wait for ever, and without tokens anybody could run code."""
@@ -97,6 +113,7 @@ def test_a_run_on_ray_makes_what_a_local_run_makes(experiment_file: Path, tmp_pa
     call([*run, str(tmp_path / "local/small")], tmp_path)
     ended = call([*NAMESPACE, *run, str(tmp_path / "ray/small"), "--executor", "ray"], tmp_path)
     assert stage_weights(tmp_path / "ray") == stage_weights(tmp_path / "local")
+    assert ran_as_jobs(tmp_path / "ray") and not ran_as_jobs(tmp_path / "local")
     assert takeovers(tmp_path / "ray") == 0
     assert "0 rows" not in ended.stderr
     again = call([*run, str(tmp_path / "ray/small")], tmp_path)
@@ -115,4 +132,5 @@ def test_with_killed_nodes_the_weights_are_the_same(experiment_file: Path, tmp_p
     ended = call([*NAMESPACE, *driver, *run, str(tmp_path / "ray/small"), "--executor", "ray"], tmp_path)
     print(ended.stdout)
     assert stage_weights(tmp_path / "ray") == stage_weights(tmp_path / "local")
+    assert ran_as_jobs(tmp_path / "ray")
     assert takeovers(tmp_path / "ray") <= KILLS
