@@ -57,7 +57,6 @@ def command(trials: int | None, workers: int | None, storage: str | None, pick: 
     with resumable_interrupts():
         from benchmark.cli.display import Display
         from benchmark.cli.experiment_setup import prepare
-        from benchmark.runner.run import run_rows
         from benchmark.search.confirm import confirm
         from benchmark.search.pareto import Pick, parse_pick
         from benchmark.search.search import Setup, open_trials
@@ -78,17 +77,7 @@ def command(trials: int | None, workers: int | None, storage: str | None, pick: 
             Display({}) as display,
             open_trials(setup, partial(show_search, display, setup=setup), replace=selection.replace) as search,
         ):
-            run_rows(
-                [],
-                search.context,
-                search.devices,
-                search.handle,
-                more_rows=search.more_rows,
-                measured=search.measured,
-                is_trial=True,
-                pruning=search.pruning,
-            )
-            outcome = search.outcome()
+            outcome = search.run()
             confirmed = None
             if search_settings.confirm and not outcome.failed:
                 confirmed = confirm(setup, outcome.trials, partial(show_confirmation, display))

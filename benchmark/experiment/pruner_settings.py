@@ -1,11 +1,10 @@
 """The setting `search.pruner`: the rule that ends a trial before its last step."""
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from benchmark.errors import suggestion
-from benchmark.experiment.stage import Count, Settings
+from benchmark.experiment.stage import Count, Settings, by_name
 
 _Startup = Annotated[int, Field(ge=0, le=100_000)]
 _Reduction = Annotated[int, Field(ge=2, le=100)]
@@ -65,14 +64,5 @@ PRUNERS: tuple[str, ...] = tuple(kind.model_fields["name"].default for kind in g
 """Names of the pruners."""
 
 
-def _from_name(value: Any) -> Any:
-    """Return a name alone as a mapping. Raises ValueError for a name that no pruner has."""
-    written = {"name": value} if isinstance(value, str) else value
-    name = written.get("name") if isinstance(written, dict) else None
-    if isinstance(name, str) and name not in PRUNERS:
-        raise ValueError(f"no pruner {name!r}; {suggestion(name, PRUNERS)}")
-    return written
-
-
-Pruner = Annotated[Annotated[_AnyPruner, Field(discriminator="name")], BeforeValidator(_from_name)]
+Pruner = Annotated[Annotated[_AnyPruner, Field(discriminator="name")], by_name("pruner", PRUNERS)]
 """A pruner by name, or its name and options."""

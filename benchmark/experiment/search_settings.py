@@ -2,11 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
-from benchmark.errors import suggestion
 from benchmark.experiment.pruner_settings import Pruner
-from benchmark.experiment.stage import Seed, Settings
+from benchmark.experiment.stage import Seed, Settings, by_name
 from reports.metrics import COSTS
 from reports.schema import MetricName
 
@@ -78,16 +77,7 @@ SAMPLERS: tuple[str, ...] = tuple(kind.model_fields["name"].default for kind in 
 """Names of the samplers."""
 
 
-def _from_name(value: Any) -> Any:
-    """Return a name alone as a mapping. Raises ValueError for a name that no sampler has."""
-    written = {"name": value} if isinstance(value, str) else value
-    name = written.get("name") if isinstance(written, dict) else None
-    if isinstance(name, str) and name not in SAMPLERS:
-        raise ValueError(f"no sampler {name!r}; {suggestion(name, SAMPLERS)}")
-    return written
-
-
-Sampler = Annotated[Annotated[_AnySampler, Field(discriminator="name")], BeforeValidator(_from_name)]
+Sampler = Annotated[Annotated[_AnySampler, Field(discriminator="name")], by_name("sampler", SAMPLERS)]
 """A sampler by name, or its name and options."""
 
 

@@ -1,10 +1,12 @@
 """A stage of the experiment file: its settings, their ranges and their defaults; the base class of all settings."""
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveFloat,
@@ -13,6 +15,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+
+from benchmark.errors import suggestion
 
 Side = Annotated[int, Field(ge=1, le=100_000)]
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
@@ -26,6 +30,19 @@ class Settings(BaseModel):
     """Strict and frozen: an unknown key is an error, and so is a number that is none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def by_name(kind: str, names: Sequence[str]) -> BeforeValidator:
+    """Return a validator that takes a name alone for a mapping, and refuses one that is not among `names`."""
+
+    def read(value: Any) -> Any:
+        written = {"name": value} if isinstance(value, str) else value
+        name = written.get("name") if isinstance(written, dict) else None
+        if isinstance(name, str) and name not in names:
+            raise ValueError(f"no {kind} {name!r}; {suggestion(name, names)}")
+        return written
+
+    return BeforeValidator(read)
 
 
 class OpenSettings(BaseModel):

@@ -31,6 +31,7 @@ from benchmark.runner.jobs import MeasureNetwork, run_job
 from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.preflight import all_sides, check_metrics, check_patches, preflight
 from benchmark.runner.row import describe_gate
+from benchmark.runner.run import run_rows
 from benchmark.search.importances import importances
 from benchmark.search.pareto import Pick, front, picked
 from benchmark.search.search_events import Outcome, SearchEvent, SearchStarted, TrialFinished
@@ -77,7 +78,7 @@ class Setup:
 
 
 class Trials:
-    """The trials of an open study, as a source of rows for `run_rows`: it asks for rows, and passes events back."""
+    """The trials of an open study, as a source of rows for `run_rows`: it hands out rows, and learns from events."""
 
     def __init__(self, setup: Setup, study: optuna.Study, on_event: Callable[[SearchEvent], None]) -> None:
         """Begin without trials; see `open_trials`."""
@@ -92,6 +93,20 @@ class Trials:
         self._seconds: list[float] = []
         self._total = int(min(setup.search.trials, space_size(setup.search)))
         self._todo = max(0, self._total - count_finished(study))
+
+    def run(self) -> Outcome:
+        """Carry out the trials that are left; return what the search has found so far."""
+        run_rows(
+            [],
+            self.context,
+            self.devices,
+            self.handle,
+            more_rows=self.more_rows,
+            measured=self.measured,
+            is_trial=True,
+            pruning=self.pruning,
+        )
+        return self.outcome()
 
     def more_rows(self) -> list[PlannedRow]:
         """Return the row of the next trial; none where all were tried.

@@ -11,7 +11,6 @@ import yaml
 from benchmark.experiment.search_settings import Confirm
 from benchmark.files import read_json
 from benchmark.runner.events import RowFinished, StageFinished
-from benchmark.runner.run import run_rows
 from benchmark.search.confirm import confirm, fresh_seeds, gain_on_test
 from benchmark.search.judge import DEFAULT, judge
 from benchmark.search.search import Setup, open_trials
@@ -75,16 +74,7 @@ def searched(setup: Setup) -> tuple[Setup, list[TrialResult]]:
     """A finished search of three trials, of which the best is to be confirmed."""
     setup = dataclasses.replace(setup, search=dataclasses.replace(setup.search, confirm=Confirm(top=1, seeds=3)))
     with open_trials(setup, lambda event: None, replace=False) as trials:
-        run_rows(
-            [],
-            trials.context,
-            trials.devices,
-            trials.handle,
-            more_rows=trials.more_rows,
-            measured=trials.measured,
-            is_trial=True,
-        )
-        return setup, trials.outcome().trials
+        return setup, trials.run().trials
 
 
 def test_the_best_and_the_base_row_run_again_as_ordinary_rows(set_up: SetUp) -> None:

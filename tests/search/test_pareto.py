@@ -10,7 +10,6 @@ from benchmark.errors import BenchmarkError
 from benchmark.experiment.search_settings import Tpe
 from benchmark.experiment.search_space import Search
 from benchmark.files import read_json
-from benchmark.runner.run import run_rows
 from benchmark.search.pareto import Pick, front, parse_pick, picked
 from benchmark.search.search import Setup, open_trials
 from benchmark.search.search_events import Outcome
@@ -75,16 +74,7 @@ def test_one_objective_leaves_nothing_to_pick() -> None:
 
 def run(setup: Setup) -> Outcome:
     with open_trials(setup, lambda event: None, replace=False) as trials:
-        run_rows(
-            [],
-            trials.context,
-            trials.devices,
-            trials.handle,
-            more_rows=trials.more_rows,
-            measured=trials.measured,
-            is_trial=True,
-        )
-        return trials.outcome()
+        return trials.run()
 
 
 def test_a_search_of_two_objectives_has_a_front(set_up: Callable[..., Setup]) -> None:

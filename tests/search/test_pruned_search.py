@@ -11,7 +11,6 @@ import pytest
 from benchmark.errors import BenchmarkError, ExperimentError
 from benchmark.files import read_json
 from benchmark.runner.events import StageFinished, StagePruned
-from benchmark.runner.run import run_rows
 from benchmark.search.search import Setup, open_trials
 from benchmark.search.search_events import Outcome
 from benchmark.search.storage import default_workers
@@ -25,17 +24,7 @@ LONGER = ("psnr: {steps: 3,", "psnr: {steps: 12, validate_every: 4,")
 def search(setup: Setup) -> tuple[list[Any], Outcome]:
     events = list[Any]()
     with open_trials(setup, events.append, replace=False) as trials:
-        run_rows(
-            [],
-            trials.context,
-            trials.devices,
-            trials.handle,
-            more_rows=trials.more_rows,
-            measured=trials.measured,
-            is_trial=True,
-            pruning=trials.pruning,
-        )
-        return events, trials.outcome()
+        return events, trials.run()
 
 
 def trained(events: list[Any]) -> int:

@@ -16,7 +16,6 @@ from benchmark.errors import BenchmarkError, ExperimentError
 from benchmark.experiment.document import Document, merge
 from benchmark.files import read_json
 from benchmark.runner.events import RowFinished, StageFinished, StageProgress, StageReused
-from benchmark.runner.run import run_rows
 from benchmark.search.search import Setup, open_trials
 from benchmark.search.search_events import Outcome, SearchStarted, TrialFinished
 from benchmark.search.study import open_study
@@ -41,17 +40,7 @@ def search(setup: Setup, *, replace: bool = False, until: int = 99) -> tuple[lis
 
     try:
         with open_trials(setup, on_event, replace=replace) as trials:
-            run_rows(
-                [],
-                trials.context,
-                trials.devices,
-                trials.handle,
-                more_rows=trials.more_rows,
-                measured=trials.measured,
-                is_trial=True,
-                pruning=trials.pruning,
-            )
-            return events, trials.outcome()
+            return events, trials.run()
     except KeyboardInterrupt:
         return events, None
 
