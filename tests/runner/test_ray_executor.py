@@ -125,12 +125,13 @@ def test_a_run_on_ray_makes_what_a_local_run_makes(experiment_file: Path, tmp_pa
 @needs_namespace
 def test_with_killed_nodes_the_weights_are_the_same(experiment_file: Path, tmp_path: Path) -> None:
     """Two nodes, one of them killed at random: the same bytes as a local run; only what was in flight began again."""
-    longer = ["--set", "protocol.coarse.steps=400", "--set", "protocol.psnr.steps=300"]
+    longer = ["--set", "protocol.coarse.steps=1200", "--set", "protocol.psnr.steps=900"]
     run = ["run", str(experiment_file), *longer, "--output"]
     call([sys.executable, "-m", "benchmark", *run, str(tmp_path / "local/small")], tmp_path)
-    driver = [sys.executable, str(ROOT / "tests/runner/ray_driver.py"), str(KILLS), str(SEED), "30"]
+    driver = [sys.executable, str(ROOT / "tests/runner/ray_driver.py"), str(KILLS), str(SEED), "20"]
     ended = call([*NAMESPACE, *driver, *run, str(tmp_path / "ray/small"), "--executor", "ray"], tmp_path)
     print(ended.stdout)
     assert stage_weights(tmp_path / "ray") == stage_weights(tmp_path / "local")
+    assert ended.stdout.count("the run has not ended") == KILLS, "the kills came too late to show anything"
     assert ran_as_jobs(tmp_path / "ray")
     assert takeovers(tmp_path / "ray") <= KILLS
