@@ -34,11 +34,11 @@ from benchmark.runner.events import (
     StageAwaited,
     StageDamaged,
 )
-from benchmark.runner.pruning import StoppingRule
 from benchmark.runner.rank_group import RankFailure, train_on_ranks
 from benchmark.runner.row import RowProgress, describe_gate, test_row
 from benchmark.runner.stage import train_stage
 from benchmark.runner.stage_validation import PrunedError
+from benchmark.runner.stopping_rule import StoppingRule
 from benchmark.training.loop import DivergedError
 from reports.schema import Failure, GateResult, from_json, to_json
 

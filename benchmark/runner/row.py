@@ -41,7 +41,7 @@ from benchmark.runner.maps import supervised_maps
 from benchmark.runner.record_writer import is_finished, provenance, write_curves, write_images, write_scores
 from benchmark.runner.stage_store import StageResult, StageStore
 from benchmark.runner.threads import threads_of_test
-from benchmark.runner.validation import load_network, on_val_of, score_on_val, scores_of
+from benchmark.runner.val_scores import load_network, on_val_of, score_on_val, scores_of
 from reports.digests import digests_of
 from reports.schema import MORE_TESTS, Failure, GateResult, Record, Score, StageRecord, read, to_json
 

@@ -23,11 +23,11 @@ from benchmark.model import Restorer
 from benchmark.model.pruning import prune
 from benchmark.runner.context import Context
 from benchmark.runner.events import OnAnyEvent, StageDamaged, StageFinished, StageProgress, StagePruned
-from benchmark.runner.pruning import StoppingRule
 from benchmark.runner.record_writer import provenance
 from benchmark.runner.stage_store import StageResult
 from benchmark.runner.stage_validation import VAL_CURVE, StageValidation
-from benchmark.runner.validation import load_network, psnr_on_val, score_on_val, val_fingerprint
+from benchmark.runner.stopping_rule import StoppingRule
+from benchmark.runner.val_scores import load_network, psnr_on_val, score_on_val, val_fingerprint
 from benchmark.training.distributed import ALONE, Ranks
 from benchmark.training.loop import Progress, is_deterministic, train
 from benchmark.training.objective import make_objective, with_teacher

@@ -11,8 +11,8 @@ from benchmark.experiment.plan import PlannedRow, PlannedStage
 from benchmark.model import Restorer, restore_image
 from benchmark.runner.context import Context
 from benchmark.runner.events import OnAnyEvent, StageValidated
-from benchmark.runner.pruning import StoppingRule, Validation, steps_before
-from benchmark.runner.validation import images_on_val, network_with, psnr_on_val
+from benchmark.runner.stopping_rule import StoppingRule, Validation, steps_before
+from benchmark.runner.val_scores import images_on_val, network_with, psnr_on_val
 from benchmark.training.distributed import Ranks
 from benchmark.training.train_state import Checkpoint, TrainState
 

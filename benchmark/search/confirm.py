@@ -26,7 +26,7 @@ from benchmark.runner.plan_file import plan_file
 from benchmark.runner.record_writer import is_finished
 from benchmark.runner.run import run_rows
 from benchmark.runner.threads import threads_of_test
-from benchmark.runner.validation import images_on_val, load_network
+from benchmark.runner.val_scores import images_on_val, load_network
 from benchmark.search.judge import DEFAULT, gains_over_default, interval_of, judge
 from benchmark.search.search import Setup
 from benchmark.search.search_events import ConfirmStarted

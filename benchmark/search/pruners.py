@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from benchmark.experiment.pruner_settings import Hyperband, Median, NoPruner, Pruner, SuccessiveHalving, Wilcoxon
-from benchmark.runner.pruning import Validation
+from benchmark.runner.stopping_rule import Validation
 from reports.metrics import Metric
 
 

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from benchmark.experiment.plan import PlannedRow
 from benchmark.experiment.pruner_settings import Wilcoxon
 from benchmark.experiment.search_space import Search
-from benchmark.runner.pruning import StoppingRule, Validation, validation_points
+from benchmark.runner.stopping_rule import StoppingRule, Validation, validation_points
 from benchmark.search.pruners import CutRule, History, rule_for
 from benchmark.search.space import base_params
 

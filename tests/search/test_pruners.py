@@ -8,7 +8,7 @@ import pytest
 from optuna.pruners import SuccessiveHalvingPruner
 
 from benchmark.experiment.pruner_settings import Hyperband, Median, Pruner, SuccessiveHalving, Wilcoxon
-from benchmark.runner.pruning import Validation
+from benchmark.runner.stopping_rule import Validation
 from benchmark.search.pruners import History, bracket_of, rule_for
 from reports.metrics import metric as metric_facts
 
