@@ -67,7 +67,7 @@ def test_a_budget_ends_at_a_finished_row(edited: Callable[[str, str], Path], tmp
     """With nothing to spend no row starts; the same command without a budget goes on."""
     file, output = edited("seeds: [0]\n", "seeds: [0, 1]\n"), tmp_path / "runs/small"
     text = call("run", file, "--output", output, "--budget", "0.001s")
-    assert "too little for any of 6 rows to be run" in text and (output / "report/index.html").exists()
+    assert "too little for any of 6 records to be made" in text and (output / "report/index.html").exists()
     text = call("plan", file, "--output", output, "--budget", "1h")
     assert "budget of 1 h 0 min: 2 rows with all seeds" in text and "no records yet" in text
     text = call("run", file, "--output", output, "--budget", "1h")
