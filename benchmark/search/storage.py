@@ -85,9 +85,8 @@ def open_storage(place: Path | str, name: str) -> Generator[Callable[[], BaseSto
         raise RecordError(f"{file}: another search is writing to it; wait for it or choose another --output")
     try:
         if _is_sqlite(place):
-            storage = _database(f"{_SQLITE}{file}")
-            yield lambda: storage
-            storage.remove_session()
+            with _database(f"{_SQLITE}{file}") as storage:
+                yield lambda: storage
         else:
             _drop_torn_line(file)
             yield lambda: _journal(file)
@@ -101,10 +100,23 @@ def file_of(place: Path | str) -> Path:
 
 
 def shown_place(place: Path | str) -> str:
-    """Return a storage for messages and files, without a password."""
-    if _is_database(place):
-        return sqlalchemy.make_url(str(place)).render_as_string(hide_password=True)
-    return str(place)
+    """Return a storage for messages and files, without a password.
+
+    Raises:
+        BenchmarkError: It is no URL that can be read.
+    """
+    return _url(str(place)).render_as_string(hide_password=True) if _is_database(place) else str(place)
+
+
+def _url(text: str) -> sqlalchemy.URL:
+    try:
+        return sqlalchemy.make_url(text)
+    except (ValueError, SQLAlchemyError):
+        # It may hold a password, so it is not shown.
+        raise BenchmarkError(
+            "--storage: is no URL of a database; write postgresql://USER@HOST/DATABASE, a port as :5432 behind the "
+            "host, and special characters of a password as %XX"
+        ) from None
 
 
 def _is_sqlite(place: Path | str) -> bool:
@@ -121,12 +133,14 @@ def _is_database(place: Path | str) -> bool:
 def _open_database(url: str, name: str) -> Generator[BaseStorage]:
     if missing := missing_packages([_DRIVER], "postgresql"):
         raise BenchmarkError(f"--storage {shown_place(url)}: {missing}; or choose a file")
-    parsed = sqlalchemy.make_url(url).set(drivername=f"{_POSTGRESQL}+{_DRIVER}")  # alone it would mean psycopg2
-    storage = _database(parsed.render_as_string(hide_password=False))
+    parsed = _url(url).set(drivername=f"{_POSTGRESQL}+{_DRIVER}")  # alone it would mean psycopg2
     digest = hashlib.sha256(f"restoration-benchmark search {name}".encode()).digest()
     key = int.from_bytes(digest[:8], "big", signed=True)
     try_lock = sqlalchemy.text("SELECT pg_try_advisory_lock(:key)").bindparams(key=key)
-    with storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with (
+        _database(parsed.render_as_string(hide_password=False)) as storage,
+        storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+    ):
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not connection.execute(try_lock).scalar():
             if time.monotonic() > deadline:
@@ -137,17 +151,31 @@ def _open_database(url: str, name: str) -> Generator[BaseStorage]:
         yield storage
 
 
-def _database(url: str) -> Any:
+@contextmanager
+def _database(url: str) -> Generator[Any]:
+    """Connect to a database, and close all connections to it at the end.
+
+    Raises:
+        RecordError: It cannot be reached, now or later.
+    """
+    storage = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return RDBStorage(url)
-    except SQLAlchemyError as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        place = shown_place(url)
+            storage = RDBStorage(url)
+        yield storage
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        cause = error.__cause__ or error
+        reason = str(cause.__cause__ or cause).strip().splitlines()[0]
+        what = "cannot be opened" if storage is None else "does not answer any more"
         raise RecordError(
-            f"{place}: cannot be opened ({shown(reason)}); start it, or choose another --storage"
+            f"{shown_place(url)}: {what} ({shown(reason)}); start it and run the same command again, or choose another "
+            "--storage"
         ) from None
+    finally:
+        if storage is not None:
+            storage.remove_session()
+            storage.engine.dispose()
 
 
 def _check_kind(file: Path, *, is_sqlite: bool) -> None:

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +26,8 @@ search:
     protocol.psnr.lr: {low: 1e-5, high: 1e-3, log: true}
 """
 SetUp = Callable[..., Setup]
+_PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+_PORT = 15000 + os.getpid() % 1000
 _ANALYSES = (5, 10, 20)
 _IMAGES = 6
 _OFFSETS = {"base": 0.0, "t.better": 1.0, "t.near": 0.05, "t.worse": -1.0}
@@ -68,6 +73,35 @@ def _set_up(
     machine = dataclasses.replace(ready.context.machine, threads=1)
     context = dataclasses.replace(ready.context, machine=machine)
     return Setup(experiment, search, context, context.output / "study.journal", workers)
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """A function that makes a database of this name and returns its URL, of a PostgreSQL server for these tests."""
+    pytest.importorskip("psycopg")
+    if not _PROGRAMS:
+        pytest.skip("no PostgreSQL server is installed")
+    as_user = []
+    folder = tmp_path_factory.mktemp("postgresql")
+    if os.getuid() == 0:  # the server refuses to run as root
+        as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups"]
+        shutil.chown(folder, "postgres", "postgres")
+        for parent in list(folder.parents)[:3]:
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+    def call(program: str, *arguments: object) -> None:
+        command = [*as_user, str(_PROGRAMS[-1] / program), *map(str, arguments)]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+
+    def create(name: str) -> str:
+        call("createdb", "-h", "127.0.0.1", "-p", _PORT, "-U", "bench", name)
+        return f"postgresql://bench@127.0.0.1:{_PORT}/{name}"
+
+    call("initdb", "-D", folder / "data", "-A", "trust", "-U", "bench", "-E", "UTF8")
+    options = f"-c listen_addresses=127.0.0.1 -p {_PORT} -k {folder} -c fsync=off"
+    call("pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
+    yield create
+    call("pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
 
 
 @pytest.fixture
