@@ -38,11 +38,12 @@ cases: .venv/installed-test
 	$(BIN)/python tests/cases/run_cases.py
 
 # Times as ratios to a plain convolution of the same run, beside the saved baseline; bench-save makes a new baseline.
-# Then how long the scheduler keeps many devices busy, and what a plan of 10,000 stages takes.
+# Then how many patches a second the batch maker makes, how long the scheduler keeps many devices busy, and what a plan of 10,000 stages takes.
 bench bench-save: .venv/installed-test
 	@mkdir -p .benchmarks
 	$(PYTEST) tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/latest.json -m '$(BENCH)'
 	$(BIN)/python tests/benchmarks/compare_bench.py .benchmarks/latest.json tests/benchmarks/baseline.json $(if $(filter bench-save,$@),--save)
+	$(BIN)/python tests/benchmarks/batch_maker.py
 	$(BIN)/python tests/benchmarks/makespan_table.py
 	$(BIN)/python tests/benchmarks/large_plan.py
 

@@ -15,8 +15,8 @@ class Batch(NamedTuple):
         degraded: degraded images.
         target: clean images.
         mask: damage mask `B 1 H W`: 1 where any channel differs by more than 30 8-bit levels, else 0.
-        gain: true restoring map K, `B C H W`; None where the data does not know it.
-        spots: true restoring map D, `B C H W`; None where the data does not know it.
+        gain: true restoring map K, `B C H W`; None where the data does not know it or no loss of the stage supervises.
+        spots: true restoring map D, `B C H W`; None where the data does not know it or no loss of the stage supervises.
     """
 
     degraded: Tensor
@@ -34,7 +34,10 @@ class Loss(nn.Module, ABC):
     origin: ClassVar[str]
     """Paper, or whose choice the formula is."""
     supervises: ClassVar[tuple[str, ...]] = ()
-    """Names of the maps that it compares with the truth; rows that train with it are scored on these maps."""
+    """Names of the maps that it compares with the truth; rows that train with it are scored on these maps.
+
+    A batch has the true maps only where a loss of the stage names some here.
+    """
     min_side: int = 1
     """Smallest height and width of a patch in pixels; set in `__init__` where it depends on options."""
 

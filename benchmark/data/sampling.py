@@ -5,7 +5,7 @@ Every patch is a pure function of (seed, stage, position): it is the same whatev
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -35,7 +35,9 @@ def _order(seed: int, stage: str, epoch: int, count: int) -> NDArray[np.int64]:
 class Sampler:
     """The endless stream of patches of one stage.
 
-    An epoch shows each pair once. The source learns the epoch, so that it can draw other damage in each.
+    An epoch shows each pair once. The source learns the epoch, so that it can draw other damage in each. Images are the
+    same with and without maps; the maps of a patch have twice the bytes of its images, so they are left out where no
+    loss reads them.
     """
 
     source: Source
@@ -43,6 +45,7 @@ class Sampler:
     stage: str
     patch: int
     augmentations: Sequence[Augmentation]
+    with_maps: bool = True
 
     def patch_at(self, position: int) -> Pair:
         """Return the augmented patch at a position, `patch x patch`.
@@ -59,6 +62,8 @@ class Sampler:
         self, source: Source, index: int, augmentations: Sequence[Augmentation], rng: np.random.Generator
     ) -> Pair:
         pair = source.read(index)
+        if not self.with_maps:
+            pair = replace(pair, gain=None, spots=None)
         crops = [augmentation for augmentation in self.augmentations if isinstance(augmentation, CropAugmentation)]
         patch = crops[0].crop(pair, self.patch, rng) if crops else random_crop(pair, self.patch, rng)
         for count, augmentation in enumerate(augmentations):

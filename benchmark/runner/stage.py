@@ -80,7 +80,7 @@ def train_stage(
     objective = with_teacher(make_objective(planned.name, stage, context.registry, ranks), *_teacher(row, context))
     augmentations = make_augmentations(stage.augment, context.registry)
     source = context.source(row.recipe.data["train"])
-    sampler = Sampler(source, row.seed, planned.name, stage.patch, augmentations)
+    sampler = Sampler(source, row.seed, planned.name, stage.patch, augmentations, objective.needs_maps)
     repeatable = None if device.type == "cpu" else is_deterministic(state, objective, sampler, stage, device, ranks)
     state_file, validations = store.state_file(planned.key), validation_steps(stage)
     checkpoint = _load_or_set_aside(row, planned, state, lease, context, on_event, ranks)

@@ -13,7 +13,7 @@ from benchmark.data.sampling import Sampler
 from benchmark.errors import RowError
 from benchmark.experiment.stage import Stage, validation_steps
 from benchmark.training.batch_norm import over_ranks
-from benchmark.training.batches import HostBatch, host_batches
+from benchmark.training.batches import HostBatch, batch_maker, host_batches
 from benchmark.training.distributed import ALONE, Ranks
 from benchmark.training.objective import Objective
 from benchmark.training.quantiser import with_quantiser
@@ -100,7 +100,8 @@ def train(
     policy = SkipNonFinite(state, run_step, sampler.stage, skipped_steps, ranks)
     steps, validations = range(done + 1, stage.steps + 1), validation_steps(stage)
     started, reported = time.perf_counter(), done
-    with closing(host_batches(sampler, steps, stage.batch, ranks, stage.accumulate)) as batches:
+    maker = batch_maker(device)
+    with closing(host_batches(sampler, steps, stage.batch, ranks, stage.accumulate, maker)) as batches:
         for step, host_batch in zip(steps, batches, strict=True):
             policy.note(step, host_batch, run_step(step, host_batch))
             is_last = ranks.any(is_stopping()) or step == stage.steps

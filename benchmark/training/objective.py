@@ -43,6 +43,11 @@ class Objective:
         """Names of the losses, in the order in which a call returns them."""
         return tuple(term.name for term in self.terms)
 
+    @property
+    def needs_maps(self) -> bool:
+        """Whether a loss compares maps with their truth."""
+        return any(term.loss.supervises for term in self.terms)
+
     def __call__(self, restoration: Restoration, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum, and each loss of the full image by name, before its weight.
 

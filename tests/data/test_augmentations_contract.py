@@ -85,6 +85,17 @@ def residual_levels(pair):
 @every
 @quick
 @seeds
+def test_images_do_not_depend_on_maps(name, faces, seed):
+    """A stage whose losses read no maps gets the images that it would get with them."""
+    bare = [replace(face, gain=None, spots=None) for face in faces]
+    (_, full), (_, plain) = (augmented(ACTIVE[name], pairs, seed) for pairs in (faces, bare))
+    assert np.array_equal(full.degraded, plain.degraded) and np.array_equal(full.target, plain.target)
+    assert plain.gain is None and plain.spots is None
+
+
+@every
+@quick
+@seeds
 def test_equal_generators_give_equal_patches(name, faces, seed):
     """Nothing but the generator is random, and the shape is that of the patch."""
     (_, first), (_, second) = (augmented(ACTIVE[name], faces, seed) for _ in range(2))
