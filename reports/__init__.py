@@ -58,13 +58,13 @@ def write(source: Path, *, latex: bool = False) -> Report:
 
     if source.is_file():
         return Report(files.save(measure_page.build(source), source.with_name(f"{source.stem}_report"), latex=latex))
+    folder = "report_from_records" if published.is_study(source) else "report"
     if not (source / "plan.json").exists():  # a run needs no module of a search
         from reports.pages import search_page
 
         if search_page.is_search(source):
             page = search_page.build(source)
-            return Report(files.save(page, source / "report", latex=latex), page.damage)
-    folder = "report_from_records" if published.is_study(source) else "report"
+            return Report(files.save(page, source / folder, latex=latex), page.damage)
     results = load.load(source)
     page = files.save(run_page.build(results), source / folder, latex=latex)
     return Report(page, results.damage, results.unchecked)

@@ -156,7 +156,8 @@ def publish(run: Path, append: bool, pictures: bool, study: Path | None) -> None
 
     A study has about a thirtieth of the files of its run. `report`, `claims`, `compare` and `leaderboard` read it like
     the run. It holds no images of the run except the figures of its report. Of further test sets it shows the packaged
-    portraits; pictures of a folder only with --pictures.
+    portraits; pictures of a folder only with --pictures. RUN may be the folder of a search: its study has the trials,
+    the confirmation, and the records of both, and `report` reads it.
 
     \b
     Examples:
@@ -165,10 +166,17 @@ def publish(run: Path, append: bool, pictures: bool, study: Path | None) -> None
       python -m benchmark publish runs/mine --out studies/mine
     """
     from reports.pages.publish import publish
+    from reports.pages.publish_search import publish_search
+    from reports.pages.search_page import is_search
     from reports.text import count
 
     target = study or Path("reports/published") / run.resolve().name
-    publish(run, target, append=append, pictures=pictures)
+    if not is_search(run):
+        publish(run, target, append=append, pictures=pictures)
+    elif append:
+        raise BenchmarkError(f"{run}: is a search, which goes on in its own folder; publish it whole, without --append")
+    else:
+        publish_search(run, target)
     files = [file for file in target.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files if file.suffix not in (".png", ".svg"))
     click.echo(f"published: {target}: {count(len(files), 'file')}, {size / 1e6:.2f} MB besides figures")

@@ -81,7 +81,7 @@ def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = Fa
     added = {_key(record): record for record in results.records if _is_new(record, kept, study)}
     report = {
         name: data
-        for name, data in _report_files(run, set() if pictures else _private_pictures(results)).items()
+        for name, data in report_files(run, set() if pictures else _private_pictures(results)).items()
         if not before or kept.keys() <= set(map(_key, results.records))
     }
     with replaced(study) as copy:
@@ -92,7 +92,7 @@ def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = Fa
         _write_batch(copy / SCORES, SCORE_COLUMNS, _score_table(results, added.keys()))
         _write_batch(copy / CURVES, CURVE_COLUMNS, _curve_table(results, added.keys()))
         _write_settings(copy, results)
-        _write_json(copy / "plan.json", relative_paths(to_json(plan), Path.cwd()))
+        write_json(copy / "plan.json", relative_paths(to_json(plan), Path.cwd()))
         _write_records(copy, plan, kept | added)
         _write_report(copy, report)
         write_bytes(copy / MANIFEST, manifest_bytes(copy))
@@ -106,22 +106,23 @@ def _write_settings(study: Path, results: Results) -> None:
         text = yaml.safe_dump(portable, sort_keys=False, allow_unicode=True)
         write_bytes(study / "experiment.yaml", (results.experiment_yaml if portable == settings else text).encode())
     if results.tuning:
-        _write_json(study / "tuning.json", to_json(results.tuning))
+        write_json(study / "tuning.json", to_json(results.tuning))
 
 
 def _write_records(study: Path, plan: PlanFile, records: Mapping[Key, Record]) -> None:
     """Write all records, one a line, in the order of the plan."""
     ordered = [records[row.row, seed] for row in plan.rows for seed in row.seeds if (row.row, seed) in records]
-    contents = [relative_paths(to_json(_without_pictures(record)), Path.cwd()) for record in ordered]
+    contents = [relative_paths(to_json(without_pictures(record)), Path.cwd()) for record in ordered]
     lines = [json.dumps(content, separators=(",", ":"), ensure_ascii=False) for content in contents]
     write_bytes(study / RECORDS, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _write_json(file: Path, content: Any) -> None:
+def write_json(file: Path, content: Any) -> None:
+    """Write a file of a study as people read it."""
     write_bytes(file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def _without_pictures(record: Record) -> Record:
+def without_pictures(record: Record) -> Record:
     """Return a record with the digest of its weights alone: it says what was measured. A study lacks other files."""
     return record.model_copy(update={"files": {name: sha for name, sha in record.files.items() if name == _WEIGHTS}})
 
@@ -216,7 +217,7 @@ def _private_pictures(results: Results) -> set[str]:
     return {f"figures/{strip_name(test)}.png" for test in tests if not (test == PHOTOGRAPHS and is_packaged)}
 
 
-def _report_files(run: Path, left_out: Collection[str] = ()) -> dict[str, bytes]:
+def report_files(run: Path, left_out: Collection[str] = ()) -> dict[str, bytes]:
     """Return report.md of a run and the figures it shows, by name; figures `left_out` are not shown."""
     file = run / "report" / "report.md"
     if not file.is_file():
@@ -235,7 +236,7 @@ def _write_report(study: Path, report: dict[str, bytes]) -> None:
     folder = study / "report"
     if not report:
         files.save(run_page.build(load(study)), folder)
-        report = _report_files(study)
+        report = report_files(study)
     for name, data in report.items():
         write_bytes(folder / name, data)
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):

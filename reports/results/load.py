@@ -92,10 +92,16 @@ def load(folder: Path) -> Results:
 
 
 def trial_records(folder: Path, numbers: Iterable[int]) -> tuple[tuple[Record, ...], tuple[str, ...]]:
-    """Return the records of the trials of a search, and a line for each that is damaged.
+    """Return the records of the trials of a search or of its study, and a line for each that is damaged.
 
     A trial that failed before it was trained has none: that is nothing odd.
+
+    Raises:
+        ReportError: A file of a study is damaged.
     """
+    if study := read_study(folder):
+        names = {f"trial.{number}" for number in numbers}
+        return tuple(record for record in study.records.values() if record.row in names), study.notes
     records: list[Record] = []
     damage: list[str] = []
     for number in numbers:

@@ -8,6 +8,9 @@
     SHA256SUMS             digests of all of these, as `sha256sum --check` reads them; written last
 
 `reports.pages.publish` writes them, `reports.results.load` reads them like a run folder.
+
+The study of a search (`reports.pages.publish_search`) has trials.csv, search.json, confirm.json and best.yaml, no plan,
+and its records are compressed, since those of its trials are many and alike: records.jsonl.gz.
 """
 
 import csv
@@ -24,6 +27,7 @@ from reports.file_access import MOST_BYTES, read_bytes, read_text
 from reports.schema import Record, loads, parse
 
 RECORDS = "records.jsonl"
+COMPRESSED_RECORDS = "records.jsonl.gz"
 MANIFEST = "SHA256SUMS"
 SCORES = "scores"
 CURVES = "curves"
@@ -71,12 +75,13 @@ def read_study(folder: Path) -> Study | None:
         raise ReportError(f"{folder}/{error}; publish the run again, or restore the study from a copy") from None
     notes: list[str] = []
     records: dict[Key, Record] = {}
-    lines = _lines(folder / RECORDS)
-    for number, line in enumerate(lines, 1):
+    compressed_records = folder / COMPRESSED_RECORDS
+    file = compressed_records if compressed_records.is_file() else folder / RECORDS
+    for number, line in enumerate(_lines(file), 1):
         try:
             record = parse(Record, loads(line))
         except FileFormatError as error:
-            notes.append(f"{RECORDS}, line {number}: {error}.")
+            notes.append(f"{file.name}, line {number}: {error}.")
             continue
         records[record.row, record.seed] = record
     scores: dict[Key, list[list[str]]] = {}
@@ -106,9 +111,24 @@ def _manifest(folder: Path) -> dict[str, str]:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return read_text(file, "backslashreplace").removesuffix("\n").split("\n")
+        is_compressed = file.suffix == ".gz"
+        text = (
+            _inflated(file).decode(errors="backslashreplace") if is_compressed else read_text(file, "backslashreplace")
+        )
+        return text.removesuffix("\n").split("\n")
     except OSError as error:
         raise ReportError(f"{file}: cannot be read ({error.strerror})") from None
+    except (ValueError, zlib.error) as error:
+        raise ReportError(f"{file}: cannot be read ({error})") from None
+
+
+def _inflated(file: Path) -> bytes:
+    """Return the content of a compressed file, whose length is bounded."""
+    inflater = zlib.decompressobj(wbits=31)  # of gzip
+    data = inflater.decompress(read_bytes(file), MOST_BYTES)
+    if not inflater.eof:
+        raise ValueError("it is cut, or too large")
+    return data
 
 
 def table_bytes(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> bytes:
@@ -117,7 +137,12 @@ def table_bytes(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> by
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(lines)
-    return gzip.compress(text.getvalue().encode(), 9, mtime=0)
+    return compressed(text.getvalue())
+
+
+def compressed(text: str) -> bytes:
+    """Return a text as gzip does, without the time."""
+    return gzip.compress(text.encode(), 9, mtime=0)
 
 
 def _tables(
@@ -126,11 +151,7 @@ def _tables(
     """Yield row and seed, the other two named columns, and the further columns by name, of every line."""
     for file in batches(folder):
         try:
-            inflater = zlib.decompressobj(wbits=31)  # of gzip; the length is bounded
-            table = inflater.decompress(read_bytes(file), MOST_BYTES).decode()
-            if not inflater.eof:
-                raise ValueError("it is cut, or too large")
-            header, *lines = csv.reader(io.StringIO(table, newline=""))
+            header, *lines = csv.reader(io.StringIO(_inflated(file).decode(), newline=""))
             if tuple(header[:4]) != tuple(columns):
                 raise ValueError(f"its columns are not {', '.join(columns)}, ...")
             for row, seed, first, second, *values in lines:
