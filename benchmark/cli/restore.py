@@ -14,8 +14,9 @@ from benchmark.interrupts import noted_as_resumable
 
 if TYPE_CHECKING:  # numpy and torch are imported only when the command runs
     from benchmark.inference.restore_images import ImageOutcome
-    from benchmark.inference.restore_network import ImageRestoration, NetworkUse
+    from benchmark.inference.restore_network import NetworkUse
     from benchmark.inference.restore_tasks import RestoreTask, TaskList
+    from benchmark.inference.restore_workers import RestoreWorkers
     from reports.schema import Dtype
 
 Say = Callable[[str], None]
@@ -113,9 +114,9 @@ def command(
         from benchmark.inference.restore_network import NetworkUse
 
         use = NetworkUse(runtime, dtype, 0 if whole else tile, overlap, ensemble, with_maps=bool(maps))
-        restore = _network(record, device, use, plugins)
+        networks = _networks(record, device, use, len(waiting), plugins)
         with noted_as_resumable():
-            for outcome in restore_files(restore, waiting, RestoreSettings(strength, compare, maps)):
+            for outcome in restore_files(networks, waiting, RestoreSettings(strength, compare, maps)):
                 _show_outcome(outcome, say)
                 counts[outcome.result] += 1
     skipped = len(listing.tasks) - len(waiting) + len(listing.others)
@@ -153,15 +154,19 @@ def _show_outcome(outcome: "ImageOutcome", say: Say) -> None:
         say(printable(f"restored {task.source or 'standard input'} -> {task.output or 'standard output'}{note}"))
 
 
-def _network(record: Path, device: str | None, use: "NetworkUse", plugins: tuple[Path, ...]) -> "ImageRestoration":
+def _networks(
+    record: Path, device: str | None, use: "NetworkUse", images: int, plugins: tuple[Path, ...]
+) -> "RestoreWorkers":
     from benchmark.inference.device_setup import prepare_machine
-    from benchmark.inference.restore_network import ImageRestoration
+    from benchmark.inference.restore_workers import restore_workers
     from benchmark.inference.runtimes import check_runtime
     from benchmark.model import load
     from benchmark.model.restorer import fold
+    from benchmark.processes import usable_cores
     from benchmark.registry import Registry
 
-    torch_device = prepare_machine(device).device
-    check_runtime(use.runtime, torch_device, use.dtype)
-    restorer = fold(load(record, Registry(plugins))).to(torch_device)
-    return ImageRestoration(restorer, torch_device, use, lambda note: click.echo(f"note: {note}", err=True))
+    machine = prepare_machine(device)
+    check_runtime(use.runtime, machine.device, use.dtype)
+    restorer = fold(load(record, Registry(plugins))).to(machine.device)
+    note = partial(click.echo, err=True)
+    return restore_workers(restorer, machine, use, images, usable_cores(), lambda line: note(f"note: {line}"))

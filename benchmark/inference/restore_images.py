@@ -1,6 +1,6 @@
-"""Restore image files, one after the other: a bad file does not stop the others, finished files stay.
+"""Restore image files: a bad file does not stop the others, finished files stay.
 
-While the network works on one image, a thread reads the next one and another writes the one before.
+A few images are in work at once, each in a thread of its own: while networks restore some, another is read or written.
 """
 
 import errno
@@ -9,9 +9,10 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,8 +91,19 @@ class _RestoredPhoto:
     pictures: Mapping[Path, NDArray[np.uint8]] = field(default_factory=dict[Path, NDArray[np.uint8]])
 
 
+class Networks(Protocol):
+    """Lends networks to images that are restored side by side; see `restore_workers`."""
+
+    count: int
+    """How many images may be restored at once."""
+
+    def restore(self, pixels: int) -> AbstractContextManager[Callable[[UnitImage], Restored]]:
+        """Lend a network for an image of so many pixels; it takes sRGB `H W 3` in [0, 1]."""
+        ...
+
+
 def restore_files(
-    restore: Callable[[UnitImage], Restored], tasks: Sequence[RestoreTask], settings: RestoreSettings
+    networks: Networks, tasks: Sequence[RestoreTask], settings: RestoreSettings
 ) -> Iterator[ImageOutcome]:
     """Restore images and yield the outcome of each, in their order.
 
@@ -99,28 +111,27 @@ def restore_files(
     all. Of several frames each is restored; pictures to compare and maps show the first.
 
     Args:
-        restore: The network, for sRGB `H W 3` in [0, 1].
+        networks: What restores.
         tasks: The images.
         settings: How they are restored.
 
     Raises:
         OSError: Nothing can be written to the disk.
     """
-    waiting = deque(tasks)
-    reads = deque[tuple[RestoreTask, "Future[Photo | ImageOutcome]"]]()
-    writes = deque["Future[ImageOutcome]"]()
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        while waiting or reads:
-            while waiting and len(reads) < 2:  # the present image and the next one
-                task = waiting.popleft()
-                reads.append((task, reader.submit(_read, task)))
-            task, read = reads.popleft()
-            restored = _restore(restore, task, read.result(), settings)
-            writes.append(writer.submit(_write, task, restored))
-            if len(writes) > 1:
-                yield writes.popleft().result()
-        for write in writes:
-            yield write.result()
+    at_once = networks.count + 1  # beside those that are restored, one is read or written
+    waiting, running = deque(tasks), deque["Future[ImageOutcome]"]()
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            while waiting or running:
+                while waiting and len(running) < 2 * at_once:
+                    running.append(pool.submit(_restore_file, networks, waiting.popleft(), settings))
+                yield running.popleft().result()
+        finally:  # of a full disk, or of a user who stops: what waits is not begun
+            pool.shutdown(cancel_futures=True)
+
+
+def _restore_file(networks: Networks, task: RestoreTask, settings: RestoreSettings) -> ImageOutcome:
+    return _write(task, _restore(networks, task, _read(task), settings))
 
 
 def _read(task: RestoreTask) -> Photo | ImageOutcome:
@@ -135,7 +146,7 @@ def _read(task: RestoreTask) -> Photo | ImageOutcome:
 
 
 def _restore(
-    restore: Callable[[UnitImage], Restored],
+    networks: Networks,
     task: RestoreTask,
     photo: Photo | ImageOutcome,
     settings: RestoreSettings,
@@ -143,7 +154,9 @@ def _restore(
     if isinstance(photo, ImageOutcome):
         return photo
     try:
-        restored = restore_photo(restore, photo, settings.strength)
+        height, width = photo.frames[0].pixels.shape[:2]
+        with networks.restore(height * width) as restore:
+            restored = restore_photo(restore, photo, settings.strength)
         pictures = _pictures(task, restored.degraded, restored.first, settings)
     except BenchmarkError as error:
         return ImageOutcome(task, "failed", str(error))

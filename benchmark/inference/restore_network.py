@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ import torch
 from benchmark.inference.adjustments import Restore, averaged_over_orientations
 from benchmark.inference.pixels import UnitImage
 from benchmark.inference.restore_images import Restored
-from benchmark.inference.runtimes import prepare
+from benchmark.inference.runtimes import prepare, prepare_sizes
 from benchmark.inference.tiles import Tiling, restore_in_tiles, tiling_for
 from benchmark.model.restorer import Restorer, to_tensor
 from reports.schema import Dtype
@@ -19,8 +19,6 @@ MOST_WHOLE_PIXELS = 3 << 20
 """Larger images are restored in tiles, unless the user wants them whole: their features would take gigabytes."""
 TILE_PX, OVERLAP_PX = 1024, 32
 """Of images that are restored in tiles without anybody asking for it."""
-_PREPARED_SIZES = 4
-"""Networks that are kept, each prepared for one size of images."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class ImageRestoration:
     def __init__(self, restorer: Restorer, device: torch.device, use: NetworkUse, note: Callable[[str], None]) -> None:
         """Take a network that is on the device."""
         self._restorer, self._device, self._use, self._note = restorer, device, use, note
-        self._prepared = lru_cache(_PREPARED_SIZES)(partial(prepare, use.runtime, restorer))
+        self._prepared = prepare_sizes(use.runtime, restorer, device, use.dtype)
 
     def __call__(self, image: UnitImage) -> Restored:
         """Return the restored image of one `H W 3` in [0, 1]."""
@@ -66,7 +64,7 @@ class ImageRestoration:
 
     def _whole(self, image: UnitImage) -> UnitImage:
         size = (image.shape[0], image.shape[1])
-        return self._prepared(size, self._device, self._use.dtype).restore_unit(image)
+        return self._prepared(size).restore_unit(image)
 
     def _by_torch(self, image: UnitImage) -> UnitImage:
         size = (image.shape[0], image.shape[1])

@@ -11,6 +11,7 @@ import shutil
 import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
@@ -24,20 +25,33 @@ from benchmark.inference.prepared_network import AnyImage, ImageNetwork, Prepare
 from benchmark.model import Restorer
 from reports.schema import Dtype
 
+SIZE_FREE_RUNTIMES: Mapping[str, torch.memory_format] = {
+    "eager": torch.contiguous_format,
+    "channels_last": torch.channels_last,
+}
+"""Runtimes in which one copy of the network serves images of all sizes -> how its features lie in memory."""
+_PREPARED_SIZES = 4
+"""Networks that `prepare_sizes` keeps, each prepared for one size of images."""
 _WARM_UP_RUNS = 3
 """Before a CUDA graph is captured: what libraries allocate or choose in their first calls must not be captured."""
 
 
 def eager(restorer: Restorer, size: tuple[int, int], device: torch.device, dtype: Dtype) -> PreparedNetwork:
     """Run operation by operation, as in training."""
-    return _prepared(ImageNetwork(restorer, dtype).to(device), size, device, torch.contiguous_format)
+    return _for_any_size("eager", restorer, device, dtype)(size)
 
 
 def channels_last(restorer: Restorer, size: tuple[int, int], device: torch.device, dtype: Dtype) -> PreparedNetwork:
     """Run like eager, with the channels of a pixel side by side in memory."""
-    layout = torch.channels_last
+    return _for_any_size("channels_last", restorer, device, dtype)(size)
+
+
+def _for_any_size(
+    runtime: str, restorer: Restorer, device: torch.device, dtype: Dtype
+) -> Callable[[tuple[int, int]], PreparedNetwork]:
+    layout = SIZE_FREE_RUNTIMES[runtime]
     network = ImageNetwork(restorer, dtype).to(device).to(memory_format=layout)
-    return _prepared(network, size, device, layout)
+    return lambda size: _prepared(network, size, device, layout)
 
 
 def compiled(restorer: Restorer, size: tuple[int, int], device: torch.device, dtype: Dtype) -> PreparedNetwork:
@@ -166,6 +180,26 @@ def prepare(
     """
     check_runtime(runtime, device, dtype)
     return _RUNTIMES[runtime].prepare(restorer, size, device, dtype)
+
+
+def prepare_sizes(
+    runtime: str, restorer: Restorer, device: torch.device, dtype: Dtype = "float32"
+) -> Callable[[tuple[int, int]], PreparedNetwork]:
+    """Return a function that prepares a network for images of a size, and keeps what it prepared last.
+
+    Args:
+        runtime: As of `prepare`, and so are the others.
+        restorer: The network; it stays as it is.
+        device: The device.
+        dtype: Of weights and features.
+
+    Raises:
+        RuntimeUnavailable: As `prepare`; by what is returned, too.
+    """
+    check_runtime(runtime, device, dtype)
+    if runtime in SIZE_FREE_RUNTIMES:
+        return _for_any_size(runtime, restorer, device, dtype)
+    return lru_cache(_PREPARED_SIZES)(lambda size: prepare(runtime, restorer, size, device, dtype))
 
 
 def check_runtime(runtime: str, device: torch.device, dtype: Dtype) -> None:
