@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from reports import text
-from reports.blind.formats import FOLDER, KEY, AnswersFile, KeyFile, RankedPreference, RankingFile
+from reports.blind.formats import FOLDER, KEY, AnswersFile, KeyFile, NamedAnswer, RankedPreference, RankingFile
 from reports.errors import FileFormatError, ReportError
 from reports.file_access import read_bytes
 from reports.results import Results
@@ -72,6 +72,7 @@ def evaluate(results: Results, files: Sequence[Path]) -> RankingFile:
         consistent=agreed.consistent,
         rows=tuple(RankedPreference(**asdict(row), seed=seeds[row.row]) for row in ranking.rows),
         notes=(*notes, *_changed(results, [keys[test] for test in tests])),
+        answers=_named(sessions),
     )
 
 
@@ -118,6 +119,23 @@ def _choices(file: Path, content: AnswersFile, key: KeyFile) -> tuple[Choice, ..
         outcome = _OUTCOMES[answer.choice]
         choices.append(Choice(_person(content), left.image, left.row, right.row, outcome))
     return tuple(choices)
+
+
+def _named(sessions: Sequence[_Session]) -> tuple[NamedAnswer, ...]:
+    """Return the answers by the names of their rows; people get numbers in the order of their first session."""
+    people = list(dict.fromkeys(_person(session.content) for session in sessions))
+    return tuple(
+        NamedAnswer(
+            person=people.index(choice.person) + 1,
+            image=choice.image,
+            left=choice.first,
+            right=choice.second,
+            choice=answer.choice,
+            seconds=answer.seconds,
+        )
+        for session in sessions
+        for choice, answer in zip(session.choices, session.content.answers, strict=True)
+    )
 
 
 def _person(content: AnswersFile) -> str:

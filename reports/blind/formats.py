@@ -64,8 +64,23 @@ class RankedPreference(FileModel):
     places: tuple[int, int] | None
 
 
+class NamedAnswer(FileModel):
+    """An answer by the names of its rows, for others who want to rank them in their own way; it names no person."""
+
+    person: int
+    """People are numbered from 1."""
+    image: str
+    left: str
+    right: str
+    choice: Side
+    seconds: float
+
+
 class RankingFile(VersionedFile):
-    """ranking.json: what the answers say."""
+    """ranking.json: what the answers say, and the answers by the names of the rows. It belongs into a published study.
+
+    It has neither salt nor ids, so that it tells nothing about the page of a test that still goes on.
+    """
 
     tests: tuple[str, ...]
     sessions: dict[str, str]
@@ -88,3 +103,5 @@ class RankingFile(VersionedFile):
     consistent: float | None
     rows: tuple[RankedPreference, ...]
     notes: tuple[str, ...] = ()
+    answers: tuple[NamedAnswer, ...] = ()
+    """Of all people, in the order of their files; files of earlier versions have none."""

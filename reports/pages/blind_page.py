@@ -8,7 +8,7 @@ from reports.blind.task import Task
 from reports.errors import FileFormatError, ReportError
 from reports.file_access import write_bytes
 from reports.grid import ROW_COLUMN, Cell, Column, Grid, Line, plain
-from reports.pages import Block, Section, present, section
+from reports.pages import Block, CsvOnly, Section, present, section
 from reports.pages.files import json_block, rendered
 from reports.schema import FileModel, read
 from reports.statistics.preference_ranking import FEWEST_PEOPLE
@@ -37,21 +37,34 @@ def write_ranking(ranking: RankingFile, run: Path) -> Path:
     return path
 
 
-def blind_section(run: Path) -> Section:
-    """Return the section about the blind test of a run; empty where there was none."""
-    path = run / FOLDER / RANKING
-    if not path.is_file():
-        return section("blind", "Blind test")
+def read_ranking(folder: Path) -> RankingFile | None:
+    """Return the ranking of the blind tests of a run or a published study; None where there is none.
+
+    Raises:
+        FileFormatError: The file is damaged.
+    """
+    path = folder / FOLDER / RANKING
+    return read(RankingFile, path) if path.is_file() else None
+
+
+def blind_section(folder: Path) -> Section:
+    """Return the section about the blind test of a run or a published study; empty where there was none."""
     try:
-        ranking = read(RankingFile, path)
+        ranking = read_ranking(folder)
     except FileFormatError as error:
         return section("blind", "Blind test", f"{FOLDER}/{RANKING}: {text.printable(str(error))}")
-    return section("blind", "Blind test", *blocks(ranking))
+    return section("blind", "Blind test", *(blocks(ranking) if ranking else ()))
 
 
 def blocks(ranking: RankingFile) -> tuple[Block, ...]:
     """Return what the answers show: the ranking, how far people agree, and what limits it."""
-    return present(simulated(ranking), reading(ranking), preference_table(ranking), tuple(agreement_sentences(ranking)))
+    return present(
+        simulated(ranking),
+        reading(ranking),
+        preference_table(ranking),
+        tuple(agreement_sentences(ranking)),
+        CsvOnly(_answer_table(ranking)) if ranking.answers else None,
+    )
 
 
 def simulated(ranking: RankingFile) -> str:
@@ -98,6 +111,24 @@ def preference_table(ranking: RankingFile) -> Grid:
         ),
         lines=tuple(map(_line, ranking.rows)),
         notes=(note, *(left_out if ranking.dropped else ()), *map(text.printable, ranking.notes)),
+    )
+
+
+def _answer_table(ranking: RankingFile) -> Grid:
+    """Return every answer, for those who want to rank the rows in their own way."""
+    names = ("person", "image", "left", "right", "choice", "seconds")
+    return Grid(
+        name="blind_answers",
+        caption="Answers of the blind test.",
+        columns=tuple(Column(name, name, numeric=name in ("person", "seconds")) for name in names),
+        lines=tuple(
+            (
+                Cell(answer.person, str(answer.person)),
+                *map(plain, (answer.image, answer.left, answer.right, answer.choice)),
+                Cell(answer.seconds, text.number(answer.seconds, 1)),
+            )
+            for answer in ranking.answers
+        ),
     )
 
 

@@ -9,6 +9,7 @@ makes its page and tables again, though without pictures of test images, which a
 
 import json
 import re
+import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,18 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from reports.errors import ReportError
+from reports.blind.formats import FOLDER as BLIND
+from reports.blind.formats import RANKING, RankingFile
+from reports.errors import FileFormatError, ReportError
 from reports.figures.strip import strip_name
 from reports.file_access import write_bytes
 from reports.folder_access import replaced, settle
 from reports.metrics import TEST
 from reports.pages import files, run_page
+from reports.pages.blind_page import read_ranking, write_ranking
 from reports.pages.relative_paths import relative_paths
 from reports.results import Results
+from reports.results.joined_plans import joined_plans, without_recipes
 from reports.results.load import load, parsed_yaml
 from reports.results.published import (
     CURVE_COLUMNS,
@@ -38,7 +43,7 @@ from reports.results.published import (
     manifest_bytes,
     table_bytes,
 )
-from reports.schema import PHOTOGRAPHS, PlanFile, PlannedStage, PlanRow, Record, to_json
+from reports.schema import PHOTOGRAPHS, PlanFile, Record, to_json
 from reports.text import row_and_seed
 
 _WEIGHTS = "weights.safetensors"
@@ -72,7 +77,7 @@ def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = Fa
     before = load(study) if append else None
     if before and not is_study(study):
         raise ReportError(f"{study}: is no published study, so nothing can be appended; leave --append out")
-    plan = _without_recipes(_joined_plans(before.plan, results.plan, study) if before else results.plan)
+    plan = without_recipes(joined_plans(before.plan, results.plan, study) if before else results.plan)
     stops = {_key(record): record.stopped_at for record in results.records}
     kept = {
         _key(record): record.model_copy(update={"stopped_at": stops.get(_key(record), record.stopped_at)})
@@ -84,6 +89,7 @@ def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = Fa
         for name, data in report_files(run, set() if pictures else _private_pictures(results)).items()
         if not before or kept.keys() <= set(map(_key, results.records))
     }
+    preferences = _preferences(run)
     with replaced(study) as copy:
         (copy / MANIFEST).unlink(missing_ok=True)  # until all files are those of the new study
         for folder in [] if append else [copy / SCORES, copy / CURVES]:
@@ -92,6 +98,7 @@ def publish(run: Path, study: Path, *, append: bool = False, pictures: bool = Fa
         _write_batch(copy / SCORES, SCORE_COLUMNS, _score_table(results, added.keys()))
         _write_batch(copy / CURVES, CURVE_COLUMNS, _curve_table(results, added.keys()))
         _write_settings(copy, results)
+        _write_preferences(copy, preferences, append=append)
         write_json(copy / "plan.json", relative_paths(to_json(plan), Path.cwd()))
         _write_records(copy, plan, kept | added)
         _write_report(copy, report)
@@ -107,6 +114,22 @@ def _write_settings(study: Path, results: Results) -> None:
         write_bytes(study / "experiment.yaml", (results.experiment_yaml if portable == settings else text).encode())
     if results.tuning:
         write_json(study / "tuning.json", to_json(results.tuning))
+
+
+def _preferences(run: Path) -> RankingFile | None:
+    """Return the answers of the blind tests of a run and their ranking; None without. Raises `ReportError`."""
+    try:
+        return read_ranking(run)
+    except FileFormatError as error:
+        raise ReportError(f"{run / BLIND / RANKING}: {error}; make it again with `blind {run} --answers ...`") from None
+
+
+def _write_preferences(study: Path, ranking: RankingFile | None, *, append: bool) -> None:
+    """Write the ranking of the blind tests; their keys and pages stay with the run, since tests may go on."""
+    if not append:
+        shutil.rmtree(study / BLIND, ignore_errors=True)
+    if ranking:
+        write_ranking(ranking, study)
 
 
 def _write_records(study: Path, plan: PlanFile, records: Mapping[Key, Record]) -> None:
@@ -140,38 +163,6 @@ def _is_new(record: Record, kept: dict[Key, Record], study: Path) -> bool:
             "whole, without --append"
         )
     return published is None
-
-
-def _without_recipes(plan: PlanFile) -> PlanFile:
-    """Return a plan without the recipes of its rows: the records of a study have them."""
-    return plan.model_copy(update={"rows": tuple(row.model_copy(update={"recipe": {}}) for row in plan.rows)})
-
-
-def _joined_plans(before: PlanFile, plan: PlanFile, study: Path) -> PlanFile:
-    """Return a plan of the rows and seeds of both; what else it says is that of the later plan."""
-    if (before.experiment, before.primary) != (plan.experiment, plan.primary):
-        raise ReportError(
-            f"{study}: is of experiment {before.experiment!r}, ranked by {before.primary}; the run is of "
-            f"{plan.experiment!r}, ranked by {plan.primary}"
-        )
-    later = {row.row: row for row in plan.rows}
-    rows = [_joined_rows(row, later.pop(row.row)) if row.row in later else row for row in before.rows]
-    ordered = sorted((*rows, *later.values()), key=lambda row: row.kind == "baseline")
-    return plan.model_copy(update={"rows": tuple(ordered), "seeds": tuple(sorted({*before.seeds, *plan.seeds}))})
-
-
-def _joined_rows(before: PlanRow, row: PlanRow) -> PlanRow:
-    keys = {stage.name: stage.keys for stage in before.stages}
-    return row.model_copy(
-        update={
-            "seeds": tuple(dict.fromkeys((*before.seeds, *row.seeds))),
-            "config_hashes": before.config_hashes | row.config_hashes,
-            "stages": tuple(
-                PlannedStage(name=stage.name, steps=stage.steps, keys=keys.get(stage.name, {}) | stage.keys)
-                for stage in row.stages
-            ),
-        }
-    )
 
 
 def _score_table(results: Results, keys: Iterable[Key]) -> tuple[list[str], list[list[object]]]:

@@ -11,11 +11,16 @@ import pandas as pd
 import pytest
 
 from reports import write
+from reports.blind.answers import evaluate as evaluate_answers
+from reports.blind.task import Task, make_task
 from reports.claims.evaluate_claims import evaluate
 from reports.errors import ReportError
+from reports.pages.blind_page import read_ranking, write_ranking, write_task
 from reports.pages.publish import publish
 from reports.results.load import load
 from reports.results.summary import summaries
+from reports.statistics.preference_ranking import rank_rows
+from reports.statistics.preferences import Choice, Outcome
 
 Run = Callable[..., Path]
 Edit = Callable[..., dict[str, Any]]
@@ -41,6 +46,10 @@ def reported(make_run: Run, edit: Edit) -> Run:
 
 def files_of(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _row(task: Task, picture: str) -> str:
+    return task.key.pictures[picture].row
 
 
 def _without_commands(page: Path) -> str:
@@ -159,6 +168,37 @@ def test_a_run_that_is_damaged_or_without_report_is_refused(reported: Run, tmp_p
     (run / "base/seed0/record.json").write_text("{")
     with pytest.raises(ReportError, match=r"base/seed0/record\.json: not readable as JSON"):
         publish(run, tmp_path / "study")
+
+
+def test_answers_of_a_blind_test_come_along_and_its_key_does_not(make_run: Run, tmp_path: Path) -> None:
+    """Others can rank the answers again; the study holds neither salt nor ids, with which the page could be read."""
+    run = make_run()
+    task = make_task(load(run), ("base", "heads.residual"), "s3cr3t")
+    write_task(task, run)
+    for place, person in enumerate(("Ada", "Bo")):
+        answers = [
+            {"left": one, "right": two, "choice": "right" if _row(task, two) == "base" else "left", "seconds": 1.5}
+            for one, two in task.data["pairs"]
+        ]
+        content = {"schema": 2, "test": task.key.test, "session": f"s{place}", "person": person, "simulated": True}
+        (tmp_path / f"{person}.json").write_text(json.dumps(content | {"answers": answers}))
+    ranking = evaluate_answers(load(run), [tmp_path / "Ada.json", tmp_path / "Bo.json"])
+    write_ranking(ranking, run)
+    write(run)
+    study = publish(run, tmp_path / "study")
+    assert [path.name for path in study.glob("blind/**/*")] == ["ranking.json"]
+    published = "".join((study / name).read_text() for name in ("blind/ranking.json", "report/report.md"))
+    assert not [secret for secret in ("s3cr3t", "Ada", *task.key.pictures) if secret in published]
+    again = read_ranking(study)
+    assert again is not None and len(again.answers) == 8
+    named: dict[str, Outcome] = {"left": "first", "right": "second", "tie": "tie"}
+    choices = [Choice(str(one.person), one.image, one.left, one.right, named[one.choice]) for one in again.answers]
+    ranked = rank_rows(choices, [row.row for row in ranking.rows]).rows
+    assert [(row.row, row.strength) for row in ranked] == [(row.row, row.strength) for row in ranking.rows]
+    assert "Blind test: 8 answers of 2 people" in (write(study).page.parent / "report.md").read_text()
+    (run / "blind/ranking.json").unlink()
+    write(run)
+    assert not (publish(run, tmp_path / "study") / "blind").exists()
 
 
 def test_what_is_damaged_in_a_study_is_told(reported: Run, tmp_path: Path) -> None:
