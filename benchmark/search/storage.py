@@ -7,10 +7,11 @@ SQLite file has a lease beside it, a database an advisory lock, which its server
 import hashlib
 import json
 import os
+import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def open_storage(place: Path | str, name: str) -> Generator[Callable[[], BaseSto
         raise RecordError(f"{file}: another search is writing to it; wait for it or choose another --output")
     try:
         if _is_sqlite(place):
+            _check_sqlite(file)
             with _database(f"{_SQLITE}{file}") as storage:
                 yield lambda: storage
         else:
@@ -168,14 +170,37 @@ def _database(url: str) -> Generator[Any]:
         cause = error.__cause__ or error
         reason = str(cause.__cause__ or cause).strip().splitlines()[0]
         what = "cannot be opened" if storage is None else "does not answer any more"
-        raise RecordError(
-            f"{shown_place(url)}: {what} ({shown(reason)}); start it and run the same command again, or choose another "
-            "--storage"
-        ) from None
+        remedy = "choose" if url.startswith(_SQLITE) else "start it and run the same command again, or choose"
+        raise RecordError(f"{shown_place(url)}: {what} ({shown(reason)}); {remedy} another --storage") from None
     finally:
         if storage is not None:
             storage.remove_session()
             storage.engine.dispose()
+
+
+def _check_sqlite(file: Path) -> None:
+    """Check an SQLite file that exists, if it is not empty: its pages, and that it can be locked and written.
+
+    Raises:
+        RecordError: It is damaged, or cannot be locked or written.
+    """
+    if not file.exists() or not file.stat().st_size:
+        return
+    try:
+        with closing(sqlite3.connect(file, timeout=_PATIENCE_SECONDS)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.rollback()
+            verdict: str = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        if "locked" in str(error):
+            raise RecordError(
+                f"{file}: cannot be locked: another program writes to it, or its file system has no locks; wait for "
+                "the program, or give a journal (a name with another ending) as --storage"
+            ) from None
+        verdict = str(error)
+    if verdict != "ok":
+        reason = shown(verdict.strip().splitlines()[-1])
+        raise RecordError(f"{file}: cannot be used as SQLite file ({reason}); move it away or choose another --storage")
 
 
 def _check_kind(file: Path, *, is_sqlite: bool) -> None:
@@ -184,11 +209,11 @@ def _check_kind(file: Path, *, is_sqlite: bool) -> None:
         return
     if not file.is_file():
         raise RecordError(f"{file}: is a folder or a device, no file; name a file with --storage")
-    expected, kind = (_SQLITE_BYTES, "SQLite file") if is_sqlite else (_FIRST_BYTES, "Optuna journal")
+    expected, kind = (_SQLITE_BYTES, "an SQLite file") if is_sqlite else (_FIRST_BYTES, "an Optuna journal")
     with file.open("rb") as opened:
         first = opened.read(len(expected))
     if first != expected[: len(first)]:  # a kill may have left less of the first line, or nothing
-        raise RecordError(f"{file}: not an {kind}; move it away or choose another --storage")
+        raise RecordError(f"{file}: not {kind}; move it away or choose another --storage")
 
 
 def _journal(file: Path) -> BaseStorage:

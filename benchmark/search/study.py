@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter
 
-from benchmark.errors import RecordError
+from benchmark.errors import RecordError, root_cause, shown
 from benchmark.experiment.search_space import Search
 from benchmark.search.samplers import make_sampler
 from benchmark.search.space import base_params, distributions, values_of
@@ -167,9 +167,9 @@ def _study(
     except OSError:
         raise
     except Exception as error:  # Optuna checks nothing that it reads
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = f"{type(error).__name__}: {root_cause(error)}"
         raise RecordError(
-            f"{place}: not an Optuna journal of this search, or damaged ({reason}); move it away or choose another "
+            f"{place}: not a study of this search, or damaged ({shown(reason)}); move it away or choose another "
             "--storage (trained stages are kept)"
         ) from None
     if not study.user_attrs:

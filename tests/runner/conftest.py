@@ -83,7 +83,7 @@ class Driver:
 
     def close(self) -> None:
         """End the driver."""
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=PATIENCE_SECONDS)
 
     def _ask(self, line: str) -> int:
         assert self._process.stdin and self._process.stdout

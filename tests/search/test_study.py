@@ -256,9 +256,7 @@ def test_the_journal_of_these_tests_is_sound(opened: Open, tmp_path: Path) -> No
 def test_a_damaged_journal_is_told_in_one_line(opened: Open, tmp_path: Path, text: str) -> None:
     """Whatever its entries are; nothing is lost."""
     (tmp_path / "j").write_text(text)
-    with pytest.raises(
-        RecordError, match=r"/j: not an Optuna journal of this search, or damaged .*; move it away"
-    ) as e:
+    with pytest.raises(RecordError, match=r"/j: not a study of this search, or damaged .*; move it away") as e:
         opened()
     assert "\n" not in str(e.value) and len(str(e.value)) < 400
     assert (tmp_path / "j").read_text() == text
