@@ -16,7 +16,7 @@ BENCH ?= not slow
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n 2 --dist loadfile
 
-.PHONY: quickstart test test-quick test-slow torture cases bench bench-save lint types clean
+.PHONY: quickstart test test-quick test-slow torture cases bench bench-save gpu lint types clean
 
 quickstart: .venv/installed
 	$(BIN)/python -m benchmark run experiments/quickstart.yaml
@@ -46,6 +46,15 @@ bench bench-save: .venv/installed-test
 	$(BIN)/python tests/benchmarks/batch_maker.py
 	$(BIN)/python tests/benchmarks/makespan_table.py
 	$(BIN)/python tests/benchmarks/large_plan.py
+
+# A GPU studied in parts of at most MINUTES each, set-up included: make gpu PART=1, again where it says 85; without PART
+# the parts become one page. SMALL=1 DEVICE=cpu tries the study itself.
+DEVICE ?= cuda
+OUT ?= gpu_study
+MINUTES ?= 8
+STARTED := $(shell date +%s)
+gpu: .venv/installed-test
+	$(BIN)/python tools/gpu_study.py $(PART) --device $(DEVICE) --out $(OUT) --minutes $(MINUTES) --started $(STARTED) $(if $(SMALL),--small)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
