@@ -137,7 +137,7 @@ def _best_lines(search: "Search", outcome: "Outcome") -> "Table | None":
     for result in best + ([base] if base and base not in best else []):
         trial = f"trial.{result.number}{' (base row)' if result == base else ''}"
         reached = [result.objectives.get(metric.name, result.value or 0.0) for metric in metrics]
-        values = [_short(result.values[parameter.path]) for parameter in search.parameters]
+        values = [_short(result.values[p.path]) if p.path in result.values else "" for p in search.parameters]
         table.add_row(trial, *(f"{value:.4f}" for value in reached), *values)
     return table
 

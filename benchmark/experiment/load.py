@@ -20,11 +20,12 @@ from benchmark.experiment.document import (
     value_at,
 )
 from benchmark.experiment.gate_presets import with_gate_presets
+from benchmark.experiment.read_search import read_search, read_tuning
 from benchmark.experiment.resolve import Recipe, resolve, validate
 from benchmark.experiment.scales import Promotion, Scale
 from benchmark.experiment.schema import ExperimentFile, Report, SourceSpec
 from benchmark.experiment.search_checks import check_search
-from benchmark.experiment.search_space import Search, Tuning, read_search, read_tuning
+from benchmark.experiment.search_space import Search, Tuning
 from benchmark.experiment.weights import with_absolute_weights
 from benchmark.registry import Registry
 from reports.schema import BASELINES, AnyClaim, rows_of

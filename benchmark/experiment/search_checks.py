@@ -70,6 +70,8 @@ def _unsuitable(search: Search, *, has_gates: bool) -> str | None:
         endless = next((parameter.path for parameter in search.parameters if math.isinf(parameter.count)), None)
         if endless:
             return f"has no values for {endless}, a range without steps; give it step or choices, or choose qmc"
-        if (size := math.prod(parameter.count for parameter in search.parameters)) > MOST_TRIALS:
-            return f"has {size:,.0f} settings, more than {MOST_TRIALS:,} trials; give fewer choices, or choose qmc"
+        if search.size > MOST_TRIALS:
+            return (
+                f"has {search.size:,.0f} settings, more than {MOST_TRIALS:,} trials; give fewer choices, or choose qmc"
+            )
     return None

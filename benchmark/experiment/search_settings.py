@@ -89,6 +89,12 @@ class SearchParameter(Settings):
     log: bool = Field(default=False, description="search the exponent: for learning rates and weights")
     step: PositiveFloat | None = Field(default=None, description="distance of the values; null: any, whole numbers: 1")
     choices: list[Any] | None = Field(default=None, min_length=2)
+    when: dict[str, Any] | None = Field(
+        default=None,
+        min_length=1,
+        description="ask it only where other parameters have certain choices: path -> choice, name of a component, or "
+        "a list of these",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,26 +1,18 @@
-"""The sections `search` and `tuning`: which settings are tried, and which values they may take."""
+"""The spaces of `search` and `tuning`: which settings are tried, and which values they may take."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from itertools import permutations
-from typing import Any, NoReturn
+from typing import Any
 
-from benchmark.errors import ExperimentError
-from benchmark.experiment.adaptive_seeds import all_seeds
-from benchmark.experiment.document import Document, KeyPath, override, override_all, value_at
-from benchmark.experiment.pruner_settings import NoPruner, Pruner, SuccessiveHalving
-from benchmark.experiment.resolve import Recipe, resolve
-from benchmark.experiment.schema import ExperimentFile, TuningSettings
-from benchmark.experiment.search_settings import Confirm, Sampler, SearchParameter, SearchSettings
-from benchmark.registry import Registry
-from reports.metrics import COSTS, IMAGE_METRICS, Metric, own_metric
+from benchmark.experiment.document import Document, KeyPath, override_all, value_at
+from benchmark.experiment.pruner_settings import NoPruner, Pruner
+from benchmark.experiment.resolve import Recipe
+from benchmark.experiment.search_settings import Confirm, Sampler
+from reports.metrics import Metric
 
-_SECTION: KeyPath = ("search", "parameters")
-SEARCHABLE_SECTIONS = ("model", "protocol")
-"""Sections that a search may vary: trials with other data or gates could not be compared."""
+SECTION: KeyPath = ("search", "parameters")
+_COMPONENT_KEYS = ("name", "source")
 
 
 @dataclass(frozen=True)
@@ -49,6 +41,14 @@ class Parameter:
     base: Any
     """The value in the base row, which the domain contains; None if the base row does not set it."""
     domain: Range | Choices
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict[str, tuple[Any, ...]], repr=False)
+    """It is asked only where each of these parameters has one of these choices; empty: always."""
+    branch: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    """Values of other parameters with which it is asked; none if it is asked in the base row."""
+
+    def is_asked(self, values: Mapping[str, Any]) -> bool:
+        """Return whether a trial with these values, by path, has this parameter."""
+        return all(path in values and values[path] in choices for path, choices in self.when.items())
 
     @property
     def extremes(self) -> tuple[Any, ...]:
@@ -76,12 +76,32 @@ class Search:
     sampler: Sampler
     seed: int
     parameters: tuple[Parameter, ...]
+    """Each one after those that its condition names."""
     confirm: Confirm | None = None
     """How the best trials are confirmed; None: they are not."""
     pruner: Pruner = field(default_factory=NoPruner)
     """What ends trials before their last step."""
     objectives: tuple[Metric, ...] = ()
     """What is optimised where there are several, `metric` among them; none: `metric` alone."""
+
+    @property
+    def has_branches(self) -> bool:
+        """Whether some parameters are asked only where others have certain values."""
+        return any(parameter.when for parameter in self.parameters)
+
+    @property
+    def size(self) -> float:
+        """Number of different settings; infinite where a parameter may be any number of a range."""
+        branching = {path for parameter in self.parameters for path in parameter.when}
+        sizes = [
+            math.prod(
+                parameter.count
+                for parameter in self.parameters
+                if parameter.path not in branching and parameter.is_asked(values)
+            )
+            for values in branches([parameter for parameter in self.parameters if parameter.path in branching])
+        ]
+        return sum(sizes)
 
     @property
     def numbers(self) -> tuple[Parameter, ...]:
@@ -107,139 +127,52 @@ class Tuning:
     """By row, then by the name of the candidate, in the order of the file."""
 
 
-def read_search(document: Document, file: ExperimentFile, base: Recipe, registry: Registry) -> Search | None:
-    """Return the section `search` of an experiment; None if it has none.
+def branches(parameters: Sequence[Parameter], begun: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield each combination of choices of these parameters, by path; each has those alone that are asked in it.
 
-    Raises:
-        ExperimentError: a parameter is unknown, or its values do not fit the base row.
+    Args:
+        parameters: Parameters with choices, each one after those that its condition names.
+        begun: Values of parameters before them.
     """
-    section = file.search
-    if section is None:
-        return None
-    reader = _Reader(document, base, registry)
-    for inner, outer in permutations(section.parameters, 2):
-        if inner.startswith(f"{outer}."):
-            reader.fail(inner, f"is a part of {outer}, which is searched as a whole; keep one of them")
-    metric, seed = _metric_and_seed(section, file, registry)
-    objectives = tuple(_metric(name, registry) for name in section.objectives or ())
-    if objectives:
-        metric = next((objective for objective in objectives if objective.name not in COSTS), metric)
-    pruner = section.pruner or (NoPruner() if objectives or metric.direction == "near 1" else SuccessiveHalving())
-    parameters = tuple(reader.parameter(path, spec) for path, spec in section.parameters.items())
-    return Search(metric, section.trials, section.sampler, seed, parameters, section.confirm, pruner, objectives)
+    values = dict(begun or {})
+    if not parameters:
+        yield values
+        return
+    first, *others = parameters
+    if not first.is_asked(values):
+        yield from branches(others, values)
+        return
+    for choice in first.extremes:
+        yield from branches(others, {**values, first.path: choice})
 
 
-def read_tuning(document: Document, file: ExperimentFile, rows: Sequence[str], registry: Registry) -> Tuning | None:
-    """Return the section `tuning` of an experiment; None if it has none. `rows`: names of all rows.
+def values_of_base(parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """Return the values of the base row by path, of those that are asked in it."""
+    values: dict[str, Any] = {}
+    for parameter in parameters:
+        if parameter.is_asked(values):
+            values[parameter.path] = parameter.base
+    return values
 
-    Raises:
-        ExperimentError: a pattern matches no row, or a candidate makes no valid row.
+
+def with_values(document: Document, parameters: Sequence[Parameter], values: Mapping[str, Any]) -> Document:
+    """Return the document with these values by path; one that the base row has at this place stays as it is written.
+
+    A component comes before its options, which another component would drop.
     """
-    section = file.tuning
-    if section is None:
-        return None
-    for pattern in section.rows:
-        if not any(fnmatchcase(row, pattern) for row in rows):
-            place = document.place(("tuning", "rows"))
-            raise ExperimentError(f"{place}: tuning.rows: {pattern!r} fits no row; rows are {', '.join(rows)}")
-    candidates: dict[str, dict[str, Recipe]] = {}
-    for row in (row for row in rows if any(fnmatchcase(row, pattern) for pattern in section.rows)):
-        table, _, name = row.partition(".")
-        written = (
-            override_all(document, ("tables", table, name), document.data["tables"][table][name]) if name else document
-        )
-        candidates[row] = {
-            candidate: resolve(override_all(written, ("tuning", "candidates", candidate), overrides), registry)
-            for candidate, overrides in section.candidates.items()
-        }
-    return Tuning(*_metric_and_seed(section, file, registry), candidates)
+    base = {parameter.path: parameter.base for parameter in parameters}
+    changed = document
+    for path in sorted(values, key=_levels):
+        places = path.split(".")
+        components = [(*places[:length], key) for length in range(len(places)) for key in _COMPONENT_KEYS]
+        is_as_written = all(value_at(changed.data, at) == value_at(document.data, at) for at in (*components, places))
+        is_left_away = values[path] is None and value_at(changed.data, places) is None
+        if not is_left_away and (values[path] != base[path] or not is_as_written):
+            changed = override_all(changed, SECTION, {path: values[path]})
+    return changed
 
 
-def _metric_and_seed(
-    section: SearchSettings | TuningSettings, file: ExperimentFile, registry: Registry
-) -> tuple[Metric, int]:
-    """Return the metric that a section compares by, built in or of a plugin, and the seed that it trains with."""
-    seed = all_seeds(file.seeds)[0] if section.seed is None else section.seed
-    return _metric(section.metric or file.report.primary, registry), seed
-
-
-def _metric(name: str, registry: Registry) -> Metric:
-    """Return the facts of a metric, built in or of a plugin, or of a cost."""
-    if name in IMAGE_METRICS or name in COSTS:
-        return {**IMAGE_METRICS, **COSTS}[name]
-    own = registry.find("metric", name)
-    return own_metric(name, own.unit, own.direction, own.formula, own.decimals)
-
-
-def with_values(document: Document, search: Search, values: Mapping[str, Any]) -> Document:
-    """Return the document with these values by path; a value equal to that of the base row stays as it is written."""
-    base = {parameter.path: parameter.base for parameter in search.parameters}
-    changes = {path: value for path, value in values.items() if value != base[path]}
-    return override_all(document, _SECTION, changes)
-
-
-@dataclass(frozen=True)
-class _Reader:
-    document: Document
-    base: Recipe
-    registry: Registry
-
-    def parameter(self, path: str, spec: SearchParameter) -> Parameter:
-        if path.partition(".")[0] not in SEARCHABLE_SECTIONS:
-            self.fail(path, f"a search may vary settings below {' and '.join(SEARCHABLE_SECTIONS)} only")
-        example = spec.low if spec.choices is None else next(value for value in spec.choices if value is not None)
-        self._override(path, example)  # raises where the path does not exist
-        base = self._base_value(path.split("."))
-        parameter = Parameter(path, base, self._domain(path, spec, base))
-        rows: dict[str, Any] = {}
-        for value in parameter.extremes:
-            recipe = self.base if value == base else resolve(self._override(path, value), self.registry)
-            if value != base and recipe.config == self.base.config:
-                self.fail(path, f"{_shown(value)} changes nothing against the base row")
-            if (other := rows.setdefault(json.dumps(recipe.config), value)) is not value:
-                self.fail(path, f"{_shown(other)} and {_shown(value)} make the same row; keep one of them")
-        return parameter
-
-    def _override(self, path: str, value: Any) -> Document:
-        return override(self.document, path, Document(value, {(): self.document.place((*_SECTION, path))}))
-
-    def _base_value(self, parts: Sequence[str]) -> Any:
-        """Return the value in the base row: as written, with defaults filled in."""
-        written, resolved = value_at(self.document.data, parts), value_at(self.base.config, parts)
-        if isinstance(written, dict | list) or resolved is None:
-            return written
-        if isinstance(resolved, dict) and written is not None:  # a number that stands for the weight of a loss
-            return resolved.get("weight", written)
-        return resolved
-
-    def _domain(self, path: str, spec: SearchParameter, base: Any) -> Range | Choices:
-        if spec.choices is not None:
-            if len({json.dumps(value) for value in spec.choices}) < len(spec.choices):
-                self.fail(path, "a choice is given twice")
-            if base not in spec.choices:
-                self.fail(path, f"the base row, which is the first trial, has {_shown(base)}; add it to the choices")
-            return Choices(tuple(spec.choices))
-        if not isinstance(base, int | float) or isinstance(base, bool):
-            self.fail(path, f"is {_shown(base)} in the base row, no number to vary; give choices, or name a number")
-        assert spec.low is not None and spec.high is not None  # the schema has checked it
-        is_whole = isinstance(base, int)
-        step = spec.step or (1.0 if is_whole and not spec.log else None)
-        if is_whole and not all(float(number).is_integer() for number in (spec.low, spec.high, step or 1.0)):
-            self.fail(path, "takes whole numbers; give low, high and step as such")
-        if not spec.low <= base <= spec.high:
-            self.fail(path, f"the base row, which is the first trial, has {_shown(base)}; widen the range")
-        if step and not all(_is_multiple(end - spec.low, step) for end in (base, spec.high)):
-            self.fail(path, f"high and the {_shown(base)} of the base row must be whole steps above low")
-        return Range(spec.low, spec.high, spec.log, step, is_whole)
-
-    def fail(self, path: str, message: str) -> NoReturn:
-        place = self.document.place((*_SECTION, path))
-        raise ExperimentError(f"{place}: search.parameters: {path}: {message}")
-
-
-def _is_multiple(distance: float, step: float) -> bool:
-    return abs(distance / step - round(distance / step)) < 1e-6
-
-
-def _shown(value: Any) -> str:
-    return "no value" if value is None else json.dumps(value)
+def _levels(path: str) -> tuple[int, bool]:
+    """Return what paths are sorted by: those above first, and the name of a component before its options."""
+    parts = path.split(".")
+    return len(parts), parts[-1] not in _COMPONENT_KEYS

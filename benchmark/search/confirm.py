@@ -15,7 +15,7 @@ from benchmark.experiment.load import Row
 from benchmark.experiment.plan import Plan, PlannedRow
 from benchmark.experiment.resolve import resolve
 from benchmark.experiment.schema import SPLITS
-from benchmark.experiment.search_space import Search, with_values
+from benchmark.experiment.search_space import Search, values_of_base, with_values
 from benchmark.files import write_json
 from benchmark.inference.device_setup import torch_threads
 from benchmark.runner.context import Context, plan_of, with_cached_sources
@@ -121,7 +121,7 @@ def fresh_seeds(search: Search, seeds: Sequence[int], count: int) -> tuple[int, 
 
 
 def _candidates(trials: Sequence[TrialResult], search: Search) -> list[TrialResult]:
-    base = {parameter.path: parameter.base for parameter in search.parameters}
+    base = values_of_base(search.parameters)
     top = search.confirm.top if search.confirm else 0
     return [trial for trial in ranked(trials, search.metric) if trial.values != base][:top]
 
@@ -133,7 +133,9 @@ def _plan(setup: Setup, folder: str, values: Mapping[str, Mapping[str, Any]]) ->
         Row(
             f"{folder}/{name}",
             folder,
-            dataclasses.replace(resolve(with_values(experiment.document, search, settings), registry), gates={}),
+            dataclasses.replace(
+                resolve(with_values(experiment.document, search.parameters, settings), registry), gates={}
+            ),
         )
         for name, settings in values.items()
     )

@@ -1,11 +1,9 @@
 """Optuna's samplers as the section `search` of an experiment names them.
 
-What is asked twice costs nothing, since its stages are in the store, and says nothing: where all parameters are choices
-or steps, settings that were tried are replaced by others.
+What is asked twice costs nothing, since its stages are in the store, and says nothing: settings that were tried are
+replaced by others.
 """
 
-import itertools
-import math
 import random
 import warnings
 from collections.abc import Sequence
@@ -27,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from benchmark.errors import BenchmarkError, missing_packages
 from benchmark.experiment.search_settings import Cmaes, Gp, Grid, Nsgaii, Qmc, Random, Tpe
 from benchmark.experiment.search_space import Search
-from benchmark.search.space import distributions, grid_values, settings_key, space_size
+from benchmark.search.space import all_params, chosen, distributions, settings_key
 
 PACKAGES = {"cmaes": ["cmaes"], "gp": ["scipy", "torch"]}
 """What a sampler needs beside Optuna."""
@@ -48,7 +46,7 @@ def make_sampler(search: Search, trials: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = _optuna_sampler(search, search.seed + trials)
-    return _UntriedSampler(sampler, search, search.seed + trials) if math.isfinite(space_size(search)) else sampler
+    return _UntriedSampler(sampler, search, search.seed + trials)
 
 
 def _optuna_sampler(search: Search, seed: int) -> BaseSampler:
@@ -57,7 +55,11 @@ def _optuna_sampler(search: Search, seed: int) -> BaseSampler:
             # A third of the trials, and at most Optuna's own 10, are drawn at random before good ones are modelled.
             startup = tpe.startup_trials or min(10, max(4, search.trials // 3))
             return TPESampler(
-                seed=seed, n_startup_trials=startup, multivariate=tpe.multivariate, constant_liar=tpe.constant_liar
+                seed=seed,
+                n_startup_trials=startup,
+                multivariate=tpe.multivariate,
+                constant_liar=tpe.constant_liar,
+                group=tpe.multivariate and search.has_branches,  # else parameters of branches would be modelled alone
             )
         case Gp() as gp:
             return GPSampler(seed=seed, n_startup_trials=gp.startup_trials, warn_independent_sampling=False)
@@ -86,9 +88,7 @@ class _GridSampler(RandomSampler):
 
     def __init__(self, search: Search) -> None:
         super().__init__(search.seed)
-        paths = [parameter.path for parameter in search.parameters]
-        combinations = itertools.product(*map(grid_values, search.parameters))
-        self._settings = [dict(zip(paths, values, strict=True)) for values in combinations]
+        self._settings = list(all_params(search))
         random.Random(search.seed).shuffle(self._settings)
 
     def sample_relative(
@@ -103,25 +103,28 @@ class _UntriedSampler(BaseSampler):
 
     def __init__(self, sampler: BaseSampler, search: Search, seed: int) -> None:
         self._sampler, self._random = sampler, RandomSampler(seed=seed)
-        self._distributions = distributions(search)
+        self._search = search
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._distributions
+        return distributions(self._search)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         tried, sampler = _tried(study), self._sampler
         while True:  # it ends: `ask` is not called when all settings were tried
-            params = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
-            params |= {
-                path: sampler.sample_independent(study, trial, path, distribution)
-                for path, distribution in search_space.items()
-                if path not in params
-            }
+            params = self._drawn(sampler, study, trial)
             if settings_key(params) not in tried:
                 return params
             sampler = self._random
+
+    def _drawn(self, sampler: BaseSampler, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        drawn = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
+
+        def choose(path: str, distribution: BaseDistribution) -> Any:
+            return drawn[path] if path in drawn else sampler.sample_independent(study, trial, path, distribution)
+
+        return chosen(self._search, choose)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -139,4 +142,7 @@ class _UntriedSampler(BaseSampler):
 
 def _tried(study: optuna.Study) -> set[tuple[str, ...]]:
     """Return the settings of all trials, also of those that wait or run."""
-    return {settings_key({**trial.system_attrs.get("fixed_params", {}), **trial.params}) for trial in study.trials}
+    return {
+        settings_key({**trial.system_attrs.get("fixed_params", {}), **trial.params})
+        for trial in study.get_trials(deepcopy=False)
+    }

@@ -35,7 +35,7 @@ from benchmark.runner.run import run_rows
 from benchmark.search.importances import importances
 from benchmark.search.pareto import Pick, front, picked
 from benchmark.search.search_events import Outcome, SearchEvent, SearchStarted, TrialFinished
-from benchmark.search.space import space_size, values_of
+from benchmark.search.space import values_of
 from benchmark.search.study import (
     ask,
     count_finished,
@@ -72,7 +72,7 @@ class Setup:
 
     def plan(self, number: int, values: dict[str, Any]) -> Plan:
         """Return the plan of a trial. Raises ExperimentError if its values make no valid row together."""
-        recipe = resolve(with_values(self.experiment.document, self.search, values), self.context.registry)
+        recipe = resolve(with_values(self.experiment.document, self.search.parameters, values), self.context.registry)
         row = Row(f"{TABLE}.{number}", TABLE, recipe)
         return plan_of(dataclasses.replace(self.experiment, rows=(row,), seeds=(self.search.seed,)), self.context)
 
@@ -91,7 +91,7 @@ class Trials:
         self.pruning: StudyPruning | None = None
         """None: all trials are trained to their end."""
         self._seconds: list[float] = []
-        self._total = int(min(setup.search.trials, space_size(setup.search)))
+        self._total = int(min(setup.search.trials, setup.search.size))
         self._todo = max(0, self._total - count_finished(study))
 
     def run(self) -> Outcome:
@@ -229,14 +229,15 @@ def open_trials(
     """
     base = setup.plan(0, {})
     extremes = {
-        parameter.path: [setup.plan(0, {parameter.path: value}) for value in parameter.extremes]
+        parameter.path: [setup.plan(0, {**parameter.branch, parameter.path: value}) for value in parameter.extremes]
         for parameter in setup.search.parameters
     }
     for plan in (plan for plans in extremes.values() for plan in plans):
         preflight(plan, setup.context, replace=True)
     names = [metric.name for metric in setup.search.objectives]
     compared = names or setup.search.metric.name
-    identity = hash_of([repr(setup.search.parameters), compared, base.rows[0].config_hash])
+    conditions = [[parameter.path, parameter.when] for parameter in setup.search.parameters if parameter.when]
+    identity = hash_of([repr(setup.search.parameters), compared, base.rows[0].config_hash, *conditions])
     with open_study(setup.storage, setup.experiment.name, setup.search, identity, replace=replace) as study:
         resume(study, setup.search)
         trials = Trials(setup, study, on_event)

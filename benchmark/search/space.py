@@ -1,13 +1,12 @@
 """The space of a search as Optuna sees it: distributions, and values as they stand in the journal and in YAML."""
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from benchmark.experiment.search_space import Choices, Parameter, Range, Search
+from benchmark.experiment.search_space import Choices, Parameter, Range, Search, values_of_base
 
 
 def distributions(search: Search) -> dict[str, BaseDistribution]:
@@ -17,7 +16,7 @@ def distributions(search: Search) -> dict[str, BaseDistribution]:
 
 def base_params(search: Search) -> dict[str, Any]:
     """Return the base row's values as they stand in the journal."""
-    return {parameter.path: _label(parameter.base) for parameter in search.parameters}
+    return {path: _label(value) for path, value in values_of_base(search.parameters).items()}
 
 
 def values_of(params: Mapping[str, Any], search: Search) -> dict[str, Any]:
@@ -26,9 +25,33 @@ def values_of(params: Mapping[str, Any], search: Search) -> dict[str, Any]:
     return {path: _value(domains[path], params[path]) for path in domains if path in params}
 
 
-def space_size(search: Search) -> float:
-    """Return the number of different settings; infinite where a parameter may be any number of a range."""
-    return math.prod(parameter.count for parameter in search.parameters)
+def chosen(search: Search, choose: Callable[[str, BaseDistribution], Any]) -> dict[str, Any]:
+    """Return parameters as they stand in the journal, those alone that are asked with the values of the others.
+
+    Args:
+        search: Its parameters.
+        choose: Returns the value of a parameter from its path and distribution.
+    """
+    params: dict[str, Any] = {}
+    for parameter in search.parameters:
+        if parameter.is_asked(values_of(params, search)):
+            params[parameter.path] = choose(parameter.path, _distribution(parameter))
+    return params
+
+
+def all_params(search: Search) -> Iterator[dict[str, Any]]:
+    """Yield all settings of a finite space as they stand in the journal."""
+
+    def extend(parameters: Sequence[Parameter], params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if not parameters:
+            yield params
+        elif not parameters[0].is_asked(values_of(params, search)):
+            yield from extend(parameters[1:], params)
+        else:
+            for value in grid_values(parameters[0]):
+                yield from extend(parameters[1:], {**params, parameters[0].path: value})
+
+    return extend(search.parameters, {})
 
 
 def grid_values(parameter: Parameter) -> list[Any]:
@@ -45,8 +68,10 @@ def grid_values(parameter: Parameter) -> list[Any]:
 
 def settings_key(params: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what equal settings have in common; a number of steps above the low end has rounding errors."""
-    values = (params[path] for path in sorted(params))
-    return tuple(f"{value:.12g}" if isinstance(value, float) else repr(value) for value in values)
+    return tuple(
+        f"{path} {f'{params[path]:.12g}' if isinstance(params[path], float) else repr(params[path])}"
+        for path in sorted(params)
+    )
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:

@@ -3,11 +3,13 @@
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter
@@ -15,7 +17,7 @@ from pydantic import TypeAdapter
 from benchmark.errors import RecordError, root_cause, shown
 from benchmark.experiment.search_space import Search
 from benchmark.search.samplers import make_sampler
-from benchmark.search.space import base_params, distributions, values_of
+from benchmark.search.space import base_params, chosen, distributions, values_of
 from benchmark.search.storage import open_storage, shown_place
 from benchmark.search.trial_results import TrialResult
 from reports.metrics import Metric
@@ -75,7 +77,21 @@ def resume(study: optuna.Study, search: Search) -> None:
 
 def ask(study: optuna.Study, search: Search) -> optuna.Trial:
     """Return the next trial: an enqueued one, or a new one. Not all settings may have been tried."""
-    return study.ask(distributions(search))
+    trial = study.ask()
+    chosen(search, partial(_suggested, trial))
+    return trial
+
+
+def _suggested(trial: optuna.Trial, path: str, distribution: BaseDistribution) -> Any:
+    match distribution:
+        case IntDistribution() as numbers:
+            return trial.suggest_int(path, numbers.low, numbers.high, step=numbers.step, log=numbers.log)
+        case FloatDistribution() as numbers:
+            return trial.suggest_float(path, numbers.low, numbers.high, step=numbers.step, log=numbers.log)
+        case CategoricalDistribution(choices=choices):
+            return trial.suggest_categorical(path, choices)
+        case _:
+            raise TypeError(distribution)
 
 
 def describe(trial: optuna.Trial, values: Mapping[str, Any], folder: str) -> None:

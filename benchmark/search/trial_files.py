@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from benchmark.errors import counted
+from benchmark.experiment.document import value_at
 from benchmark.experiment.load import Experiment
 from benchmark.experiment.portable_paths import relative_paths
 from benchmark.experiment.schema import RowSettings
@@ -110,9 +111,12 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
     It needs no other file (folders of data are absolute), and has the seeds of the experiment: a choice that was made
     on val with one seed has to be confirmed.
     """
-    changed = [parameter for parameter in search.parameters if parameter.base != best.values[parameter.path]]
-    default = {parameter.path: override_to(parameter.base, best.values[parameter.path]) for parameter in changed}
-    settings = with_values(experiment.document, search, best.values).data
+    former, settings = experiment.document.data, with_values(experiment.document, search.parameters, best.values).data
+    default = {
+        path: override_to(value_at(former, path.split(".")), value_at(settings, path.split(".")))
+        for path in _roots(search.parameters)
+        if value_at(former, path.split(".")) != value_at(settings, path.split("."))
+    }
     content = {
         "name": f"{experiment.name}_best",
         **{name: settings[name] for name in RowSettings.model_fields if name in settings},
@@ -125,6 +129,12 @@ def write_best(file: Path, experiment: Experiment, search: Search, best: TrialRe
     lines = [*comment, f"Compare it over all seeds:  python -m benchmark run {file}"]
     heading = "".join(f"# {line}\n" for line in lines)
     write_text(file, heading + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def _roots(parameters: Sequence[Parameter]) -> list[str]:
+    """Return the paths of settings that parameters change; of a component by name, all of it, with its options."""
+    paths = [parameter.path.removesuffix(".name").removesuffix(".source") for parameter in parameters]
+    return [path for path in dict.fromkeys(paths) if not any(path.startswith(f"{other}.") for other in paths)]
 
 
 def chosen_by_one_seed(best: TrialResult, trials: int, experiment: Experiment, search: Search, pick: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import FiniteFloat
 
 from benchmark.experiment.plan import PlannedRow
-from benchmark.experiment.search_space import Search
+from benchmark.experiment.search_space import Search, values_of_base
 from reports.metrics import Metric
 from reports.schema import Record, SearchSteps, StageSteps
 
@@ -130,5 +130,5 @@ def ranked(trials: Sequence[TrialResult], metric: Metric) -> list[TrialResult]:
 
 def base_result(trials: Sequence[TrialResult], search: Search) -> TrialResult | None:
     """Return the trial that is the base row, if it was trained to its end."""
-    base = {parameter.path: parameter.base for parameter in search.parameters}
+    base = values_of_base(search.parameters)
     return next((trial for trial in trials if trial.value is not None and trial.values == base), None)

@@ -30,7 +30,13 @@ from benchmark import processes  # noqa: E402
 from benchmark.cli import main  # noqa: E402
 
 stages.SAVE_SECONDS = 0.0
-for module in ("benchmark.cli.run", "benchmark.cli.experiment_setup", "benchmark.runner.run"):
+for module in (
+    "benchmark.cli.run",
+    "benchmark.cli.experiment_setup",
+    "benchmark.runner.run",
+    "benchmark.cli.search_output",
+    "benchmark.search.confirm",
+):
     importlib.import_module(module)  # once, for all commands
 reports.write = lambda folder: SimpleNamespace(page=folder, damage=())  # which takes longer than all the rest
 fork = multiprocessing.get_context("fork")

@@ -2,12 +2,10 @@
 
 import dataclasses
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from benchmark.cli.experiment_setup import prepare
 from benchmark.cli.options import Selection
 from benchmark.search.interim import RowSeeds
 from benchmark.search.search import Setup
+from tests.search.postgresql_server import NewDatabase, postgresql
 
 SEARCH = """\
 search:
@@ -26,8 +25,6 @@ search:
     protocol.psnr.lr: {low: 1e-5, high: 1e-3, log: true}
 """
 SetUp = Callable[..., Setup]
-_PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-_PORT = 15000 + os.getpid() % 1000
 _ANALYSES = (5, 10, 20)
 _IMAGES = 6
 _OFFSETS = {"base": 0.0, "t.better": 1.0, "t.near": 0.05, "t.worse": -1.0}
@@ -76,32 +73,10 @@ def _set_up(
 
 
 @pytest.fixture(scope="session")
-def new_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewDatabase]:
     """A function that makes a database of this name and returns its URL, of a PostgreSQL server for these tests."""
-    pytest.importorskip("psycopg")
-    if not _PROGRAMS:
-        pytest.skip("no PostgreSQL server is installed")
-    as_user = []
-    folder = tmp_path_factory.mktemp("postgresql")
-    if os.getuid() == 0:  # the server refuses to run as root
-        as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups"]
-        shutil.chown(folder, "postgres", "postgres")
-        for parent in list(folder.parents)[:3]:
-            parent.chmod(parent.stat().st_mode | 0o011)
-
-    def call(program: str, *arguments: object) -> None:
-        command = [*as_user, str(_PROGRAMS[-1] / program), *map(str, arguments)]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder)
-
-    def create(name: str) -> str:
-        call("createdb", "-h", "127.0.0.1", "-p", _PORT, "-U", "bench", name)
-        return f"postgresql://bench@127.0.0.1:{_PORT}/{name}"
-
-    call("initdb", "-D", folder / "data", "-A", "trust", "-U", "bench", "-E", "UTF8")
-    options = f"-c listen_addresses=127.0.0.1 -p {_PORT} -k {folder} -c fsync=off"
-    call("pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
-    yield create
-    call("pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+    with postgresql(tmp_path_factory.mktemp("postgresql")) as create:
+        yield create
 
 
 @pytest.fixture
@@ -110,7 +85,7 @@ def write_run() -> Callable[..., Path]:
     return _write_run
 
 
-def _write_run(folder: Path, counts: Mapping[str, RowSeeds], claims: list[dict] | None = None) -> Path:
+def _write_run(folder: Path, counts: Mapping[str, RowSeeds], claims: list[dict[str, Any]] | None = None) -> Path:
     """Write a run whose rows have these seeds; the score of a row, seed and image is always the same number."""
     rng = np.random.default_rng(3)
     scores = {row: offset + rng.normal(0, 0.1, (_ANALYSES[-1], _IMAGES)) for row, offset in _OFFSETS.items()}

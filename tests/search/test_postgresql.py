@@ -1,15 +1,12 @@
 """A study in PostgreSQL: Debian's server, started for these tests where it and psycopg are installed."""
 
-from collections.abc import Callable
-
 import optuna
 import pytest
 import sqlalchemy
 
 from benchmark.errors import BenchmarkError, RecordError
 from benchmark.search.storage import open_storage, shown_place
-
-NewDatabase = Callable[[str], str]
+from tests.search.postgresql_server import NewDatabase
 
 
 @pytest.mark.slow

@@ -140,7 +140,7 @@ SPACE = Search(
 def test_values_of_a_trial_stand_in_its_settings(lr: float, l1: float | None, ssim: float | None) -> None:
     """What a trial chose is what its settings say; null takes a loss away, or leaves it away."""
     values: dict[str, Any] = {"protocol.a.lr": lr, "protocol.a.loss.l1": l1, "protocol.a.loss.ssim": ssim}
-    settings = with_values(SMALL, SPACE, values).data["protocol"]["a"]
+    settings = with_values(SMALL, SPACE.parameters, values).data["protocol"]["a"]
     losses = {name: weight for name, weight in (("l1", l1), ("ssim", ssim)) if weight is not None}
     assert settings == {"lr": lr, "loss": {**losses, "psnr": {"weight": 1.0}}}
 
@@ -150,7 +150,7 @@ def test_the_values_of_the_base_row_change_nothing(search_file: Path) -> None:
     experiment = load(search_file, Registry())
     assert experiment.search
     base = {parameter.path: parameter.base for parameter in experiment.search.parameters}
-    document: Document = with_values(experiment.document, experiment.search, base)
+    document: Document = with_values(experiment.document, experiment.search.parameters, base)
     assert document == experiment.document
     assert resolve(document, Registry()) == experiment.rows[0].recipe
 

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from benchmark.errors import RecordError
 from benchmark.experiment.search_settings import Random, Sampler, Tpe
 from benchmark.experiment.search_space import Choices, Parameter, Range, Search
-from benchmark.search.space import space_size, values_of
+from benchmark.search.space import values_of
 from benchmark.search.study import ask, objective, open_study, results, resume, tell
 from benchmark.search.trial_files import write_trials
 from benchmark.search.trial_results import TrialResult, base_result, ranked
@@ -123,7 +123,7 @@ def test_the_size_of_a_space(domain: Range | Choices, size: float) -> None:
     """It is the product over the parameters; real numbers without a step are infinitely many."""
     low = domain.values[0] if isinstance(domain, Choices) else domain.low
     parameters = (Parameter("a", low, domain), Parameter("b", 1, Choices((1, 2))))
-    assert space_size(Search(metric_facts("psnr"), 9, Tpe(), 0, parameters)) == 2 * size
+    assert Search(metric_facts("psnr"), 9, Tpe(), 0, parameters).size == 2 * size
 
 
 def test_what_ran_when_the_search_ended_is_tried_again(opened: Open) -> None:
