@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,8 @@ from reports.schema import InterimPlan, PlanFile, PlanRow, read, to_json
 
 _BASELINE_SEED = ""
 """In the place of a seed, for the hash of a baseline."""
+_HASH = re.compile("[0-9a-f]{32}")
+"""As `plan.hash_of` makes it; folders and files are called so."""
 
 
 def write_plan(full_plan: Plan, chosen: Plan, folder: Path, command: str) -> None:
@@ -137,7 +140,39 @@ def read_plan(folder: Path) -> PlanFile:
         raise RecordError(f"{file}: {error}; {remedy}") from None
     if not all(row.recipe for row in plan.rows if row.kind == "trained"):
         raise RecordError(f"{file}: has no recipes (an earlier version, or a published study); {remedy}")
+    if problem := next(filter(None, (_problem_of(row, plan) for row in plan.rows)), None):
+        raise RecordError(f"{file}: is damaged: {problem}; {remedy}")
+    if not any(row.kind == "trained" for row in plan.rows):
+        raise RecordError(f"{file}: has no rows to train; {remedy}")
     return plan
+
+
+def _problem_of(row: PlanRow, plan: PlanFile) -> str | None:
+    """Return what keeps the jobs of a row from being listed, or would lead out of the folders; None if nothing does."""
+    name, seeds = shown(repr(row.row)), {_BASELINE_SEED if seed is None else str(seed) for seed in row.seeds}
+    if not re.fullmatch(schema.RUN_NAME_PATTERN, row.row):
+        return f"no row is called {name}"
+    if row.kind == "baseline":
+        return None if {_BASELINE_SEED} == seeds == row.config_hashes.keys() else f"row {name} is no baseline"
+    if not seeds <= row.config_hashes.keys() or not all(seeds <= stage.keys.keys() for stage in row.stages):
+        return f"row {name} has a seed without hash or key"
+    hashes = (row.network, *row.config_hashes.values(), *(key for stage in row.stages for key in stage.keys.values()))
+    if not all(_HASH.fullmatch(text) for text in hashes):
+        return f"row {name} has a hash or key of another form"
+    match row.recipe:
+        case {"model": {"compress": {"distil": {"row": teacher}}}, "protocol": dict()}:
+            names = {
+                other.row for other in plan.rows if other.kind == "trained" and seeds <= other.config_hashes.keys()
+            }
+            return None if teacher in names else f"row {name} learns from a row that has not all its seeds"
+        case {"model": {"compress": {"distil": _}}} | {"model": {"compress": str() | int() | float() | list() | None}}:
+            return f"the recipe of row {name} has another form"
+        case {"model": dict(), "protocol": dict() as protocol} if {
+            stage.name for stage in row.stages
+        } <= protocol.keys():
+            return None
+        case _:
+            return f"the recipe of row {name} has another form"
 
 
 def planned_rows(plan: PlanFile, folder: Path, registry: Registry) -> dict[str, PlannedRow | PlannedBaseline]:

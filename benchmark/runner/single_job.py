@@ -100,6 +100,8 @@ def _check_same(row: AnyRow, rows: Mapping[str, AnyRow], plan: PlanFile, context
     planner = new_planner(fingerprints, here, context.registry, context.metrics, recipes)
     if isinstance(row, PlannedRow):
         again = planner.row(Row(row.row, row.table, row.recipe), row.seed)
+        if again.config_hash == row.config_hash and _names_of(again) != _names_of(row):
+            raise RecordError(f"{file}: is damaged: {row.folder} has other stages than its recipe; {_REMEDY}")
     else:
         base = next(other for other in rows.values() if isinstance(other, PlannedRow))
         again = planner.baseline(row.row, base.recipe)
@@ -108,6 +110,11 @@ def _check_same(row: AnyRow, rows: Mapping[str, AnyRow], plan: PlanFile, context
             f"{file}: {row.folder}: the data or the code of a component are no longer those of the plan; "
             f"bring them back, or {_REMEDY}"
         )
+
+
+def _names_of(row: PlannedRow) -> tuple[object, ...]:
+    """Return under what names its stages and its network are stored, those of its teacher, too."""
+    return (row.network, *((stage.name, stage.key) for stage in row.stages_with_teacher))
 
 
 def _typed(job: ListedJob, row: AnyRow, jobs: JobList) -> Job:

@@ -218,3 +218,63 @@ def test_a_folder_without_recipes_says_how_to_write_them(experiment_file: Path, 
     rows = [{key: value for key, value in row.items() if key != "recipe"} for row in plan["rows"]]
     (output / "plan.json").write_text(json.dumps({**plan, "rows": rows}))
     assert "has no recipes" in str(call("job", output, "--list").exception)
+
+
+def set_at(*path: str | int) -> Callable[[Any, Any], None]:
+    """Return what changes a value in plain data."""
+
+    def change(data: Any, value: Any) -> None:
+        for key in path[:-1]:
+            data = data[key]
+        data[path[-1]] = value
+
+    return change
+
+
+BASE = ("rows", 0)
+"""In a plan."""
+DAMAGES: dict[str, tuple[Callable[[Any, Any], None], Any, str]] = {
+    "a seed without hash": (set_at(*BASE, "seeds"), [5], "row 'base' has a seed without hash or key"),
+    "a key that leads out": (set_at(*BASE, "stages", 0, "keys", "0"), "../../../evil", "a hash or key of another form"),
+    "a network that leads out": (set_at(*BASE, "network"), "../evil", "has a hash or key of another form"),
+    "a row that leads out": (set_at(*BASE, "row"), "../evil", "no row is called '../evil'"),
+    "a model that is a number": (set_at(*BASE, "recipe", "model"), 1, "the recipe of row 'base' has another form"),
+    "a compression that is a text": (set_at(*BASE, "recipe", "model", "compress"), "x", "has another form"),
+    "a teacher that is a number": (set_at(*BASE, "recipe", "model", "compress"), {"distil": 1}, "has another form"),
+    "a teacher that is nobody": (
+        set_at(*BASE, "recipe", "model", "compress"), {"distil": {"row": "nobody"}}, "learns from a row that has not",
+    ),
+    "a stage without recipe": (set_at(*BASE, "stages", 0, "name"), "other", "has another form"),
+    "no protocol": (set_at(*BASE, "recipe", "protocol"), None, "has another form"),
+    "no rows": (set_at("rows"), [], "has no rows to train"),
+}  # fmt: skip
+
+
+def test_a_damaged_plan_is_one_line(experiment_file: Path) -> None:
+    """Nothing is written outside the run and the store, whatever it says."""
+    output = planned(experiment_file)
+    plan = (output / "plan.json").read_text()
+    for name, (change, value, message) in DAMAGES.items():
+        data = json.loads(plan)
+        change(data, value)
+        (output / "plan.json").write_text(json.dumps(data))
+        error = call("job", output, "--list").exception
+        assert isinstance(error, RecordError) and message in str(error), name
+        assert "python -m benchmark plan FILE --write" in str(error) and "\n" not in str(error), name
+
+
+def test_a_stage_is_never_stored_under_the_key_of_another(experiment_file: Path) -> None:
+    """A key, a network or a setting that was changed in the plan is noticed before anything is trained."""
+    output = planned(experiment_file)
+    plan = (output / "plan.json").read_text()
+    changes: dict[str, tuple[Callable[[Any, Any], None], Any, str]] = {
+        "key": (set_at(*BASE, "stages", 0, "keys", "0"), "0" * 32, "base/seed0 has other stages than its recipe"),
+        "network": (set_at(*BASE, "network"), "0" * 32, "base/seed0 has other stages than its recipe"),
+        "learning rate": (set_at(*BASE, "recipe", "protocol", "coarse", "lr"), 0.5, "are no longer those of the plan"),
+    }
+    for name, (change, value, message) in changes.items():
+        data = json.loads(plan)
+        change(data, value)
+        (output / "plan.json").write_text(json.dumps(data))
+        assert message in str(call("job", output, "base/network").exception), name
+    assert not list(output.parent.glob(".stages/*/weights.safetensors"))
