@@ -5,6 +5,7 @@ import signal
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from importlib.machinery import ExtensionFileLoader
@@ -16,6 +17,7 @@ EXIT_RESUME = 85
 
 _LOADING_SECONDS, _DROPPED_SECONDS = 0.05, 0.01
 """After which a signal is sent again that came while a library was loaded, or that the interpreter dropped."""
+_WATCH_SECONDS = 0.5
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -78,6 +80,44 @@ def deferred_interrupts() -> Generator[Callable[[], bool]]:
         for number, handler in handlers.items():
             if handler is not None:  # None: installed by C code, so Python cannot install it again
                 signal.signal(number, handler)
+
+
+@contextmanager
+def stopped_when(is_due: Callable[[], bool]) -> Generator[Callable[[], bool]]:
+    """Interrupt what runs inside once it is due, as Ctrl-C does; the interrupt ends there.
+
+    Args:
+        is_due: Asked twice a second, from another thread.
+
+    Yields:
+        A function that returns whether it was interrupted.
+    """
+    number = next((each for each in (signal.SIGTERM, signal.SIGINT) if callable(signal.getsignal(each))), signal.SIGINT)
+    lock, stopped, ended = threading.Lock(), threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_WATCH_SECONDS):
+            if is_due():
+                with lock:
+                    if not ended.is_set():
+                        stopped.set()
+                        signal.pthread_kill(threading.main_thread().ident or 0, number)
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield stopped.is_set
+        with lock:
+            ended.set()
+        if stopped.is_set():
+            time.sleep(_LOADING_SECONDS)  # the signal may be on its way
+    except KeyboardInterrupt:
+        if not stopped.is_set():
+            raise
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def interrupt_on_termination() -> None:

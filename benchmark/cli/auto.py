@@ -1,34 +1,40 @@
 """`auto`: from two folders of pairs to an exported network with a model card, within limits and a budget of time."""
 
 import shlex
-import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from benchmark.cli.auto_network import FULL_PROTOCOL_SECONDS, ship
 from benchmark.cli.data.check import CheckedPairs, audit_of_folders, run_audit
 from benchmark.cli.options import Duration, NumberRange, Selection, command_text
 from benchmark.cli.terminal import duration, show_network
-from benchmark.errors import BenchmarkError, DataError, missing_packages
+from benchmark.errors import BenchmarkError, DataError, counted
 from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch and pandas are imported only when the command runs
     from benchmark.audit.starter_recipe import Rival
+    from benchmark.cli.auto_training import Recipe
+    from benchmark.runner.auto_budget import Budget
     from benchmark.runner.auto_choice import Limits
 
 _DRAFT_STEPS = 1000
-_LEAST_RESERVE_SECONDS, _RESERVE_SHARE = 60, 1.5
-"""For tests, report and exports: they take long where checking and choosing did, on a slow or busy machine."""
+_CHOOSING_SHARE, _TIMING_SHARE = 0.15, 0.25
+"""Of the budget, after which no further network is tried, and none is timed."""
+_MOST_TIMED = 4
+"""Networks whose steps are timed: no effort has more."""
 _TRAINED_SHARE = 0.8
 """Steps are timed without losses, reading and validations."""
 _LEAST_SECONDS = 20
-_FULL_PROTOCOL_SECONDS = 900
-"""Budget from which on networks near the limit are measured by the full protocol, some minutes each, after training."""
-_CHECK, _EXPERIMENT, _RUN, _NETWORK, _CARD = "check", "experiment.yaml", "run", "network", "README.md"
+_LEAST_BUDGET_SECONDS = 60
+_BUSY = 1.5
+"""Times as long as on an idle machine, from which on it is said."""
+_LEAST_PAIRS, _TOO_FEW = 3, "at least three different pictures without errors are needed"
+_CHECK, _EXPERIMENT, _RUN, _NETWORK = "check", "experiment.yaml", "run", "network"
 _HEADER = """\
 Written by `python -m benchmark auto` for {pairs} pairs and a budget of {budget}.
 Edit it as you like: `auto` keeps it and runs it as it is, and so does `python -m benchmark run`.
@@ -100,32 +106,37 @@ def command(
       python -m benchmark auto pairs/degraded pairs/target --limit-ms 50 --limit-mb 10 --budget 30m
       python -m benchmark auto scans restored --limit-ms 200 --image 1080 1920 --budget 8h --output runs/scans
     """
-    started = time.perf_counter()
-    order = _Order(limit_ms, limit_mb, image, runtime, budget, devices)
-    _training_seconds(budget, spent=0)
+    from benchmark.cli.auto_training import run_within
+    from benchmark.runner.auto_budget import Budget
+
+    clock, order = Budget(budget), _Order(limit_ms, limit_mb, image, runtime, budget, devices)
+    if budget < _LEAST_BUDGET_SECONDS:
+        raise BenchmarkError(
+            f"--budget {duration(budget)}: leaves no time for training; give at least {duration(_LEAST_BUDGET_SECONDS)}"
+        )
     with resumable_interrupts():
         audit = audit_of_folders(degraded, target)
         folder = output or Path("runs") / f"{audit.name}_auto"
+        if audit.count < _LEAST_PAIRS:  # else the page on the pairs says more
+            raise DataError(f"{degraded}: {counted(audit.count, 'pair')}; {_TOO_FEW}")
         checked = run_audit(audit, folder / _CHECK)
         if checked.splits is None:
-            raise DataError(f"{degraded}: too few pairs; at least three different pictures without errors are needed")
+            raise DataError(f"{degraded}: too few pairs; {_TOO_FEW}; see {checked.page}")
         file = folder / _EXPERIMENT
+        recipe = None
         if file.exists() and not replace:
             click.echo(f"{file}: kept; --replace writes it anew, by the limits and the budget of this command")
         else:
-            _write_experiment(file, audit.name, checked, order, started)
-        from benchmark.cli.run import command as run
-
+            recipe = _write_experiment(file, audit.name, checked, order, clock)
         check = ("data", "check", degraded, target, "--output", folder / _CHECK)
         train = ("run", file, "--output", folder / _RUN, *(["--devices", devices] if devices else []))
-        selection = _selection(file, folder, devices, command_text(*train))
-        code = context.invoke(run, **asdict(selection), yes=True)
-        exports = _ship(context, folder)
+        code = run_within(context, _selection(file, folder, devices, command_text(*train)), recipe, clock)
+        exports = [] if code is None else ship(context, folder / _RUN, folder / _NETWORK, clock)
         click.echo("the same in single commands, each of which can be changed and repeated:")
         for arguments in (check, train, *exports):
             click.echo(f"  {shlex.join(['python', '-m', 'benchmark', *map(str, arguments)])}")
-        click.echo(f"{duration(time.perf_counter() - started)} of {duration(budget)}")
-        return code if exports else 1
+        click.echo(f"{duration(clock.spent)} of {duration(budget)}")
+        return code if code is not None and exports else 1
 
 
 def _selection(file: Path, folder: Path, devices: str | None, command: str) -> Selection:
@@ -142,7 +153,7 @@ def _selection(file: Path, folder: Path, devices: str | None, command: str) -> S
     )
 
 
-def _write_experiment(file: Path, name: str, checked: CheckedPairs, order: _Order, started: float) -> None:
+def _write_experiment(file: Path, name: str, checked: CheckedPairs, order: _Order, clock: "Budget") -> "Recipe":
     """Choose networks and effort, and write the experiment.
 
     Raises:
@@ -150,47 +161,60 @@ def _write_experiment(file: Path, name: str, checked: CheckedPairs, order: _Orde
     """
     click.echo("choosing networks ...", err=True)  # torch takes seconds
     from benchmark.audit.starter_recipe import FEW_STEPS, RIVALS, Effort, head_of, recipe_text, traits_of
+    from benchmark.cli.auto_training import Recipe
     from benchmark.files import write_text
     from benchmark.inference.device_setup import prepare_machine_with
     from benchmark.registry import Registry
     from benchmark.runner.auto_choice import Limits, fitting_effort, measure_rival, within_limits
 
     assert checked.splits is not None
+    _training_seconds(clock)
     traits, machine, registry = traits_of(checked.usable), prepare_machine_with(order.devices), Registry()
     size = None if order.limit_mb is None else round(order.limit_mb * 1e6)
     limits = Limits(order.image or traits.image, order.runtime, order.limit_ms, size)
     click.echo(f"an image of {limits.image[0]} x {limits.image[1]} pixels on {machine.device_name}, {limits.runtime}:")
     measure = partial(measure_rival, head=head_of(traits), limits=limits, machine=machine, registry=registry)
-    rivals = within_limits(RIVALS, limits, measure, lambda line: click.echo(f"  {line}"))
+    note, is_late = lambda line: click.echo(f"  {line}"), lambda: clock.spent > _CHOOSING_SHARE * order.budget
+    rivals = within_limits(RIVALS, limits, measure, note, is_late)[:_MOST_TIMED]
     header = _HEADER.format(pairs=len(checked.usable), budget=duration(order.budget), device=machine.device_name)
     gates = _gates(limits, order.budget)
     text = partial(recipe_text, header, name, checked.splits, traits, gates=gates, folder=_CHECK)
     draft = file.with_name(f"draft_{file.name}")
     try:
         write_text(draft, text(Effort(rivals, _DRAFT_STEPS, FEW_STEPS.rates, seeds=1)))
-        step_seconds = _step_seconds(_selection(draft, file.parent, order.devices, ""), rivals)
+        step_seconds = _step_seconds(_selection(draft, file.parent, order.devices, ""), rivals, clock)
     finally:
         draft.unlink(missing_ok=True)
-    seconds = _training_seconds(order.budget, time.perf_counter() - started)
-    effort = fitting_effort(step_seconds, seconds)
+    seconds = _training_seconds(clock)
+    effort = fitting_effort(step_seconds, _TRAINED_SHARE * seconds)
     write_text(file, text(effort))
     names = ", ".join(rival.name for rival in effort.rivals)
     click.echo(f"{file}: {names}; {effort.steps} steps each, learning rates {', '.join(map(str, effort.rates))}")
+    if clock.slowness > _BUSY:
+        click.echo(
+            f"the machine is busy: everything takes {clock.slowness:.1f} times as long as this process alone would; "
+            f"{duration(seconds)} of the budget are for training"
+        )
+    return Recipe(effort, text)
 
 
-def _training_seconds(budget: float, spent: float) -> float:
+def _training_seconds(clock: "Budget") -> float:
     """Return how long all trainings together may take. Raises BenchmarkError if that is hardly anything."""
-    reserve = max(_LEAST_RESERVE_SECONDS, _RESERVE_SHARE * spent)
-    seconds = _TRAINED_SHARE * (budget - spent - reserve)
+    seconds = clock.for_training
     if seconds < _LEAST_SECONDS:
-        least = duration(spent + reserve + 2 * _LEAST_SECONDS)
-        raise BenchmarkError(f"--budget {duration(budget)}: leaves no time for training; give at least {least}")
+        busy = (
+            f" on a machine as busy as this one ({clock.slowness:.0f} times slower)" if clock.slowness > _BUSY else ""
+        )
+        least = duration(clock.seconds - seconds + 2 * _LEAST_SECONDS)
+        raise BenchmarkError(
+            f"--budget {duration(clock.seconds)}: leaves no time for training{busy}; give at least {least}"
+        )
     return seconds
 
 
 def _gates(limits: "Limits", budget: float) -> tuple[str, ...]:
     """Return the limits as lines of YAML."""
-    protocol = "auto" if budget >= _FULL_PROTOCOL_SECONDS else "quick"
+    protocol = "auto" if budget >= FULL_PROTOCOL_SECONDS else "quick"
     size = f"size: {{limit_bytes: {limits.weight_bytes}}}" if limits.weight_bytes else ""
     height, width = limits.image
     latency = (
@@ -202,56 +226,31 @@ def _gates(limits: "Limits", budget: float) -> tuple[str, ...]:
     return tuple(filter(None, (size, latency)))
 
 
-def _step_seconds(selection: Selection, rivals: "tuple[Rival, ...]") -> "Mapping[Rival, float]":
+def _step_seconds(selection: Selection, rivals: "tuple[Rival, ...]", clock: "Budget") -> "Mapping[Rival, float]":
     """Return what a step of each network takes, divided by the workers that run side by side.
+
+    No further network is timed once the time for training is too short for one more. On a busy machine workers
+    share the time of one.
 
     Raises:
         BenchmarkError: None can be trained.
     """
     from benchmark.cli.experiment_setup import prepare
+    from benchmark.runner.auto_choice import fitting_effort
     from benchmark.runner.estimates import estimate
     from benchmark.runner.local_executor import worker_devices
 
     prepared = prepare(selection)
     workers = len(worker_devices(prepared.plan, prepared.context))
-    times = estimate(prepared.plan, prepared.context, workers, show_network).seconds
-    keys = [row.stages[0].key for row in prepared.plan.rows]
-    seconds = {rival: times[key] / _DRAFT_STEPS for rival, key in zip(rivals, keys, strict=True) if key in times}
+    seconds: dict[Rival, float] = {}
+    for row, rival in zip(prepared.plan.rows, rivals, strict=True):
+        show_network(len(seconds) + 1, len(rivals))
+        times = estimate(replace(prepared.plan, rows=(row,)), prepared.context)
+        if times.total:
+            seconds[rival] = times.total / _DRAFT_STEPS / (1 if times.busy else workers)
+            fitting = fitting_effort(seconds, _TRAINED_SHARE * clock.for_training).rivals
+            if len(fitting) < len(seconds) or clock.spent > _TIMING_SHARE * clock.seconds:
+                break
     if not seconds:
         raise BenchmarkError("no network can be trained here; `python -m benchmark doctor` may say why")
     return seconds
-
-
-def _ship(context: click.Context, folder: Path) -> list[tuple[object, ...]]:
-    """Export the best row under the limits with a model card; return the commands, none if there is no such row."""
-    from benchmark.cli.export import command as export
-    from benchmark.files import write_text
-    from benchmark.inference.onnx import WRITER_PACKAGES
-    from reports.pages.model_card import model_card, score_lines, shipped_row
-    from reports.results import load, row_folder
-
-    results = load.load(folder / _RUN)
-    row = shipped_row(results)
-    if row is None:
-        click.echo(
-            "nothing is exported: no row under the limits beats doing nothing; the report names likely causes; a "
-            "larger --budget trains longer, --replace chooses anew"
-        )
-        return []
-    record, network = folder / _RUN / row_folder(row.row, row.seeds[0]), folder / _NETWORK
-    commands: list[tuple[object, ...]] = []
-    files: list[Path] = []
-    formats = {"safetensors": None, "onnx": missing_packages(WRITER_PACKAGES, "onnx")}
-    for file_format, missing in formats.items():
-        if missing:
-            click.echo(f"without ONNX: {missing}")
-            continue
-        out = network / f"{results.plan.experiment}.{file_format}"
-        context.invoke(export, record=record, file_format=file_format, out=out, replace=True)
-        files.append(out)
-        commands.append(("export", record, "--format", file_format, "--out", out, "--replace"))
-    write_text(network / _CARD, model_card(results, row, files))
-    click.echo(f"shipped: row {row.row}; model card: {network / _CARD}")
-    for line in score_lines(results, row):
-        click.echo(f"  {line}")
-    return commands

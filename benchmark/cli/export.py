@@ -116,6 +116,10 @@ def command(
     write_bytes(out, exported.content)
     what = "".join((f"{out}: {len(exported.content):,} bytes, {dtype}", *exported.lines[:1]))
     click.echo("\n  ".join((what, *exported.lines[1:])))
+    if file_format == "safetensors" and record.is_dir() and (record_folder(record) / FILE).is_file():
+        click.echo(
+            "  the row was scored in 8 bits; these are its weights before that: --format onnx writes what was scored"
+        )
     _note_artefact(record_folder(record), out, file_format, dtype, exported)
 
 

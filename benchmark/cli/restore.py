@@ -158,6 +158,7 @@ def _networks(
     record: Path, device: str | None, use: "NetworkUse", images: int, plugins: tuple[Path, ...]
 ) -> "RestoreWorkers":
     from benchmark.inference.device_setup import prepare_machine
+    from benchmark.inference.int8 import shipped_file
     from benchmark.inference.restore_workers import restore_workers
     from benchmark.inference.runtimes import check_runtime
     from benchmark.model import load
@@ -168,5 +169,14 @@ def _networks(
     machine = prepare_machine(device)
     check_runtime(use.runtime, machine.device, use.dtype)
     restorer = fold(load(record, Registry(plugins))).to(machine.device)
-    note = partial(click.echo, err=True)
-    return restore_workers(restorer, machine, use, images, usable_cores(), lambda line: note(f"note: {line}"))
+
+    def note(line: str) -> None:
+        click.echo(f"note: {line}", err=True)
+
+    file = shipped_file(record)
+    if file and (use.with_maps or (use.runtime, use.dtype) != ("eager", "float32")):
+        note("the row was scored in 8 bits; with --maps, --runtime or --dtype its weights before that are used")
+        file = None
+    elif file:
+        note("with the file in 8 bits that the row was scored with")
+    return restore_workers(restorer, machine, use, images, usable_cores(), note, file)

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from benchmark.errors import RuntimeUnavailable, missing_packages, root_cause
 from benchmark.inference.onnx import INPUT, onnx_bytes, smallest_side
 from benchmark.inference.onnx_runtimes import RUNTIME_PACKAGES, open_session, run_session
+from benchmark.inference.pixels import UnitImage
 from benchmark.model import Restorer
+from benchmark.model.build import record_folder
 from benchmark.model.restorer import fold
 
 FILE = "network.onnx"
@@ -103,6 +105,25 @@ class FileNetwork(nn.Module):
         """Return the restored image of a degraded one, both `H W 3` uint8."""
         restored = self(torch.from_numpy(_unit(image)))
         return restored[0].mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+
+    def restore_unit(self, image: UnitImage) -> UnitImage:
+        """Return the restored image of a degraded one, both `H W 3` in [0, 1]."""
+        restored = run_session(self._session, np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
+        return np.ascontiguousarray(restored[0].transpose(1, 2, 0))
+
+
+def shipped_file(record: Path) -> FileNetwork | None:
+    """Return the file in 8 bits that a trained row was scored with; None where it was scored with its weights.
+
+    Args:
+        record: Folder of the row or of one of its seeds, or a file of weights.
+
+    Raises:
+        RecordError: The folder has no finished row.
+        RuntimeUnavailable: ONNX Runtime is not installed.
+    """
+    file = record_folder(record) / FILE if record.is_dir() else None
+    return FileNetwork(file.read_bytes()) if file and file.is_file() else None
 
 
 class _Calibration:

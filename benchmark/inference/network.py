@@ -17,6 +17,7 @@ from torch import Tensor
 from benchmark.errors import DataError
 from benchmark.inference.adjustments import Restore, averaged_over_orientations, blended
 from benchmark.inference.device_setup import inference_device
+from benchmark.inference.int8 import FileNetwork, shipped_file
 from benchmark.inference.pixels import UnitImage, like, to_unit
 from benchmark.inference.prepared_network import ImageNetwork
 from benchmark.inference.tiles import restore_in_tiles, tiling_for
@@ -35,26 +36,32 @@ class Network:
     Attributes:
         restorer: The network as a torch module, folded for inference.
         device: Where it runs.
+        file: Restores in its place, where a row was scored in 8 bits; None: the network restores.
     """
 
-    def __init__(self, restorer: Restorer, device: str | torch.device | None = None) -> None:
+    def __init__(
+        self, restorer: Restorer, device: str | torch.device | None = None, file: FileNetwork | None = None
+    ) -> None:
         """Copy a network to a device.
 
         Args:
             restorer: The network; it stays as it is.
             device: `cpu`, `cuda`, `cuda:N` or `mps`; None: CUDA if there is one, else MPS, else the CPU.
+            file: What restores in place of the network, on the CPU: the file in 8 bits that a row was scored with.
 
         Raises:
             BenchmarkError: There is no such device.
         """
-        self.device = inference_device(None if device is None else str(device))
+        self.file = file
+        self.device = inference_device("cpu" if file else None if device is None else str(device))
         self.restorer = fold(restorer).to(self.device)
         self._network = ImageNetwork(self.restorer).to(self.device)
 
     def __repr__(self) -> str:
         parameters = sum(parameter.numel() for parameter in self.restorer.parameters())
+        bits = " in 8 bits" if self.file else ""
         names = (type(part).__name__ for part in (self.restorer.backbone, self.restorer.head))
-        return f"Network({' + '.join(names)}, {parameters:,} parameters, on {self.device})"
+        return f"Network({' + '.join(names)}, {parameters:,} parameters{bits}, on {self.device})"
 
     @overload
     def restore(
@@ -120,6 +127,8 @@ class Network:
     @torch.inference_mode()
     def _restore_group(self, group: list[UnitImage]) -> list[UnitImage]:
         """Return the restored images of one size, restored at once."""
+        if self.file:
+            return [self.file.restore_unit(unit) for unit in group]
         batch: Tensor = torch.from_numpy(np.stack(group)).to(self.device).permute(0, 3, 1, 2).contiguous()
         restored = self._network(batch).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return list(restored)
@@ -130,7 +139,7 @@ class Network:
 
 
 def load(folder: str | Path, device: str | torch.device | None = None, plugins: Sequence[str | Path] = ()) -> Network:
-    """Return the network of a trained row, ready to restore images.
+    """Return the network of a trained row, ready to restore images: of a row in 8 bits the file that was scored.
 
     Args:
         folder: `runs/<experiment>/<row>`, of which the first finished seed is taken, or its `seed<k>`; or a safetensors
@@ -140,9 +149,10 @@ def load(folder: str | Path, device: str | torch.device | None = None, plugins: 
 
     Raises:
         RecordError: The folder has no record of a finished row, or no readable weights, or they are damaged.
-        BenchmarkError: There is no such device.
+        BenchmarkError: There is no such device; of a row in 8 bits, ONNX Runtime is not installed.
     """
-    return Network(load_restorer(folder, Registry(tuple(map(Path, plugins)))), device)
+    restorer = load_restorer(folder, Registry(tuple(map(Path, plugins))))
+    return Network(restorer, device, shipped_file(Path(folder)))
 
 
 def _groups(units: list[UnitImage]) -> Iterator[list[UnitImage]]:

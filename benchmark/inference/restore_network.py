@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from benchmark.inference.adjustments import Restore, averaged_over_orientations
+from benchmark.inference.int8 import FileNetwork
 from benchmark.inference.pixels import UnitImage
 from benchmark.inference.restore_images import Restored
 from benchmark.inference.runtimes import prepare, prepare_sizes
@@ -45,8 +46,16 @@ class NetworkUse:
 class ImageRestoration:
     """Restores images with a network on a device; what it finds out on the way goes to `note`, one line each, once."""
 
-    def __init__(self, restorer: Restorer, device: torch.device, use: NetworkUse, note: Callable[[str], None]) -> None:
-        """Take a network that is on the device."""
+    def __init__(
+        self,
+        restorer: Restorer,
+        device: torch.device,
+        use: NetworkUse,
+        note: Callable[[str], None],
+        file: FileNetwork | None = None,
+    ) -> None:
+        """Take a network that is on the device. `file`: what restores in its place, but for maps."""
+        self._file = file
         self._restorer, self._device, self._use, self._note = restorer, device, use, note
         self._prepared = prepare_sizes(use.runtime, restorer, device, use.dtype)
 
@@ -63,6 +72,8 @@ class ImageRestoration:
         return image.shape[0] * image.shape[1] > MOST_WHOLE_PIXELS
 
     def _whole(self, image: UnitImage) -> UnitImage:
+        if self._file:
+            return self._file.restore_unit(image)
         size = (image.shape[0], image.shape[1])
         return self._prepared(size).restore_unit(image)
 

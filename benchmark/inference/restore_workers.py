@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from benchmark.inference.device_setup import Machine
+from benchmark.inference.int8 import FileNetwork
 from benchmark.inference.pixels import UnitImage
 from benchmark.inference.restore_images import Restored
 from benchmark.inference.restore_network import MOST_WHOLE_PIXELS, ImageRestoration, NetworkUse
@@ -70,7 +71,13 @@ class RestoreWorkers:
 
 
 def restore_workers(
-    restorer: Restorer, machine: Machine, use: NetworkUse, images: int, cores: int, note: Callable[[str], None]
+    restorer: Restorer,
+    machine: Machine,
+    use: NetworkUse,
+    images: int,
+    cores: int,
+    note: Callable[[str], None],
+    file: FileNetwork | None = None,
 ) -> RestoreWorkers:
     """Return as many copies of a network as are of use.
 
@@ -81,9 +88,10 @@ def restore_workers(
         images: How many are to be restored.
         cores: Of this machine that may be used.
         note: Called with what is found out on the way, once.
+        file: What restores in place of the network.
     """
     # Other runtimes prepare the network for each size, which takes long, and share their threads by themselves.
-    shares = machine.device.type == "cpu" and use.runtime in SIZE_FREE_RUNTIMES
+    shares = machine.device.type == "cpu" and use.runtime in SIZE_FREE_RUNTIMES and file is None
     count = max(1, min(_MOST_WORKERS, cores, images)) if shares else 1
     threads = Threads(machine.threads, max(1, min(machine.threads, cores // count)))
     lock, notes = threading.Lock(), list[str]()
@@ -95,4 +103,5 @@ def restore_workers(
             notes.append(line)
 
     copies = [restorer, *(copy.deepcopy(restorer) for _ in range(count - 1))]
-    return RestoreWorkers([ImageRestoration(network, machine.device, use, note_once) for network in copies], threads)
+    restores = [ImageRestoration(network, machine.device, use, note_once, file) for network in copies]
+    return RestoreWorkers(restores, threads)

@@ -14,6 +14,7 @@ from benchmark.data.image_io import open_image
 from benchmark.data.photo import read_photo
 from benchmark.data.photo_writer import photo_bytes
 from benchmark.errors import DataError
+from benchmark.inference.int8 import shipped_file
 from benchmark.inference.network import Network
 from benchmark.inference.restore_images import map_image, restore_photo
 from benchmark.inference.restore_network import MOST_WHOLE_PIXELS, ImageRestoration, NetworkUse
@@ -64,9 +65,9 @@ class RestoreRow:
     def __init__(self, network: Network) -> None:
         """Take a network that is on its device."""
         self._tile_notes: list[str] = []
-        restorer, device = network.restorer, network.device
-        self._whole = ImageRestoration(restorer, device, NetworkUse(with_maps=True), self._tile_notes.append)
-        self._tiled = ImageRestoration(restorer, device, NetworkUse(), self._tile_notes.append)
+        restorer, device, note, file = network.restorer, network.device, self._tile_notes.append, network.file
+        self._whole = ImageRestoration(restorer, device, NetworkUse(with_maps=file is None), note, file)
+        self._tiled = ImageRestoration(restorer, device, NetworkUse(), note, file)
 
     def __call__(self, name: str, content: bytes, strength: float, bounds: Bounds) -> RestoredUpload:
         """Return the restored file.
@@ -107,7 +108,7 @@ def load_row(path: Path, plugins: tuple[Path, ...], device: str | None) -> Resto
     """Return the network of a trained row, ready for uploads. Raises RecordError."""
     from benchmark.model import load
 
-    return RestoreRow(Network(load(path, Registry(plugins)), device))
+    return RestoreRow(Network(load(path, Registry(plugins)), device, shipped_file(path)))
 
 
 def _checked_pixels(name: str, content: bytes, bounds: Bounds) -> int:

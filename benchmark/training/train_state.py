@@ -236,3 +236,9 @@ def load_checkpoint(file: Path, state: TrainState) -> Checkpoint:
     content = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     state.restore(content["train_state"])
     return Checkpoint(**content["checkpoint"])
+
+
+def stored_step(file: Path) -> int:
+    """Return the step of a file of `save_checkpoint`; 0 where there is no file. Raises RecordError if it is damaged."""
+    data = read_state(file)
+    return 0 if data is None else int(torch.load(io.BytesIO(data), weights_only=True)["checkpoint"]["step"])

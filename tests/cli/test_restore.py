@@ -21,6 +21,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from benchmark.cli.restore import command
 from benchmark.data.image_io import read_image
 from benchmark.files import write_json
+from benchmark.inference.int8 import FILE
+from benchmark.inference.network import load as load_network
+from benchmark.inference.onnx import INPUT, OUTPUT
 from benchmark.inference.runtimes import runtime_names
 from benchmark.model import build, load, restore_image
 from benchmark.model.weight_files import write_weights
@@ -267,3 +270,32 @@ def test_an_interrupted_command_goes_on(folder: Path) -> None:
     done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=True)
     last = f"{203 - len(finished)} images restored, {len(finished)} skipped, 0 failed"
     assert done.stdout.splitlines()[-1] == last
+
+
+@pytest.fixture
+def inverting_file(folder: Path) -> Path:
+    """A file in 8 bits of the row, which any image tells from its weights: it inverts."""
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    sides: list[Any] = [1, 3, "height", "width"]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sides) for name in (INPUT, OUTPUT)]
+    one = onnx.helper.make_tensor("one", onnx.TensorProto.FLOAT, [1], [1.0])
+    node = onnx.helper.make_node("Sub", ["one", INPUT], [OUTPUT])
+    graph = onnx.helper.make_graph([node], "inverts", ends[:1], ends[1:], [one])
+    opset = onnx.helper.make_opsetid("", 17)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    (folder / "row" / FILE).write_bytes(model.SerializeToString())
+    return folder / "row"
+
+
+def test_a_row_in_8_bits_restores_with_the_file_that_was_scored(call: Call, folder: Path, inverting_file: Path) -> None:
+    """On the command line and from Python alike; where its weights are asked for, it says so."""
+    code, _, err = call("row", "images/a.png", "a.png", "--device", "cpu")
+    assert code == 0 and "note: with the file in 8 bits that the row was scored with" in err
+    image = read_image(folder / "images/a.png").copy()
+    assert np.array_equal(read_image(folder / "a.png"), 255 - image)
+    network = load_network(inverting_file)
+    assert np.array_equal(network.restore(image), 255 - image) and "in 8 bits" in repr(network)
+    _, _, err = call("row", "images/a.png", "b.png", "--device", "cpu", "--runtime", "channels_last")
+    assert "its weights before that are used" in err
+    assert np.array_equal(read_image(folder / "b.png"), restore_image(load(inverting_file), image, torch.device("cpu")))

@@ -33,6 +33,13 @@ def test_networks_over_a_limit_are_left_out_and_named() -> None:
     assert lines[1].endswith("left out: 60.0 ms of at most 50") and lines[2].endswith("2.00 MB of at most 1")
 
 
+def test_a_late_start_takes_the_networks_tried_so_far() -> None:
+    """But never none: it goes on until one keeps the limits."""
+    lines: list[str] = []
+    assert within_limits(RIVALS[1:], LIMITS, measure, lines.append, lambda: True) == (RIVALS[3],)
+    assert lines[-1].startswith(f"not tried, to leave the budget for training: {RIVALS[4].name}")
+
+
 def test_limits_that_none_keeps_are_an_error_that_says_what_to_do() -> None:
     """With an example of what was measured."""
     limits = Limits((400, 300), "eager", milliseconds=5)

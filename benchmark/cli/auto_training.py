@@ -1,0 +1,137 @@
+"""The trainings of `auto`: the experiment that is written, run, and cut where it would not end within the budget."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+
+from benchmark.audit.starter_recipe import Effort, row_names
+from benchmark.cli.options import Selection
+from benchmark.files import write_text
+from benchmark.interrupts import stopped_when
+from benchmark.runner.auto_budget import Budget, Training, cut_to_trained, difference, shortened
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An experiment that `auto` wrote: how much is trained, and its text for any effort."""
+
+    effort: Effort
+    text: Callable[[Effort], str]
+
+
+def run_within(context: click.Context, selection: Selection, recipe: Recipe | None, budget: Budget) -> int | None:
+    """Run an experiment; what would not end within the budget is cut from it, and said.
+
+    Where no training has ended after half of the time for them, a single one of fewer steps takes the rest. Where the
+    time is over, what is trained is kept, and the rest is cut. What is cut stays stored as far as it has come.
+
+    Args:
+        context: Of the command.
+        selection: The experiment.
+        recipe: How its file was written; None: the user may have edited it, and it stays.
+        budget: What is left for everything.
+
+    Returns:
+        The exit code of `run`; None where no training has ended in time.
+    """
+    from benchmark.cli.run import command as run
+
+    call = partial(context.invoke, run, **asdict(selection), yes=True)
+    watch = _Watch(selection.file.parent / ".stages", budget)
+    late = watch.is_late if recipe else lambda: False
+    with stopped_when(watch.is_over) as is_over, stopped_when(late) as is_late:
+        code: int = call()
+        if not (is_over() or is_late()):
+            return code
+    if recipe is None:
+        click.echo("the budget is over: rows that are not finished are left out; the same command goes on with them")
+        return call(budget_seconds=1e-3)
+    progress = _progress(selection, recipe.effort)
+    effort = cut_to_trained(recipe.effort, progress.trained, all_seeds=progress.all_seeds) or shortened(
+        recipe.effort, progress.steps, watch.training_seconds, budget.for_training - watch.starting_seconds
+    )
+    if effort:
+        kept = difference(recipe.effort, effort)
+        click.echo(f"training takes longer than estimated; kept in {selection.file}: {kept or 'everything'}")
+        write_text(selection.file, recipe.text(effort))
+        with stopped_when(lambda: watch.is_over() and not watch.has_trained()) as is_over:
+            code = call()
+            if not is_over():
+                return code
+    click.echo("the budget is over before any training has ended; the same command goes on, with a new budget")
+    return None
+
+
+class _Watch:
+    """How the time of a run passes, by the folders of its stages."""
+
+    def __init__(self, stages: Path, budget: Budget) -> None:
+        """Begin; the stages that are there already do not count."""
+        self._stages, self._budget = stages, budget
+        self._started, self._ends = budget.spent, budget.spent + budget.for_training
+        self._before = set(stages.glob("*"))
+        self._begun: float | None = None
+        """When the first training began."""
+
+    @property
+    def starting_seconds(self) -> float:
+        """What came before the first training: reading data, baselines, processes."""
+        return (self._begun or self._budget.spent) - self._started
+
+    @property
+    def training_seconds(self) -> float:
+        """Since the first training began."""
+        return self._budget.spent - (self._begun or self._budget.spent)
+
+    def has_trained(self) -> bool:
+        """Return whether a training has ended."""
+        return any((folder / "meta.json").exists() for folder in self._new())
+
+    def is_over(self) -> bool:
+        """Return whether the time for training is over."""
+        return self._budget.spent > self._ends
+
+    def is_late(self) -> bool:
+        """Return whether half of the time for trainings is over, and none has ended."""
+        if self._begun is None:
+            self._begun = self._budget.spent if self._new() else None
+            return False
+        return self._budget.spent > (self._begun + self._ends) / 2 and not self.has_trained()
+
+    def _new(self) -> set[Path]:
+        return {folder for folder in set(self._stages.glob("*")) - self._before if not folder.name.startswith(".")}
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """How far the trainings of an experiment have come."""
+
+    trained: frozenset[Training]
+    all_seeds: bool
+    """Whether all rows are trained with all seeds."""
+    steps: int
+    """Of trainings that have not ended."""
+
+
+def _progress(selection: Selection, effort: Effort) -> _Progress:
+    from benchmark.cli.experiment_setup import prepare
+    from benchmark.training.train_state import stored_step
+
+    prepared = prepare(selection)
+    store, rivals = prepared.context.store, dict(zip(row_names(effort.rivals), effort.rivals, strict=True))
+    names = {f"tuning/{row}=lr_{rate:g}": (rivals[row], rate) for row in rivals for rate in effort.rates}
+    if prepared.candidates is None:
+        names = {row: (rival, effort.rates[0]) for row, rival in rivals.items()}
+    first = prepared.candidates.rows if prepared.candidates else [row for row in prepared.plan.rows if row.seed == 0]
+    keys = {row.row: [stage.key for stage in row.stages] for row in first}
+    last = {stage.key for row in prepared.plan.rows for stage in row.stages}
+    finished = {key for key in {*last, *(key for each in keys.values() for key in each)} if store.finished(key)}
+    unfinished = {key for each in keys.values() for key in each} - finished
+    return _Progress(
+        frozenset(training for name, training in names.items() if finished.issuperset(keys[name])),
+        last <= finished,
+        sum(stored_step(store.state_file(key)) for key in unfinished),
+    )
