@@ -4,6 +4,7 @@
 project or of a plugin, brings its own facts, which the record of a row carries (`schema.Record.metrics`).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -27,6 +28,7 @@ class Metric:
         direction: Which values are better.
         meaning: One sentence for readers of a table.
         formula: What is computed; empty where it is not known.
+        bounds: The least and the most that it can be, infinite where it has none.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Metric:
     direction: Direction
     meaning: str
     formula: str = ""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def sort_key(self, value: float) -> float:
         """Return a number that is the smaller the better `value` is."""
@@ -58,46 +61,55 @@ IMAGE_METRICS: Final[Mapping[str, Metric]] = _by_name(
         "psnr", "PSNR", "dB", 2, 3, "higher",
         "Peak signal-to-noise ratio of the whole image, RGB, 8 bit.",
         "10 log10(255^2 / mean (restored - target)^2) over RGB, at most 100.",
+        (0, 100),
     ),
     Metric(
         "psnr_spots", "PSNR spots", "dB", 2, 3, "higher",
         "PSNR inside the regions that had to change.",
         "PSNR over the spots: any channel of |target - degraded| > 30, dilated by 2 px.",
+        (0, 100),
     ),
     Metric(
         "psnr_background", "PSNR background", "dB", 2, 3, "higher",
         "PSNR outside the regions that had to change.",
         "PSNR over all pixels that are not spots.",
+        (0, 100),
     ),
     Metric(
         "score", "score", "", 5, 5, "higher",
         "(PSNR / 100 + MS-SSIM) / 2, the retouching contest's score.",
         "(psnr / 100 + ms_ssim) / 2, the score of the retouching contest.",
+        (0, 1),
     ),
     Metric(
         "ssim", "SSIM", "", 4, 4, "higher",
         "Structural similarity, 11 x 11 Gaussian window, per channel.",
         "SSIM, 11 x 11 Gaussian of sigma 1.5, valid region, mean over RGB.",
+        (-1, 1),
     ),
     Metric(
         "ms_ssim", "MS-SSIM", "", 5, 5, "higher",
         "Structural similarity over five scales.",
         "MS-SSIM over 5 scales, same window, mean over RGB; from 161 px a side.",
+        (0, 1),
     ),
     Metric(
         "harm", "harm", "levels", 3, 3, "lower",
         "Error added to the background that was right before, mean in 8-bit levels; lower is better.",
         "Mean over the background of max(0, |restored - target| - |degraded - target|), in 8-bit levels.",
+        (0, 255),
     ),
     Metric(
         "fixed_share", "fixed share", "", 3, 3, "higher",
         "Share of the error in the regions to change that is gone; 1 is all, 0 is as before.",
         "1 - sum |restored - target| / sum |degraded - target| over the spots; below 0 is made worse.",
+        (-math.inf, 1),
     ),
     Metric(
         "texture", "texture", "", 3, 3, "near 1",
         "Energy of fine detail on the background, restored to target; best at 1, below 1 is smoothed away.",
         "Energy of luminance at 1-4 px periods over the background, restored / target; below 1 is smoothed.",
+        (0, math.inf),
     ),
 )  # fmt: skip
 """Metrics of a restored image, in the order of reports. Every row is scored on them."""
@@ -107,26 +119,31 @@ MAP_METRICS: Final[Mapping[str, Metric]] = _by_name(
         "gain_error", "error of K", "%", 3, 3, "lower",
         "Mean absolute error of the predicted gain map.",
         "100 * mean |K - true K|; a K of one channel against the mean over RGB.",
+        (0, math.inf),
     ),
     Metric(
         "gain_error_constant", "K, best constant", "%", 3, 3, "lower",
         "Error of K of the best constant, channel by channel; what is not below it has not been recovered.",
         "gain_error of the best constant: the median of the true K over all images, channel by channel.",
+        (0, math.inf),
     ),
     Metric(
         "spots_error", "error of D", "levels", 3, 3, "lower",
         "Mean absolute error of the predicted map of spots.",
         "255 * mean |D - true D|, in 8-bit levels.",
+        (0, math.inf),
     ),
     Metric(
         "spots_error_constant", "D, best constant", "levels", 3, 3, "lower",
         "Error of D of the best constant.",
         "spots_error of the best constant, the median of the true D, in 8-bit levels.",
+        (0, math.inf),
     ),
     Metric(
         "region_iou", "IoU of the region", "", 3, 3, "higher",
         "Overlap of predicted mask and severe damage.",
         "Pixels in both of M > 0.5 and any channel of |target - degraded| > 30, divided by those in either.",
+        (0, 1),
     ),
 )  # fmt: skip
 """Metrics of the maps that a head predicts, in the order of reports. Rows whose losses supervise the maps have them."""

@@ -54,10 +54,10 @@ def command(
 ) -> None:
     """Score the trained row in the folder RECORD on --data, or restored images against those of --target.
 
-    Means stand with 95 % intervals over images, beside the baselines identity and closing (affine with --train), and
-    with the paired difference to identity, which does nothing. The result is written as a run: `compare` and
-    `leaderboard` put it beside others that were tested on the same images. PSNR and SSIM are of RGB, rounded to 8 bits,
-    without a border; --convention adds those of papers, under names that say so.
+    Means stand with 95 % intervals over images (cut to what a metric can be), beside the baselines identity and closing
+    (affine with --train), and with the paired difference to identity, which does nothing. The result is written as a
+    run: `compare` and `leaderboard` put it beside others that were tested on the same images. PSNR and SSIM are of RGB,
+    rounded to 8 bits, without a border; --convention adds those of papers, under names that say so.
 
     \b
     Examples:
@@ -108,6 +108,7 @@ def _show(result: "Evaluation") -> None:
 
     count = len(result.scores["base"])
     click.echo(f"{counted(count, 'image')}; means with 95 % intervals over images; every image is in scores.csv")
+    unscored: list[str] = []
     table = new_table("metric", "unit", "images", *result.intervals, numbers=1 + len(result.intervals))
     for name, metric in result.metrics.items():
         cells = [row.get(name) for row in result.intervals.values()]
@@ -115,7 +116,12 @@ def _show(result: "Evaluation") -> None:
             decimals = IMAGE_METRICS[name].decimals if name in IMAGE_METRICS else metric.decimals
             images = sum(name in image.metrics for image in result.scores["base"])
             table.add_row(name, metric.unit, str(images), *(_text(cell, decimals) for cell in cells))
+        else:
+            least = f" (from {metric.min_side} px a side)" if metric.min_side > 1 else ""
+            unscored.append(f"{name}{least}")
     show_table(table)
+    if unscored:
+        click.echo(f"note: no image has a value of {', '.join(unscored)}", err=True)
 
 
 def _text(interval: "Interval | None", decimals: int) -> str:

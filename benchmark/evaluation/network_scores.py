@@ -1,5 +1,6 @@
 """Any network, or a folder of restored images, on any test set: scores of every image, baselines, intervals."""
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from benchmark.evaluation.evaluate import ImageScores, Metrics, pairs, score_ima
 from benchmark.evaluation.metrics import Image
 from benchmark.inference.network import Network
 from benchmark.inference.pixels import to_unit
+from reports.metrics import metric
 
 RestorePair = Callable[[Pair], Image]
 """From a pair to the image that is scored."""
@@ -25,20 +27,27 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over images with its 95 % interval (Student's t); low and high are None below two images."""
+    """A mean over images with its 95 % interval (Student's t); low and high are None below two images.
+
+    The interval is cut to what the metric can be, where that is known.
+    """
 
     mean: float
     low: float | None
     high: float | None
 
 
-def interval_of(values: Sequence[float]) -> Interval:
-    """Return the mean of values, one an image, and its 95 % interval."""
+def interval_of(values: Sequence[float], bounds: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
+    """Return the mean of values, one an image, and its 95 % interval within bounds.
+
+    Bounds that a value exceeds are those of another metric of this name, and do not count.
+    """
     mean, count = statistics.fmean(values), len(values)
     if count < 2:
         return Interval(mean, None, None)
     half = float(special.stdtrit(count - 1, (1 + _CONFIDENCE) / 2)) * statistics.stdev(values) / count**0.5
-    return Interval(mean, mean - half, mean + half)
+    least, most = bounds if bounds[0] <= min(values) and max(values) <= bounds[1] else (-math.inf, math.inf)
+    return Interval(mean, max(mean - half, least), min(mean + half, most))
 
 
 def score_rows(
@@ -74,16 +83,19 @@ def intervals_of(rows: Mapping[str, Sequence[ImageScores]]) -> dict[str, dict[st
             {name: image.metrics[name] - other.metrics[name] for name in image.metrics if name in other.metrics}
             for image, other in zip(rows["base"], rows["identity"], strict=True)
         )
-        intervals["base - identity"] = _intervals(differences)
+        intervals["base - identity"] = _intervals(differences, are_differences=True)
     return intervals
 
 
-def _intervals(scores: Iterable[Mapping[str, float]]) -> dict[str, Interval]:
+def _intervals(scores: Iterable[Mapping[str, float]], *, are_differences: bool = False) -> dict[str, Interval]:
     values: dict[str, list[float]] = {}
     for image in scores:
         for name, value in image.items():
             values.setdefault(name, []).append(value)
-    return {name: interval_of(numbers) for name, numbers in values.items()}
+    bounds = {name: metric(name).bounds for name in values}
+    if are_differences:
+        bounds = {name: (least - most, most - least) for name, (least, most) in bounds.items()}
+    return {name: interval_of(numbers, bounds[name]) for name, numbers in values.items()}
 
 
 def restore_by(network: Any, device: torch.device, multiple_of: int = 1) -> RestorePair:

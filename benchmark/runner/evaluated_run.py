@@ -26,6 +26,7 @@ from benchmark.evaluation.evaluate import ImageScores, Metrics, facts_of, load_m
 from benchmark.evaluation.metrics import Image
 from benchmark.evaluation.network_scores import Interval, RestorePair, intervals_of, restore_by, score_rows
 from benchmark.experiment.component_text import components_from_text
+from benchmark.experiment.portable_paths import portable_data, relative_paths
 from benchmark.files import write_json, write_text
 from benchmark.inference.device_setup import Machine, inference_device, present_machine
 from benchmark.registry import Registry
@@ -48,7 +49,8 @@ class Evaluation:
         scores: Row (`base`: the network; baselines) -> its images in the order of the test set.
         intervals: Row -> metric -> mean over images with its 95 % interval; `base - identity` has the differences.
         metrics: What images were scored on, by name.
-        settings: The test set, as in an experiment file.
+        settings: The test set, as in an experiment file; its paths are absolute.
+        fingerprint: Of the test set.
         machine: Where the network ran.
         seconds: How long it took.
     """
@@ -58,6 +60,7 @@ class Evaluation:
     intervals: Mapping[str, Mapping[str, Interval]]
     metrics: Metrics
     settings: Mapping[str, Any]
+    fingerprint: str
     machine: Machine
     seconds: float
 
@@ -70,13 +73,13 @@ class Evaluation:
         folder = Path(folder)
         if (folder / "plan.json").exists():
             raise RecordError(f"{folder}: holds a run already; choose another folder")
-        data = {"name": self.name, "data": {"test": dict(self.settings)}}
-        config_hash = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+        data = relative_paths({"name": self.name, "data": {"test": dict(self.settings)}}, folder)
+        config_hash = hashlib.sha256(f"{self.name}\n{self.fingerprint}".encode()).hexdigest()  # without paths
         rows: list[PlanRow] = []
         for row in self.scores:
             seed = _SEED if row == _ROW else None
             place = folder / (row if seed is None else f"{row}/seed{seed}")
-            self._write_row(row, seed, place, config_hash, command)
+            self._write_row(row, seed, place, folder, config_hash, command)
             hashes = {"" if seed is None else str(seed): config_hash}
             kind = "baseline" if seed is None else "trained"
             rows.append(PlanRow(row=row, table=None, kind=kind, seeds=(seed,), config_hashes=hashes))
@@ -93,7 +96,7 @@ class Evaluation:
         write_json(folder / "plan.json", to_json(plan))  # the last: it makes the folder a run
         return folder
 
-    def _write_row(self, row: str, seed: int | None, folder: Path, config_hash: str, command: str) -> None:
+    def _write_row(self, row: str, seed: int | None, folder: Path, run: Path, config_hash: str, command: str) -> None:
         images = self.scores[row]
         write_scores(folder, {"test": images})
         means = {name: Score(**summary) for name, summary in summarise(image.metrics for image in images).items()}
@@ -104,7 +107,7 @@ class Evaluation:
             tables=(),
             seed=seed,
             status="done",
-            config={"data": {"test": dict(self.settings)}},
+            config={"data": {"test": portable_data(dict(self.settings), run)}},
             config_hash=config_hash,
             provenance={**provenance(self.machine, command), "started": started, "seconds": round(self.seconds, 3)},
             scores={"test": means},
@@ -176,8 +179,9 @@ def evaluate_folder(
     Raises:
         BenchmarkError: A folder has no images, an image has no partner or another size, or a name is unknown.
     """
-    registry = Registry(tuple(plugins))
-    settings = {"source": "paired_folders", "degraded": str(degraded or restored), "target": str(target)}
+    registry, metrics = Registry(tuple(plugins)), tuple(metrics)
+    folders = {"degraded": degraded or restored, "target": target}
+    settings = {"source": "paired_folders", **{name: str(folder.absolute()) for name, folder in folders.items()}}
     source = open_source({key: value if key == "source" else Path(value) for key, value in settings.items()}, registry)
     files = images_in(restored)
 
@@ -188,6 +192,9 @@ def evaluate_folder(
 
     chosen = {**load_metrics(registry, metrics), **metrics_of(convention_of(conventions), registry)}
     if degraded is None:
+        for metric in metrics:
+            if tuple(chosen[metric].needs) != ("target",):
+                raise DataError(f"metric {metric!r}: needs the degraded images; give their folder as --degraded")
         chosen = {name: metric for name, metric in chosen.items() if tuple(metric.needs) == ("target",)}
     baselines = () if degraded is None else ("identity", "closing")
     return _evaluated(name, read, (source, settings), baselines, None, chosen, present_machine(inference_device("cpu")))
@@ -202,7 +209,8 @@ def _opened(data: str | Source, place: str, registry: Registry) -> tuple[Source,
         raise DataError(f"{place} {data!r}: name one source, e.g. 'synthetic_faces: {{preset: severe}}'")
     ((source, options),) = components.items()
     settings = {"source": source, **options}
-    return open_source(settings, registry), json.loads(json.dumps(settings, default=str))
+    absolute = {name: value.absolute() if isinstance(value, Path) else value for name, value in settings.items()}
+    return open_source(settings, registry), json.loads(json.dumps(absolute, default=str))
 
 
 def _evaluated(
@@ -217,4 +225,4 @@ def _evaluated(
     clock = time.perf_counter()
     scores = score_rows(restore, test[0], baselines, train, metrics)
     seconds = time.perf_counter() - clock
-    return Evaluation(name, scores, intervals_of(scores), metrics, test[1], machine, seconds)
+    return Evaluation(name, scores, intervals_of(scores), metrics, test[1], test[0].fingerprint, machine, seconds)

@@ -53,6 +53,9 @@ def test_intervals_are_those_of_student() -> None:
     interval = interval_of(values)
     assert (interval.low, interval.high) == (pytest.approx(low), pytest.approx(high))
     assert interval_of([3.0]).low is None
+    cut = interval_of([0.2, 0.9], (0, 1))
+    assert (cut.low, cut.mean, cut.high) == (0, pytest.approx(0.55), 1)
+    assert interval_of([0.2, 1.9], (0, 1)).high == pytest.approx(11.85, abs=0.01)  # of another metric of this name
     result = benchmark.evaluate(lambda image: image, data=FACES, device="cpu")
     difference = result.intervals["base - identity"]["psnr"]
     assert (difference.mean, difference.low, difference.high) == (0, 0, 0)
