@@ -92,7 +92,8 @@ def strip(test: FurtherTest, results: Results, rows: Mapping[str, Summary]) -> S
     return Strip(
         name=strip_name(test.name),
         image=text.printable(image),
-        note=f"The picture that the rows harm most on average, {text.printable(image)}: the window with the strongest "
+        note="Reading: a row that changes more than the spots does harm. "
+        f"The picture that the rows harm most on average, {text.printable(image)}: the window with the strongest "
         f"damage, pixel by pixel, of the first seed. The values are those of the whole picture.{left_out}",
         tiles=tiles,
         sheet=pictures.png(pictures.contact_sheet(columns, _SHEET_SIDE)),

@@ -1,29 +1,20 @@
 """The cards on the first screen: the best row under the limits, and the fastest that is about as good."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports import text
 from reports.metrics import Metric
 from reports.pages import Card
+from reports.pages.card_facts import costs, limits, on_photographs
 from reports.pages.commands import shipping_commands
 from reports.results import Results
-from reports.results.summary import (
-    BASE,
-    IDENTITY,
-    Summary,
-    about_as_good,
-    complete,
-    difference,
-    fastest,
-    latency,
-    ranked,
-)
+from reports.results.further_tests import FurtherTest
+from reports.results.summary import BASE, IDENTITY, Summary, about_as_good, complete, difference, fastest, ranked
 from reports.statistics.intervals import FEWEST_SEEDS
 from reports.statistics.ranks import Order, family_of_pair
-from reports.statistics.verdicts import Comparison, compare_pair
-from reports.tables import gates
-from reports.tables.interval_text import interval_text, scale
+from reports.statistics.verdicts import MEANINGS, Comparison, compare_pair
+from reports.tables.interval_text import interval_text, not_available, scale
 
 _BEST = "Best under your limits"
 _FASTEST = "Fastest that is about as good"
@@ -55,7 +46,13 @@ def candidates(rows: Mapping[str, Summary], primary: Metric) -> Candidates:
     return Candidates(peers, tuple(row for row in peers if not row.failed_gates))
 
 
-def choice_cards(rows: Mapping[str, Summary], results: Results, primary: Metric, order: Order) -> tuple[Card, ...]:
+def choice_cards(
+    rows: Mapping[str, Summary],
+    results: Results,
+    primary: Metric,
+    order: Order,
+    tests: Sequence[FurtherTest],
+) -> tuple[Card, ...]:
     """Return the cards of the best row and of the fastest row that is about as good; none before a row finished.
 
     Args:
@@ -63,6 +60,7 @@ def choice_cards(rows: Mapping[str, Summary], results: Results, primary: Metric,
         results: The run.
         primary: The metric that rows are ranked by.
         order: Which rows are surely better than which others.
+        tests: The test sets beside `test`.
     """
     choice = candidates(rows, primary)
     best = choice.best
@@ -73,8 +71,8 @@ def choice_cards(rows: Mapping[str, Summary], results: Results, primary: Metric,
         limits = f"Every finished row fails a limit. The best of them is {nearest}; the table says which limit."
         return (Card(_BEST, "", "no row keeps the limits", (), (limits,), ()),)
     return (
-        _best_card(best, choice, rows, results, primary, order),
-        *_fastest_cards(best, choice, rows, results, primary),
+        _best_card(best, choice, rows, results, primary, order, tests),
+        *_fastest_cards(best, choice, rows, results, primary, tests),
     )
 
 
@@ -85,11 +83,17 @@ def _best_card(
     results: Results,
     primary: Metric,
     order: Order,
+    tests: Sequence[FurtherTest],
 ) -> Card:
     rival = rows.get(BASE) if best.row != BASE else next((row for row in choice.passing if row.row != BASE), None)
     facts = [_quality(best, primary)]
     comparison = None
-    for other, name in ((rival, "base" if best.row != BASE else "the next row"), (rows.get(IDENTITY), "doing nothing")):
+    others = (
+        (rival, "base" if best.row != BASE else "the next row"),
+        (rows.get(IDENTITY), "doing nothing"),
+        (_better_baseline(best, rows, primary), "a better baseline"),
+    )
+    for other, name in others:
         if other is None or difference(best, other, primary, scores=None) is None:
             continue
         against = _compared(best, other, rows, results, primary)
@@ -102,8 +106,8 @@ def _best_card(
         _BEST,
         text.printable(best.row),
         certainty,
-        (*facts, *_costs(best)),
-        (*worse, *_undecided_limits(best), *_over_limits(choice), *_rows_that_may_be_best(choice, order)),
+        (*facts, *on_photographs(best, tests), *costs(best), *limits(best)),
+        (*worse, *_over_limits(choice), *_rows_that_may_be_best(choice, order)),
         () if worse else shipping_commands(best, results),
         is_proven=certainty.startswith("proven"),
     )
@@ -134,17 +138,21 @@ def _over_limits(choice: Candidates) -> tuple[str, ...]:
     return (f"Better, but over a limit: {names}.",) if better else ()
 
 
-def _undecided_limits(row: Summary) -> tuple[str, ...]:
-    """Return the limits that this run cannot show the row to keep."""
-    limits: list[str] = []
-    for gate in (gate for gate in row.gates if gate.result not in ("passed", "failed")):
-        amounts = f"{gates.quantity(gate.measured, gate.unit)} of at most {gates.bound(gate.limit, gate.unit)}"
-        limits.append(f"{text.printable(gate.name)} ({'not measured' if gate.measured is None else amounts})")
-    return (f"Not shown to keep: {text.listing(limits)}.",) if limits else ()
+def _better_baseline(best: Summary, rows: Mapping[str, Summary], primary: Metric) -> Summary | None:
+    """Return the best baseline, other than doing nothing, where it is at least as good as the best row."""
+    top = best.mean(primary.name)
+    baselines = ranked([row for row in rows.values() if row.is_baseline and row.row != IDENTITY], primary)
+    mean = baselines[0].mean(primary.name) if baselines else None
+    return baselines[0] if top is not None and mean is not None and primary.gain(top, mean) <= 0 else None
 
 
 def _fastest_cards(
-    best: Summary, choice: Candidates, rows: Mapping[str, Summary], results: Results, primary: Metric
+    best: Summary,
+    choice: Candidates,
+    rows: Mapping[str, Summary],
+    results: Results,
+    primary: Metric,
+    tests: Sequence[FurtherTest],
 ) -> tuple[Card, ...]:
     margin = results.plan.equivalence_margin
     within = text.with_unit(f"{margin:g}", primary.unit)
@@ -155,19 +163,20 @@ def _fastest_cards(
     _, row = measured
     if row.row == best.row:
         reason = f"No faster row is within {within} of its mean." if margin else "The experiment has no margin."
-        return (Card(_FASTEST, text.printable(best.row), "the same row", _costs(best), (reason,), ()),)
+        return (Card(_FASTEST, text.printable(best.row), "the same row", costs(best), (reason,), ()),)
     comparison = _compared(row, best, rows, results, primary)
     is_proven = _is_not_worse(comparison, margin)
     certainty = f"proven not worse by more than {within}" if is_proven else _unproven(comparison, row, "not proven")
     facts = (
         _quality(row, primary),
         ("against the best row", _difference(row, best, comparison, rows, primary)),
-        *_costs(row),
+        *on_photographs(row, tests),
+        *costs(row),
+        *limits(row),
     )
     notes = (
         *_worse_than_nothing(row, rows, primary),
         f"{text.count(len(near), 'row')} within {within} of the best mean; this one is the fastest of them.",
-        *_undecided_limits(row),
     )
     commands = () if _worse_than_nothing(row, rows, primary) else shipping_commands(row, results)
     return (Card(_FASTEST, text.printable(row.row), certainty, facts, notes, commands, is_proven=is_proven),)
@@ -199,7 +208,7 @@ def _unproven(comparison: Comparison | None, row: Summary, label: str) -> str:
     if seeds < FEWEST_SEEDS:
         return f"{label}: {text.count(seeds, 'seed')}, needs at least {FEWEST_SEEDS}"
     if comparison and comparison.verdict:
-        return f"{label}: {comparison.verdict}"
+        return f"{label}: {comparison.verdict}, {MEANINGS[comparison.verdict]}"
     return f"{label}: {comparison.reason}" if comparison and comparison.reason else label
 
 
@@ -215,16 +224,6 @@ def _difference(
     gain = difference(row, other, primary, scores=None)
     shown = text.with_unit(text.signed(gain.mean if gain else None, primary.difference_decimals), primary.unit)
     if comparison and comparison.estimate:
-        return f"{shown} {interval_text(comparison.estimate, primary, scale(list(rows.values()), primary))}"
-    return f"{shown}, no interval ({text.count(len(row.finished), 'seed')})"
-
-
-def _costs(row: Summary) -> tuple[tuple[str, str], ...]:
-    """Return file size and latency, with the conditions under which it was measured."""
-    size = row.model.file_bytes if row.model else None
-    gate = latency(row)
-    time = "not measured here"
-    if gate and gate.measured is not None:
-        doubts = "; ".join(filter(None, (gates.conditions(gate), *gates.doubts(gate))))
-        time = f"{text.significant(gate.measured)} ms ({doubts})"
-    return ("file", f"{text.megabytes(size)} MB" if size else text.ABSENT), ("one image", time)
+        interval = interval_text(comparison.estimate, primary, scale(list(rows.values()), primary))
+        return f"{shown}, {'95 % ' if interval.startswith('[') else ''}interval {interval}"
+    return f"{shown}, interval {not_available(len(row.finished))}"

@@ -90,7 +90,7 @@ def _longer_card(learning: Sequence[str], rows: Mapping[str, Summary], results: 
         keep_output=False,
     )
     reason = f"Twice the steps in stage {text.printable(stage.name)}: {2 * stage.steps:,}. More seeds would only show "
-    reason += "more exactly that no row beats the baselines."
+    reason += "more exactly that no row beats the best baseline."
     if learning:
         still = f"{text.count(len(learning), 'row')} still gained when training ended ({_named(learning)})."
         reason = f"{still} Twice the steps in stage {text.printable(stage.name)}: {2 * stage.steps:,}."
@@ -100,12 +100,14 @@ def _longer_card(learning: Sequence[str], rows: Mapping[str, Summary], results: 
 def _seeds_card(
     rows: Mapping[str, Summary], tables: Sequence[DifferenceTable], results: Results, primary: Metric
 ) -> Card | None:
-    """Return the run with the seeds that would settle the rows that are open at the smallest number of seeds."""
+    """Return the run with the seeds that would settle the best row, or else half of the open rows; and only those."""
     needed: dict[str, int | None] = {}
+    without_verdict: set[str] = set()
     for comparison in (comparison for table in tables for comparison in table.comparisons.values()):
         row = rows[comparison.row]
         if not row.is_baseline and _is_open(comparison, len(row.finished)):
             needed[comparison.row] = _seeds_in_all(comparison, results.plan.equivalence_margin)
+            without_verdict |= set() if comparison.verdict else {comparison.row}
     present = sorted(results.plan.seeds)
     near = {row: count for row, count in needed.items() if count is not None and len(present) < count <= _MOST_SEEDS}
     far = [row for row in needed if row not in near]
@@ -118,20 +120,25 @@ def _seeds_card(
             f"{margin} apart. Set a larger margin, or test on more images."
         )
         return Card(_NEXT, "", "more test images", (), (reason,), ())
-    total = sorted(near.values())[(len(near) - 1) // 2]  # settles half of the rows: those that cost least
-    settled = [row for row, count in near.items() if count <= total]
     best = candidates(rows, primary).best
-    needing = [*([BASE] if BASE in rows else []), *([best.row] if best else []), *settled]
-    trained = list(dict[str, None].fromkeys(needing))
+    # What settles the choice comes first; else what settles half of the rows, those that cost least.
+    total = near.get(best.row if best else "") or sorted(near.values())[(len(near) - 1) // 2]
+    settled = [row for row, count in near.items() if count <= total]
+    trained = [*([BASE] if BASE in rows else []), *settled]
     first = max(present, default=-1) + 1
     added = [str(seed) for seed in range(first, first + total - len(present))]
     every = trained if len(trained) < sum(not row.is_baseline for row in rows.values()) else []
     command = run_command(results.plan, *rows_option(every), "--seeds", ",".join(added))
     seconds = len(added) * sum(rows[row].seconds_per_seed or 0.0 for row in trained)
-    effect = "narrow the interval to the margin for" if len(present) >= FEWEST_SEEDS else "give a first verdict on"
-    notes = [f"{text.count(len(added), 'more seed')} ({total} in all) would {effect} {_named(settled)}."]
+    more, margin = (
+        text.count(len(added), "more seed"),
+        text.with_unit(f"{results.plan.equivalence_margin:g}", primary.unit),
+    )
+    is_first = without_verdict & set(settled)
+    effect = "give a first verdict" if is_first else f"tell {margin} apart with a chance of 50 %"
+    notes = [f"{more} ({total} in all) would {effect} for {_named(settled)}, against base."]
     later = [row for row in needed if row not in settled]
-    notes += [f"Not enough for {_named(later)}."] * bool(later)
+    notes += [f"They would not be enough for {_named(later)}, so these rows are not in the command."] * bool(later)
     return Card(_NEXT, "", "more seeds", _time(seconds), tuple(notes), (command,))
 
 

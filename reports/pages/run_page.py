@@ -46,6 +46,7 @@ from reports.results.further_tests import FurtherTest, further_tests
 from reports.results.summary import BASE, Summary, complete, image_count, ranked, still_to_come, summaries
 from reports.schema import PHOTOGRAPHS
 from reports.statistics.ranks import order_of
+from reports.statistics.verdicts import Comparison
 from reports.tables import differences, gates, interval_text, provenance, score_tables, test_images, test_sets, training
 from reports.tables import further_tests as test_tables
 from reports.tables.differences import DifferenceTable
@@ -77,7 +78,7 @@ def build(results: Results) -> Page:
         title=text.printable(results.plan.experiment),
         facts=_facts(results, everything),
         headline=(answer.lead, answer.open_points),
-        cards=(*choice_cards(rows, results, primary, order), next_run),
+        cards=(*choice_cards(rows, results, primary, order, tests), next_run),
         finding=finding,
         data=data if results.finished else None,
         leader=answer.leader,
@@ -232,19 +233,30 @@ def _differences(
         return (next(reason for reason, holds in reasons.items() if holds),)
     margin = results.plan.equivalence_margin
     band = " The shaded band holds differences too small to matter in this experiment." if margin else ""
+    widest = interval_text.scale(list(rows.values()), primary)
     blocks: list[Block] = [*differences.how_to_read(len(results.plan.seeds), primary, margin, results.plan.interim)]
     for table, grid in zip(compared, grids, strict=True):
         name = text.printable(table.table)
         figure = RenderedFigure(
             f"differences_{table.table}",
             f"Reading: a line that crosses 0 leaves open which row is better. Table {name}: {primary.label} minus that "
-            f"of base. A square is the mean, hollow where there is no "
-            f"verdict. The line is its interval, a dot is a seed.{band}",
+            f"of base. A square is the mean, hollow where there is no verdict. The line is its 95 % interval, where "
+            f"that says anything; a dot is a seed.{band}",
             f"Forest plot of the differences in table {name}; the numbers are in the table above it.",
-            forest(table.differences, table.comparisons, primary, margin, BASE),
+            forest(table.differences, _shown_intervals(table, widest), primary, margin, BASE),
         )
         blocks += [Heading(f"Table {table.table}"), grid, figure]
     return tuple(blocks)
+
+
+def _shown_intervals(table: DifferenceTable, widest: float) -> dict[str, Comparison]:
+    """Return the comparisons whose intervals a figure shows: one that reads n/a in the table would flatten all else."""
+    return {
+        row: comparison
+        for row, comparison in table.comparisons.items()
+        if (estimate := comparison.estimate)
+        and not interval_text.is_vacuous(estimate.low, estimate.high, estimate.seeds, widest)
+    }
 
 
 def _image_by_image(

@@ -176,7 +176,7 @@ def _columns(seeds: Sequence[int], metrics: Sequence[Metric], scope: str) -> tup
     return (
         ROW_COLUMN,
         Column(key, f"{delta}{primary.label}, mean", unit, hint="Row minus reference, mean over seeds."),
-        Column("low", "interval", unit, hint=f"All intervals of the {scope} hold together with 95 % probability."),
+        Column("low", "95 % interval", unit, hint=f"All intervals of the {scope} hold together with 95 % probability."),
         Column("high", "high", unit, csv_only=True),
         Column("verdict", "verdict", numeric=False, hint="What the interval says about the row."),
         Column("resolution", "resolution", unit, hint="Half the width of the interval."),
@@ -240,8 +240,10 @@ def _verdict_cells(comparison: Comparison | None, decimals: int, equivalence_mar
     """Return lower end (on the page the whole interval), upper end, verdict, resolution and seeds needed."""
     verdict, reason = (comparison.verdict, comparison.reason) if comparison else (None, "")
     meaning = MEANINGS[verdict] if verdict else f"No verdict: {reason}." if reason else ""
-    verdict_cell = Cell(verdict, verdict or text.ABSENT, hint=meaning)
     estimate = comparison.estimate if comparison else None
+    is_too_early = estimate is not None and estimate.seeds < FEWEST_SEEDS and bool(reason)
+    lacking = f"needs {FEWEST_SEEDS} seeds" if is_too_early else text.ABSENT
+    verdict_cell = Cell(verdict, verdict or lacking, hint=meaning)
     if estimate is None:
         return (_ABSENT, _ABSENT, verdict_cell, _ABSENT, _ABSENT)
     low, high = (text.signed(end, decimals) for end in (estimate.low, estimate.high))

@@ -8,7 +8,7 @@ from reports.metrics import IMAGE_METRICS
 from reports.results.further_tests import METRICS, FurtherTest, TestedRow, worst
 from reports.schema import PHOTOGRAPHS
 
-_MOST_NAMES = 3
+_MOST_NAMES = 6
 _DECIBELS = IMAGE_METRICS["psnr"]
 
 
@@ -35,7 +35,8 @@ def scores_table(test: FurtherTest) -> Grid:
 
 def warning(test: FurtherTest) -> str:
     """Return one sentence about the trained rows that are worse there than doing nothing; empty where none is."""
-    losing, harming = [[row for row in test.trained if is_so(row)] for is_so in (_loses, _harms)]
+    worst_first = sorted(test.trained, key=lambda row: row.gains.get("psnr_background", 0.0))
+    losing, harming = [[row for row in worst_first if is_so(row)] for is_so in (_loses, _harms)]
     clauses: list[str] = []
     if losing:
         clauses.append(f"{_names(losing)} {_verb(losing, 'lose')} PSNR against doing nothing{_most(losing, 'psnr')}")

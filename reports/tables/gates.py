@@ -45,8 +45,10 @@ def doubts(gate: GateResult) -> tuple[str, ...]:
 
 
 def bound(limit: float, unit: str) -> str:
-    """Return a limit as it was set, with its unit; bytes as MB of 10^6 bytes."""
-    return f"{limit / 1e6:g} MB" if unit == "bytes" else text.with_unit(f"{limit:g}", unit)
+    """Return a limit as it was set, with its unit; bytes as MB of 10^6 bytes, large numbers without exponent."""
+    if unit == "bytes":
+        return f"{limit / 1e6:g} MB"
+    return text.with_unit(f"{limit:,.0f}" if limit >= 1000 and limit == int(limit) else f"{limit:g}", unit)
 
 
 def quantity(value: float | None, unit: str) -> str:

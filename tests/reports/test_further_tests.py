@@ -9,6 +9,7 @@ from PIL import Image
 
 from reports import write
 from reports.claims.evaluate_claims import evaluate
+from reports.pages.card_facts import on_photographs
 from reports.pages.publish import publish
 from reports.results.further_tests import further_tests
 from reports.results.load import load
@@ -92,11 +93,27 @@ def test_a_row_with_other_photographs_stands_beside_the_table(with_photographs):
     assert photographs.lacking == ("heads.residual",)
 
 
+def test_the_first_screen_says_what_a_row_does_to_photographs(with_photographs, make_run):
+    """Its gains against doing nothing, and whether that is harm; or that nothing was measured."""
+    run = with_photographs(HARMFUL)
+    row = summaries(load(run))["base"]
+    assert on_photographs(row, further_tests_of(run)) == (
+        (
+            "on photographs",
+            "harmed: PSNR +0.50 dB, spots +0.50 dB, background −0.70 dB against doing nothing; harm 0.80 levels "
+            "(2 images)",
+        ),
+    )
+    assert on_photographs(row, further_tests_of(make_run("other"))) == (("on photographs", "not measured"),)
+    page = (write(run).page).read_text()
+    assert page.index('class="warning"') < page.index('class="cards"')
+
+
 def test_the_warning_names_rows_that_lose_and_rows_that_harm(with_photographs):
-    """A row that gains over the whole picture and spoils the background is named for the second alone."""
+    """A row that gains over the picture and spoils the background is named for the latter; the worst comes first."""
     (photographs,) = further_tests_of(with_photographs(HARMFUL))
     assert warning(photographs) == (
-        "On photographs, heads.direct_rgb loses PSNR against doing nothing (−2.00 dB) and base and heads.direct_rgb "
+        "On photographs, heads.direct_rgb loses PSNR against doing nothing (−2.00 dB) and heads.direct_rgb and base "
         "harm the background (heads.direct_rgb most, −8.00 dB, harm up to 4.00 levels)."
     )
 

@@ -60,7 +60,8 @@ function setUpPlot(figure, data, view, axes) {
     const largest = Math.max(...all.map(({ row }) => row.values.file_mb ?? 0));
     scales = {
       x: makeScale(all.map((point) => point.xValue), true, PLOT.left, PLOT.right, axes.x.limits.map((limit) => limit.at)),
-      y: makeScale(all.map((point) => point.yValue), false, PLOT.bottom, PLOT.top, levels.map((row) => row.values[axes.y.key])),
+      y: makeScale(all.map((point) => point.yValue), false, PLOT.bottom, PLOT.top, levels.map((row) => row.values[axes.y.key]),
+        all.flatMap(({ row }) => row.whiskers[axes.y.key] ?? [])),
     };
     for (const point of all) {
       [point.x, point.y] = [scales.x.at(point.xValue), scales.y.at(point.yValue)];

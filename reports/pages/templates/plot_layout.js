@@ -10,8 +10,9 @@ function fences(values) {
   return sorted.length < 5 || !reach ? [sorted[0], sorted.at(-1)] : [at(0.25) - reach, at(0.75) + reach];
 }
 
-// `isCost`: starts at 0, or logarithmic; otherwise around the values that lie between the fences.
-function makeScale(values, isCost, start, end, nearby = []) {
+// `isCost`: starts at 0, or logarithmic; otherwise around the values that lie between the fences. `ends` of whiskers are
+// inside, as far as they do not squeeze the values into less than a third.
+function makeScale(values, isCost, start, end, nearby = [], ends = []) {
   let [low, high] = [Math.min(...values), Math.max(...values)];
   const isLog = isCost && low > 0 && high > LOG_BEYOND * low;
   if (isLog) [low, high] = [low / 1.6, high * 2.2];
@@ -21,6 +22,7 @@ function makeScale(values, isCost, start, end, nearby = []) {
     [low, high] = [Math.max(low, lowest), Math.min(high, highest)];
     const height = Math.max(high - low, 1e-3 * Math.max(Math.abs(high), 1e-6));
     const near = nearby.filter((value) => value >= low - 1.2 * height && value <= high + 1.2 * height);
+    near.push(...ends.map((value) => Math.min(high + height, Math.max(low - height, value))));
     [low, high] = [Math.min(low, ...near) - 0.2 * height, Math.max(high, ...near) + 0.2 * height];
   }
   if (isCost) for (const value of nearby) if (value > high && value < 2.5 * high) high = 1.08 * value;
