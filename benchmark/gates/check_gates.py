@@ -32,7 +32,7 @@ from benchmark.gates.cost import (
     restoring_gpu_bytes,
     restoring_ram_bytes,
 )
-from benchmark.gates.latency import Conditions, Latency, latency_record
+from benchmark.gates.latency import Conditions, Latency, latency_record, scaled
 from benchmark.gates.latency_full import Budget, MeasuringError, TimedModel, WorkerJob, measure_job, summarise_job
 from benchmark.gates.latency_quick import quick_latency
 from benchmark.inference.device_setup import Machine
@@ -56,6 +56,7 @@ def check_gates(
     machine: Machine,
     plugins: tuple[Path, ...] = (),
     int8_file: bytes | None = None,
+    quiet_ms: float | None = None,
 ) -> list[GateResult]:
     """Return the result of every gate, in the order of the experiment file.
 
@@ -67,12 +68,14 @@ def check_gates(
         plugins: Files with components of the user.
         int8_file: The content of the ONNX file that is shipped in place of the network's weights; it is weighed
             whatever file a gate names, and timed in ONNX Runtime unless a gate names OpenVINO.
+        quiet_ms: What the reference network takes while nothing else runs; latencies are then scaled by what it takes
+            beside them. None: they are as measured.
     """
 
     @cache  # what two gates ask for is measured once
     def measure(protocol: str, conditions: Conditions) -> Latency:
         if protocol == "quick":
-            return quick_latency(int8_file or restorer, conditions, machine.device)
+            return quick_latency(int8_file or restorer, conditions, machine.device, quiet_ms=quiet_ms)
         with TemporaryDirectory() as folder:
             weights = Path(folder) / ("network.onnx" if int8_file else "weights.safetensors")
             if int8_file:
@@ -80,10 +83,20 @@ def check_gates(
             else:
                 write_weights(restorer, weights)
             job = WorkerJob([TimedModel("network", model, weights, conditions)], machine, plugins, Budget())
-            return summarise_job(job, list(measure_job(job)))[0]
+            latency = summarise_job(job, list(measure_job(job)))[0]
+            # With other threads the reference network takes another time in silence, too.
+            return latency if quiet_ms is None or conditions.threads else scaled(latency, quiet_ms)
 
     folded = fold(restorer)
-    return [_check(name, gate, folded, int8_file, machine, measure) for name, gate in gates.items()]
+    results = [_check(name, gate, folded, int8_file, machine, measure) for name, gate in gates.items()]
+    if quiet_ms is None:
+        return results
+    return [
+        result.model_copy(update={"protocol": {**result.protocol, "scaled_to_reference_ms": quiet_ms}})
+        if result.quantity == "latency" and result.measured is not None
+        else result
+        for result in results
+    ]
 
 
 def _check(
@@ -136,7 +149,7 @@ def _check_size(name: str, gate: SizeGate, restorer: Restorer, int8_file: bytes 
 
 def _check_gpu_memory(name: str, gate: GpuMemoryGate, restorer: Restorer, machine: Machine) -> GateResult:
     image = list(gate.image)
-    if reason := _missing_device(gate.device, machine, gpu=True):
+    if reason := missing_device(gate.device, machine, gpu=True):
         protocol = {"device": gate.device or "GPU", "image": image}
         return _not_measured(name, gate, gate.limit_bytes, "bytes", reason, protocol)
     peak = restoring_gpu_bytes(restorer, gate.image, machine.device)
@@ -149,7 +162,7 @@ def _check_latency(
 ) -> GateResult:
     """Check a latency gate; it is not measured where the device or the runtime it names is missing."""
     facts: dict[str, Any] = {"device": gate.device or machine.device_name, "image": list(gate.image)}
-    if reason := _missing_device(gate.device, machine):
+    if reason := missing_device(gate.device, machine):
         return _not_measured(name, gate, gate.limit_ms, "ms", reason, facts)
     runtime = gate.runtime if not is_int8 or gate.runtime in ("best", *FILE_RUNTIMES) else FILE_RUNTIMES[0]
     conditions = Conditions(gate.image, runtime, gate.dtype, gate.threads, gate.tile, gate.overlap)
@@ -205,7 +218,7 @@ def has_room(latency: Latency, gate: LatencyGate) -> bool:
     return latency.image_ms["p99"].value < _ROOM * gate.limit_ms
 
 
-def _missing_device(name: str | None, machine: Machine, *, gpu: bool = False) -> str | None:
+def missing_device(name: str | None, machine: Machine, *, gpu: bool = False) -> str | None:
     """Return in one line that this machine lacks the device that a gate names, e.g. `V100`; None if it has it."""
     is_here = (name or "").lower() in machine.device_name.lower() and (machine.device.type == "cuda" or not gpu)
     return None if is_here else f"no {name or 'GPU'} here; this machine has {machine.device_name}"

@@ -3,7 +3,8 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,38 @@ def summarise(
         unsteady=tuple(unsteady),
         reference_ms=reference_ms,
     )
+
+
+def scaled_calls(calls: Sequence[Call], reference_ms: Sequence[float], quiet_ms: float) -> tuple[Call, ...]:
+    """Return calls as they would be if the reference network had taken `quiet_ms` before and after each.
+
+    Args:
+        calls: Of a network.
+        reference_ms: Of the calls of the reference network between them; one more, since they come first and last.
+        quiet_ms: What the reference network takes while nothing else runs.
+    """
+    paces = [2 * quiet_ms / (before + after) for before, after in pairwise(reference_ms)]
+    return tuple(
+        Call(call.image_ms * pace, call.network_ms * pace, call.launch_ms * pace)
+        for call, pace in zip(calls, paces, strict=True)
+    )
+
+
+def scaled(latency: Latency, quiet_ms: float) -> Latency:
+    """Return a latency as it would be if the reference network beside it had taken `quiet_ms`."""
+    pace = quiet_ms / latency.reference_ms if latency.reference_ms else 1.0
+
+    def of(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
+        return {
+            name: Estimate(
+                each.value * pace,
+                None if each.low is None else each.low * pace,
+                None if each.high is None else each.high * pace,
+            )
+            for name, each in estimates.items()
+        }
+
+    return replace(latency, image_ms=of(latency.image_ms), network_ms=of(latency.network_ms))
 
 
 def quantiles(processes: Sequence[Sequence[float]]) -> dict[str, Estimate]:

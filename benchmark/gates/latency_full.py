@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
-from backbones import Backbone
 from benchmark.errors import BenchmarkError, ProcessError
 from benchmark.gates.latency import Call, Conditions, Latency, ModelSamples, WarmUp, spread, summarise
 from benchmark.gates.latency_quick import ModelTimer, no_garbage_collection, prepare_timer, warm_up
+from benchmark.gates.latency_reference import REFERENCE_SIZE, make_reference
 from benchmark.gates.latency_stability import (
     Load,
     load_doubts,
@@ -32,11 +29,8 @@ from benchmark.model.pruning import with_shapes
 from benchmark.model.weight_files import read_weights
 from benchmark.processes import run_in_fresh_process
 from benchmark.registry import Registry
-from heads.residual import Residual
 
 REFERENCE = "reference"
-REFERENCE_SIZE = (256, 256)
-"""Height and width of the reference network's images, whatever the size of the others, so that it takes little time."""
 _BLOCK_SECONDS = 0.4
 _LEAST_BLOCK = 3
 """Calls of one network in a row. The first is not counted: the caches hold data of the network before."""
@@ -181,24 +175,3 @@ def _block(call: Callable[[], Call]) -> list[Call]:
     while len(calls) < _LEAST_BLOCK or sum(made.image_ms for made in calls) < _BLOCK_SECONDS * 1000:
         calls.append(call())
     return calls[1:]
-
-
-class _Convolutions(Backbone):
-    citation = ""
-    origin = "ours: nothing but convolutions, so that no version of a library makes it another network"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.out_channels = 16
-        layers = [nn.Conv2d(3, 16, 3, padding=1), *(nn.Conv2d(16, 16, 3, padding=1) for _ in range(3))]
-        self.layers = nn.Sequential(*(module for layer in layers for module in (layer, nn.ReLU())))
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.layers(image)
-
-
-def make_reference() -> Restorer:
-    """Return the reference network: the same weights everywhere; half a billion multiply-adds an image."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return Restorer(_Convolutions(), Residual(16)).eval()

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-from benchmark.gates.latency import Call, Conditions, Latency, ModelSamples, WarmUp, summarise
+from benchmark.gates.latency import Call, Conditions, Latency, ModelSamples, WarmUp, scaled_calls, summarise
+from benchmark.gates.latency_reference import REFERENCE_SIZE, make_reference
 from benchmark.gates.latency_stability import load_doubts, load_since, read_counters
 from benchmark.inference.device_setup import torch_threads
 from benchmark.inference.onnx_runtimes import prepare_file
@@ -30,6 +31,7 @@ _LEAST_RUNS = 5
 _WARM_UP_RUNS = 2
 _WARM_UP_SHARE = 0.2
 """Share of the seconds that is spent on the warm-up."""
+_QUIET_PERCENT = 10
 _IMAGES = 8
 """Different images in turn, so that calls do not always read the same cache lines."""
 _ROLLING = 10
@@ -43,8 +45,12 @@ def quick_latency(
     device: torch.device,
     seconds: float = 0.6,
     most_ms: float | None = None,
+    quiet_ms: float | None = None,
 ) -> Latency:
     """Measure a latency at batch 1. The network stays as it is.
+
+    With `quiet_ms`, calls of the reference network stand between those of the network, and each call is scaled by what
+    these take: other programs slow both down.
 
     Args:
         network: A network on `device`, or the content of an ONNX file.
@@ -52,23 +58,59 @@ def quick_latency(
         device: The device of the restorer.
         seconds: How long to measure, once the runtime has prepared the network.
         most_ms: Longest accepted time for one image.
+        quiet_ms: What the reference network takes while nothing else runs; see `quiet_reference_ms`.
 
     Raises:
         RuntimeUnavailable: The runtime is missing or cannot run this network.
         BenchmarkError: An image takes more than `most_ms`.
     """
+    process_threads = torch.get_num_threads()
     with torch_threads(conditions.threads):
         timer = prepare_timer(network, conditions, device)
         if most_ms is not None and timer.cold_start_ms > most_ms and (second_ms := timer.call().image_ms) > most_ms:
             raise BenchmarkError(f"one image takes {second_ms / 1000:.1f} s; over {most_ms / 1000:g} s")
         warmed_up = warm_up(timer.call, _WARM_UP_RUNS, 0.0, seconds * _WARM_UP_SHARE)
+        reference = None if quiet_ms is None else _reference_timer(device)
         with no_garbage_collection():
             before, begin = read_counters(), time.perf_counter()
             while len(timer.calls) < _LEAST_RUNS or time.perf_counter() - begin < seconds * (1 - _WARM_UP_SHARE):
+                if reference:
+                    _call_with(process_threads, reference)
                 timer.calls.append(timer.call())
+            if reference:
+                _call_with(process_threads, reference)
             load = load_since(before, device)
-    samples = ModelSamples(timer.cold_start_ms, timer.preparation_seconds, warmed_up, tuple(timer.calls))
-    return summarise("quick", conditions, [samples], list(load_doubts([load])), load.waited_share)
+    calls, doubts, reference_ms = tuple(timer.calls), list(load_doubts([load])), None
+    if reference and quiet_ms is not None:
+        times = [call.image_ms for call in reference.calls]
+        calls, doubts, reference_ms = scaled_calls(calls, times, quiet_ms), [], statistics.median(times)
+    samples = ModelSamples(timer.cold_start_ms, timer.preparation_seconds, warmed_up, calls)
+    return summarise("quick", conditions, [samples], doubts, load.waited_share, reference_ms)
+
+
+def quiet_reference_ms(device: torch.device, seconds: float = 1.0) -> float:
+    """Return what the reference network takes while nothing else runs: its fastest tenth, should another program run.
+
+    Args:
+        device: Where it runs.
+        seconds: How long it is called.
+    """
+    reference, begin = _reference_timer(device), time.perf_counter()
+    while len(reference.calls) < _LEAST_RUNS or time.perf_counter() - begin < seconds:
+        reference.calls.append(reference.call())
+    return float(np.percentile([call.image_ms for call in reference.calls], _QUIET_PERCENT))
+
+
+def _call_with(threads: int, timer: "ModelTimer") -> None:
+    """Call a network with this number of threads, and keep the time."""
+    with torch_threads(threads):
+        timer.calls.append(timer.call())
+
+
+def _reference_timer(device: torch.device) -> "ModelTimer":
+    timer = prepare_timer(make_reference().to(device), Conditions(REFERENCE_SIZE, folded=False), device)
+    warm_up(timer.call, _WARM_UP_RUNS, 0.0, 0.0)
+    return timer
 
 
 @dataclass

@@ -47,6 +47,8 @@ class Context:
     """By `source_id`."""
     metrics: tuple[str, ...] = ()
     """Metrics that the experiment names, beside those of every row."""
+    quiet_ms: float | None = None
+    """What the reference network takes while nothing else runs; latencies are scaled by it. None: as measured."""
 
     def source(self, spec: SourceSpec) -> Source:
         """Return the opened source of some settings."""

@@ -93,9 +93,8 @@ def run_job(job: Job, context: Context, on_event: OnAnyEvent) -> None:
         match job:
             case MeasureNetwork(row=row):
                 restorer = build_shipped(row.recipe.model, row.seed, context.registry)
-                measured = measure_restorer(
-                    restorer, row.recipe.model, row.recipe.gates, context.machine, context.registry.plugins
-                )
+                model, gates, plugins = row.recipe.model, row.recipe.gates, context.registry.plugins
+                measured = measure_restorer(restorer, model, gates, context.machine, plugins, context.quiet_ms)
             case TrainStage(row=row, stage=stage, rule=rule):
                 with (
                     context.store.claim(
@@ -138,11 +137,12 @@ def measure_restorer(
     gates: Mapping[str, AnyGate],
     machine: Machine,
     plugins: tuple[Path, ...],
+    quiet_ms: float | None = None,
 ) -> MeasuredModel:
     """Return cost and gate results of a network, which is moved to the machine's device.
 
     The cost holds what is counted under the limits of every preset, too. A network that ships in 8 bits is measured as
-    that file: its bytes and its time do not depend on the weights.
+    that file: its bytes and its time do not depend on the weights. `quiet_ms`: see `check_gates`.
     """
     int8_file = untrained_file(restorer, model.compression)
     names = {"backbone": model.backbone.name, "head": model.head.name, "citations": (restorer.backbone.citation,)}
@@ -152,7 +152,8 @@ def measure_restorer(
         for preset in GATE_PRESETS
     }
     costs = with_file_size(cost(restorer), int8_file).model_copy(update={**names, "presets": presets})
-    return MeasuredModel(costs, tuple(check_gates(gates, restorer, model.as_config(), machine, plugins, int8_file)))
+    results = check_gates(gates, restorer, model.as_config(), machine, plugins, int8_file, quiet_ms)
+    return MeasuredModel(costs, tuple(results))
 
 
 def counted_gates(row: PlannedRow, context: Context) -> list[GateResult]:

@@ -15,8 +15,11 @@ from benchmark.errors import BenchmarkError, ExperimentError
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, PlannedRow, hash_of
 from benchmark.experiment.resolve import resolve
+from benchmark.experiment.schema import LatencyGate
 from benchmark.experiment.search_space import Choices, Search, with_values
 from benchmark.files import write_json
+from benchmark.gates.check_gates import missing_device
+from benchmark.gates.latency_quick import quiet_reference_ms
 from benchmark.runner.context import Context, plan_of, with_cached_sources
 from benchmark.runner.estimates import estimate
 from benchmark.runner.events import (
@@ -42,6 +45,7 @@ from benchmark.search.study import (
     describe,
     failures,
     open_study,
+    quiet_ms_of,
     results,
     resume,
     tell,
@@ -175,6 +179,12 @@ class Trials:
         if setup.search.pruner.name != "none":
             self.pruning = StudyPruning(self._study, setup.search, base.steps_trained)
         self.context = with_cached_sources(base.experiment.data, setup.context, self._on_event, ("train", "val"))
+        gates = base.rows[0].recipe.gates.values()
+        if any(
+            isinstance(gate, LatencyGate) and not missing_device(gate.device, setup.context.machine) for gate in gates
+        ):
+            quiet_ms = quiet_ms_of(self._study, lambda: quiet_reference_ms(setup.context.machine.device))
+            self.context = dataclasses.replace(self.context, quiet_ms=quiet_ms)
         check_patches(base, self.context, all_sides)
         check_metrics(base, self.context, {"search.metric": ("val", setup.search.metric.name)})
         # Trials that run at once learn nothing from each other, so short searches get few workers.
@@ -185,8 +195,8 @@ class Trials:
         seconds = estimate(base, self.context).seconds
         times = _times_trained(base, setup.search, extremes)
         at_most = sum(seconds[key] * min(self._todo, times[key]) for key in seconds)
-        gates = self._measure_base(base.rows[0])
-        self._on_event(SearchStarted(self._todo, self._total, len(self.devices), at_most, gates))
+        results = self._measure_base(base.rows[0])
+        self._on_event(SearchStarted(self._todo, self._total, len(self.devices), at_most, results))
 
     def _measure_base(self, base: PlannedRow) -> tuple[str, ...]:
         """Measure the base row's network; return its gate results, a line each."""

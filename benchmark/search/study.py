@@ -33,7 +33,7 @@ _STATES = {
 _RESULT_FIELDS = ("status", "value", "steps_trained", "steps_reused", "seconds", "message")
 _LATER_FIELDS = ("stages", "objectives")
 """Those that trials of earlier versions lack."""
-_IDENTITY, _RETRY_OF = "identity", "retry_of"
+_IDENTITY, _RETRY_OF, _QUIET = "identity", "retry_of", "quiet_reference_ms"
 
 _RESULT: TypeAdapter[TrialResult] = TypeAdapter(TrialResult)
 
@@ -73,6 +73,13 @@ def resume(study: optuna.Study, search: Search) -> None:
         # A trial that was interrupted while it was made may lack parameters that it was enqueued with.
         params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
         study.enqueue_trial(params, user_attrs={_RETRY_OF: trial.number})
+
+
+def quiet_ms_of(study: optuna.Study, measure: Callable[[], float]) -> float:
+    """Return what the reference network took when the study began; all latencies of its trials are scaled to that."""
+    if _QUIET not in study.user_attrs:
+        study.set_user_attr(_QUIET, measure())
+    return float(study.user_attrs[_QUIET])
 
 
 def ask(study: optuna.Study, search: Search) -> optuna.Trial:

@@ -20,19 +20,28 @@ from benchmark.errors import BenchmarkError
 from benchmark.experiment.schema import LatencyGate
 from benchmark.gates.check_gates import check_gates, decide_latency
 from benchmark.gates.cost import macs
-from benchmark.gates.latency import Call, Conditions, Estimate, Latency, WarmUp, estimate_over_processes, quantiles
+from benchmark.gates.latency import (
+    Call,
+    Conditions,
+    Estimate,
+    Latency,
+    WarmUp,
+    estimate_over_processes,
+    quantiles,
+    scaled,
+    scaled_calls,
+)
 from benchmark.gates.latency_full import (
-    REFERENCE_SIZE,
     Budget,
     MeasuringError,
     TimedModel,
     WorkerJob,
     interleave,
-    make_reference,
     measure_job,
     summarise_job,
 )
-from benchmark.gates.latency_quick import ModelTimer, quick_latency, warm_up
+from benchmark.gates.latency_quick import ModelTimer, quick_latency, quiet_reference_ms, warm_up
+from benchmark.gates.latency_reference import REFERENCE_SIZE, make_reference
 from benchmark.gates.latency_stability import Load, load_doubts, reference_doubts, spread_doubts, warm_up_doubts
 from benchmark.inference.device_setup import Machine
 from benchmark.inference.runtimes import runtime_names
@@ -200,6 +209,35 @@ def test_quick_leaves_the_network_as_it_was(waiting: Path) -> None:
     assert torch.get_num_threads() == threads
     assert found.runs >= 5 and found.processes == 1
     assert np.all(np.diff([found.image_ms[name].value for name in ("p25", "median", "p90", "p99")]) >= 0)
+
+
+def test_calls_are_scaled_by_the_reference_network_beside_them() -> None:
+    """A machine that is half as fast for a while, or all the time, gives the times of one that is not."""
+    quiet = [Call(10.0, 8.0, 8.0)] * 3
+    assert scaled_calls(quiet, [5.0] * 4, quiet_ms=5.0) == tuple(quiet)
+    busy = [Call(10.0, 8.0, 8.0), Call(15.0, 12.0, 12.0), Call(20.0, 16.0, 16.0)]
+    assert scaled_calls(busy, [5.0, 5.0, 10.0, 10.0], quiet_ms=5.0) == tuple(quiet)
+    measured = replace(latency(16.0, 25.0), reference_ms=10.0)
+    assert scaled(measured, quiet_ms=5.0).image_ms["p90"] == Estimate(10.0, 8.0, 12.5)
+
+
+def test_a_search_measures_relative_to_the_reference_network(waiting: Path) -> None:
+    """Twice the quiet time makes twice the latency; the record says what it was scaled to, and what was measured."""
+    gate, options = LatencyGate(limit_ms=1000, image=IMAGE, quantile="median"), {"milliseconds": 20.0}
+    net = network(waiting, **options)
+    (plain,) = check_gates({"latency": gate}, net, model(**options), HERE)
+    (result,) = check_gates({"latency": gate}, net, model(**options), HERE, quiet_ms=1000.0)
+    reference_ms = result.protocol["reference_ms"]
+    assert plain.protocol["reference_ms"] is None and "scaled_to_reference_ms" not in plain.protocol
+    assert reference_ms > 0 and result.protocol["scaled_to_reference_ms"] == 1000.0
+    assert result.measured is not None and result.measured > 20.0 * 1000.0 / reference_ms / 5
+
+
+def test_the_quiet_time_of_the_reference_network_is_that_of_its_fast_calls() -> None:
+    """Another program makes some calls slower, never faster."""
+    quiet_ms = quiet_reference_ms(CPU, seconds=0.2)
+    reference = quick_latency(make_reference(), Conditions(REFERENCE_SIZE, folded=False), CPU, seconds=0.4)
+    assert 0 < quiet_ms < 2 * reference.image_ms["median"].value
 
 
 def test_too_slow_for_a_quick_look(waiting: Path) -> None:

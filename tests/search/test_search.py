@@ -138,6 +138,21 @@ def test_a_gate_that_fails_keeps_a_trial_from_being_trained(set_up: SetUp) -> No
     assert len([event for event in events if isinstance(event, TrialFinished)]) == 6
 
 
+@pytest.mark.slow
+def test_latencies_are_scaled_to_one_time_of_the_reference_network(set_up: SetUp) -> None:
+    """That of the begin of the study, also after an interruption: a busy machine does not choose the winner."""
+    here = ("latency: {limit_ms: 50, device: V100, image: [64, 64]}", "latency: {limit_ms: 5000, image: [64, 64]}")
+    setup = set_up(WIDTH, here, trials=2)
+    search(setup)
+    search(dataclasses.replace(setup, search=dataclasses.replace(setup.search, trials=3)))
+    with open_study(setup.storage, "small", setup.search, _identity(setup), replace=False) as study:
+        quiet_ms = study.user_attrs["quiet_reference_ms"]
+    for number in range(3):
+        record = read_json(setup.context.output / f"trial.{number}/seed0/record.json")
+        latency = next(gate for gate in record["gates"] if gate["quantity"] == "latency")
+        assert latency["result"] == "passed" and latency["protocol"]["scaled_to_reference_ms"] == quiet_ms
+
+
 def _identity(setup: Setup) -> str:
     """What the journal says, so that a test may open it."""
     lines = [json.loads(line) for line in Path(setup.storage).read_text().splitlines()]
