@@ -53,7 +53,7 @@ def write(source: Path, *, latex: bool = False) -> Report:
         ReportError: The source is none of these, or the report cannot be written.
     """
     # Late, so that importing `reports` costs no pandas.
-    from reports.pages import files, measure_page, run_page
+    from reports.pages import blind_page, files, measure_page, run_page
     from reports.results import load, published
 
     if source.is_file():
@@ -67,7 +67,7 @@ def write(source: Path, *, latex: bool = False) -> Report:
             return Report(files.save(page, source / folder, latex=latex), page.damage)
     results = load.load(source)
     page = files.save(run_page.build(results), source / folder, latex=latex)
-    return Report(page, results.damage, results.unchecked)
+    return Report(page, (*results.damage, *blind_page.ranking_damage(source)), results.unchecked)
 
 
 def first_examples(run: Path) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def report(source: Path, watch: bool, every_seconds: float, latex: bool) -> None
         show_damage(written.damage, written.unchecked)
         damage = written.damage
     if damage:
-        raise BenchmarkError(f"{source}: the report lacks what is damaged, see above; run these rows again")
+        raise BenchmarkError(f"{source}: the report lacks what is damaged, see above; make that again")
 
 
 def show_damage(damage: Iterable[str], unchecked: int = 0) -> None:

@@ -105,3 +105,5 @@ class RankingFile(VersionedFile):
     notes: tuple[str, ...] = ()
     answers: tuple[NamedAnswer, ...] = ()
     """Of all people, in the order of their files; files of earlier versions have none."""
+    digest: str = ""
+    """SHA-256 of the file with the empty text here; files of earlier versions have none."""

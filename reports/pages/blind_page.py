@@ -1,5 +1,6 @@
 """The page of a blind test, for the people who answer, and the section that a report has about their answers."""
 
+import hashlib
 from pathlib import Path
 
 from reports import text
@@ -33,7 +34,7 @@ def write_task(task: Task, run: Path) -> Path:
 def write_ranking(ranking: RankingFile, run: Path) -> Path:
     """Write the ranking where the report of the run finds it, and return its path. Raises `ReportError`."""
     path = run / FOLDER / RANKING
-    _write(path, _as_json(ranking))
+    _write(path, _as_json(ranking.model_copy(update={"digest": _digest(ranking)})))
     return path
 
 
@@ -44,7 +45,22 @@ def read_ranking(folder: Path) -> RankingFile | None:
         FileFormatError: The file is damaged.
     """
     path = folder / FOLDER / RANKING
-    return read(RankingFile, path) if path.is_file() else None
+    ranking = read(RankingFile, path) if path.is_file() else None
+    if ranking is None:
+        return None
+    if ranking.digest and ranking.digest != _digest(ranking):
+        raise FileFormatError("is damaged: its SHA-256 is not the one noted in it")
+    return ranking.model_copy(update={"digest": ""})
+
+
+def ranking_damage(folder: Path) -> tuple[str, ...]:
+    """Return a line if the ranking of a run or a published study is damaged."""
+    try:
+        read_ranking(folder)
+    except FileFormatError as error:
+        file = text.printable(str(folder / FOLDER / RANKING))
+        return (f"{file}: {text.printable(str(error))}; make it again with `blind RUN --answers ...`",)
+    return ()
 
 
 def blind_section(folder: Path) -> Section:
@@ -175,6 +191,10 @@ def _line(row: RankedPreference) -> Line:
         Cell(row.strength, text.signed(row.strength, 2)),
         Cell(row.seed, text.ABSENT if row.seed is None else str(row.seed)),
     )
+
+
+def _digest(ranking: RankingFile) -> str:
+    return hashlib.sha256(_as_json(ranking.model_copy(update={"digest": ""}))).hexdigest()
 
 
 def _as_json(content: FileModel) -> bytes:

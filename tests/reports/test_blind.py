@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import reports
 from benchmark.cli import cli
 from reports.blind.answers import evaluate
 from reports.blind.task import make_task
 from reports.errors import ReportError
-from reports.pages.blind_page import blind_section, write_ranking, write_task
+from reports.pages.blind_page import blind_section, ranking_damage, write_ranking, write_task
 from reports.results.load import load
 
 TRIO = ("base", "heads.direct_rgb", "heads.residual")
@@ -120,6 +121,21 @@ def test_simulated_raters_are_ranked_and_the_report_says_they_are_simulated(run,
     assert "All of these people are programs" in words and "Reading: base" in words
     table = next(block for block in section.blocks if getattr(block, "name", "") == "blind_test")
     assert [line[1].text for line in table.lines] == list(TRIO)
+
+
+def test_a_changed_ranking_is_told(run, tmp_path):
+    """One changed digit is enough; the report names the file, and shows no number of it."""
+    task, _ = made(run)
+    file = write_ranking(evaluate(load(run), [answers_of(task, tmp_path / "a.json", "s")]), run)
+    assert ranking_damage(run) == () and len(blind_section(run).blocks) > 1
+    content = file.read_text()
+    for changed in (content.replace('"images": 4', '"images": 5'), "[]", "{", content[:-20], "[" * 100_000):
+        assert changed != content
+        file.write_text(changed)
+        (line,) = ranking_damage(run)
+        assert line.startswith(f"{file}: ") and line.endswith("make it again with `blind RUN --answers ...`")
+        assert len(blind_section(run).blocks) == 1
+        assert reports.write(run).damage == (line,)
 
 
 def test_a_session_that_is_saved_twice_counts_once(run, tmp_path):
