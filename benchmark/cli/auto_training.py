@@ -14,6 +14,10 @@ from benchmark.interrupts import stopped_when
 from benchmark.runner.auto_budget import Budget, Training, cut_to_trained, difference, shortened
 
 
+_LEAST_SHARE = 0.4
+"""Of what is left of the budget, for a shorter training: on a very busy machine nothing would be left by estimates."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """An experiment that `auto` wrote: how much is trained, and its text for any effort."""
@@ -51,7 +55,7 @@ def run_within(context: click.Context, selection: Selection, recipe: Recipe | No
         return call(budget_seconds=1e-3)
     progress = _progress(selection, recipe.effort)
     effort = cut_to_trained(recipe.effort, progress.trained, all_seeds=progress.all_seeds) or shortened(
-        recipe.effort, progress.steps, watch.training_seconds, budget.for_training - watch.starting_seconds
+        recipe.effort, progress.steps, watch.training_seconds, max(watch.left, _LEAST_SHARE * budget.left)
     )
     if effort:
         kept = difference(recipe.effort, effort)
@@ -85,6 +89,11 @@ class _Watch:
     def training_seconds(self) -> float:
         """Since the first training began."""
         return self._budget.spent - (self._begun or self._budget.spent)
+
+    @property
+    def left(self) -> float:
+        """For a training of a new run: until the time is over, less what comes before the training."""
+        return self._ends - self._budget.spent - self.starting_seconds
 
     def has_trained(self) -> bool:
         """Return whether a training has ended."""
