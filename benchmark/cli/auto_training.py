@@ -13,7 +13,6 @@ from benchmark.files import write_text
 from benchmark.interrupts import stopped_when
 from benchmark.runner.auto_budget import Budget, Training, cut_to_trained, difference, shortened
 
-
 _LEAST_SHARE = 0.4
 """Of what is left of the budget, for a shorter training: on a very busy machine nothing would be left by estimates."""
 

@@ -36,7 +36,7 @@ def main() -> None:
         "--backbones", nargs="+", default=["unet:tiny", "blend_pyramid:tiny", "nafnet:tiny", "gunet:tiny"]
     )
     options = parser.parse_args()
-    image = np.asarray(Image.open(options.image).convert("RGB"), np.float32) / 255
+    image = np.asarray(Image.open(options.image).convert("RGB"), np.float32) / np.float32(255)
     cpu, registry = torch.device("cpu"), Registry()
     for text in options.backbones:
         name, _, size = text.partition(":")
