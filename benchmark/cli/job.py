@@ -21,8 +21,21 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
     "--list", "is_list", is_flag=True, help="Print the jobs, or that one: id, state, kind, name, what it waits for."
 )
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: of the kind that the plan is for]")
+@click.option("--plan", "plan_file", type=click.Path(path_type=Path), hidden=True, help="In place of plan.json.")
+@click.option("--rule", "rule_file", type=click.Path(path_type=Path), hidden=True, help="May end the stage.")
+@click.option("--trial", "is_trial", is_flag=True, hidden=True, help="Rows are scored on val.")
 @plugin_option
-def command(folder: Path, job_id: str, device: str | None, plugins: tuple[Path, ...], *, is_list: bool) -> int:
+def command(
+    folder: Path,
+    job_id: str,
+    device: str | None,
+    plan_file: Path | None,
+    rule_file: Path | None,
+    plugins: tuple[Path, ...],
+    *,
+    is_list: bool,
+    is_trial: bool,
+) -> int:
     """Carry out one job of the plan in RUN_FOLDER: measure a network, train a stage, test a row or a baseline.
 
     Any process on any machine that shares the folder above RUN_FOLDER may do so, side by side with others and with
@@ -48,7 +61,7 @@ def command(folder: Path, job_id: str, device: str | None, plugins: tuple[Path, 
         from benchmark.runner.stage_store import StageStore
 
         store = StageStore(Path(os.path.abspath(folder)).parent / ".stages")  # noqa: PTH100  # `runs/x` may be a link
-        jobs = JobList(read_plan(folder), folder, store)
+        jobs = JobList(read_plan(folder, plan_file), folder, store, is_trial)
         if is_list:
             for job in [jobs.find(job_id)] if job_id else jobs.jobs.values():
                 status = jobs.status(job)
@@ -56,14 +69,18 @@ def command(folder: Path, job_id: str, device: str | None, plugins: tuple[Path, 
             return 0
         if not job_id:
             raise click.UsageError(f"name a job; python -m benchmark job {folder} --list shows them")
-        return _carry_out(jobs, job_id, device, plugins)
+        return _carry_out(jobs, job_id, device, rule_file, plugins)
 
 
-def _carry_out(jobs: "JobList", job_id: str, device: str | None, plugins: tuple[Path, ...]) -> int:
+def _carry_out(
+    jobs: "JobList", job_id: str, device: str | None, rule_file: Path | None, plugins: tuple[Path, ...]
+) -> int:
     from benchmark.cli.display import Display
     from benchmark.inference.device_setup import prepare_machine
     from benchmark.registry import Registry
+    from benchmark.runner.rules import read_rule
     from benchmark.runner.single_job import carry_out
+    from reports.file_access import read_text
 
     job = jobs.find(job_id)
     if jobs.status(job, verify=True).state == "done":
@@ -72,7 +89,8 @@ def _carry_out(jobs: "JobList", job_id: str, device: str | None, plugins: tuple[
     if missing := jobs.missing_needs(job, verify=True):
         raise RecordError(f"{job}: waits for {', '.join(map(str, missing))}; carry that out first")
     machine = prepare_machine(device or ("cpu" if jobs.plan.environment.get("device") == "cpu" else None))
+    rule = read_rule(read_text(rule_file)) if rule_file else None
     with Display({}) as display:
-        failure = carry_out(job, jobs, machine, Registry(plugins), command_line(), display.show)
+        failure = carry_out(job, jobs, machine, Registry(plugins), command_line(), display.show, rule)
     click.echo(f"{job}: {f'failed: {failure.message}' if failure else 'done'}")
     return int(failure is not None)

@@ -1,6 +1,5 @@
 """`run`: measure, train and test the rows of an experiment, then write the report; `plan`: show what it would do."""
 
-import shlex
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli.executors import LOCAL, SLURM, ExecutorChoice, executor_choice, executor_options
 from benchmark.cli.options import Selection, budget_option, selection_options
 from benchmark.cli.terminal import duration, show_network
 from benchmark.errors import counted
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
     from benchmark.runner.context import Context
     from benchmark.runner.estimates import Estimate
     from benchmark.runner.events import OnEvent
-    from benchmark.runner.executor import Executor
+    from benchmark.runner.executor import Executor, OpenExecutor
     from benchmark.runner.row_jobs import AnyRow
 
 
@@ -35,16 +35,7 @@ if TYPE_CHECKING:  # torch is imported only when the command runs
     is_flag=True,
     help="Show the plan and stop, as `plan` does; with --executor slurm show what would be submitted.",
 )
-@click.option(
-    "--executor",
-    type=click.Choice(["local", "ray", "slurm"]),
-    default="local",
-    show_default=True,
-    help="local: processes of this machine. ray: tasks of a Ray cluster; see docs/distributed.md. "
-    "slurm: a job of the cluster for each stage; see docs/scale.md.",
-)
-@click.option("--address", metavar="HOST:PORT", help="Of a Ray cluster.  [default: one of this machine alone]")
-@click.option("--sbatch", metavar="OPTIONS", help="Options for sbatch, e.g. '--partition=gpu --time=12:00:00'.")
+@executor_options
 @click.option("--follow-up", is_flag=True, hidden=True, help="The jobs of an earlier submission have ended.")
 def command(
     *,
@@ -75,8 +66,8 @@ def command(
       python -m benchmark run my.yaml --budget 4h         # ends at a finished row; the same command goes on
       python -m benchmark run my.yaml --study reports/published/my      # others have run part of it
     """
-    selection = Selection(**options)
-    _check_executor(executor, address, sbatch, tensorboard=tensorboard, budget_seconds=budget_seconds)
+    selection, choice = Selection(**options), executor_choice(executor, address, sbatch)
+    _check_local(executor, tensorboard=tensorboard, budget_seconds=budget_seconds)
     click.echo(f"{selection.file}: loading ...", err=True)  # torch takes seconds
     with resumable_interrupts():
         from benchmark.cli.budget import run_within_budget
@@ -93,16 +84,16 @@ def command(
 
         ends_at = None if budget_seconds is None else time.monotonic() + budget_seconds
         started, written, replace = time.perf_counter(), prepare(selection), selection.replace
-        if executor == "slurm":
+        if choice.name == SLURM:
             from benchmark.cli.slurm import submit
 
-            return submit(written, selection, sbatch or "", dry_run=dry_run, is_follow_up=follow_up)
+            return submit(written, selection, choice.sbatch, dry_run=dry_run, is_follow_up=follow_up)
         if dry_run:
             _show(written, budget_seconds, replace=replace)
             return 0
 
         has_failed_rows = False
-        for prepared in _parts(written, replace=replace):
+        for prepared in _parts(written, choice.opener, replace=replace):
             plan, context = prepared.plan, prepared.context
             use_study(prepared)
             todo = preflight(plan, context, replace=replace)
@@ -115,7 +106,7 @@ def command(
             scalars_folder = context.output / "tensorboard" if tensorboard else None
             with _displayed(prepared, todo, times, scalars_folder) as (display, context, on_event):
                 if ends_at is None:
-                    cluster = _cluster(context, address) if executor == "ray" and todo else None
+                    cluster = _cluster(context, choice) if todo else None
                     records = run_rows(todo, context, devices, on_event, estimates=times.seconds, executor=cluster)
                 else:
                     records = run_within_budget(todo, context, devices, on_event, times, ends_at)
@@ -202,38 +193,28 @@ def _displayed(
         yield display, context, with_early_report(display, prepared) if prepared.written.scales else display.show
 
 
-def _cluster(context: "Context", address: str | None) -> "Executor":
-    """Connect to a Ray cluster, or start one on this machine. Raises BenchmarkError where that is not possible."""
-    from benchmark.runner.ray_executor import RayExecutor
+def _cluster(context: "Context", choice: ExecutorChoice) -> "Executor | None":
+    """Return what carries out the jobs of a run; None: workers of this machine. Raises BenchmarkError."""
+    from benchmark.runner.job_command import plans_of_run
 
-    return RayExecutor(context, address)
+    return choice.opener(context, plans_of_run(context.output), None) if choice.opener else None
 
 
-def _parts(written: "Prepared", *, replace: bool) -> "Iterator[Prepared]":
+def _parts(written: "Prepared", open_executor: "OpenExecutor | None", *, replace: bool) -> "Iterator[Prepared]":
     """Yield what is run before something is decided by its records: rungs, tuned first, up to each interim analysis."""
     from benchmark.cli.interim import analyses_of
     from benchmark.cli.rungs import rungs_of
     from benchmark.cli.tune import with_best_candidates
 
     for rung in rungs_of(written):
-        yield from analyses_of(with_best_candidates(rung, replace=replace) if rung.candidates else rung)
+        yield from analyses_of(with_best_candidates(rung, open_executor, replace=replace) if rung.candidates else rung)
 
 
-def _check_executor(
-    executor: str, address: str | None, sbatch: str | None, *, tensorboard: bool, budget_seconds: float | None
-) -> None:
-    """Raise click.UsageError where an option belongs to another executor."""
-    if executor != "ray" and address is not None:
-        raise click.UsageError("--address belongs to --executor ray")
-    if executor != "slurm" and sbatch is not None:
-        raise click.UsageError("--sbatch belongs to --executor slurm")
-    try:
-        shlex.split(sbatch or "")
-    except ValueError as error:
-        raise click.UsageError(f"--sbatch {sbatch!r}: {error}; quote it as a shell would read it") from None
-    if executor != "local" and tensorboard:
+def _check_local(executor: str, *, tensorboard: bool, budget_seconds: float | None) -> None:
+    """Raise click.UsageError where an option belongs to the local executor."""
+    if executor != LOCAL and tensorboard:
         raise click.UsageError("--tensorboard belongs to --executor local")
-    if executor != "local" and budget_seconds is not None:
+    if executor != LOCAL and budget_seconds is not None:
         raise click.UsageError("--budget belongs to --executor local")
 
 

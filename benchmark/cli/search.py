@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from benchmark.cli.executors import executor_choice, executor_options
 from benchmark.cli.options import Selection, experiment_options
 from benchmark.cli.search_output import show_confirmation, show_outcome, show_search
 from benchmark.cli.terminal import duration
@@ -26,6 +27,7 @@ from benchmark.interrupts import resumable_interrupts
     type=click.IntRange(1, 1024),
     help="Trials that train at once.  [default: one a core, at most a fifth of the trials; one on a GPU]",
 )
+@executor_options
 @click.option(
     "--storage",
     metavar="FILE|URL",
@@ -38,7 +40,17 @@ from benchmark.interrupts import resumable_interrupts
     help="With several objectives, the trial for best.yaml: knee, best-quality or 'under latency_ms=50'.  "
     "[default: knee]",
 )
-def command(trials: int | None, workers: int | None, storage: str | None, pick: str | None, **options: Any) -> int:
+def command(
+    *,
+    trials: int | None,
+    workers: int | None,
+    executor: str,
+    address: str | None,
+    sbatch: str | None,
+    storage: str | None,
+    pick: str | None,
+    **options: Any,
+) -> int:
     """Search the settings that the section `search` of FILE names, by what they reach on val.
 
     The first trial is the base row. Trials that share stages share their training; a trial that fails a gate is not
@@ -51,9 +63,11 @@ def command(trials: int | None, workers: int | None, storage: str | None, pick: 
     Examples:
       python -m benchmark search experiments/quick_search.yaml
       python -m benchmark search experiments/quick_search.yaml --trials 30
+      python -m benchmark search my.yaml --executor ray --workers 4
       python -m benchmark search experiments/search_architecture.yaml --pick 'under size_mb=0.2'
       python -m benchmark run runs/quick_search/best.yaml
     """
+    choice = executor_choice(executor, address, sbatch)
     with resumable_interrupts():
         from benchmark.cli.display import Display
         from benchmark.cli.experiment_setup import prepare
@@ -72,7 +86,8 @@ def command(trials: int | None, workers: int | None, storage: str | None, pick: 
         base_only = dataclasses.replace(experiment, rows=experiment.rows[:1])
         place = storage or context.output / "study.journal"
         chosen = parse_pick(pick, search_settings) if pick else Pick()
-        setup = Setup(base_only, search_settings, context, place, default_workers(place, workers), chosen)
+        limit = default_workers(place, workers)
+        setup = Setup(base_only, search_settings, context, place, limit, chosen, choice.opener)
         with (
             Display({}) as display,
             open_trials(setup, partial(show_search, display, setup=setup), replace=selection.replace) as search,

@@ -2,7 +2,9 @@
 
 from typing import Protocol
 
+from benchmark.runner.context import Context
 from benchmark.runner.events import OnAnyEvent
+from benchmark.runner.job_command import JobPlans
 from benchmark.runner.jobs import Job
 
 
@@ -33,4 +35,21 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End what was started; jobs that still run store their state first."""
+        ...
+
+
+class OpenExecutor(Protocol):
+    """Makes an executor for the jobs of one call of `run_rows`, which closes it."""
+
+    def __call__(self, context: Context, plans: JobPlans, workers: int | None) -> Executor:
+        """Return the executor.
+
+        Args:
+            context: Of the run.
+            plans: Where processes elsewhere read what to do.
+            workers: How many jobs run side by side at most; None: as many as there is room for.
+
+        Raises:
+            BenchmarkError: Its cluster does not answer, or does not fit.
+        """
         ...

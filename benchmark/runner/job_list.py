@@ -1,7 +1,6 @@
 """The jobs of a run as plan.json has them, and how far each is, as the store and the folder of the run show it.
 
-Any process that sees both folders knows all of this. `.jobs/ID.json` in the folder of the run notes what a job found
-out and how it failed; that a stage is trained or a row tested stands in the store and in the record alone.
+Any process that sees both folders knows all of this.
 """
 
 from dataclasses import dataclass, replace
@@ -11,29 +10,16 @@ from typing import Literal
 
 from benchmark.errors import RecordError, shown, suggestion
 from benchmark.experiment.plan import id_of_test
-from benchmark.files import write_json
+from benchmark.runner.job_notes import JobNotes
 from benchmark.runner.record_writer import is_finished
 from benchmark.runner.row import leases_of
 from benchmark.runner.stage_store import StageStore
-from reports.errors import FileFormatError
-from reports.schema import Failure, FileModel, GateResult, ModelCost, PlanFile, PlanRow, from_json, read_json, to_json
+from reports.schema import PlanFile, PlanRow
 
 Kind = Literal["network", "baseline", "stage", "row"]
 State = Literal["waiting", "ready", "running", "done", "failed"]
 _LEAST_OF_ID = 6
 """Characters of an id that may stand for it."""
-
-
-class JobNote(FileModel):
-    """What a job leaves in the folder of the run for the jobs after it."""
-
-    row: str = ""
-    """Folder of the row that it worked for."""
-    started: str = ""
-    seconds: float = 0.0
-    cost: ModelCost | None = None
-    gates: tuple[GateResult, ...] = ()
-    failure: Failure | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +56,8 @@ class JobList:
     output: Path
     """Folder of the run."""
     store: StageStore
+    is_trial: bool = False
+    """The rows are scored on val, not on test, and any failed gate rejects them."""
 
     @cached_property
     def jobs(self) -> dict[str, ListedJob]:
@@ -125,7 +113,7 @@ class JobList:
             return JobStatus("done")
         if owner := self._holder(job):
             return JobStatus("running", f"by {owner}")
-        if failure := self.note(job.id).failure:
+        if failure := self.notes.read(job.id).failure:
             return JobStatus("failed", failure.message)
         if failed := self._failed_need(job):
             return JobStatus("failed", f"needs {failed}, which failed")
@@ -140,18 +128,10 @@ class JobList:
         """Return the folders of the rows that need a job and are neither finished nor rejected."""
         return [folder for folder in job.rows if folder not in self._ended]
 
-    def note(self, id: str) -> JobNote:
-        """Return what a job has noted; an empty note if there is none, or none that can be read."""
-        try:
-            return from_json(JobNote, read_json(self._note_file(id)))
-        except FileFormatError:
-            return JobNote()
-
-    def write_note(self, id: str, note: JobNote) -> None:
-        """Note what a job found out."""
-        file = self._note_file(id)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, to_json(note))
+    @property
+    def notes(self) -> JobNotes:
+        """What the jobs have noted."""
+        return JobNotes(self.output)
 
     @cached_property
     def _ended(self) -> frozenset[str]:
@@ -177,7 +157,7 @@ class JobList:
         if not self.unfinished_rows(job):
             return True
         if job.kind == "network":
-            return self.note(job.id).cost is not None
+            return self.notes.read(job.id).cost is not None
         return job.kind == "stage" and self.store.finished(job.id, verify=verify) is not None
 
     def _holder(self, job: ListedJob) -> str | None:
@@ -190,13 +170,10 @@ class JobList:
         """Return a failed job that this one needs, perhaps through others."""
         for need in (self.jobs[need] for need in job.needs):
             if not self._is_done(need, verify=False):
-                failed = need if self.note(need.id).failure else self._failed_need(need)
+                failed = need if self.notes.read(need.id).failure else self._failed_need(need)
                 if failed:
                     return failed
         return None
-
-    def _note_file(self, id: str) -> Path:
-        return self.output / ".jobs" / f"{id}.json"
 
 
 def lease_path(job: ListedJob) -> str:

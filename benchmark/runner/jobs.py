@@ -36,9 +36,9 @@ from benchmark.runner.events import (
 )
 from benchmark.runner.rank_group import RankFailure, train_on_ranks
 from benchmark.runner.row import RowProgress, describe_gate, test_row
+from benchmark.runner.rules import Rule
 from benchmark.runner.stage import train_stage
 from benchmark.runner.stage_validation import PrunedError
-from benchmark.runner.stopping_rule import StoppingRule
 from benchmark.training.loop import DivergedError
 from reports.schema import Failure, GateResult, from_json, to_json
 
@@ -61,7 +61,7 @@ class TrainStage:
 
     row: PlannedRow
     stage: PlannedStage
-    rule: StoppingRule | None = None
+    rule: Rule | None = None
 
     @property
     def id(self) -> str:

@@ -125,13 +125,17 @@ def _plan_baseline(baseline: PlannedBaseline) -> PlanRow:
     return PlanRow(row=baseline.row, table=None, kind="baseline", seeds=(None,), config_hashes=hashes)
 
 
-def read_plan(folder: Path) -> PlanFile:
+def read_plan(folder: Path, file: Path | None = None) -> PlanFile:
     """Return the plan in the folder of a run.
+
+    Args:
+        folder: Of the run.
+        file: With rows that plan.json lacks; None: plan.json.
 
     Raises:
         RecordError: There is none that jobs can be carried out from.
     """
-    file, remedy = folder / "plan.json", "write it: python -m benchmark plan FILE --write"
+    file, remedy = file or folder / "plan.json", "write it: python -m benchmark plan FILE --write"
     if not file.exists():
         raise RecordError(f"{shown(str(file))}: no such file; expected the folder of a run; {remedy}")
     try:

@@ -21,6 +21,7 @@ from benchmark.interrupts import interrupt_on_termination
 from benchmark.processes import usable_cores
 from benchmark.runner.context import Context
 from benchmark.runner.events import JobDied, JobFailed, OnAnyEvent
+from benchmark.runner.job_command import JobPlans, job_arguments
 from benchmark.runner.jobs import Job, TrainStage
 from benchmark.runner.outcome import Outcomes
 from benchmark.runner.ray_task import carry_out, node_facts
@@ -47,25 +48,27 @@ class _Submitted:
 class RayExecutor:
     """Carries out jobs as tasks of a Ray cluster; see `benchmark.runner.executor.Executor`."""
 
-    def __init__(self, context: Context, address: str | None) -> None:
+    def __init__(self, context: Context, address: str | None, plans: JobPlans, workers: int | None = None) -> None:
         """Connect to a cluster, or start one on this machine, and compare the versions on all nodes.
 
         Args:
-            context: Of the run; its plan.json is written before the first job starts.
+            context: Of the run.
             address: `HOST:PORT` of a cluster, or `auto`; None: one of this machine alone, which ends with the run.
+            plans: Where the tasks read what to do.
+            workers: How many jobs run side by side at most; None: as many as the cluster has room for.
 
         Raises:
             BenchmarkError: Ray is not installed, there is no such cluster, or a node has other versions.
         """
         self._ray = connect(address, context)
-        self._context, self._outcomes = context, Outcomes(context)
+        self._context, self._plans, self._workers, self._outcomes = context, plans, workers, Outcomes(context)
         self._device = _GPU if context.machine.device.type == "cuda" else _CPU
         self._submitted: dict[Any, _Submitted] = {}
         self._refused: list[JobFailed] = []
         self._progress_at = time.monotonic()
         """When a job last ended, or nothing was waiting for free devices."""
         try:
-            check_nodes(self._ray, context.output)
+            check_nodes(self._ray, plans.example)
             if not self._total(self._device):
                 raise BenchmarkError(f"--executor ray: the cluster has no {self._device}, for which this plan is")
         except BaseException:
@@ -75,7 +78,8 @@ class RayExecutor:
     @property
     def slots(self) -> int:
         """How many jobs of one device run side by side."""
-        return max(1, int(self._total(self._device)))
+        slots = max(1, int(self._total(self._device)))
+        return min(slots, self._workers or slots)
 
     @property
     def has_room(self) -> bool:
@@ -90,9 +94,9 @@ class RayExecutor:
             return
         options = {"num_cpus": needs[_CPU], "num_gpus": needs[_GPU], "max_retries": RETRIES, "max_calls": 1}
         task = self._ray.remote(**options)(carry_out)
-        plugins = [text for plugin in self._context.registry.plugins for text in ("--plugin", str(plugin.resolve()))]
+        self._outcomes.begin(job)
         place = ["--device", self._context.machine.device.type]
-        arguments = ["job", str(self._context.output.resolve()), job.id, *place, *plugins]
+        arguments = [*job_arguments(job, self._context, self._plans), *place]
         reference = task.remote(arguments, is_on_cpu=self._device == _CPU)
         self._submitted[reference] = _Submitted(job, needs, time.perf_counter())
 
@@ -207,18 +211,18 @@ def _can_connect(address: str) -> bool:
     return False
 
 
-def check_nodes(ray: Any, folder: Path) -> None:
-    """Compare Python, torch, the suite and plan.json of the run on all nodes with those of this process.
+def check_nodes(ray: Any, plan_file: Path) -> None:
+    """Compare Python, torch, the suite and a plan file of the run on all nodes with those of this process.
 
     Raises:
         BenchmarkError: With the node and what differs.
     """
-    own, strategies = node_facts(str(folder.resolve())), import_module("ray.util.scheduling_strategies")
+    own, strategies = node_facts(str(plan_file.resolve())), import_module("ray.util.scheduling_strategies")
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     probes = {
         ray.remote(num_cpus=0, scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(id, soft=False))(
             node_facts
-        ).remote(str(folder.resolve())): address
+        ).remote(str(plan_file.resolve())): address
         for id, address in nodes.items()
     }
     for probe, address in probes.items():

@@ -46,13 +46,13 @@ def carry_out(arguments: Sequence[str], *, is_on_cpu: bool) -> tuple[int, str]:
     return process.returncode, errors[-_KEPT_CHARACTERS:]
 
 
-def node_facts(folder: str) -> dict[str, str]:
-    """Return what must be the same on all nodes, by name; `folder`: of the run, which all of them must see."""
+def node_facts(plan_file: str) -> dict[str, str]:
+    """Return what must be the same on all nodes, by name; `plan_file`: in the folder that all of them must see."""
     return {
         "Python": platform.python_version(),
         "torch": _version("torch"),
         "suite": source_hash(),
-        "plan": _digest([Path(folder) / "plan.json"]),
+        "plan": _digest([Path(plan_file)]),
     }
 
 

@@ -33,8 +33,9 @@ from benchmark.runner.local_executor import LocalExecutor
 from benchmark.runner.preflight import memory_shortfall
 from benchmark.runner.row import RowProgress, describe_gate, end_untested
 from benchmark.runner.row_jobs import AnyRow, row_jobs
+from benchmark.runner.rules import Validation
 from benchmark.runner.scheduler import Scheduler
-from benchmark.runner.stopping_rule import Pruning, Validation, judge_stored
+from benchmark.runner.stopping_rule import Pruning, judge_stored
 from reports.schema import Failure, Record
 
 

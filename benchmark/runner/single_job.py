@@ -1,6 +1,7 @@
 """Carry out one job of a plan, in this process: what Slurm, Ray or a loop in a shell starts for each of its tasks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from benchmark.errors import RecordError
@@ -23,13 +24,17 @@ from benchmark.runner.events import (
     RowAwaited,
     RowStarted,
     StageFinished,
+    StagePruned,
+    StageValidated,
 )
-from benchmark.runner.job_list import JobList, JobNote, Kind, ListedJob, lease_path
+from benchmark.runner.job_list import JobList, Kind, ListedJob, lease_path
+from benchmark.runner.job_notes import JobNote, PruningNote, ValidationNote
 from benchmark.runner.jobs import Job, MeasureNetwork, TestRow, TrainStage, failure_of_row, rejection_of, run_job
 from benchmark.runner.plan_file import planned_rows
 from benchmark.runner.preflight import memory_shortfall
 from benchmark.runner.record_writer import write_test_pairs
 from benchmark.runner.row import RowProgress, describe_gate, end_untested, leases_of, tests_of
+from benchmark.runner.rules import Rule, Validation
 from benchmark.runner.scheduler import RETRIES
 from reports.schema import Failure, PlanFile
 
@@ -45,7 +50,13 @@ AnyRow = PlannedRow | PlannedBaseline
 
 
 def carry_out(
-    job: ListedJob, jobs: JobList, machine: Machine, registry: Registry, command: str, on_event: OnEvent
+    job: ListedJob,
+    jobs: JobList,
+    machine: Machine,
+    registry: Registry,
+    command: str,
+    on_event: OnEvent,
+    rule: Rule | None = None,
 ) -> Failure | None:
     """Carry out a job that is ready, or that failed before; return why it failed, None if it is done.
 
@@ -59,6 +70,7 @@ def carry_out(
         registry: Knows the components that the rows name.
         command: The command line, for the record.
         on_event: Called with everything that happens.
+        rule: May end a stage before its last step. The note of the job says so then; the row is left to its search.
 
     Raises:
         RecordError: The plan is for another kind of device, version of torch, or state of data and code.
@@ -72,17 +84,17 @@ def carry_out(
     metrics = jobs.plan.metrics
     context = Context(jobs.plan.experiment, jobs.output, jobs.store, machine, registry, command, sources, metrics)
     _check_same(row, rows, jobs.plan, context)
-    context = with_cached_sources(data, context, on_event, _SPLITS[job.kind])
-    if job.kind in ("row", "baseline"):
+    context = with_cached_sources(data, context, on_event, ("train", "val") if jobs.is_trial else _SPLITS[job.kind])
+    if job.kind in ("row", "baseline") and not jobs.is_trial:
         write_test_pairs(context.output / "pairs", tests_of(row, context))
     on_event(RowStarted(row.folder))
     if job.kind != "network":
-        return _carry_out(_typed(job, row, jobs), needing, jobs, context, on_event)
+        return _carry_out(_typed(job, row, jobs, rule), needing, jobs, context, on_event)
     leases, name = leases_of(lease_path(job), context.output, context.store)
     with leases.claim(
-        name, lambda: jobs.note(job.id).cost is not None, lambda owner: on_event(RowAwaited(row.folder, owner))
+        name, lambda: jobs.notes.read(job.id).cost is not None, lambda owner: on_event(RowAwaited(row.folder, owner))
     ) as lease:
-        return _carry_out(_typed(job, row, jobs), needing, jobs, context, on_event) if lease is not None else None
+        return _carry_out(_typed(job, row, jobs, None), needing, jobs, context, on_event) if lease else None
 
 
 def _check_same(row: AnyRow, rows: Mapping[str, AnyRow], plan: PlanFile, context: Context) -> None:
@@ -117,12 +129,12 @@ def _names_of(row: PlannedRow) -> tuple[object, ...]:
     return (row.network, *((stage.name, stage.key) for stage in row.stages_with_teacher))
 
 
-def _typed(job: ListedJob, row: AnyRow, jobs: JobList) -> Job:
+def _typed(job: ListedJob, row: AnyRow, jobs: JobList, rule: Rule | None) -> Job:
     """Return a job as a worker carries it out."""
     if isinstance(row, PlannedRow) and job.kind == "network":
         return MeasureNetwork(row)
     if isinstance(row, PlannedRow) and job.kind == "stage":
-        return TrainStage(row, next(stage for stage in row.stages_with_teacher if stage.key == job.id))
+        return TrainStage(row, next(stage for stage in row.stages_with_teacher if stage.key == job.id), rule)
     return TestRow(row, _progress(row, jobs))
 
 
@@ -130,15 +142,16 @@ def _progress(row: AnyRow, jobs: JobList) -> RowProgress:
     """Return what earlier jobs noted for a row."""
     if isinstance(row, PlannedBaseline):
         return RowProgress()
-    notes = {stage.key: jobs.note(stage.key) for stage in row.stages}
+    notes = {stage.key: jobs.notes.read(stage.key) for stage in row.stages}
     own = {key: note for key, note in notes.items() if note.row == row.folder and note.failure is None}
     started = min((datetime.fromisoformat(note.started) for note in own.values()), default=None)
-    network = jobs.note(row.network)
+    network = jobs.notes.read(row.network)
     return RowProgress(
         measured=MeasuredModel(network.cost, network.gates) if network.cost else None,
         trained=frozenset(own),
         started=started,
         seconds=sum(note.seconds for note in own.values()),
+        is_trial=jobs.is_trial,
     )
 
 
@@ -147,46 +160,71 @@ def _carry_out(
 ) -> Failure | None:
     """Carry out a job, note what came of it, and end the rows that it rejects or fails; return why it failed."""
     note = JobNote(row=job.row.folder, started=datetime.now(UTC).isoformat(timespec="seconds"))
-    end, has_trained = _end_of(job, context, on_event)
+    end, trained = _end_of(job, context, on_event)
+    note = note.model_copy(update={"validations": tuple(map(ValidationNote.of, trained.validations))})
     match end:
         case JobStopped(error=error):
             raise error
         case JobFinished(seconds=seconds, measured=measured):
             facts = {"cost": measured.cost, "gates": measured.gates} if measured else {}
-            if has_trained or not isinstance(job, TrainStage):  # else another process trained it, and has noted that
-                jobs.write_note(job.id, note.model_copy(update={"seconds": seconds, **facts}))
+            if trained.is_finished or not isinstance(job, TrainStage):  # else another process did, and has noted that
+                jobs.notes.write(job.id, note.model_copy(update={"seconds": seconds, **facts}))
             if measured:
-                on_event(GatesChecked(job.row.folder, tuple(map(describe_gate, measured.gates))))
-            if measured and (rejection := rejection_of(measured, is_trial=False)):
-                for row in needing:
-                    end_untested(row, "rejected", rejection, "", _progress(row, jobs), context, on_event)
+                _reject(job.row.folder, measured, needing, jobs, context, on_event)
+            return None
+        case JobPruned(validation=validation, reason=reason):
+            point = ValidationNote.of(validation)
+            pruning = PruningNote(validation=point, reason=reason, steps=trained.steps_before_pruning)
+            jobs.notes.write(job.id, note.model_copy(update={"pruning": pruning}))
             return None
         case JobFailed(failure=failure, traceback=traceback):
             pass
-        case JobDied(reason=reason) | JobPruned(reason=reason):  # nothing is pruned outside a search
+        case JobDied(reason=reason):
             failure, traceback = Failure(message=reason), ""
-    jobs.write_note(job.id, note.model_copy(update={"failure": failure}))
+    jobs.notes.write(job.id, note.model_copy(update={"failure": failure}))
     for row in needing:
         reason = failure_of_row(row, job, failure, traceback)
         end_untested(row, "failed", *reason, _progress(row, jobs), context, on_event)
     return failure
 
 
-def _end_of(job: Job, context: Context, on_event: OnEvent) -> tuple[JobEvent, bool]:
-    """Carry out a job, again if this process lost it to another one; return its end, and whether it trained a stage."""
+def _reject(
+    folder: str, measured: MeasuredModel, needing: Sequence[AnyRow], jobs: JobList, context: Context, on_event: OnEvent
+) -> None:
+    """End the rows whose network fails a gate that rejects. `folder`: of the row that it was measured for."""
+    on_event(GatesChecked(folder, tuple(map(describe_gate, measured.gates))))
+    if rejection := rejection_of(measured, is_trial=jobs.is_trial):
+        for row in needing:
+            end_untested(row, "rejected", rejection, "", _progress(row, jobs), context, on_event)
+
+
+@dataclass
+class _Trained:
+    """What a job did for a stage."""
+
+    is_finished: bool = False
+    validations: list[Validation] = field(default_factory=list[Validation])
+    steps_before_pruning: int = 0
+
+
+def _end_of(job: Job, context: Context, on_event: OnEvent) -> tuple[JobEvent, _Trained]:
+    """Carry out a job, again if this process lost it to another one; return its end, and what it trained."""
+    trained = _Trained()
     if isinstance(job, TrainStage) and (shortfall := memory_shortfall(job.row, context)):
-        return JobFailed(job.id, Failure(message=shortfall), ""), False
+        return JobFailed(job.id, Failure(message=shortfall), ""), trained
     ends: list[JobEvent] = []
-    has_trained = False
 
     def handle(event: Event | JobEvent) -> None:
-        nonlocal has_trained
         if isinstance(event, JobEvent):
             ends.append(event)
-        else:
-            has_trained = has_trained or isinstance(event, StageFinished)
-            on_event(event)
+            return
+        trained.is_finished |= isinstance(event, StageFinished)
+        if isinstance(event, StageValidated):
+            trained.validations.append(event.validation)
+        if isinstance(event, StagePruned):
+            trained.steps_before_pruning = event.steps
+        on_event(event)
 
     while len(ends) <= RETRIES and all(isinstance(end, JobDied) for end in ends):
         run_job(job, context, handle)
-    return ends[-1], has_trained
+    return ends[-1], trained

@@ -75,23 +75,23 @@ def pending_jobs(jobs: JobList, submissions: Mapping[str, int] | None = None) ->
 
 
 def slurm_jobs(
-    pending: Sequence[ListedJob], output: Path, plugins: Sequence[Path], follow_up: Sequence[str]
+    pending: Sequence[ListedJob], output: Path, options: Sequence[str], follow_up: Sequence[str]
 ) -> list[SlurmJob]:
     """Return what is to be submitted: each pending job behind those it needs, then the follow-up behind all.
 
     Args:
         pending: Jobs of a plan that are not done, in its order.
         output: Folder of the run.
-        plugins: Files with components that the rows name.
+        options: Arguments of each job beside its id.
         follow_up: Arguments of the command that goes on when all have ended.
     """
-    options = [text for file in plugins for text in ("--plugin", str(file))]
     jobs = [
-        SlurmJob(job.id, _name(output, job.name), job.needs, ("job", str(output), job.id, *options)) for job in pending
+        SlurmJob(job.id, slurm_name(output, job.name), job.needs, ("job", str(output), job.id, *options))
+        for job in pending
     ]
     needed = {need for job in pending for need in job.needs}
     ends = tuple(job.id for job in pending if job.id not in needed)
-    return [*jobs, SlurmJob("follow-up", _name(output, "follow-up"), ends, tuple(follow_up))]
+    return [*jobs, SlurmJob("follow-up", slurm_name(output, "follow-up"), ends, tuple(follow_up))]
 
 
 def job_script(output: Path, *, has_gpu: bool, threads: int, python: str = sys.executable) -> str:
@@ -175,6 +175,15 @@ class SlurmQueue:
         """Return how often each job was submitted since a user did so, by its own id."""
         return Counter(job for job, _ in self._submitted())
 
+    def last_id(self, job: str) -> str:
+        """Return SLURM's id of the last submission of a job, by its own id."""
+        return dict(self._submitted())[job]
+
+    def cancel(self, slurm_ids: Sequence[str]) -> None:
+        """Take jobs out of the queue, by SLURM's ids. Raises BenchmarkError."""
+        if slurm_ids:
+            _call(["scancel", *slurm_ids], "nothing was cancelled")
+
     def forget_ended(self) -> None:
         """Begin to count anew, since a user submits. Raises BenchmarkError."""
         self._write([*self.queued().items()])
@@ -188,8 +197,13 @@ class SlurmQueue:
         write_json(self._file, submitted)
 
     @property
+    def folder(self) -> Path:
+        """The script, the logs, and what was submitted."""
+        return self.output.absolute() / _FOLDER
+
+    @property
     def _file(self) -> Path:
-        return self.output / _FOLDER / "submitted.json"
+        return self.folder / "submitted.json"
 
 
 def _call(command: Sequence[str], so_far: str) -> str:
@@ -210,6 +224,6 @@ def _call(command: Sequence[str], so_far: str) -> str:
     return done.stdout
 
 
-def _name(output: Path, name: str) -> str:
+def slurm_name(output: Path, name: str) -> str:
     """Return the name of a SLURM job, which is part of the name of its log."""
     return re.sub(r"[^\w.=+-]", ".", f"{output.name}.{name}")

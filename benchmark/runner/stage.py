@@ -24,9 +24,9 @@ from benchmark.model.pruning import prune
 from benchmark.runner.context import Context
 from benchmark.runner.events import OnAnyEvent, StageDamaged, StageFinished, StageProgress, StagePruned
 from benchmark.runner.record_writer import provenance
+from benchmark.runner.rules import Rule
 from benchmark.runner.stage_store import StageResult
 from benchmark.runner.stage_validation import VAL_CURVE, StageValidation
-from benchmark.runner.stopping_rule import StoppingRule
 from benchmark.runner.val_scores import load_network, psnr_on_val, score_on_val, val_fingerprint
 from benchmark.training.distributed import ALONE, Ranks
 from benchmark.training.loop import Progress, is_deterministic, train
@@ -51,7 +51,7 @@ def train_stage(
     on_event: OnAnyEvent,
     ranks: Ranks = ALONE,
     is_stopped_elsewhere: Callable[[], bool] = lambda: False,
-    rule: StoppingRule | None = None,
+    rule: Rule | None = None,
 ) -> None:
     """Train a stage, score it on val and store it. An interrupted stage continues from its last stored state.
 

@@ -11,7 +11,8 @@ from benchmark.experiment.plan import PlannedRow, PlannedStage
 from benchmark.model import Restorer, restore_image
 from benchmark.runner.context import Context
 from benchmark.runner.events import OnAnyEvent, StageValidated
-from benchmark.runner.stopping_rule import StoppingRule, Validation, steps_before
+from benchmark.runner.rules import Rule, Validation
+from benchmark.runner.stopping_rule import steps_before
 from benchmark.runner.val_scores import images_on_val, network_with, psnr_on_val
 from benchmark.training.distributed import Ranks
 from benchmark.training.train_state import Checkpoint, TrainState
@@ -37,7 +38,7 @@ class StageValidation:
         planned: PlannedStage,
         context: Context,
         ranks: Ranks,
-        rule: StoppingRule | None,
+        rule: Rule | None,
         on_event: OnAnyEvent,
     ) -> None:
         """Begin without validations."""
@@ -88,12 +89,12 @@ class StageValidation:
             validation = self._validation(images, self._planned.steps, self._rule)
             self._on_event(StageValidated(self._row.folder, self._planned.key, validation))
 
-    def _judge(self, validation: Validation, rule: StoppingRule) -> None:
+    def _judge(self, validation: Validation, rule: Rule) -> None:
         self._on_event(StageValidated(self._row.folder, self._planned.key, validation))
         reason = rule.reason_to_stop(validation)
         self.end = PrunedError(reason, validation) if reason else None
 
-    def _validation(self, images: Sequence[ImageScores], step: int, rule: StoppingRule) -> Validation:
+    def _validation(self, images: Sequence[ImageScores], step: int, rule: Rule) -> Validation:
         """Return what these scores are in the metric of a rule; images without the metric do not count."""
         values = {image.pair.name: image.metrics[rule.metric] for image in images if rule.metric in image.metrics}
         mean = fmean(values.values()) if values else nan

@@ -1,38 +1,12 @@
-"""What ends a trial before its last step: validations of its row, and the rule that judges them."""
+"""What ends a trial before its last step: the rule for its row, asked after each validation, also of stored stages."""
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from benchmark.experiment.plan import PlannedRow, PlannedStage
 from benchmark.experiment.stage import validation_steps
+from benchmark.runner.rules import Rule, Validation
 from benchmark.runner.stage_store import StageStore
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What a row reached on val, in the metric of a search."""
-
-    step: int
-    """Steps of the row so far, those of earlier stages included."""
-    value: float
-    """Mean over the images."""
-    images: Mapping[str, float] = field(default_factory=dict[str, float])
-    """By image; empty where the mean alone is stored."""
-
-
-class StoppingRule(Protocol):
-    """Judges a row while a stage of it is trained, perhaps in another process."""
-
-    @property
-    def metric(self) -> str:
-        """Name of the metric that validations are in."""
-        ...
-
-    def reason_to_stop(self, validation: Validation) -> str | None:
-        """Return why the row should end; None: it goes on."""
-        ...
 
 
 class Pruning(Protocol):
@@ -47,7 +21,7 @@ class Pruning(Protocol):
         """Keep a validation of a row; return it as it was noted first, perhaps with the scores of images."""
         ...
 
-    def rule(self, row: PlannedRow) -> StoppingRule:
+    def rule(self, row: PlannedRow) -> Rule:
         """Return the rule for a row, by what is known of the others now."""
         ...
 

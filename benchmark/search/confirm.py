@@ -21,6 +21,7 @@ from benchmark.inference.device_setup import torch_threads
 from benchmark.runner.context import Context, plan_of, with_cached_sources
 from benchmark.runner.estimates import estimate
 from benchmark.runner.events import Event, OnEvent
+from benchmark.runner.job_command import JobPlans, own_plan, write_own_plan
 from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.plan_file import plan_file
 from benchmark.runner.record_writer import is_finished
@@ -147,7 +148,13 @@ def _run(plan: Plan, setup: Setup, on_event: OnEvent, splits: Sequence[str], *, 
     """Run what is not finished of a plan; return the context with the images of these splits."""
     context = with_cached_sources(plan.experiment.data, setup.context, on_event, splits)
     todo = [row for row in plan.rows if not is_finished(context.output / row.folder, row.config_hash, replace=True)]
-    run_rows(todo, context, _devices(plan, setup), on_event, is_trial=is_trial)
+    executor = None
+    if setup.open_executor and todo:
+        file = own_plan(context.output, plan.rows[0].row.partition("/")[0])
+        write_own_plan(file, plan, context, {})
+        plans = JobPlans(lambda _: file, file, is_trial)
+        executor = setup.open_executor(context, plans, setup.workers or len(todo))
+    run_rows(todo, context, _devices(plan, setup), on_event, is_trial=is_trial, executor=executor)
     return context
 
 

@@ -6,89 +6,12 @@ a rule does not know what others have reached since then; asynchronous successiv
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from statistics import median
-from typing import Any
 
 from benchmark.experiment.pruner_settings import Hyperband, Median, NoPruner, Pruner, SuccessiveHalving, Wilcoxon
-from benchmark.runner.stopping_rule import Validation
+from benchmark.runner.rules import Cut, CutRule, History, Rule, WilcoxonRule
 from reports.metrics import Metric
-
-
-@dataclass(frozen=True)
-class History:
-    """What a trial reached on val so far. `values`: by the steps of its row."""
-
-    number: int
-    values: Mapping[int, float]
-    final: float | None = None
-    """After the last step; None where it was not trained to its end."""
-    images: Mapping[int, Mapping[str, float]] = field(default_factory=dict[int, Mapping[str, float]])
-    """By step, then by image; only for pruners that compare images."""
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The worst value that a trial may have to go on, and the words for a trial that is worse."""
-
-    value: float
-    reason: str
-
-
-@dataclass(frozen=True)
-class CutRule:
-    """Ends a trial that is worse than the cut at a step. No cuts: it never does."""
-
-    facts: Metric
-    cuts: Mapping[int, Cut] = field(default_factory=dict[int, Cut])
-
-    @property
-    def metric(self) -> str:
-        """Name of the metric that validations are in."""
-        return self.facts.name
-
-    def reason_to_stop(self, validation: Validation) -> str | None:
-        """Return why the trial should end; None: it goes on. What is no number is worse than any."""
-        cut, key = self.cuts.get(validation.step), self.facts.sort_key
-        if cut is None or key(validation.value) <= key(cut.value):
-            return None
-        return f"{self.metric} {validation.value:.4f} {cut.reason}"
-
-
-@dataclass(frozen=True)
-class WilcoxonRule:
-    """Ends a trial whose val images are worse than those of the best trial at the same step, by a signed-rank test."""
-
-    facts: Metric
-    best: History
-    p: float
-
-    @property
-    def metric(self) -> str:
-        """Name of the metric that validations are in."""
-        return self.facts.name
-
-    def reason_to_stop(self, validation: Validation) -> str | None:
-        """Return why the trial should end; None: it goes on, also where the best has no images at this step."""
-        from scipy import stats  # takes long to import, and few searches need it
-
-        reference, key = self.best.images.get(validation.step, {}), self.facts.sort_key
-        images = sorted(reference.keys() & validation.images.keys())
-        losses = [key(validation.images[image]) - key(reference[image]) for image in images]
-        if not any(losses):
-            return None
-        test: Any = stats.wilcoxon(losses, alternative="greater")
-        p = float(test.pvalue)
-        if not p < self.p:
-            return None
-        return (
-            f"{self.metric} {validation.value:.4f} is worse than that of trial.{self.best.number} at this step on "
-            f"{len(images)} val images (Wilcoxon, p {p:.3f} below {self.p:g}; the noise of seeds is not in p)"
-        )
-
-
-Rule = CutRule | WilcoxonRule
 
 
 def rule_for(

@@ -30,6 +30,8 @@ from benchmark.runner.events import (
     RowFinished,
     StagePruned,
 )
+from benchmark.runner.executor import OpenExecutor
+from benchmark.runner.job_command import JobPlans, own_plan, write_own_plan
 from benchmark.runner.jobs import MeasureNetwork, run_job
 from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.preflight import all_sides, check_metrics, check_patches, preflight
@@ -58,6 +60,8 @@ from reports.schema import GateResult, Importance, to_json
 
 TABLE = "trial"
 _TRIALS_PER_WORKER = 5
+_BASE_PLAN = "base"
+"""Name of a plan file that is there before the first trial."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class Setup:
     """Trials at once; None: as many as are of use."""
     pick: Pick = field(default_factory=Pick)
     """With several objectives, which trial becomes best.yaml."""
+    open_executor: OpenExecutor | None = None
+    """Opens what carries out the jobs of trials; None: workers of this machine."""
 
     def plan(self, number: int, values: dict[str, Any]) -> Plan:
         """Return the plan of a trial. Raises ExperimentError if its values make no valid row together."""
@@ -86,7 +92,7 @@ class Trials:
 
     def __init__(self, setup: Setup, study: optuna.Study, on_event: Callable[[SearchEvent], None]) -> None:
         """Begin without trials; see `open_trials`."""
-        self.context, self.devices = setup.context, ("cpu",)
+        self.context, self.devices, self.workers = setup.context, ("cpu",), 1
         self.measured: dict[str, MeasuredModel] = {}
         """The base row's network, by `PlannedRow.network`."""
         self._setup, self._study, self._on_event = setup, study, on_event
@@ -100,6 +106,8 @@ class Trials:
 
     def run(self) -> Outcome:
         """Carry out the trials that are left; return what the search has found so far."""
+        open_executor, output = self._setup.open_executor, self.context.output
+        plans = JobPlans(lambda row: own_plan(output, row.row), own_plan(output, _BASE_PLAN), is_trial=True)
         run_rows(
             [],
             self.context,
@@ -108,6 +116,7 @@ class Trials:
             more_rows=self.more_rows,
             measured=self.measured,
             is_trial=True,
+            executor=open_executor(self.context, plans, self.workers) if open_executor and self._todo else None,
             pruning=self.pruning,
         )
         return self.outcome()
@@ -122,11 +131,14 @@ class Trials:
             trial = ask(self._study, self._setup.search)
             values = values_of(trial.params, self._setup.search)
             try:
-                row = self._setup.plan(trial.number, values).rows[0]
+                plan = self._setup.plan(trial.number, values)
             except ExperimentError as error:
                 result = TrialResult(trial.number, "rejected", None, values, message=str(error))
                 self._end(f"{TABLE}.{trial.number}", trial, result)
                 continue
+            row = plan.rows[0]
+            if self._setup.open_executor:
+                write_own_plan(own_plan(self.context.output, row.row), plan, self.context, self.measured)
             self._running[row.folder] = trial, values, row
             describe(trial, values, row.folder)
             if self.pruning:
@@ -152,7 +164,7 @@ class Trials:
         tell(self._study, trial, result, search, gates if search.varies_network else ())
         self._seconds.append(result.seconds)
         left = self._todo + len(self._running)
-        seconds_left = statistics.median(self._seconds) * left / len(self.devices)
+        seconds_left = statistics.median(self._seconds) * left / self.workers
         self._on_event(TrialFinished(folder, result, self._write(), self._total - left, self._total, seconds_left))
 
     def outcome(self) -> Outcome:
@@ -191,12 +203,17 @@ class Trials:
         useful = max(1, setup.search.trials // _TRIALS_PER_WORKER)
         rows = [row for plans in extremes.values() for plan in plans for row in plan.rows]
         demanding = dataclasses.replace(base, rows=(*base.rows, *rows))
-        self.devices = worker_devices(demanding, setup.context, independent=useful, workers=setup.workers)
+        if setup.open_executor:
+            self.workers = setup.workers or useful
+            write_own_plan(own_plan(setup.context.output, _BASE_PLAN), base, setup.context, {})
+        else:
+            self.devices = worker_devices(demanding, setup.context, independent=useful, workers=setup.workers)
+            self.workers = len(self.devices)
         seconds = estimate(base, self.context).seconds
         times = _times_trained(base, setup.search, extremes)
         at_most = sum(seconds[key] * min(self._todo, times[key]) for key in seconds)
         results = self._measure_base(base.rows[0])
-        self._on_event(SearchStarted(self._todo, self._total, len(self.devices), at_most, results))
+        self._on_event(SearchStarted(self._todo, self._total, self.workers, at_most, results))
 
     def _measure_base(self, base: PlannedRow) -> tuple[str, ...]:
         """Measure the base row's network; return its gate results, a line each."""

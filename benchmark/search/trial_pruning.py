@@ -9,8 +9,9 @@ from optuna.trial import FrozenTrial, TrialState
 from benchmark.experiment.plan import PlannedRow
 from benchmark.experiment.pruner_settings import Wilcoxon
 from benchmark.experiment.search_space import Search
-from benchmark.runner.stopping_rule import StoppingRule, Validation, validation_points
-from benchmark.search.pruners import CutRule, History, rule_for
+from benchmark.runner.rules import CutRule, History, Rule, Validation
+from benchmark.runner.stopping_rule import validation_points
+from benchmark.search.pruners import rule_for
 from benchmark.search.space import base_params
 
 _IMAGES = "images."
@@ -45,7 +46,7 @@ class StudyPruning:
                 trial.set_user_attr(f"{_IMAGES}{validation.step}", dict(validation.images))
         return noted[validation.step]
 
-    def rule(self, row: PlannedRow) -> StoppingRule:
+    def rule(self, row: PlannedRow) -> Rule:
         """Return the rule for a row, by what is known of the other trials now."""
         trial, search = self._trials[row.folder], self._search
         if trial.params == base_params(search):

@@ -6,12 +6,14 @@ the row itself does not train them again.
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmark.errors import BenchmarkError, RecordError
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, PlannedRow
 from benchmark.files import write_json
 from benchmark.runner.context import Context, plan_of
+from benchmark.runner.job_command import JobPlans, own_plan, write_own_plan
 from benchmark.runner.record_writer import is_finished, planned_record
 from reports.schema import Failure, TunedCandidate, TunedRow, TuningFile, to_json
 
@@ -49,6 +51,18 @@ def unfinished(candidates: Sequence[PlannedRow], context: Context, *, replace: b
         if not is_finished(context.output / candidate.folder, candidate.config_hash, replace=replace)
         and ((failure := _failure(candidate, context)) is None or failure.step is None)
     ]
+
+
+def tuning_plan(output: Path) -> Path:
+    """Return the path of the plan of candidates in the folder of a run."""
+    return own_plan(output, _FOLDER)
+
+
+def written_plans(candidates: Plan, context: Context) -> JobPlans:
+    """Write the plan of candidates, for processes elsewhere that train them; return where it is."""
+    file = tuning_plan(context.output)
+    write_own_plan(file, candidates, context, {})
+    return JobPlans(lambda _: file, file, is_trial=True)
 
 
 def tuned(experiment: Experiment, candidates: Plan, context: Context) -> Experiment:

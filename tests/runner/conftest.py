@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.runner.clusters import STAND_IN, Cluster
 from tests.runner.small_runs import Run, run
 
 ROOT = Path(__file__).parents[2]
@@ -165,3 +166,18 @@ def output(finished: Run, experiment_file: Path) -> Path:
     """The folder of a finished run of `experiment_file`, with its stage store, for tests that change it."""
     shutil.copytree(finished[2].parent, experiment_file.parent / "runs")
     return experiment_file.parent / "runs/small"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """A cluster with two slots, whose programs are the first on the path."""
+    programs, queue = tmp_path / "programs", tmp_path / "queue"
+    programs.mkdir()
+    queue.mkdir()
+    for name in ("sbatch", "squeue", "scontrol", "scancel"):
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {STAND_IN} {name} "$@"\n')
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("SLURM_STAND_IN", str(queue))
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return Cluster(queue)

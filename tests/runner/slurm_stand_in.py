@@ -1,8 +1,8 @@
 """The programs of SLURM that the project calls, for tests: they keep a queue in a folder, `$SLURM_STAND_IN`.
 
-    python slurm_stand_in.py sbatch|squeue|scontrol ARGUMENT ...
+    python slurm_stand_in.py sbatch|squeue|scontrol|scancel ARGUMENT ...
 
-`Cluster` in test_slurm.py executes what was submitted. The stand-in refuses what SLURM refuses: a partition that does
+`Cluster` in clusters.py executes what was submitted. The stand-in refuses what SLURM refuses: a partition that does
 not exist, and a dependency on a job that was never submitted.
 """
 
@@ -32,7 +32,9 @@ def sbatch(arguments: list[str]) -> None:
         "name": options["--job-name"], "after": after, "script": script, "arguments": others, "header": header,
         "options": options,
     }  # fmt: skip
-    (QUEUE / f"{number}.json").write_text(json.dumps(job))
+    temporary = QUEUE / "submitting"
+    temporary.write_text(json.dumps(job))
+    temporary.rename(QUEUE / f"{number}.json")
     print(f"{number};cluster" if "--parsable" in options else f"Submitted batch job {number}")
 
 
@@ -48,5 +50,10 @@ def scontrol(arguments: list[str]) -> None:
     (QUEUE / f"{job}.requeue").touch()
 
 
+def scancel(jobs: list[str]) -> None:
+    for job in jobs:
+        (QUEUE / f"{job}.cancel").touch()
+
+
 if __name__ == "__main__":
-    {"sbatch": sbatch, "squeue": squeue, "scontrol": scontrol}[sys.argv[1]](sys.argv[2:])
+    {"sbatch": sbatch, "squeue": squeue, "scontrol": scontrol, "scancel": scancel}[sys.argv[1]](sys.argv[2:])

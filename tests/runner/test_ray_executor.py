@@ -3,10 +3,8 @@
 Ray listens on the network, so these tests run it in a network namespace that has the loopback alone.
 """
 
-import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,54 +15,25 @@ from benchmark.cli import cli
 from benchmark.cli.experiment_setup import prepare
 from benchmark.cli.options import Selection
 from benchmark.errors import BenchmarkError
-from benchmark.files import read_json
 from benchmark.runner import ray_task
+from benchmark.runner.job_command import plans_of_run
 from benchmark.runner.ray_executor import RayExecutor
-
-ROOT = Path(__file__).parents[2]
-HAS_RAY = importlib.util.find_spec("ray") is not None
-NAMESPACE = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
-KILLS = int(os.environ.get("KILLS", "2"))
-SEED = int(os.environ.get("KILL_SEED", "0"))
-
-
-def has_namespace() -> bool:
-    try:
-        return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
-
-
-needs_ray = pytest.mark.skipif(not HAS_RAY, reason="ray is not installed")
-needs_namespace = pytest.mark.skipif(
-    not has_namespace(), reason="this user may not make a network namespace (unshare --net), and Ray must not listen"
+from tests.runner.clusters import (
+    HAS_RAY,
+    NAMESPACE,
+    ROOT,
+    begun_again,
+    call,
+    needs_namespace,
+    needs_ray,
+    ran_as_jobs,
+    stage_weights,
 )
 
-
-def call(command: list[str], tmp_path: Path) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "BENCHMARK_CACHE": str(tmp_path / "cache")}
-    ended = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended
-
-
-def stage_weights(runs: Path) -> dict[str, bytes]:
-    """Return the weights of all stages of a store, by key."""
-    return {file.parent.name: file.read_bytes() for file in (runs / ".stages").glob("*/weights.safetensors")}
-
-
-def ran_as_jobs(runs: Path) -> bool:
-    """Return whether tasks carried out jobs: these leave notes beside the records, workers of the run leave none."""
-    return any((runs / "small/.jobs").glob("*.json"))
-
-
-def begun_again(runs: Path) -> dict[str, int]:
-    """Return how often stages were begun again, after their process had died, by their keys; the others are left out.
-
-    Each beginning has a lease with a fencing number one higher.
-    """
-    numbers = {file.parent.name: read_json(file)["fencing_number"] for file in (runs / ".stages").glob("*/meta.json")}
-    return {key: number - 1 for key, number in numbers.items() if number > 1}
+KILLS = int(os.environ.get("KILLS", "2"))
+SEED = int(os.environ.get("KILL_SEED", "0"))
+ROWS = os.environ.get("TORTURE_ROWS", "*").split(",")
+"""Of gunet_short: all, or fewer where there is little time."""
 
 
 def test_a_job_of_a_node_returns_exit_code_and_last_words() -> None:
@@ -76,9 +45,14 @@ def test_a_job_of_a_node_returns_exit_code_and_last_words() -> None:
 def test_nodes_agree_where_python_torch_suite_and_plan_are_the_same(tmp_path: Path) -> None:
     """A folder that a node does not see is told from one with another plan."""
     (tmp_path / "plan.json").write_text("{}")
-    facts = ray_task.node_facts(str(tmp_path))
-    assert facts == ray_task.node_facts(str(tmp_path)) and list(facts) == ["Python", "torch", "suite", "plan"]
-    assert ray_task.node_facts("/nowhere")["plan"] == "cannot be read (No such file or directory)"
+    facts = ray_task.node_facts(str(tmp_path / "plan.json"))
+    assert facts == ray_task.node_facts(str(tmp_path / "plan.json")) and list(facts) == [
+        "Python",
+        "torch",
+        "suite",
+        "plan",
+    ]
+    assert ray_task.node_facts("/nowhere/plan.json")["plan"] == "cannot be read (No such file or directory)"
 
 
 @pytest.mark.skipif(HAS_RAY, reason="ray is installed")
@@ -86,7 +60,7 @@ def test_without_ray_one_line_says_what_to_install(experiment_file: Path) -> Non
     """Before anything is run."""
     ready = prepare(Selection(experiment_file, None, (), (), (), "cpu", (), replace=False))
     with pytest.raises(BenchmarkError, match=r"ray not installed; pip install 'restoration-benchmark\[ray\]'"):
-        RayExecutor(ready.context, None)
+        RayExecutor(ready.context, None, plans_of_run(ready.context.output))
 
 
 @pytest.mark.skipif(HAS_RAY, reason="ray is installed")
@@ -106,7 +80,7 @@ def test_a_cluster_without_a_known_token_is_refused(experiment_file: Path, monke
     monkeypatch.setenv("HOME", str(experiment_file.parent))
     ready = prepare(Selection(experiment_file, None, (), (), (), "cpu", (), replace=False))
     with pytest.raises(BenchmarkError, match="no token of the cluster is known"):
-        RayExecutor(ready.context, "127.0.0.1:6379")
+        RayExecutor(ready.context, "127.0.0.1:6379", plans_of_run(ready.context.output))
 
 
 @pytest.mark.slow
@@ -134,7 +108,8 @@ def in_small() -> list[str]:
     sets = [f"protocol.{name}.steps={steps}" for name, steps in SHORT_STEPS.items()]
     sets += [f"data.{split}.{what}" for split in ("train", "val", "test") for what in ("size=128", "count=4")]
     sets += [f"gates.{name}=null" for name in ("latency", "gpu_memory", "ram", "latency_here")]
-    return ["--seeds", "0", *(text for change in sets for text in ("--set", change))]
+    rows = [text for row in ROWS for text in ("--rows", row)]
+    return ["--seeds", "0", *rows, *(text for change in sets for text in ("--set", change))]
 
 
 @pytest.mark.torture

@@ -1,15 +1,9 @@
 """`--executor slurm`: what is submitted, in which order it runs, and what becomes of failed and interrupted jobs."""
 
-import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,84 +11,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import read_json
 from benchmark.runner.job_list import ListedJob
 from benchmark.runner.slurm import SlurmQueue, job_script, slurm_jobs, submission_script
+from tests.runner.clusters import Cluster
 
-ROOT = Path(__file__).parents[2]
-STAND_IN = Path(__file__).with_name("slurm_stand_in.py")
 Command = Callable[..., "tuple[int, str, str]"]
-
-
-class Cluster:
-    """Executes the scripts in the queue of the stand-in, each when those it waits for have ended, however they did."""
-
-    def __init__(self, folder: Path, slots: int = 2) -> None:
-        self.queue, self.slots = folder, slots
-        self.order: list[str] = []
-        """Names of the jobs as they were started."""
-
-    def jobs(self) -> dict[str, dict[str, Any]]:
-        return {
-            file.stem: json.loads(file.read_text())
-            for file in sorted(self.queue.glob("*.json"), key=lambda file: int(file.stem))
-        }
-
-    def run(self, usr1_after: float | None = None) -> dict[str, int]:
-        """Execute until nothing is left; return the exit codes by the names of the jobs.
-
-        `usr1_after`: seconds after which the shell of each job gets the signal that comes before the time limit, once.
-        """
-        running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
-        codes: dict[str, int] = {}
-        while True:
-            jobs = self.jobs()
-            for id, job in jobs.items():
-                is_ready = all((self.queue / f"{other}.ended").exists() for other in job["after"])
-                has_begun = id in running or (self.queue / f"{id}.ended").exists()
-                if is_ready and not has_begun and len(running) < self.slots:
-                    running[id] = self.start(id, job), time.monotonic()
-            if not running:
-                assert all((self.queue / f"{id}.ended").exists() for id in jobs), "jobs are pending for ever"
-                return codes
-            for id, (process, begun) in [*running.items()]:
-                if usr1_after is not None and time.monotonic() - begun > usr1_after:
-                    usr1_after = None
-                    process.send_signal(signal.SIGUSR1)
-                if process.poll() is not None:
-                    del running[id]
-                    codes[jobs[id]["name"]] = process.returncode
-                    requeue = self.queue / f"{id}.requeue"
-                    if requeue.exists():
-                        requeue.unlink()
-                    else:
-                        (self.queue / f"{id}.ended").touch()
-            time.sleep(0.01)
-
-    def start(self, id: str, job: dict[str, Any]) -> "subprocess.Popen[bytes]":
-        self.order.append(job["name"])
-        pattern = next(line.partition("=")[2] for line in job["header"] if line.startswith("--output="))
-        log = Path(pattern.replace("%x", job["name"]).replace("%j", id))
-        with log.open("ab") as output:
-            return subprocess.Popen(
-                ["bash", job["script"], *job["arguments"]],
-                env={**os.environ, "SLURM_JOB_ID": id},
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """A cluster with two slots, whose programs are the first on the path."""
-    programs, queue = tmp_path / "programs", tmp_path / "queue"
-    programs.mkdir()
-    queue.mkdir()
-    for name in ("sbatch", "squeue", "scontrol"):
-        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {STAND_IN} {name} "$@"\n')
-        (programs / name).chmod(0o755)
-    monkeypatch.setenv("SLURM_STAND_IN", str(queue))
-    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    return Cluster(queue)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from optuna.pruners import SuccessiveHalvingPruner
 
 from benchmark.experiment.pruner_settings import Hyperband, Median, Pruner, SuccessiveHalving, Wilcoxon
-from benchmark.runner.stopping_rule import Validation
-from benchmark.search.pruners import History, bracket_of, rule_for
+from benchmark.runner.rules import History, Validation
+from benchmark.search.pruners import bracket_of, rule_for
 from reports.metrics import metric as metric_facts
 
 PSNR, HARM = metric_facts("psnr"), metric_facts("harm")
