@@ -31,7 +31,7 @@ RETRIES = 3
 """How often Ray repeats a task whose node or worker died."""
 _SUBMITTED_PER_SLOT = 2
 """More would wait in Ray, where a job that became more urgent cannot overtake them."""
-_CONNECT_SECONDS, _PROBE_SECONDS, _PENDING_SECONDS, _POLL_SECONDS, _GRACE_SECONDS = 60.0, 120.0, 120.0, 5.0, 60.0
+_CONNECT_SECONDS, _PROBE_SECONDS, _PENDING_SECONDS, _POLL_SECONDS, _GRACE_SECONDS = 120.0, 120.0, 120.0, 5.0, 60.0
 _CONNECT = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='error')"
 _CPU, _GPU = "CPU", "GPU"
 
