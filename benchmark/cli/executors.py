@@ -48,8 +48,8 @@ def executor_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice([LOCAL, RAY, SLURM]),
             default=LOCAL,
             show_default=True,
-            help="local: processes of this machine. ray: tasks of a Ray cluster; see docs/distributed.md. "
-            "slurm: jobs of its queue; see docs/scale.md.",
+            help="local: processes of this machine. ray: tasks of a Ray cluster; see docs/scale.md. "
+            "slurm: jobs of its queue; see there.",
         ),
         click.option("--address", metavar="HOST:PORT", help="Of a Ray cluster.  [default: one of this machine alone]"),
         click.option("--sbatch", metavar="OPTIONS", help="Options for sbatch, e.g. '--partition=gpu --time=12:00:00'."),

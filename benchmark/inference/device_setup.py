@@ -73,13 +73,14 @@ def device_names(text: str | None, gpus: int) -> tuple[str, ...]:
     Raises:
         BenchmarkError: There is no such device.
     """
-    text = (text or "all").replace(" ", "")
+    text = "all" if text is None else text.replace(" ", "")
     if text == "cpu" or (text == "all" and not gpus):
         return ("cpu",)
     if text in ("all", "cuda") and gpus:
         return tuple(f"cuda:{index}" for index in range(gpus)) if gpus > 1 else ("cuda",)
     if not re.fullmatch(r"cuda|((cuda:)?\d{1,3})(,(cuda:)?\d{1,3})*", text, re.ASCII):
-        raise BenchmarkError(f"--devices {shown(text)}: no such device; use all, cpu, or GPUs such as 0,2,3")
+        given = shown(text) if text else "''"
+        raise BenchmarkError(f"--devices {given}: no such device; use all, cpu, or GPUs such as 0,2,3")
     indices = [int(part.removeprefix("cuda:")) for part in text.split(",")] if text != "cuda" else [0]
     if missing := [index for index in indices if index >= gpus]:
         raise BenchmarkError(

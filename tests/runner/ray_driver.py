@@ -28,7 +28,7 @@ def main() -> int:
     chosen = random.Random(seed)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE_BYTES})
     worker = cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
-    command = [sys.executable, "-m", "benchmark", *sys.argv[5:], "--address", cluster.address]
+    command = [sys.executable, "-m", "benchmark", *sys.argv[5:], "--address", str(cluster.address)]
     with subprocess.Popen(command) as run:
         for number in range(kills):
             time.sleep(chosen.uniform(seconds / 2, seconds))

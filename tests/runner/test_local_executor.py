@@ -49,6 +49,7 @@ def test_devices_are_named_by_one_option(text: str | None, gpus: int, devices: t
     ("text", "message"),
     [
         ("gpu", "--devices gpu: no such device; use all, cpu, or GPUs such as 0,2,3"),
+        ("", "--devices '': no such device; use all, cpu, or GPUs such as 0,2,3"),
         ("0,,1", "no such device"),
         ("0,4", "this machine has 2 CUDA devices, none with number 4"),
         ("cpu,0", "no such device"),

@@ -7,7 +7,10 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,9 +18,10 @@ from click.testing import CliRunner
 from benchmark.cli import cli
 from benchmark.cli.experiment_setup import prepare
 from benchmark.cli.options import Selection
-from benchmark.errors import BenchmarkError
-from benchmark.runner import ray_task
+from benchmark.errors import BenchmarkError, ProcessError
+from benchmark.runner import ray_executor, ray_task
 from benchmark.runner.job_command import plans_of_run
+from benchmark.runner.jobs import TrainStage
 from benchmark.runner.ray_executor import RayExecutor
 from tests.runner.clusters import (
     HAS_RAY,
@@ -71,6 +75,81 @@ def test_the_command_asks_for_ray_and_does_not_run_without_it(experiment_file: P
     done = CliRunner().invoke(cli, ["run", str(experiment_file), "--executor", "ray", "--output", str(output)])
     assert "ray not installed; pip install" in str(done.exception)
     assert not list((output.parent / ".stages").glob("*/meta.json"))
+
+
+class SimulatedRay:
+    """The state of a cluster as Ray tells it, in which no task ever begins."""
+
+    def __init__(self, cpus: float, free: float) -> None:
+        self.cpus, self.free, self.tasks = cpus, free, 0
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": self.cpus}
+
+    def available_resources(self) -> dict[str, float]:
+        return {"CPU": self.free}
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": {"CPU": self.cpus}}]
+
+    def remote(self, **_options: object) -> Callable[..., Any]:
+        return lambda _task: SimpleNamespace(remote=self.submit)
+
+    def wait(self, _tasks: object, **_options: object) -> tuple[list[Any], list[Any]]:
+        return [], []
+
+    def submit(self, *_arguments: object, **_options: object) -> int:
+        self.tasks += 1
+        return self.tasks
+
+
+@pytest.fixture
+def executor_on(experiment_file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[RayExecutor, list[Any]]]:
+    """A function that returns an executor on a simulated cluster, and the stages of the small experiment as jobs."""
+
+    def make(cpus: float, free: float, *sets: str) -> tuple[RayExecutor, list[Any]]:
+        ray = SimulatedRay(cpus, free)
+        monkeypatch.setattr(ray_executor, "connect", lambda *_arguments: ray)
+        monkeypatch.setattr(ray_executor, "check_nodes", lambda *_arguments: None)
+        monkeypatch.setattr(ray_executor, "_PENDING_SECONDS", 0.0)
+        ready = prepare(Selection(experiment_file, None, (), (), sets, "cpu", (), replace=False))
+        jobs = [TrainStage(row, stage) for row in ready.plan.rows for stage in row.stages]
+        return RayExecutor(ready.context, None, plans_of_run(ready.context.output)), jobs
+
+    return make
+
+
+def test_twice_as_many_jobs_are_submitted_as_there_are_slots(executor_on: Callable[..., Any]) -> None:
+    """More would wait in Ray, where a job that became more urgent could not overtake them."""
+    executor, jobs = executor_on(2.0, 2.0)
+    started = 0
+    while executor.has_room:
+        executor.start(jobs[started])
+        started += 1
+    assert executor.slots == 2 and started == 4
+
+
+def test_jobs_that_stay_pending_although_devices_are_free_are_an_error(executor_on: Callable[..., Any]) -> None:
+    """Where all devices are in use, they wait for them, however long that takes."""
+    executor, jobs = executor_on(2.0, 2.0)
+    executor.start(jobs[0])
+    with pytest.raises(ProcessError, match="1 jobs are pending for 0 s although 2 CPU are free; `ray status`"):
+        executor.wait(lambda event: None)
+    busy, _ = executor_on(2.0, 0.0)
+    for job in jobs[:4]:
+        busy.start(job)
+    busy.wait(lambda event: None)
+
+
+def test_a_job_that_no_node_can_run_fails_at_once(executor_on: Callable[..., Any]) -> None:
+    """Ray would wait for ever for a node that is large enough."""
+    executor, jobs = executor_on(2.0, 2.0, "protocol.coarse.threads=8")
+    events: list[Any] = []
+    executor.start(jobs[0])
+    executor.wait(events.append)
+    assert [event.failure.message for event in events] == [
+        "needs 8 CPU on one node of the Ray cluster, the largest has 2; lower it"
+    ]
 
 
 @needs_ray

@@ -33,71 +33,104 @@ tuning:
     sane: {protocol.coarse.lr: 1e-3}
     wild: {protocol.coarse.lr: 1e15}
 """
-PROGRAM = [sys.executable, "-m", "benchmark"]
 
 
 @pytest.fixture(scope="module")
-def folder(experiment_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a search and an experiment with tuning, and what both make on this machine in `local`."""
-    folder = tmp_path_factory.mktemp("clusters")
-    (folder / "search.yaml").write_text(experiment_text.replace(*LONGER) + SEARCH)
-    (folder / "tuning.yaml").write_text(experiment_text + TUNING)
-    call([*PROGRAM, *search_of(folder, "local")], folder)
-    call([*PROGRAM, *tuning_of(folder, "local")], folder)
+def search(experiment_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a search of one worker, and what it makes on this machine in `local`."""
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "small.yaml").write_text(experiment_text.replace(*LONGER) + SEARCH)
+    call(search_in(folder, "local"), folder)
+    assert {row["status"] for row in trials(folder / "local")} == {"done", "pruned"}
     assert not ran_as_jobs(folder / "local")
     return folder
 
 
-def search_of(folder: Path, place: str) -> list[str]:
-    """Return the arguments of a search with one worker, whose folder is `PLACE/small`."""
-    file, output = str(folder / "search.yaml"), str(folder / place / "small")
-    return ["search", file, "--devices", "cpu", "--workers", "1", "--output", output]
+@pytest.fixture(scope="module")
+def tuning(experiment_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an experiment whose base row has two candidates, and what it makes on this machine in `local`."""
+    folder = tmp_path_factory.mktemp("tuning")
+    (folder / "small.yaml").write_text(experiment_text + TUNING)
+    call(tuned_run_in(folder, "local"), folder)
+    assert read_json(folder / "local/small/tuning.json")["rows"][0]["chosen"] == "sane"
+    assert not ran_as_jobs(folder / "local")
+    return folder
 
 
-def tuning_of(folder: Path, place: str) -> list[str]:
-    """Return the arguments of a run with tuning, whose folder is `PLACE/tuned`."""
-    file, output = str(folder / "tuning.yaml"), str(folder / place / "tuned")
-    return ["run", file, "--devices", "cpu", "--rows", "base", "--output", output]
+def search_in(folder: Path, place: str) -> list[str]:
+    """Return the command of a search with one worker, whose folder is `PLACE/small`."""
+    return command_in(folder, place, "search", "--workers", "1")
 
 
-def results(runs: Path) -> list[dict[str, str]]:
+def tuned_run_in(folder: Path, place: str) -> list[str]:
+    """Return the command of a run with tuning, whose folder is `PLACE/small`."""
+    return command_in(folder, place, "run", "--rows", "base")
+
+
+def command_in(folder: Path, place: str, name: str, *options: str) -> list[str]:
+    output = str(folder / place / "small")
+    program = [sys.executable, "-m", "benchmark"]
+    return [*program, name, str(folder / "small.yaml"), "--devices", "cpu", *options, "--output", output]
+
+
+def trials(runs: Path) -> list[dict[str, str]]:
     """Return what trials.csv says of each trial, without times."""
     rows = csv.DictReader((runs / "small/trials.csv").read_text().splitlines())
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
-def check_same(folder: Path, place: str) -> None:
-    """Check that a search and a tuned run made what they make on this machine, each stage in a job, and once."""
-    local, other = folder / "local", folder / place
-    assert results(other) == results(local)
-    assert {row["status"] for row in results(local)} == {"done", "pruned"}
-    assert read_json(other / "tuned/tuning.json") == read_json(local / "tuned/tuning.json")
-    assert read_json(local / "tuned/tuning.json")["rows"][0]["chosen"] == "sane"
-    weights = stage_weights(local)
-    assert stage_weights(other) == weights
-    notes = {file.stem for run in ("small", "tuned") for file in (other / run / ".jobs").glob("*.json")}
+def check_stages(folder: Path, place: str) -> None:
+    """Check that all stages have the bytes that they have on this machine; each was trained by a job, and once."""
+    weights = stage_weights(folder / place)
+    assert weights and weights == stage_weights(folder / "local")
+    notes = {file.stem for file in (folder / place / "small/.jobs").glob("*.json")}
     assert weights.keys() <= notes
-    assert not begun_again(other).keys() - begun_again(local).keys()
-    best = "base/seed0/weights.safetensors"
-    assert (other / "tuned" / best).read_bytes() == (local / "tuned" / best).read_bytes()
+    assert begun_again(folder / place) == begun_again(
+        folder / "local"
+    )  # a pruned stage that another trial went on with
+
+
+def check_tuned(folder: Path, place: str) -> None:
+    """Check that the same candidate was chosen, and that the row is the same file."""
+    check_stages(folder, place)
+    local, other = folder / "local/small", folder / place / "small"
+    assert read_json(other / "tuning.json") == read_json(local / "tuning.json")
+    weights = "base/seed0/weights.safetensors"
+    assert (other / weights).read_bytes() == (local / weights).read_bytes()
 
 
 @pytest.mark.slow
 @needs_ray
 @needs_namespace
-def test_on_ray(folder: Path) -> None:
-    """Trials, candidates and rows are tasks; a pruned trial ends at the same step, for the same reason."""
-    for arguments in (search_of(folder, "ray"), tuning_of(folder, "ray")):
-        call([*NAMESPACE, *PROGRAM, *arguments, "--executor", "ray"], folder)
-    check_same(folder, "ray")
+def test_a_search_on_ray(search: Path) -> None:
+    """A pruned trial ends at the same step, for the same reason; the next trial is the one that it would be here."""
+    call([*NAMESPACE, *search_in(search, "ray"), "--executor", "ray"], search)
+    assert trials(search / "ray") == trials(search / "local")
+    check_stages(search, "ray")
 
 
 @pytest.mark.slow
-def test_on_slurm(folder: Path, cluster: Cluster) -> None:
-    """A search submits what is ready and stays; a run with tuning ends, and its follow-ups go on."""
+@needs_ray
+@needs_namespace
+def test_tuning_on_ray(tuning: Path) -> None:
+    call([*NAMESPACE, *tuned_run_in(tuning, "ray"), "--executor", "ray"], tuning)
+    check_tuned(tuning, "ray")
+
+
+@pytest.mark.slow
+def test_a_search_on_slurm(search: Path, cluster: Cluster) -> None:
+    """It submits what is ready, and stays until the last trial has ended."""
     with cluster.running():
-        call([*PROGRAM, *search_of(folder, "slurm"), "--executor", "slurm"], folder)
-    call([*PROGRAM, *tuning_of(folder, "slurm"), "--executor", "slurm"], folder)
+        call([*search_in(search, "slurm"), "--executor", "slurm"], search)
+    assert trials(search / "slurm") == trials(search / "local")
+    check_stages(search, "slurm")
+
+
+@pytest.mark.slow
+def test_tuning_on_slurm(tuning: Path, cluster: Cluster) -> None:
+    """The run ends once candidates are submitted; their follow-up submits the row, whose follow-up reports."""
+    call([*tuned_run_in(tuning, "slurm"), "--executor", "slurm"], tuning)
     cluster.run()
-    check_same(folder, "slurm")
-    assert [name for name in cluster.order if name.endswith("follow-up")] == ["tuned.follow-up"] * 2
+    check_tuned(tuning, "slurm")
+    assert [name for name in cluster.order if name.endswith("follow-up")] == ["small.follow-up"] * 2
+    assert (tuning / "slurm/small/report/index.html").is_file()
