@@ -25,6 +25,8 @@ from reports.schema import InterimPlan, PlanFile, PlanRow, read, to_json
 
 _BASELINE_SEED = ""
 """In the place of a seed, for the hash of a baseline."""
+_ROW_NAME = re.compile(r"[A-Za-z0-9][\w.=-]*(/[A-Za-z0-9][\w.=-]*)?", re.ASCII)
+"""Of rows and, with a folder, of candidates such as `tuning/base=slow`."""
 _HASH = re.compile("[0-9a-f]{32}")
 """As `plan.hash_of` makes it; folders and files are called so."""
 
@@ -154,7 +156,7 @@ def read_plan(folder: Path, file: Path | None = None) -> PlanFile:
 def _problem_of(row: PlanRow, plan: PlanFile) -> str | None:
     """Return what keeps the jobs of a row from being listed, or would lead out of the folders; None if nothing does."""
     name, seeds = shown(repr(row.row)), {_BASELINE_SEED if seed is None else str(seed) for seed in row.seeds}
-    if not re.fullmatch(schema.RUN_NAME_PATTERN, row.row):
+    if not _ROW_NAME.fullmatch(row.row):
         return f"no row is called {name}"
     if row.kind == "baseline":
         return None if {_BASELINE_SEED} == seeds == row.config_hashes.keys() else f"row {name} is no baseline"

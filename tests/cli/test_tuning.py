@@ -8,7 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from benchmark.cli import cli
+from benchmark.cli.experiment_setup import prepare
+from benchmark.cli.options import Selection
 from benchmark.errors import RecordError
+from benchmark.runner.job_list import JobList
+from benchmark.runner.plan_file import read_plan
+from benchmark.search.tuning import written_plans
 
 TUNING = """
 tuning:
@@ -124,3 +129,14 @@ def test_rows_run_one_by_one_keep_what_was_tried(edited: Callable[[str, str], Pa
     rows = {row["row"]: row for row in json.loads((output / "plan.json").read_text())["rows"]}
     record = json.loads((output / "base/seed0/record.json").read_text())
     assert rows["base"]["config_hashes"]["0"] == record["config_hash"]
+
+
+def test_jobs_of_candidates_are_listed_from_their_own_plan(edited: Callable[[str, str], Path], tmp_path: Path) -> None:
+    """So a cluster can carry them out before plan.json exists, whose rows are not chosen yet."""
+    ready = prepare(Selection(tuned(edited), tmp_path / "runs/small", (), (), (), "cpu", (), replace=False))
+    assert ready.candidates
+    plans = written_plans(ready.candidates, ready.context)
+    jobs = JobList(read_plan(ready.context.output, plans.example), ready.context.output, ready.context.store, True)
+    rows = [job.name for job in jobs.jobs.values() if job.kind == "row"]
+    assert len(rows) == 9 and "tuning/base=sane/seed0" in rows
+    assert not (ready.context.output / "plan.json").exists()
