@@ -112,7 +112,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 def _label(value: float, step: float) -> str:
     decimals = next((places for places in range(10) if abs(round(step, places) - step) < 1e-9 * step), None)
     if decimals is None or abs(value) >= 1e6:
-        return f"{value:g}".replace("-", "−")
+        return _compact(value)
     shown = f"{value:.{decimals}f}"
     return (shown.removeprefix("-") if float(shown) == 0 else shown).replace("-", "−")
 

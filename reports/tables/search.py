@@ -1,6 +1,8 @@
 """Tables of a search: the confirmation, the front of several objectives, importances, and steps spent and saved."""
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from reports import text
 from reports.grid import Cell, Column, Grid, Line, plain
@@ -70,11 +72,16 @@ def front_table(
             (
                 Cell(number, str(number)),
                 *(Cell(value, text.number(value, decimals)) for value, decimals in reached),
-                *(plain(str(settings.get(path, text.ABSENT))) for path in paths),
+                *(plain(_in_words(settings[path]) if path in settings else text.ABSENT) for path in paths),
                 plain(remark),
             )
         )
     return Grid("front", "Trials that no other trial beats or equals in all objectives.", columns, tuple(lines))
+
+
+def _in_words(value: Any) -> str:
+    """Return a setting as it stands in JSON; a text without quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def importance_table(importances: Sequence[Importance]) -> Grid:
