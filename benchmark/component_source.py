@@ -219,6 +219,7 @@ def _files(file: Path, names: Iterable[str], level: int, packages: tuple[str, ..
         yield from (path for path in candidates if path.is_file())
 
 
+@cache  # where modules are does not change while a command runs, and looking it up takes most of a digest's time
 def _module_file(name: str) -> Path | None:
     with suppress(ModuleNotFoundError):  # `package.Class` looks like a module of a module
         if (spec := importlib.util.find_spec(name)) and spec.origin:

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, get_type_hints
@@ -101,7 +101,7 @@ class Registry:
     def added(self, kind: str) -> list[str]:
         """Return the sorted names of the components that plugins and installed packages add; imports plugins."""
         plugins = [path.stem for path in self.plugins if _classes(_plugin(path.resolve()), kind)]
-        installed = [point.name for point in entry_points(group=KINDS[kind].entry_points)]
+        installed = [point.name for point in _installed(KINDS[kind].entry_points)]
         return sorted({*plugins, *installed})
 
     def find(self, kind: str, name: str) -> type[Any]:
@@ -180,8 +180,9 @@ class Registry:
             return _plugin(path)
         if name in _files(KINDS[kind].package):
             return _import(kind, name, f"{KINDS[kind].package}.{name}")
-        for point in entry_points(group=KINDS[kind].entry_points, name=name):
-            return _import(kind, name, point.module)
+        for point in _installed(KINDS[kind].entry_points):
+            if point.name == name:
+                return _import(kind, name, point.module)
         raise ComponentError(f"no {kind} {name!r}; {suggestion(name, self.names(kind))}")
 
     def _plugin_file(self, kind: str, name: str) -> Path | None:
@@ -204,6 +205,12 @@ def _files(package: str) -> Mapping[str, Path]:
         for finder, name, _ in pkgutil.iter_modules(folders)
         if not name.startswith("_")
     }
+
+
+@lru_cache  # reading what every installed package says takes longer than importing a component
+def _installed(group: str) -> Sequence[EntryPoint]:
+    """Return the entry points of a group that installed packages have."""
+    return [*entry_points(group=group)]
 
 
 def _import(kind: str, name: str, module: str) -> ModuleType:

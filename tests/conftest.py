@@ -30,7 +30,7 @@ if hasattr(signal, "SIGHUP"):
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Digests of images that tests read stay out of the user's cache."""
+    """What commands keep stays out of the user's cache; a network, say, is counted once for all tests of a session."""
     os.environ["BENCHMARK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
@@ -97,9 +97,8 @@ def experiment_text(pairs: Path) -> str:
 
 
 @pytest.fixture
-def experiment_file(experiment_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small experiment of three rows in a folder of its own; caches go to that folder, too."""
-    monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "cache"))
+def experiment_file(experiment_text: str, tmp_path: Path) -> Path:
+    """A small experiment of three rows in a folder of its own."""
     file = tmp_path / "small.yaml"
     file.write_text(experiment_text)
     return file

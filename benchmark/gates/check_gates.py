@@ -58,10 +58,23 @@ def check_gates(
     int8_file: bytes | None = None,
     quiet_ms: float | None = None,
 ) -> list[GateResult]:
-    """Return the result of every gate, in the order of the experiment file.
+    """Return the result of every gate, in the order of the experiment file; see `check_gate_sets`."""
+    return check_gate_sets({"": gates}, restorer, model, machine, plugins, int8_file, quiet_ms)[""]
+
+
+def check_gate_sets(
+    sets: Mapping[str, Mapping[str, AnyGate]],
+    restorer: Restorer,
+    model: Mapping[str, Any],
+    machine: Machine,
+    plugins: tuple[Path, ...] = (),
+    int8_file: bytes | None = None,
+    quiet_ms: float | None = None,
+) -> dict[str, list[GateResult]]:
+    """Return the results of several sets of gates; what several gates ask for is counted and measured once.
 
     Args:
-        gates: Name -> gate.
+        sets: Name -> name of a gate -> gate.
         restorer: The network, on the device of the machine; it stays as it is.
         model: Its resolved configuration, from which a fresh process builds it again.
         machine: Device, threads and allocator of this process.
@@ -71,8 +84,13 @@ def check_gates(
         quiet_ms: What the reference network takes while nothing else runs; latencies are then scaled by what it takes
             beside them. None: they are as measured.
     """
+    folded = fold(restorer)
 
-    @cache  # what two gates ask for is measured once
+    @cache
+    def count_macs(image: tuple[int, int]) -> int:
+        return macs(folded, image)
+
+    @cache
     def measure(protocol: str, conditions: Conditions) -> Latency:
         if protocol == "quick":
             return quick_latency(int8_file or restorer, conditions, machine.device, quiet_ms=quiet_ms)
@@ -87,16 +105,19 @@ def check_gates(
             # With other threads the reference network takes another time in silence, too.
             return latency if quiet_ms is None or conditions.threads else scaled(latency, quiet_ms)
 
-    folded = fold(restorer)
-    results = [_check(name, gate, folded, int8_file, machine, measure) for name, gate in gates.items()]
+    results = {
+        each: [_check(name, gate, folded, int8_file, machine, count_macs, measure) for name, gate in gates.items()]
+        for each, gates in sets.items()
+    }
     if quiet_ms is None:
         return results
-    return [
-        result.model_copy(update={"protocol": {**result.protocol, "scaled_to_reference_ms": quiet_ms}})
-        if result.quantity == "latency" and result.measured is not None
-        else result
-        for result in results
-    ]
+    return {each: [_marked_as_scaled(result, quiet_ms) for result in of_set] for each, of_set in results.items()}
+
+
+def _marked_as_scaled(result: GateResult, quiet_ms: float) -> GateResult:
+    if result.quantity != "latency" or result.measured is None:
+        return result
+    return result.model_copy(update={"protocol": {**result.protocol, "scaled_to_reference_ms": quiet_ms}})
 
 
 def _check(
@@ -105,6 +126,7 @@ def _check(
     restorer: Restorer,
     int8_file: bytes | None,
     machine: Machine,
+    count_macs: Callable[[tuple[int, int]], int],
     measure: Callable[[str, Conditions], Latency],
 ) -> GateResult:
     match gate:
@@ -114,7 +136,7 @@ def _check(
             return _exact(name, gate, gate.limit, parameters(restorer), "parameters", {})
         case MacsGate():
             protocol = {"counter": "torch.utils.flop_counter / 2", "image": list(gate.image)}
-            return _exact(name, gate, gate.limit, macs(restorer, gate.image), "MACs", protocol)
+            return _exact(name, gate, gate.limit, count_macs(gate.image), "MACs", protocol)
         case ActivationsGate():
             peak = activation_bytes(restorer, (1, 3, *gate.image), training=False)
             protocol = {"counter": "feature maps alive at one time", "dtype": "float32", "image": list(gate.image)}

@@ -14,7 +14,7 @@ from benchmark.errors import DISK_FULL, BenchmarkError
 from benchmark.experiment.gate_presets import GATE_PRESETS, counted_limits
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow, PlannedStage, id_of_test
 from benchmark.experiment.schema import AnyGate, CountedGate, ResolvedModel
-from benchmark.gates.check_gates import check_gates
+from benchmark.gates.check_gates import check_gate_sets, check_gates
 from benchmark.gates.cost import cost
 from benchmark.inference.device_setup import Machine, torch_threads
 from benchmark.lease import LeaseFolderError, LeaseLost
@@ -142,18 +142,19 @@ def measure_restorer(
     """Return cost and gate results of a network, which is moved to the machine's device.
 
     The cost holds what is counted under the limits of every preset, too. A network that ships in 8 bits is measured as
-    that file: its bytes and its time do not depend on the weights. `quiet_ms`: see `check_gates`.
+    that file: its bytes and its time do not depend on the weights. `quiet_ms`: see `check_gate_sets`.
     """
     int8_file = untrained_file(restorer, model.compression)
     names = {"backbone": model.backbone.name, "head": model.head.name, "citations": (restorer.backbone.citation,)}
     restorer.to(machine.device)
-    presets = {
-        preset: tuple(check_gates(counted_limits(preset), restorer, model.as_config(), machine, (), int8_file))
-        for preset in GATE_PRESETS
-    }
+    limits = {preset: counted_limits(preset) for preset in GATE_PRESETS}
+    own = ""  # no preset has this name
+    results = check_gate_sets(
+        {**limits, own: gates}, restorer, model.as_config(), machine, plugins, int8_file, quiet_ms
+    )
+    presets = {preset: tuple(results[preset]) for preset in limits}
     costs = with_file_size(cost(restorer), int8_file).model_copy(update={**names, "presets": presets})
-    results = check_gates(gates, restorer, model.as_config(), machine, plugins, int8_file, quiet_ms)
-    return MeasuredModel(costs, tuple(results))
+    return MeasuredModel(costs, tuple(results[own]))
 
 
 def counted_gates(row: PlannedRow, context: Context) -> list[GateResult]:

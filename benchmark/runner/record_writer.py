@@ -4,6 +4,7 @@ import csv
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from reports.file_access import remove_abandoned, temporary_path
 from reports.schema import MORE_TESTS, SCHEMA, Artefact, Record, read, to_json
 
 _PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm", "onnxruntime", "openvino")
+_HEAD = "# branch.oid "
+"""Before the commit in what `git status` prints; a checkout without commits has `(initial)` there."""
 
 
 def is_finished(folder: Path, config_hash: str, *, replace: bool) -> bool:
@@ -156,14 +159,15 @@ def provenance(machine: Machine, command: str) -> dict[str, Any]:
         "device_name": machine.device_name,
         "threads": machine.threads,
         "allocator": machine.allocator,
-        "environment": f"{machine.device.type}, {machine.device_name}, torch {version('torch')}",
+        "environment": f"{machine.device.type}, {machine.device_name}, torch {_version('torch')}",
         "python": platform.python_version(),
-        "torch": version("torch"),
+        "torch": _version("torch"),
         "versions": {name: installed for name in _PACKAGES if (installed := _version(name))},
         "platform": f"{platform.system()}-{platform.machine()}",
     }
 
 
+@cache  # it is a file of the package, which many records of a run ask for
 def _version(package: str) -> str | None:
     try:
         return version(package)
@@ -173,13 +177,11 @@ def _version(package: str) -> str | None:
 
 def _commit() -> dict[str, Any]:
     """Return the commit of the project's checkout and whether it has local changes; both None outside a checkout."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parents[2]), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
+    folder = str(Path(__file__).parents[2])
+    command = ["git", "-C", folder, "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--untracked-files=no"]
     try:
-        commit = git("rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
+    head = next(line for line in lines if line.startswith(_HEAD))
+    return {"commit": head.removeprefix(_HEAD), "dirty": any(not line.startswith("#") for line in lines)}

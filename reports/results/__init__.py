@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from reports.metrics import Metric, metric, own_metric, split_of
 from reports.schema import MetricFacts, PlanFile, Record, TuningFile
+
+if TYPE_CHECKING:
+    import pandas as pd  # slow to import, and planning imports this module
 
 MISSING = "missing"
 """The kind of problem of a row and seed that has left no record."""
@@ -45,9 +47,9 @@ class Results:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     """What is wrong with files beside the records (a cut scores.csv, ...)."""
-    scores: pd.DataFrame
+    scores: "pd.DataFrame"
     """Finished rows only: row, seed (Int64, <NA> for baselines), split, image, metric, value."""
-    curves: pd.DataFrame
+    curves: "pd.DataFrame"
     """row, seed, stage, step, name, value; of the names, only `loss` is kept."""
     experiment_yaml: str
     """The text of the resolved experiment; empty where there is none."""
@@ -80,15 +82,17 @@ class Results:
     @cached_property
     def image_scores(self) -> Mapping[tuple[str, str], ImageScores]:
         """Test set and metric -> scores of each row, seed and image; a report asks for them some fifty times."""
+        from pandas import NA
+
         scores: dict[tuple[str, str], dict[tuple[str, int | None], dict[str, float]]] = {}
         names = ("split", "metric", "row", "seed", "image", "value")
         for split, name, row, seed, image, value in zip(*(self.scores[n].tolist() for n in names), strict=True):
             of_metric = scores.setdefault((split, name), {})
-            of_metric.setdefault((row, None if seed is pd.NA else int(seed)), {})[image] = value
+            of_metric.setdefault((row, None if seed is NA else int(seed)), {})[image] = value
         return scores
 
     @cached_property
-    def curves_by_row(self) -> Mapping[str, pd.DataFrame]:
+    def curves_by_row(self) -> "Mapping[str, pd.DataFrame]":
         """Row -> its lines of `curves`."""
         return {str(row): lines for row, lines in self.curves.groupby("row", sort=False)}
 

@@ -11,10 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from reports.digests import check
@@ -24,6 +23,9 @@ from reports.results import DAMAGED, MISSING, Problem, Results, row_folder
 from reports.results.published import Study, read_study
 from reports.schema import PlanFile, PlanRow, Record, TuningFile, read
 from reports.text import row_and_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SCORES, _CURVE, _TUNING = "scores.csv", "curve.csv", "tuning.json"
 _SCORE_COLUMNS = ("split", "image", "metric", "value")
@@ -228,7 +230,7 @@ def _unplanned(folder: Path, places: Iterable[_Place], study: Study | None) -> l
 
 def _frame(
     places: Iterable[_Place], name: str, columns: Sequence[str], published: dict[Any, list[list[str]]] | None
-) -> tuple[pd.DataFrame, list[str]]:
+) -> tuple["pd.DataFrame", list[str]]:
     """Return the tables called `name` of all places as one long table, and notes about what is wrong with them.
 
     Args:
@@ -237,6 +239,8 @@ def _frame(
         columns: Names of its columns.
         published: (row, seed) -> lines, of a published study; None to read the files.
     """
+    import pandas as pd  # slow to import, and planning imports this module
+
     rows: list[str] = []
     seeds: list[int | None] = []
     lines: list[tuple[str | float, ...]] = []
@@ -301,7 +305,7 @@ def _complete(lines: Sequence[Sequence[str]], columns: Sequence[str]) -> list[tu
     return complete
 
 
-def _disagreements(records: tuple[Record, ...], scores: pd.DataFrame) -> list[str]:
+def _disagreements(records: tuple[Record, ...], scores: "pd.DataFrame") -> list[str]:
     """Name rows whose scores do not average to the mean in the record: one of the two files was changed or cut."""
     by_seed: Any = scores.assign(seed=scores["seed"].fillna(_NO_SEED)).groupby(["row", "seed", "split", "metric"])
     means = by_seed["value"].mean().to_dict()
