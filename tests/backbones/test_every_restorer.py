@@ -1,5 +1,6 @@
 """What holds for every backbone behind a head: tiny, strided, half-precise and wrong images; weights come back."""
 
+import copy
 from collections.abc import Callable
 from itertools import product
 
@@ -43,8 +44,8 @@ def test_strided_images_are_restored_like_their_copies(name: str, randomise: Cal
     """A view that skips pixels and one with channels last, as crops and decoded files are, give what a copy gives."""
     restorer = network(name)
     randomise(restorer)
-    skipping = random_image(2, 3, 130, 96)[:, :, ::2, 32:]
-    decoded = random_image(2, 65, 64, 3).permute(0, 3, 1, 2)
+    skipping = random_image(2, 3, 66, 64)[:, :, ::2, 32:]
+    decoded = random_image(2, 33, 32, 3).permute(0, 3, 1, 2)
     for view in (skipping, decoded):
         with torch.no_grad():
             expected = restorer(view.clone(memory_format=torch.contiguous_format)).image
@@ -54,19 +55,17 @@ def test_strided_images_are_restored_like_their_copies(name: str, randomise: Cal
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_a_network_in_half_precision_restores(
-    name: str, dtype: torch.dtype, randomise: Callable[[nn.Module], None]
-) -> None:
+def test_a_network_in_half_precision_restores(name: str, randomise: Callable[[nn.Module], None]) -> None:
     """With weights and image in half precision the result has that type and is near the one in single precision."""
     restorer = network(name)
     randomise(restorer)
-    image = random_image(1, 3, 64, 64)
+    image = random_image(1, 3, 32, 32)
     with torch.no_grad():
         expected = restorer(image).image
-        restored = restorer.to(dtype)(image.to(dtype)).image
-    assert restored.dtype == dtype
-    assert (restored.float() - expected).norm() < HALF_PRECISION_ERROR[dtype] * expected.norm()
+        for dtype, error in HALF_PRECISION_ERROR.items():
+            restored = copy.deepcopy(restorer).to(dtype)(image.to(dtype)).image
+            assert restored.dtype == dtype
+            assert (restored.float() - expected).norm() < error * expected.norm(), dtype
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,7 +73,7 @@ def test_weights_come_back_from_a_state(name: str, randomise: Callable[[nn.Modul
     """A network with other initial weights that takes a state gives the same image to the last bit."""
     first, second = network(name), network(name, seed=1)
     randomise(first)
-    image = random_image(1, 3, 64, 64)
+    image = random_image(1, 3, 32, 32)
     with torch.no_grad():
         assert not torch.equal(first(image).image, second(image).image)
         second.load_state_dict({key: value.clone() for key, value in first.state_dict().items()})
