@@ -1,6 +1,6 @@
 """From merged settings to the recipe of a row: fill in every option of every component, report every mistake."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -49,7 +49,16 @@ def validate(model: type[AnyModel], document: Document) -> AnyModel:
             if reason not in reasons.setdefault(place, []):
                 reasons[place].append(reason)
         lines = [f"{place}: {'; or '.join(ways)}" for place, ways in reasons.items()]  # a value of several forms
-        raise ExperimentError("\n".join(lines)) from None
+        raise ExperimentError(_mistakes(lines, document)) from None
+
+
+def _mistakes(lines: Sequence[str], document: Document) -> str:
+    """Return a text with a line for each mistake; those of one `--set` stand on one line, which names it once."""
+    for place in dict.fromkeys(document.places.values()):
+        start = f"{place}: "
+        if place.startswith("--set ") and all(line.startswith(start) for line in lines):
+            return start + "; ".join(line.removeprefix(start) for line in lines)
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -275,7 +284,7 @@ class _Resolver:
             return model.model_validate(dict(options)).model_dump(mode="json")
         except ValidationError as error:
             lines = [self._explain_option(item, f"{kind} {name!r}", path, model) for item in error.errors()]
-            raise ExperimentError("\n".join(lines)) from None
+            raise ExperimentError(_mistakes(lines, self.document)) from None
 
     def _explain_option(self, error: Any, component: str, path: KeyPath, model: type[BaseModel]) -> str:
         place, option = self.document.place((*path, *error["loc"])), str(error["loc"][0])

@@ -158,14 +158,16 @@ def test_setting_the_present_value_is_a_notice(experiment_file: Path) -> None:
         ("protocol.coarse.lr=[", "--set protocol.coarse.lr=["),
         ("protocol.coarse.lr=.inf", "protocol.coarse.lr"),
         ("modle.head.name=rgb", "did you mean 'model'"),
+        ("protocol.coarse={stpes: 1, rl: 1}", "did you mean 'steps'?; protocol.coarse.rl: no such setting"),
+        ("model.backbone={name: nafnet, widt: 3, dept: 2}", "did you mean 'width'?; backbone 'nafnet' has no option"),
     ],
 )
 def test_a_bad_set_is_told(experiment_file: Path, item: str, message: str) -> None:
-    """Mistakes of the command line are told as such, with the text that was typed."""
+    """Mistakes of the command line are told as such, on one line, with the text that was typed."""
     with pytest.raises(ExperimentError) as error:
         read(experiment_file, item)
     assert message in str(error.value)
-    assert f"--set {item}" in str(error.value)
+    assert f"--set {item}" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_rows_that_are_not_chosen_need_not_fit_a_set(experiment_file: Path) -> None:
