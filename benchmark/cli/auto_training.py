@@ -16,6 +16,9 @@ from benchmark.runner.auto_budget import Budget, Training, cut_to_trained, diffe
 _LEAST_SHARE = 0.4
 """Of what is left of the budget, for a shorter training: on a very busy machine nothing would be left by estimates."""
 
+_LAST_SHARE = 0.2
+"""Of the budget, the most that is kept for the end while nothing is trained."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -60,7 +63,8 @@ def run_within(context: click.Context, selection: Selection, recipe: Recipe | No
         kept = difference(recipe.effort, effort)
         click.echo(f"training takes longer than estimated; kept in {selection.file}: {kept or 'everything'}")
         write_text(selection.file, recipe.text(effort))
-        with stopped_when(lambda: watch.is_over() and not watch.has_trained()) as is_over:
+        last = min(budget.needed("finish"), _LAST_SHARE * budget.seconds)  # else nothing at all would be shipped
+        with stopped_when(lambda: budget.left < last and not watch.has_trained()) as is_over:
             code = call()
             if not is_over():
                 return code

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,8 @@ def main() -> None:
         "--backbones", nargs="+", default=["unet:tiny", "blend_pyramid:tiny", "nafnet:tiny", "gunet:tiny"]
     )
     options = parser.parse_args()
-    image = np.asarray(Image.open(options.image).convert("RGB"), np.float32) / np.float32(255)
+    image: NDArray[np.float32] = np.asarray(Image.open(options.image).convert("RGB")).astype(np.float32)
+    image /= 255
     cpu, registry = torch.device("cpu"), Registry()
     for text in options.backbones:
         name, _, size = text.partition(":")
@@ -49,7 +51,7 @@ def main() -> None:
         network = ImageNetwork(restorer)
 
         @torch.inference_mode()
-        def restore(part: np.ndarray, network: ImageNetwork = network) -> np.ndarray:
+        def restore(part: NDArray[np.float32], network: ImageNetwork = network) -> NDArray[np.float32]:
             size = (part.shape[0], part.shape[1])
             return network(input_tensor(part, size, cpu))[0].permute(1, 2, 0).numpy()
 
