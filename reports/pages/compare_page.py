@@ -118,6 +118,7 @@ def leaderboard_page(leaderboard: Leaderboard) -> Page:
             section("test-sets", "All test sets", *(board.pivot for board in leaderboard.boards)),
             section("rows", "Row by row", *details),
             section("excluded", "Not ranked", leaderboard.exclusions),
+            section("glossary", "Glossary", glossary()),
         ),
     )
 

@@ -11,6 +11,7 @@ from reports.figures.search_figures import front_plot, history, parallel_coordin
 from reports.grid import Cell, Column, Grid, Line, plain
 from reports.metrics import Metric
 from reports.pages import Block, Code, Page, section
+from reports.pages.glossary import glossary
 from reports.pages.search_headline import headline
 from reports.pages.search_next import next_searches
 from reports.results import find_metric, load, metric_of
@@ -75,6 +76,7 @@ def build(folder: Path) -> Page:
                 "Provenance",
                 provenance.provenance_table([record.provenance for record in records]),
             ),
+            section("glossary", "Glossary", glossary()),
         ),
     )
 
