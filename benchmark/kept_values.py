@@ -26,8 +26,12 @@ def cache_folder() -> Path:
     chosen = os.environ.get("BENCHMARK_CACHE")
     if chosen:
         return Path(chosen)
-    folder = user_cache_path("restoration-benchmark", appauthor=False)
-    return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / folder.name  # `~` stays without a home
+    name = "restoration-benchmark"
+    try:
+        folder = user_cache_path(name, appauthor=False)
+    except RuntimeError:  # without a home; earlier versions of platformdirs leave `~`
+        folder = Path(name)
+    return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / name
 
 
 def kept_value(kind: str, key: Any, compute: Callable[[], Any]) -> Any:

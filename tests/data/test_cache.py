@@ -168,3 +168,15 @@ def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             kept_values, "user_cache_path", lambda name, appauthor: Path("~/.cache") / name
         )  # as without one
         assert cache_folder() == Path(tempfile.gettempdir()) / "restoration-benchmark"
+
+
+def test_a_user_without_home_has_a_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, where no user has this number: among the temporary files."""
+
+    def nobody(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("BENCHMARK_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert cache_folder() == Path(tempfile.gettempdir()) / "restoration-benchmark"
