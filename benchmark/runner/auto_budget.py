@@ -13,7 +13,7 @@ from benchmark.audit.starter_recipe import Effort, Rival
 from benchmark.gates.latency_stability import load_since, read_counters
 from benchmark.kept_values import cache_folder, read_checked, write_checked
 
-_FIRST_GUESS: Mapping[str, float] = {"finish": 12.0, "onnx": 60.0}
+_FIRST_GUESS: Mapping[str, float] = {"finish": 12.0, "onnx": 40.0}
 """Seconds of an idle machine, until they were measured on it. finish: tests, report, weights and card."""
 _ONNX_SHARE = 0.25
 """Most of a budget that is kept for the ONNX file; where that is too little, the command that makes it is printed."""

@@ -38,7 +38,7 @@ def auto(call: Call, photos: Path, *more: object) -> tuple[int, str, str]:
 @pytest.mark.slow
 def test_the_whole_way(call: Call, photos: Path) -> None:
     """From pairs to files; each printed command runs as it is printed; the second call goes on with the experiment."""
-    code, out, err = auto(call, photos, "--limit-ms", 10_000, "--limit-mb", 5, "--budget", "2m")
+    code, out, err = auto(call, photos, "--limit-ms", 10_000, "--limit-mb", 5, "--budget", "4m")
     assert code == 0, err
     folder = Path("runs/photos_auto")
     experiment = load(folder / "experiment.yaml", Registry())
@@ -70,7 +70,7 @@ def test_an_experiment_that_was_edited_is_kept(call: Call, photos: Path) -> None
     file = Path("runs/photos_auto/experiment.yaml")
     file.write_text(text.replace("lr: 0.003", "lr: 1e-12"))
     edited = file.read_text()
-    code, out, _ = auto(call, photos, "--budget", "90s")
+    code, out, _ = auto(call, photos, "--budget", "15m")  # it ends with the one step
     assert code == 1 and f"{file}: kept; --replace writes it anew" in out and file.read_text() == edited
     assert "nothing is exported: no row under the limits beats doing nothing" in out
     record = json.loads(Path("runs/photos_auto/run/base/seed0/record.json").read_text())
