@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter
 
@@ -199,11 +200,32 @@ def _study(
         study.set_user_attr(_IDENTITY, identity)
     if study.user_attrs.get(_IDENTITY) != identity:
         raise RecordError(
-            f"{place}: holds a search of other settings (parameters, ranges, objectives, base row, data, code or torch "
-            "changed); choose another --output, or --replace to begin anew (trained stages are kept)"
+            f"{place}: holds a search of other settings ({_difference(study, search)}); choose another --output, or "
+            "--replace to begin anew: trained stages are kept, so settings that it has tried cost nothing, and all "
+            "trials are asked anew"
         )
     study.sampler = make_sampler(search, len(study.trials))
     return study
+
+
+def _difference(study: optuna.Study, search: Search) -> str:
+    """Return in which way a study is of another search, the first of objectives, parameters, ranges and the rest."""
+    metrics = search.objectives or (search.metric,)
+    if study.directions != [_direction(metric) for metric in metrics]:
+        return "other objectives"
+    expected, stored = distributions(search), dict[str, BaseDistribution]()
+    for trial in study.get_trials(deepcopy=False):
+        stored |= trial.distributions
+    changes = [
+        *(f"without {path}" for path in sorted(expected.keys() - stored.keys()) if not search.has_branches),
+        *(f"with {path}" for path in sorted(stored.keys() - expected.keys())),
+        *(f"another range of {path}" for path in sorted(stored) if expected.get(path, stored[path]) != stored[path]),
+    ]
+    return ", ".join(changes) if stored and changes else "another metric, base row, data, code or torch"
+
+
+def _direction(metric: Metric) -> StudyDirection:
+    return StudyDirection.MAXIMIZE if metric.direction == "higher" else StudyDirection.MINIMIZE
 
 
 def _check_distributions(study: optuna.Study, search: Search, identity: str) -> None:
@@ -221,9 +243,7 @@ def _load(storage: BaseStorage, name: str, search: Search, *, replace: bool) -> 
         return optuna.load_study(study_name=name, storage=storage)
     if exists:
         optuna.delete_study(study_name=name, storage=storage)
-    directions: list[Literal["minimize", "maximize"]] = [
-        "maximize" if metric.direction == "higher" else "minimize" for metric in search.objectives or (search.metric,)
-    ]
+    directions = [_direction(metric) for metric in search.objectives or (search.metric,)]
     study = optuna.create_study(storage=storage, study_name=name, directions=directions)
     if search.objectives:
         with warnings.catch_warnings():

@@ -49,12 +49,13 @@ def address(searched: Setup) -> Iterator[str]:
     command = [str(program), str(searched.storage), "--host", "127.0.0.1", "--port", str(port), "--server", "wsgiref"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE_SECONDS
+        address, deadline, study = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE_SECONDS, None
         while time.monotonic() < deadline and process.poll() is None:
             with suppress(OSError), urllib.request.urlopen(f"{address}/api/studies") as answer:
                 (study,) = json.load(answer)["study_summaries"]
                 break
             time.sleep(0.2)
+        assert study
         yield f"{address}/dashboard/studies/{study['study_id']}"
     finally:
         process.kill()

@@ -1,5 +1,6 @@
 """The study on disk: what was tried stays, what was not finished is tried again."""
 
+import dataclasses
 import json
 import os
 import time
@@ -14,7 +15,7 @@ from optuna.trial import TrialState
 
 from benchmark.errors import RecordError
 from benchmark.experiment.search_settings import Random, Sampler, Tpe
-from benchmark.experiment.search_space import Choices, Parameter, Range, Search
+from benchmark.experiment.search_space import Choices, Parameter, Range, Search, values_of_base
 from benchmark.search.space import values_of
 from benchmark.search.study import ask, objective, open_study, results, resume, tell
 from benchmark.search.trial_files import write_trials
@@ -166,6 +167,41 @@ def test_other_settings_need_another_study(opened: Open) -> None:
         opened("y")
     assert len(opened("x").trials) == 1
     assert [trial.state for trial in opened("y", replace=True).trials] == [TrialState.WAITING]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parameters": SPACE.parameters[:3]}, "(with order)"),
+        ({"parameters": (*SPACE.parameters, Parameter("b", 1, Choices((1, 2))))}, "(without b)"),
+        (
+            {"parameters": (Parameter("a.lr", 1e-3, Range(1e-4, 1e-1, True, None, False)), *SPACE.parameters[1:])},
+            "(another range of a.lr)",
+        ),
+        ({"metric": metric_facts("harm")}, "(other objectives)"),
+        ({"objectives": (metric_facts("psnr"), metric_facts("harm"))}, "(other objectives)"),
+        ({}, "(another metric, base row, data, code or torch)"),
+    ],
+)
+def test_a_changed_space_is_told_with_what_is_kept(opened: Open, change: dict[str, Any], message: str) -> None:
+    """The message names the change; after --replace all trials are asked anew, the base row first."""
+    study, space = opened(), dataclasses.replace(SPACE, **change)
+    finish(study, ask(study, SPACE))
+    with pytest.raises(RecordError, match=r"trained stages are kept, .* and all trials are asked anew") as error:
+        opened("y", space=space)
+    assert message in str(error.value) and "\n" not in str(error.value)
+    study = opened("y", space=space, replace=True)
+    assert [trial.state for trial in study.trials] == [TrialState.WAITING]
+    assert values_of(ask(study, space).params, space) == values_of_base(space.parameters)
+
+
+def test_studies_of_two_experiments_lie_side_by_side(tmp_path: Path) -> None:
+    """In one journal, each by the name of its experiment; neither knows the trials of the other."""
+    for name, earlier in (("small", 0), ("other", 0), ("small", 1), ("other", 1)):
+        with open_study(tmp_path / "j", name, SPACE, name, replace=False) as study:
+            assert len(study.trials) == earlier
+            resume(study, SPACE)
+            finish(study, ask(study, SPACE))
 
 
 def test_a_journal_has_one_search_at_a_time(opened: Open, tmp_path: Path) -> None:
