@@ -1,6 +1,7 @@
 """The trainings of `auto`: the experiment that is written, run, and cut where it would not end within the budget."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -9,9 +10,11 @@ import click
 
 from benchmark.audit.starter_recipe import Effort, row_names
 from benchmark.cli.options import Selection
+from benchmark.errors import RecordError
 from benchmark.files import write_text
 from benchmark.interrupts import stopped_when
 from benchmark.runner.auto_budget import Budget, Training, cut_to_trained, difference, shortened
+from benchmark.runner.stage_store import STATE
 
 _LEAST_SHARE = 0.4
 """Of what is left of the budget, for a shorter training: on a very busy machine nothing would be left by estimates."""
@@ -31,8 +34,8 @@ class Recipe:
 def run_within(context: click.Context, selection: Selection, recipe: Recipe | None, budget: Budget) -> int | None:
     """Run an experiment; what would not end within the budget is cut from it, and said.
 
-    Where no training has ended after half of the time for them, a single one of fewer steps takes the rest. Where the
-    time is over, what is trained is kept, and the rest is cut. What is cut stays stored as far as it has come.
+    Where after half of the time for trainings none has ended, nor would end in time as fast as it goes, a single one of
+    fewer steps takes the rest. Where the time is over, what is trained is kept, and the rest is cut. What is cut stays stored as far as it has come.
 
     Args:
         context: Of the command.
@@ -47,7 +50,7 @@ def run_within(context: click.Context, selection: Selection, recipe: Recipe | No
 
     call = partial(context.invoke, run, **asdict(selection), yes=True)
     watch = _Watch(selection.file.parent / ".stages", budget)
-    late = watch.is_late if recipe else lambda: False
+    late = partial(watch.is_late, recipe.effort.steps) if recipe else lambda: False
     with stopped_when(watch.is_over) as is_over, stopped_when(late) as is_late:
         code: int = call()
         if not (is_over() or is_late()):
@@ -80,6 +83,8 @@ class _Watch:
         self._stages, self._budget = stages, budget
         self._started, self._ends = budget.spent, budget.spent + budget.for_training
         self._before = set(stages.glob("*"))
+        self._read: dict[Path, tuple[int, int, float]] = {}
+        """When a state was written, with its step and seconds."""
         self._begun: float | None = None
         """When the first training began."""
 
@@ -106,12 +111,30 @@ class _Watch:
         """Return whether the time for training is over."""
         return self._budget.spent > self._ends
 
-    def is_late(self) -> bool:
-        """Return whether half of the time for trainings is over, and none has ended."""
+    def is_late(self, steps: int) -> bool:
+        """Return whether half of the time for trainings is over, and none has ended or would end in time.
+
+        Args:
+            steps: Of each training; how many are made, by when, stands in the states that it stores once in a while.
+        """
         if self._begun is None:
             self._begun = self._budget.spent if self._new() else None
             return False
-        return self._budget.spent > (self._begun + self._ends) / 2 and not self.has_trained()
+        if self._budget.spent < (self._begun + self._ends) / 2 or self.has_trained():
+            return False
+        times = [seconds / step for step, seconds in map(self._progress, self._new()) if step]
+        return bool(times) and self._begun + min(times) * steps > self._ends
+
+    def _progress(self, stage: Path) -> tuple[int, float]:
+        """Return step and seconds of the state that a stage has stored; it is read again when it has changed."""
+        from benchmark.training.train_state import stored_progress
+
+        file = stage / STATE
+        with suppress(OSError, RecordError):  # it is there later
+            changed = file.stat().st_mtime_ns
+            if self._read.get(stage, (0,))[0] != changed:
+                self._read[stage] = (changed, *stored_progress(file))
+        return self._read.get(stage, (0, 0, 0.0))[1:]
 
     def _new(self) -> set[Path]:
         return {folder for folder in set(self._stages.glob("*")) - self._before if not folder.name.startswith(".")}
@@ -130,7 +153,7 @@ class _Progress:
 
 def _progress(selection: Selection, effort: Effort) -> _Progress:
     from benchmark.cli.experiment_setup import prepare
-    from benchmark.training.train_state import stored_step
+    from benchmark.training.train_state import stored_progress
 
     prepared = prepare(selection)
     store, rivals = prepared.context.store, dict(zip(row_names(effort.rivals), effort.rivals, strict=True))
@@ -145,5 +168,5 @@ def _progress(selection: Selection, effort: Effort) -> _Progress:
     return _Progress(
         frozenset(training for name, training in names.items() if finished.issuperset(keys[name])),
         last <= finished,
-        sum(stored_step(store.state_file(key)) for key in unfinished),
+        sum(stored_progress(store.state_file(key))[0] for key in unfinished),
     )

@@ -23,7 +23,9 @@ from benchmark.lease import BEAT_SECONDS, STALE_SECONDS, Lease, LeaseFolder, Lea
 from benchmark.model.weight_files import read_weights, write_weights
 from benchmark.training.train_state import CurveRow
 
-_SCHEMA, _STATE = 3, "state.pt"
+_SCHEMA = 3
+STATE = "state.pt"
+"""Name of the file with the train state of an unfinished stage."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class StageStore:
     def state_file(self, key: str) -> Path:
         """Return the path of the train state of an unfinished stage, whose folder is made if need be."""
         self.folder(key).mkdir(parents=True, exist_ok=True)
-        return self.folder(key) / _STATE
+        return self.folder(key) / STATE
 
     def set_aside(self, lease: Lease) -> Path | None:
         """Move a damaged stage out of the way, to `.damaged/KEY.N`; return its damaged file, None if none is damaged.
@@ -119,12 +121,12 @@ class StageStore:
         """Move the damaged train state of an unfinished stage to `.damaged/KEY.N`, as `set_aside` moves a stage."""
         aside = self._aside(lease)
         aside.mkdir(parents=True, exist_ok=True)
-        self.state_file(lease.name).rename(aside / _STATE)
+        self.state_file(lease.name).rename(aside / STATE)
 
     def tidy(self, key: str) -> None:
         """Remove half files that killed processes left, and the train state if the stage is finished."""
         folder = self.folder(key)
-        obsolete = [folder / _STATE] if (folder / "meta.json").exists() else []
+        obsolete = [folder / STATE] if (folder / "meta.json").exists() else []
         for file in (*folder.glob(".writing-*"), *obsolete):
             with suppress(OSError):  # in a store that may only be read
                 file.unlink()

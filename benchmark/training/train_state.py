@@ -238,7 +238,14 @@ def load_checkpoint(file: Path, state: TrainState) -> Checkpoint:
     return Checkpoint(**content["checkpoint"])
 
 
-def stored_step(file: Path) -> int:
-    """Return the step of a file of `save_checkpoint`; 0 where there is no file. Raises RecordError if it is damaged."""
+def stored_progress(file: Path) -> tuple[int, float]:
+    """Return step and seconds of a file of `save_checkpoint`; zeros where there is no file.
+
+    Raises:
+        RecordError: The file is damaged.
+    """
     data = read_state(file)
-    return 0 if data is None else int(torch.load(io.BytesIO(data), weights_only=True)["checkpoint"]["step"])
+    if data is None:
+        return 0, 0.0
+    checkpoint = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")["checkpoint"]
+    return int(checkpoint["step"]), float(checkpoint["seconds"])
