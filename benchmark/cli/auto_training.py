@@ -35,7 +35,8 @@ def run_within(context: click.Context, selection: Selection, recipe: Recipe | No
     """Run an experiment; what would not end within the budget is cut from it, and said.
 
     Where after half of the time for trainings none has ended, nor would end in time as fast as it goes, a single one of
-    fewer steps takes the rest. Where the time is over, what is trained is kept, and the rest is cut. What is cut stays stored as far as it has come.
+    fewer steps takes the rest. When the time is over, what is trained is kept, and the rest is cut. What is cut stays
+    stored as far as it has come.
 
     Args:
         context: Of the command.
