@@ -28,7 +28,7 @@ def on_photographs(row: Summary, tests: Sequence[FurtherTest]) -> Facts:
     ]
     levels = tested.means.get("harm")
     harm = "" if levels is None else f"; harm {text.with_unit(text.number(levels, 2), IMAGE_METRICS['harm'].unit)}"
-    warned = "harmed: " if tested.loses or tested.harms else ""
+    warned = "worse than doing nothing: " if tested.loses else "the background is harmed: " if tested.harms else ""
     against = f"{', '.join(gains)} against doing nothing" if gains else "no comparison with doing nothing"
     return (("on photographs", f"{warned}{against}{harm} ({text.count(len(test.images), 'image')})"),)
 
@@ -46,18 +46,22 @@ def costs(row: Summary) -> Facts:
 
 def limits(row: Summary) -> Facts:
     """Return which limits a row keeps, and of each other one why that is not known; nothing without limits."""
-    kept = [text.printable(gate.name) for gate in row.gates if gate.result == "passed"]
+    kept = [_limit(gate) for gate in row.gates if gate.result == "passed"]
     others = [_open_limit(gate) for gate in row.gates if gate.result != "passed"]
-    parts = [f"{gates.SIGNS['passed']} {', '.join(kept)}", *others] if kept else others
+    parts = [f"{gates.SIGNS['passed']} {'; '.join(kept)}", *others] if kept else others
     return (("limits", "; ".join(parts)),) if parts else ()
 
 
+def _limit(gate: GateResult) -> str:
+    return f"{text.printable(gate.name)}, at most {gates.bound(gate.limit, gate.unit)}"
+
+
 def _open_limit(gate: GateResult) -> str:
-    limit = (
-        f"{gates.SIGNS.get(gate.result, '?')} {text.printable(gate.name)}, at most {gates.bound(gate.limit, gate.unit)}"
-    )
+    limit = f"{gates.SIGNS.get(gate.result, '?')} {_limit(gate)}"
     if gate.measured is None:
-        return f"{limit}: not measured ({text.printable(gates.reason(gate))})"
+        conditions = gates.conditions(gate)
+        where = f" ({text.printable(conditions)})" if conditions else ""
+        return f"{limit}{where}: not measured ({text.printable(gates.reason(gate))})"
     measured = gates.quantity(gate.measured, gate.unit)
     if gate.result != "inconclusive":
         return f"{limit}: {measured}"

@@ -1,4 +1,4 @@
-"""The cards on the first screen: the best row under the limits, and the fastest that is about as good."""
+"""The cards on the first screen: the best row under the limits, and the fastest with about the same mean."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from reports.statistics.verdicts import MEANINGS, Comparison, compare_pair
 from reports.tables.interval_text import interval_text, not_available, scale
 
 _BEST = "Best under your limits"
-_FASTEST = "Fastest that is about as good"
+_FASTEST = "Fastest with about the same mean"
 _MOST_NAMES = 4
 _LEADS = "leads, not proven"
 """With one or two seeds all that a run has is leads."""
@@ -53,7 +53,7 @@ def choice_cards(
     order: Order,
     tests: Sequence[FurtherTest],
 ) -> tuple[Card, ...]:
-    """Return the cards of the best row and of the fastest row that is about as good; none before a row finished.
+    """Return the cards of the best row and of the fastest row with about the same mean; none before a row finished.
 
     Args:
         rows: All rows by name.

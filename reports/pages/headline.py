@@ -145,7 +145,8 @@ def _certainty(comparison: Comparison, primary: Metric, equivalence_margin: floa
     )
     if is_vacuous(gain.low, gain.high, gain.seeds, scale_of_scores):
         interval = (
-            f" The interval of the first difference is {not_available(gain.seeds)}: wider than the rows lie apart"
+            f" The interval of the first difference is {not_available(gain.seeds)}: "
+            "it would be wider than all rows lie apart"
         )
     if comparison.verdict is None:
         undecided = ", so treat the lead as undecided" if gain.low <= 0 else ""

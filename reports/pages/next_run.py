@@ -89,8 +89,8 @@ def _longer_card(learning: Sequence[str], rows: Mapping[str, Summary], results: 
         f"{run_folder(results.plan).rstrip('/')}_longer",
         keep_output=False,
     )
-    reason = f"Twice the steps in stage {text.printable(stage.name)}: {2 * stage.steps:,}. More seeds would only show "
-    reason += "more exactly that no row beats the best baseline."
+    reason = f"Twice the steps in stage {text.printable(stage.name)}: {2 * stage.steps:,}. More seeds "
+    reason += "alone would hardly put a row above the best baseline."
     if learning:
         still = f"{text.count(len(learning), 'row')} still gained when training ended ({_named(learning)})."
         reason = f"{still} Twice the steps in stage {text.printable(stage.name)}: {2 * stage.steps:,}."

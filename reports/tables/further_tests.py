@@ -44,7 +44,7 @@ def warning(test: FurtherTest) -> str:
         subject = "" if harming == losing else f"{_names(harming)} "
         levels = max(row.means.get("harm", 0.0) for row in harming)
         amount = text.with_unit(text.number(levels, 2), IMAGE_METRICS["harm"].unit)
-        background = _most(harming, "psnr_background", f", harm up to {amount}")
+        background = _most(harming, "psnr_background", f", mean harm up to {amount}")
         clauses.append(f"{subject}{_verb(harming, 'harm')} the background{background}")
     return f"On {in_words(test)}, {' and '.join(clauses)}." if clauses else ""
 

@@ -62,7 +62,10 @@ def test_when_no_row_keeps_the_gates_none_leads(make_run, edit):
 def test_a_lead_of_two_seeds_has_an_interval_but_no_word(make_run):
     """A lead between equal rows is called undecided; its interval is as wide as on the cards, where it is not shown."""
     found = answer_of(make_run(rows={"base": None, "heads.a": "heads"}))
-    assert "The interval of the first difference is n/a (2 seeds): wider than the rows lie apart." in found.lead
+    assert (
+        "The interval of the first difference is n/a (2 seeds): it would be wider than all rows lie apart."
+        in found.lead
+    )
     assert "2 seeds; a verdict needs 3" in found.lead and "undecided" in found.lead
 
 
