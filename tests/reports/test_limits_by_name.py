@@ -72,7 +72,7 @@ def test_each_preset_is_a_column_to_choose(run):
         "base": "✓", "heads.direct_rgb": "✗ parameters", "heads.residual": "–", "identity": "–"
     }  # fmt: skip
     assert named["heads.direct_rgb"].value == "failed"
-    assert "parameters: 900,000 of at most 276000" in named["heads.direct_rgb"].hint
+    assert "parameters: 900,000 of at most 276,000" in named["heads.direct_rgb"].hint
     assert cells["preset_mobile"]["base"].value == "passed"
     assert all(columns[key].optional for key in ("preset_efficient_sr", "preset_mobile"))
 
