@@ -39,6 +39,7 @@ def main() -> None:
     from gpu_page import page
     from gpu_parts import parts_of
 
+    check(options, parser)
     parts = parts_of(options.device, options.out, small=options.small)
     if options.part is None:
         if not list(options.out.glob("part_*.json")):
@@ -48,16 +49,38 @@ def main() -> None:
         return
     if not 1 <= options.part <= len(parts):
         parser.error(f"PART={options.part}: there are parts 1 to {len(parts)}")
-    ends_at = options.started + 60 * options.minutes
+    ends_at, needed_s = options.started + 60 * options.minutes, GRACE_S + parts[options.part - 1].steps[0].least_s
+    if 60 * options.minutes < needed_s:
+        parser.error(f"--minutes {options.minutes:g}: part {options.part} needs {needed_s:.0f} s for its first command")
     is_finished = run_part(options.part, parts[options.part - 1], options.out, options.device, ends_at)
     sys.exit(0 if is_finished else 85)
+
+
+def check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """End with one line where the device is not there, the folder cannot be used, or what lies in it is damaged."""
+    from benchmark.errors import BenchmarkError
+    from benchmark.inference.device_setup import cpu_or_cuda
+
+    file = options.out
+    try:
+        if options.part is not None:
+            cpu_or_cuda(options.device)
+            options.out.mkdir(parents=True, exist_ok=True)
+        for file in sorted(options.out.glob("part_*.json")):
+            _ = steps_of(file), json.loads(file.read_text("utf-8"))["machine"]
+    except BenchmarkError as error:
+        parser.error(str(error))
+    except OSError as error:
+        parser.error(f"{options.out}: {error.strerror}; give another folder for --out")
+    except (ValueError, KeyError, TypeError):
+        parser.error(f"{file}: is damaged; delete it, and its part runs again")
 
 
 def run_part(number: int, part: Any, folder: Path, device: str, ends_at: float) -> bool:
     """Run what is not finished of a part until its time is over; return whether all of it is finished now."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"part_{number}.json"
-    results: dict[str, Any] = json.loads(file.read_text("utf-8"))["steps"] if file.exists() else {}
+    results = steps_of(file) if file.exists() else {}
     for step in part.steps:
         left_s = ends_at - time.time() - GRACE_S
         if results.get(step.name, {}).get("exit_code") == 0:
@@ -75,6 +98,12 @@ def run_part(number: int, part: Any, folder: Path, device: str, ends_at: float) 
         temporary.write_text(json.dumps(written, indent=1), "utf-8")
         temporary.replace(file)
     return all(results.get(step.name, {}).get("exit_code") == 0 for step in part.steps)
+
+
+def steps_of(file: Path) -> dict[str, Any]:
+    """Return the results of a part by the names of its commands. Raises ValueError or KeyError if it is damaged."""
+    steps: dict[str, Any] = dict(json.loads(file.read_text("utf-8"))["steps"])
+    return steps
 
 
 def run_step(step: Any, device: str, limit_s: float) -> dict[str, Any]:

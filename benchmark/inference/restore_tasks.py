@@ -64,6 +64,8 @@ def tasks_of(images: Sequence[str], out: str, file_format: str | None, folders: 
         task = _single_task(images[0], out, file_format)
         if task.output and task.source and task.output.resolve() == task.source.resolve():
             raise DataError(f"{out}: is the image itself; choose another name")
+        _check_folders(folders, images)
+        _check_pictures([task], folders)
         return TaskList((task,))
     if Path(out).suffix.lower() in SUFFIXES and not Path(out).is_dir():
         raise DataError(f"{out}: is the name of one image, and there may be several; name a folder for them")
@@ -79,7 +81,9 @@ def tasks_of(images: Sequence[str], out: str, file_format: str | None, folders: 
                 others.append(file)
     if not tasks:
         raise DataError(f"{' '.join(images)}: no images; expected {ALLOWED}")
-    _check_outputs(tasks, images, [Path(out), *folders], has_pictures=bool(folders))
+    _check_folders([Path(out), *folders], images)
+    _check_pictures(tasks, folders)
+    _check_outputs(tasks, has_pictures=bool(folders))
     return TaskList(tuple(tasks), tuple(others))
 
 
@@ -145,15 +149,25 @@ def _leading(parts: Sequence[str]) -> Iterator[str]:
         yield part
 
 
-def _check_outputs(
-    tasks: Sequence[RestoreTask], images: Sequence[str], folders: Sequence[Path], *, has_pictures: bool
-) -> None:
+def _check_folders(folders: Sequence[Path], images: Sequence[str]) -> None:
     for folder in folders:
+        if folder.exists() and not folder.is_dir():
+            raise DataError(f"{folder}: is a file; name a folder for the results")
         for item in images:
             if Path(item).is_dir() and folder.resolve().is_relative_to(Path(item).resolve()):
                 raise DataError(
                     f"{folder}: is inside the folder of images, and would be restored next time; choose another"
                 )
+
+
+def _check_pictures(tasks: Sequence[RestoreTask], folders: Sequence[Path]) -> None:
+    results = {task.output.resolve() for task in tasks if task.output}
+    for picture in (folder / task.name for task in tasks for folder in folders):
+        if picture.resolve() in results:
+            raise DataError(f"{picture}: would be a result and a picture; choose another folder for the pictures")
+
+
+def _check_outputs(tasks: Sequence[RestoreTask], *, has_pictures: bool) -> None:
     sources: dict[Path, list[RestoreTask]] = defaultdict(list)
     for task in tasks:
         sources[task.output or Path()].append(task)

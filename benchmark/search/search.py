@@ -11,7 +11,7 @@ from typing import Any
 
 import optuna
 
-from benchmark.errors import BenchmarkError, ExperimentError
+from benchmark.errors import BenchmarkError, ExperimentError, RecordError
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.plan import Plan, PlannedRow, hash_of
 from benchmark.experiment.resolve import resolve
@@ -61,6 +61,7 @@ from reports.schema import GateResult, Importance, to_json
 TABLE = "trial"
 _TRIALS_PER_WORKER = 5
 _BASE_PLAN = "base"
+_SUMMARY = "search.json"
 """Name of a plan file that is there before the first trial."""
 
 
@@ -238,7 +239,7 @@ class Trials:
         setup, trials = self._setup, results(self._study, self._setup.search)
         best = picked(trials, setup.search, setup.pick)
         content = search_file(setup.search, trials, validations(self._study), shares, str(setup.pick), best)
-        write_json(setup.context.output / "search.json", to_json(content))
+        write_json(setup.context.output / _SUMMARY, to_json(content))
         write_trials(setup.context.output / "trials.csv", trials, setup.search)
         if best:
             comment = chosen_by_one_seed(best, len(trials), setup.experiment, setup.search, str(setup.pick))
@@ -252,7 +253,8 @@ def open_trials(
 ) -> Generator[Trials, None, None]:
     """Open the study of a search, ready to run: the data are read, the base row is measured.
 
-    An interrupted search resumes. Raises BenchmarkError before anything is trained.
+    An interrupted search resumes. Raises BenchmarkError before anything is trained: also where the folder of the run
+    holds the trials of another study, whose files would be overwritten.
     """
     base = setup.plan(0, {})
     extremes = {
@@ -266,6 +268,11 @@ def open_trials(
     conditions = [[parameter.path, parameter.when] for parameter in setup.search.parameters if parameter.when]
     identity = hash_of([repr(setup.search.parameters), compared, base.rows[0].config_hash, *conditions])
     with open_study(setup.storage, setup.experiment.name, setup.search, identity, replace=replace) as study:
+        if not study.trials and not replace and (setup.context.output / _SUMMARY).exists():
+            raise RecordError(
+                f"{setup.context.output}: holds the trials of another search, or of this one with another --storage; "
+                "choose another --output, or --replace to overwrite them (trained stages are kept)"
+            )
         resume(study, setup.search)
         trials = Trials(setup, study, on_event)
         trials.start(base, extremes)

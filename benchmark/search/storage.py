@@ -79,6 +79,8 @@ def open_storage(place: Path | str, name: str) -> Generator[Callable[[], BaseSto
             f"--storage {shown(str(place))}: is no storage of a search; give a file, sqlite:///FILE or postgresql://..."
         )
     file = file_of(place)
+    if file.name.startswith(":"):
+        raise BenchmarkError(f"--storage {place}: a search in memory could not go on; give sqlite:///FILE")
     file.parent.mkdir(parents=True, exist_ok=True)
     _check_kind(file, is_sqlite=_is_sqlite(place))
     lease = LeaseFolder(file.parent).acquire_patiently(f".{file.name}.lease")

@@ -67,6 +67,16 @@ def finished(search_text: str, set_up_of: SetUp, tmp_path_factory: pytest.TempPa
     return setup, events, outcome
 
 
+def test_the_folder_of_another_search_is_refused(set_up: SetUp) -> None:
+    """A new study would number its trials from 0 again and overwrite records, so nothing is trained."""
+    setup = set_up()
+    setup.context.output.mkdir(parents=True)
+    (setup.context.output / "search.json").write_text("{}")
+    with pytest.raises(BenchmarkError, match=r"small: holds the trials of another search.*choose another --output"):
+        search(setup)
+    assert not list(setup.context.output.glob("trial.*"))
+
+
 def test_trials_are_rows_with_records(finished: Finished) -> None:
     """Each has the record of a row that reports can read, with config, gates and curves, but scores on val alone."""
     setup, _, outcome = finished
