@@ -50,14 +50,16 @@ def test_the_whole_way(call: Call, photos: Path) -> None:
     )
     assert (folder / "run/report/index.html").is_file() and (folder / "check/index.html").is_file()
     names = {"README.md", "photos.safetensors"} | ({"photos.onnx"} if HAS_ONNX else set())
-    assert {file.name for file in (folder / "network").iterdir()} == names
+    exported = {file.name for file in (folder / "network").iterdir()}
+    assert names - {"photos.onnx"} <= exported <= names  # on a busy machine ONNX is left to its command
     card = (folder / "network/README.md").read_text()
-    assert "| PSNR |" in card and all(f"| {name} |" in card for name in names - {"README.md"})
+    assert "| PSNR |" in card and all(f"| {name} |" in card for name in exported - {"README.md"})
     commands = [line.strip() for line in out.splitlines() if line.startswith("  python -m benchmark ")]
     assert len(commands) == (4 if HAS_ONNX else 3)
     for command in commands:
         code, _, err = call(*shlex.split(command)[3:])
         assert code == 0, f"{command}: {err}"
+    assert {file.name for file in (folder / "network").iterdir()} == names
     assert "0 steps to train" in call(*shlex.split(commands[1])[3:])[2]
 
 
