@@ -5,8 +5,8 @@ from pathlib import Path
 
 from benchmark.registry import Registry
 
-SMALL_RUN = ("protocol.coarse.steps=2", "protocol.psnr.steps=2", "protocol.score.steps=2")
-"""Settings that make the quickstart a matter of seconds."""
+SMALL_RUN = ("--set", "protocol.coarse.steps=2", "--set", "protocol.psnr.steps=2", "--set", "protocol.score.steps=2")
+"""Options that make the quickstart a matter of seconds."""
 SMALL_STUDY = ("gunet", "nafnet")
 """Backbones of a study in small."""
 
@@ -53,12 +53,11 @@ def parts_of(device: str, folder: Path, *, small: bool) -> tuple[Part, ...]:
 
 def _correctness(device: str, folder: Path, small: bool) -> tuple[Step, ...]:
     run = _run("quickstart", device, folder, *(("--rows", "base", "--seeds", "0") if small else ()))
-    sets = tuple(word for setting in SMALL_RUN for word in ("--set", setting)) if small else ()
     chosen = ("-k", "tiny_network") if small else ()
     tests = ("-m", "pytest", "tests/cuda", "-m", "cuda", "-q", *chosen)
     return (
         Step("tests", tests, 60),
-        Step("quickstart", (*run, *sets), 60, goes_on=True),
+        Step("quickstart", (*run, *(SMALL_RUN if small else ())), 60, goes_on=True),
     )
 
 
@@ -82,14 +81,13 @@ def _latencies(device: str, folder: Path, backbones: tuple[str, ...], small: boo
 
 def _flagship(device: str, folder: Path, small: bool) -> tuple[Step, ...]:
     if small:
-        sets = tuple(word for setting in SMALL_RUN for word in ("--set", setting))
-        base = (*_run("quickstart", device, folder), "--rows", "base", "--seeds", "1", *sets)
+        base = (*_run("quickstart", device, folder), "--rows", "base", "--seeds", "1", *SMALL_RUN)
         return (Step("base", base, 30, goes_on=True),)
     plans = tuple(
         Step(f"plan_{name}", ("-m", "benchmark", "plan", f"experiments/{name}.yaml", "--device", device))
         for name in ("gunet_full", "gunet_day")
     )
-    # One stage-wise copy of the base row of the day's study in the time of a part; the next call goes on with it.
+    # Trained as far as the time goes; the next call goes on from the stored state.
     base = (*_run("gunet_day", device, folder), "--rows", "base", "--seeds", "0", "--yes")
     return (*plans, Step("base", base, 60, goes_on=True))
 

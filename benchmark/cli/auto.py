@@ -18,7 +18,7 @@ from benchmark.interrupts import resumable_interrupts
 
 if TYPE_CHECKING:  # torch and pandas are imported only when the command runs
     from benchmark.audit.starter_recipe import Rival
-    from benchmark.cli.auto_training import Recipe
+    from benchmark.cli.auto_training import WrittenExperiment
     from benchmark.runner.auto_budget import Budget
     from benchmark.runner.auto_choice import Limits
 
@@ -123,14 +123,14 @@ def command(
         if checked.splits is None:
             raise DataError(f"{degraded}: too few pairs; {_TOO_FEW}; see {checked.page}")
         file = folder / _EXPERIMENT
-        recipe = None
+        written = None
         if file.exists() and not replace:
             click.echo(f"{file}: kept; --replace writes it anew, by the limits and the budget of this command")
         else:
-            recipe = _write_experiment(file, audit.name, checked, order, clock)
+            written = _write_experiment(file, audit.name, checked, order, clock)
         check = ("data", "check", degraded, target, "--output", folder / _CHECK)
         train = ("run", file, "--output", folder / _RUN, *(["--devices", devices] if devices else []))
-        code = run_within(context, _selection(file, folder, devices, command_text(*train)), recipe, clock)
+        code = run_within(context, _selection(file, folder, devices, command_text(*train)), written, clock)
         exports = [] if code is None else ship(context, folder / _RUN, folder / _NETWORK, clock)
         click.echo("the same in single commands, each of which can be changed and repeated:")
         for arguments in (check, train, *exports):
@@ -153,7 +153,9 @@ def _selection(file: Path, folder: Path, devices: str | None, command: str) -> S
     )
 
 
-def _write_experiment(file: Path, name: str, checked: CheckedPairs, order: _Order, clock: "Budget") -> "Recipe":
+def _write_experiment(
+    file: Path, name: str, checked: CheckedPairs, order: _Order, clock: "Budget"
+) -> "WrittenExperiment":
     """Choose networks and effort, and write the experiment.
 
     Raises:
@@ -161,7 +163,7 @@ def _write_experiment(file: Path, name: str, checked: CheckedPairs, order: _Orde
     """
     click.echo("choosing networks ...", err=True)  # torch takes seconds
     from benchmark.audit.starter_recipe import FEW_STEPS, RIVALS, Effort, head_of, recipe_text, traits_of
-    from benchmark.cli.auto_training import Recipe
+    from benchmark.cli.auto_training import WrittenExperiment
     from benchmark.files import write_text
     from benchmark.inference.device_setup import prepare_machine_with
     from benchmark.registry import Registry
@@ -195,7 +197,7 @@ def _write_experiment(file: Path, name: str, checked: CheckedPairs, order: _Orde
             f"the machine is busy: everything takes {clock.slowness:.1f} times as long as this process alone would; "
             f"{duration(seconds)} of the budget are for training"
         )
-    return Recipe(effort, text)
+    return WrittenExperiment(effort, text)
 
 
 def _training_seconds(clock: "Budget") -> float:

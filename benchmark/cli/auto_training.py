@@ -24,14 +24,16 @@ _LAST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Recipe:
+class WrittenExperiment:
     """An experiment that `auto` wrote: how much is trained, and its text for any effort."""
 
     effort: Effort
     text: Callable[[Effort], str]
 
 
-def run_within(context: click.Context, selection: Selection, recipe: Recipe | None, budget: Budget) -> int | None:
+def run_within(
+    context: click.Context, selection: Selection, written: WrittenExperiment | None, budget: Budget
+) -> int | None:
     """Run an experiment; what would not end within the budget is cut from it, and said.
 
     Where after half of the time for trainings none has ended, nor would end in time as fast as it goes, a single one of
@@ -41,7 +43,7 @@ def run_within(context: click.Context, selection: Selection, recipe: Recipe | No
     Args:
         context: Of the command.
         selection: The experiment.
-        recipe: How its file was written; None: the user may have edited it, and it stays.
+        written: How its file was written; None: the user may have edited it, and it stays.
         budget: What is left for everything.
 
     Returns:
@@ -51,22 +53,22 @@ def run_within(context: click.Context, selection: Selection, recipe: Recipe | No
 
     call = partial(context.invoke, run, **asdict(selection), yes=True)
     watch = _Watch(selection.file.parent / ".stages", budget)
-    late = partial(watch.is_late, recipe.effort.steps) if recipe else lambda: False
+    late = partial(watch.is_late, written.effort.steps) if written else lambda: False
     with stopped_when(watch.is_over) as is_over, stopped_when(late) as is_late:
         code: int = call()
         if not (is_over() or is_late()):
             return code
-    if recipe is None:
+    if written is None:
         click.echo("the budget is over: rows that are not finished are left out; the same command goes on with them")
         return call(budget_seconds=1e-3)
-    progress = _progress(selection, recipe.effort)
-    effort = cut_to_trained(recipe.effort, progress.trained, all_seeds=progress.all_seeds) or shortened(
-        recipe.effort, progress.steps, watch.training_seconds, max(watch.left, _LEAST_SHARE * budget.left)
+    progress = _progress(selection, written.effort)
+    effort = cut_to_trained(written.effort, progress.trained, all_seeds=progress.all_seeds) or shortened(
+        written.effort, progress.steps, watch.training_seconds, max(watch.left, _LEAST_SHARE * budget.left)
     )
     if effort:
-        kept = difference(recipe.effort, effort)
+        kept = difference(written.effort, effort)
         click.echo(f"training takes longer than estimated; kept in {selection.file}: {kept or 'everything'}")
-        write_text(selection.file, recipe.text(effort))
+        write_text(selection.file, written.text(effort))
         last = min(budget.needed("finish"), _LAST_SHARE * budget.seconds)  # else nothing at all would be shipped
         with stopped_when(lambda: budget.left < last and not watch.has_trained()) as is_over:
             code = call()

@@ -78,7 +78,7 @@ def _carry_out(
     from benchmark.cli.display import Display
     from benchmark.inference.device_setup import prepare_machine
     from benchmark.registry import Registry
-    from benchmark.runner.rules import read_rule
+    from benchmark.runner.pruning_rules import read_rule
     from benchmark.runner.single_job import carry_out
     from reports.file_access import read_text
 

@@ -105,13 +105,16 @@ def check_gate_sets(
             # With other threads the reference network takes another time in silence, too.
             return latency if quiet_ms is None or conditions.threads else scaled(latency, quiet_ms)
 
-    results = {
-        each: [_check(name, gate, folded, int8_file, machine, count_macs, measure) for name, gate in gates.items()]
-        for each, gates in sets.items()
+    results_of_sets = {
+        set_name: [_check(name, gate, folded, int8_file, machine, count_macs, measure) for name, gate in gates.items()]
+        for set_name, gates in sets.items()
     }
     if quiet_ms is None:
-        return results
-    return {each: [_marked_as_scaled(result, quiet_ms) for result in of_set] for each, of_set in results.items()}
+        return results_of_sets
+    return {
+        set_name: [_marked_as_scaled(result, quiet_ms) for result in results]
+        for set_name, results in results_of_sets.items()
+    }
 
 
 def _marked_as_scaled(result: GateResult, quiet_ms: float) -> GateResult:

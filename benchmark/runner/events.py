@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.runner.rules import Validation
+from benchmark.runner.pruning_rules import Validation
 from benchmark.runner.stage_store import StageResult
 from benchmark.training.loop import Progress
 from reports.schema import Failure, GateResult, ModelCost, Record

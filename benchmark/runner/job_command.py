@@ -16,8 +16,8 @@ from benchmark.runner.events import MeasuredModel
 from benchmark.runner.job_notes import JobNote, JobNotes
 from benchmark.runner.jobs import Job, TrainStage
 from benchmark.runner.plan_file import plan_file
+from benchmark.runner.pruning_rules import rule_text
 from benchmark.runner.row_jobs import AnyRow
-from benchmark.runner.rules import rule_text
 from reports.schema import PlanFile, to_json
 
 _FOLDER = ".plans"

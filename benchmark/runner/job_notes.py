@@ -8,7 +8,7 @@ from math import isfinite, nan
 from pathlib import Path
 
 from benchmark.files import read_json, write_json
-from benchmark.runner.rules import Validation
+from benchmark.runner.pruning_rules import Validation
 from reports.errors import FileFormatError
 from reports.schema import Failure, FileModel, GateResult, ModelCost, from_json, to_json
 

@@ -34,9 +34,9 @@ from benchmark.runner.events import (
     StageAwaited,
     StageDamaged,
 )
+from benchmark.runner.pruning_rules import Rule
 from benchmark.runner.rank_group import RankFailure, train_on_ranks
 from benchmark.runner.row import RowProgress, describe_gate, test_row
-from benchmark.runner.rules import Rule
 from benchmark.runner.stage import train_stage
 from benchmark.runner.stage_validation import PrunedError
 from benchmark.training.loop import DivergedError

@@ -31,9 +31,9 @@ from benchmark.runner.executor import Executor
 from benchmark.runner.jobs import Job, MeasureNetwork, TestRow, TrainStage, failure_of_row, rejection_of
 from benchmark.runner.local_executor import LocalExecutor
 from benchmark.runner.preflight import memory_shortfall
+from benchmark.runner.pruning_rules import Validation
 from benchmark.runner.row import RowProgress, describe_gate, end_untested
 from benchmark.runner.row_jobs import AnyRow, row_jobs
-from benchmark.runner.rules import Validation
 from benchmark.runner.scheduler import Scheduler
 from benchmark.runner.stopping_rule import Pruning, judge_stored
 from reports.schema import Failure, Record

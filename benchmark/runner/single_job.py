@@ -32,9 +32,9 @@ from benchmark.runner.job_notes import JobNote, PruningNote, ValidationNote
 from benchmark.runner.jobs import Job, MeasureNetwork, TestRow, TrainStage, failure_of_row, rejection_of, run_job
 from benchmark.runner.plan_file import planned_rows
 from benchmark.runner.preflight import memory_shortfall
+from benchmark.runner.pruning_rules import Rule, Validation
 from benchmark.runner.record_writer import write_test_pairs
 from benchmark.runner.row import RowProgress, describe_gate, end_untested, leases_of, tests_of
-from benchmark.runner.rules import Rule, Validation
 from benchmark.runner.scheduler import RETRIES
 from reports.schema import Failure, PlanFile
 

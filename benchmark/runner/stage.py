@@ -23,8 +23,8 @@ from benchmark.model import Restorer
 from benchmark.model.pruning import prune
 from benchmark.runner.context import Context
 from benchmark.runner.events import OnAnyEvent, StageDamaged, StageFinished, StageProgress, StagePruned
+from benchmark.runner.pruning_rules import Rule
 from benchmark.runner.record_writer import provenance
-from benchmark.runner.rules import Rule
 from benchmark.runner.stage_store import StageResult
 from benchmark.runner.stage_validation import VAL_CURVE, StageValidation
 from benchmark.runner.val_scores import load_network, psnr_on_val, score_on_val, val_fingerprint

@@ -11,7 +11,7 @@ from benchmark.experiment.plan import PlannedRow, PlannedStage
 from benchmark.model import Restorer, restore_image
 from benchmark.runner.context import Context
 from benchmark.runner.events import OnAnyEvent, StageValidated
-from benchmark.runner.rules import Rule, Validation
+from benchmark.runner.pruning_rules import Rule, Validation
 from benchmark.runner.stopping_rule import steps_before
 from benchmark.runner.val_scores import images_on_val, network_with, psnr_on_val
 from benchmark.training.distributed import Ranks

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from benchmark.experiment.plan import PlannedRow, PlannedStage
 from benchmark.experiment.stage import validation_steps
-from benchmark.runner.rules import Rule, Validation
+from benchmark.runner.pruning_rules import Rule, Validation
 from benchmark.runner.stage_store import StageStore
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from benchmark.experiment.pruner_settings import Hyperband, Median, NoPruner, Pruner, SuccessiveHalving, Wilcoxon
-from benchmark.runner.rules import Cut, CutRule, History, Rule, WilcoxonRule
+from benchmark.runner.pruning_rules import Cut, CutRule, History, Rule, WilcoxonRule
 from reports.metrics import Metric
 
 

@@ -61,8 +61,8 @@ from reports.schema import GateResult, Importance, to_json
 TABLE = "trial"
 _TRIALS_PER_WORKER = 5
 _BASE_PLAN = "base"
-_SUMMARY = "search.json"
 """Name of a plan file that is there before the first trial."""
+_SUMMARY = "search.json"
 
 
 @dataclass(frozen=True)

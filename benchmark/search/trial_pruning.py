@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from benchmark.experiment.plan import PlannedRow
 from benchmark.experiment.pruner_settings import Wilcoxon
 from benchmark.experiment.search_space import Search
-from benchmark.runner.rules import CutRule, History, Rule, Validation
+from benchmark.runner.pruning_rules import CutRule, History, Rule, Validation
 from benchmark.runner.stopping_rule import validation_points
 from benchmark.search.pruners import rule_for
 from benchmark.search.space import base_params

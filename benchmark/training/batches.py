@@ -120,7 +120,7 @@ def _stack(arrays: Sequence[NDArray[Any]], page_locked: bool) -> NDArray[Any]:
 
 
 def _copy(array: NDArray[Any], device: torch.device) -> Tensor:
-    """Return a new float32 tensor `B C H W` on the device, from 8-bit half-precision or float32 values `B H W C`."""
+    """Return a new float32 tensor `B C H W` on the device, from 8-bit, half-precision or float32 values `B H W C`."""
     tensor = torch.from_numpy(array)
     tensor = tensor.to(device, non_blocking=True)  # the copy from page-locked memory overlaps with computation
     return tensor.permute(0, 3, 1, 2).to(torch.float32, copy=True)  # what is replayed must stay as it is

@@ -13,7 +13,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reports.errors import FileFormatError, ReportError
@@ -70,7 +70,7 @@ def publish_search(folder: Path, study: Path) -> Path:
             write_bytes(copy / name, relative_paths(text, Path.cwd()).encode())
         lines = [json.dumps(_portable(record), separators=(",", ":"), ensure_ascii=False) for _, record in records]
         write_bytes(copy / COMPRESSED_RECORDS, compressed("".join(f"{line}\n" for line in lines)))
-        if scores := _scores([path for path, record in records if "test" in record.scores]):
+        if scores := _scores([(path, record) for path, record in records if "test" in record.scores]):
             write_bytes(copy / SCORES / "001.csv.gz", scores)
         for name, data in report.items():
             write_bytes(copy / "report" / name, data)
@@ -96,12 +96,11 @@ def _portable(record: Record) -> object:
     return relative_paths(to_json(without_pictures(record)), Path.cwd())
 
 
-def _scores(folders: list[Path]) -> bytes | None:
-    """Return the scores of the test images of these rows as one table; None where there are none."""
+def _scores(records: Sequence[tuple[Path, Record]]) -> bytes | None:
+    """Return the scores of the test images of these rows, each with its folder, as one table; None without any."""
     columns: dict[str, None] = {}
     lines: dict[tuple[str, ...], dict[str, str]] = {}
-    for folder in folders:
-        record = read(Record, folder / "record.json")
+    for folder, record in records:
         for line in csv.DictReader(io.StringIO(read_text(folder / "scores.csv"), newline="")):
             if line["split"] == "test":
                 key = (record.row, str(record.seed), line["split"], line["image"])

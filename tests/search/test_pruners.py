@@ -8,7 +8,7 @@ import pytest
 from optuna.pruners import SuccessiveHalvingPruner
 
 from benchmark.experiment.pruner_settings import Hyperband, Median, Pruner, SuccessiveHalving, Wilcoxon
-from benchmark.runner.rules import History, Validation
+from benchmark.runner.pruning_rules import History, Validation
 from benchmark.search.pruners import bracket_of, rule_for
 from reports.metrics import metric as metric_facts
 
