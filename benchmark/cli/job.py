@@ -80,7 +80,6 @@ def _carry_out(
     from benchmark.registry import Registry
     from benchmark.runner.pruning_rules import read_rule
     from benchmark.runner.single_job import carry_out
-    from reports.file_access import read_text
 
     job = jobs.find(job_id)
     if jobs.status(job, verify=True).state == "done":
@@ -89,7 +88,7 @@ def _carry_out(
     if missing := jobs.missing_needs(job, verify=True):
         raise RecordError(f"{job}: waits for {', '.join(map(str, missing))}; carry that out first")
     machine = prepare_machine(device or ("cpu" if jobs.plan.environment.get("device") == "cpu" else None))
-    rule = read_rule(read_text(rule_file)) if rule_file else None
+    rule = read_rule(rule_file) if rule_file else None
     with Display({}) as display:
         failure = carry_out(job, jobs, machine, Registry(plugins), command_line(), display.show, rule)
     click.echo(f"{job}: {f'failed: {failure.message}' if failure else 'done'}")

@@ -5,11 +5,15 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from benchmark.errors import RecordError, shown
+from reports.file_access import read_text
 from reports.metrics import Metric
 
 
@@ -106,10 +110,16 @@ def rule_text(rule: Rule) -> str:
     return json.dumps({"kind": "cuts" if isinstance(rule, CutRule) else "wilcoxon", **asdict(rule)})
 
 
-def read_rule(text: str) -> Rule:
-    """Return the rule that `rule_text` wrote. Raises ValueError if it is none."""
-    match json.loads(text):
-        case {"kind": str() as kind, **fields} if kind in _RULES:
-            return _RULES[kind].validate_python(fields)
-        case _:
-            raise ValueError("is no rule of a trial")
+def read_rule(file: Path) -> Rule:
+    """Return the rule that `rule_text` wrote into a file.
+
+    Raises:
+        RecordError: The file has none.
+    """
+    with suppress(ValueError):  # no JSON, or fields of another form
+        match json.loads(read_text(file)):
+            case {"kind": str() as kind, **fields} if kind in _RULES:
+                return _RULES[kind].validate_python(fields)
+            case _:
+                pass
+    raise RecordError(f"{shown(str(file))}: has no rule of a trial; the search that wrote it writes it anew")

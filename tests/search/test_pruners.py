@@ -1,14 +1,17 @@
 """Pruners: which value a trial must reach at a step, and in which words it is told that it did not."""
 
+import math
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import optuna
 import pytest
 from optuna.pruners import SuccessiveHalvingPruner
 
+from benchmark.errors import RecordError
 from benchmark.experiment.pruner_settings import Hyperband, Median, Pruner, SuccessiveHalving, Wilcoxon
-from benchmark.runner.pruning_rules import History, Validation
+from benchmark.runner.pruning_rules import Cut, CutRule, History, Rule, Validation, WilcoxonRule, read_rule, rule_text
 from benchmark.search.pruners import bracket_of, rule_for
 from reports.metrics import metric as metric_facts
 
@@ -121,3 +124,24 @@ def test_wilcoxon_compares_images_with_the_best_trial(loss: float, is_ended: boo
     end = rule.reason_to_stop(Validation(10, 29.0, own))
     assert bool(end) == is_ended
     assert not end or ("than that of trial.2" in end and "the noise of seeds is not in p" in end)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        CutRule(PSNR, {10: Cut(23.5, "is worse than the median"), 30: Cut(-math.inf, "never")}),
+        WilcoxonRule(HARM, History(3, {10: 1.5}, None, {10: {"a.png": 0.1}}), 0.1),
+    ],
+)
+def test_a_rule_goes_to_another_process_in_a_file(rule: Rule, tmp_path: Path) -> None:
+    """What is read is what was written, with steps as numbers and values that JSON lacks."""
+    (tmp_path / "rule").write_text(rule_text(rule))
+    assert read_rule(tmp_path / "rule") == rule
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"kind": "cuts"}', '{"kind": "other", "facts": 1}'])
+def test_a_file_without_a_rule_is_one_line(text: str, tmp_path: Path) -> None:
+    """It names the file."""
+    (tmp_path / "rule").write_text(text)
+    with pytest.raises(RecordError, match=r"rule: has no rule of a trial; the search that wrote it writes it anew$"):
+        read_rule(tmp_path / "rule")
