@@ -1,6 +1,7 @@
 """A search that ends trials early: what it trains, what it says, what stays for others."""
 
 import csv
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -137,7 +138,8 @@ def test_sqlite_holds_a_study_for_one_worker(set_up: SetUp) -> None:
     """The same trials as in a journal, and the next call finds them; two workers are refused with the reason."""
     journal = set_up(trials=2)
     _, expected = search(journal)
-    setup = Setup(journal.experiment, journal.search, journal.context, str(journal.context.output / "study.db"), 1)
+    context = dataclasses.replace(journal.context, output=journal.context.output.parent / "sqlite")
+    setup = Setup(journal.experiment, journal.search, context, str(context.output / "study.db"), 1)
     _, outcome = search(setup)
     assert [result.values for result in outcome.trials] == [result.values for result in expected.trials]
     assert not search(setup)[0]
