@@ -300,7 +300,8 @@ def test_trials_side_by_side_share_what_one_after_the_other_do(set_up: SetUp) ->
     alone = search(set_up())[1]
     setup = set_up()
     two = dataclasses.replace(setup, workers=2, storage=Path(setup.storage).with_name("two.journal"))
-    context = dataclasses.replace(setup.context, machine=dataclasses.replace(setup.context.machine, threads=2))
+    machine = dataclasses.replace(setup.context.machine, threads=2)
+    context = dataclasses.replace(setup.context, machine=machine, output=setup.context.output.with_name("two"))
     for record in setup.context.store.root.glob("*/meta.json"):
         record.unlink()
     events, together = search(dataclasses.replace(two, context=context))
