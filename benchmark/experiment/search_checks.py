@@ -6,7 +6,7 @@ from benchmark.errors import ExperimentError
 from benchmark.experiment.document import Document
 from benchmark.experiment.resolve import Recipe
 from benchmark.experiment.schema import LatencyGate
-from benchmark.experiment.search_settings import MOST_TRIALS, SearchSettings
+from benchmark.experiment.search_settings import MOST_TRIALS, OptunaHub, SearchSettings
 from benchmark.experiment.search_space import Search
 from reports.metrics import COSTS
 
@@ -56,6 +56,8 @@ def _mistake(section: SearchSettings, search: Search, base: Recipe) -> tuple[str
 def _unsuitable(search: Search, *, has_gates: bool) -> str | None:
     """Return why the sampler does not suit the space or the gates, and what to do; None where it does."""
     name = search.sampler.name
+    if isinstance(search.sampler, OptunaHub):
+        return _unsuitable_of_hub(search.sampler, search, has_gates=has_gates)
     if name in _BLIND_TO_GATES and has_gates and search.varies_network:
         return (
             "ignores gates: it learns from finished trials alone, and a trial that fails a gate is not trained; choose "
@@ -74,4 +76,19 @@ def _unsuitable(search: Search, *, has_gates: bool) -> str | None:
             return (
                 f"has {search.size:,.0f} settings, more than {MOST_TRIALS:,} trials; give fewer choices, or choose qmc"
             )
+    return None
+
+
+def _unsuitable_of_hub(sampler: OptunaHub, search: Search, *, has_gates: bool) -> str | None:
+    """Return what the file does not say that a sampler of others heeds; None where it needs not heed anything."""
+    if has_gates and search.varies_network and "gates" not in sampler.heeds:
+        return (
+            f"{sampler.package} may ignore gates, and a trial that fails a gate is not trained; if it learns from "
+            "constraints, add heeds: [gates]; else choose tpe, search below protocol only, or remove the gates"
+        )
+    if search.objectives and "objectives" not in sampler.heeds:
+        return (
+            f"{sampler.package} may know one objective only; if it knows several, add heeds: [objectives]; else "
+            "choose tpe or nsgaii"
+        )
     return None

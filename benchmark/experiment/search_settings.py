@@ -72,7 +72,25 @@ class Qmc(Settings):
     scramble: bool = Field(default=True, description="shift the points by the seed; false: the same for every seed")
 
 
-_AnySampler = Tpe | Gp | Cmaes | Nsgaii | Random | Grid | Qmc
+class OptunaHub(Settings):
+    """A sampler of the OptunaHub registry, or of a folder of the same form."""
+
+    name: Literal["optunahub"] = "optunahub"
+    package: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$")] = Field(
+        description="folder of the sampler below `package` of the registry, e.g. samplers/auto_sampler"
+    )
+    sampler: str | None = Field(default=None, description="its class; null: the one sampler that the package has")
+    options: dict[str, Any] = Field(default={}, description="arguments of the class; seed is that of the search")
+    heeds: list[Literal["gates", "objectives"]] = Field(
+        default=[], description="what it is said to heed: failed gates as constraints, several objectives"
+    )
+    ref: str = Field(default="main", description="branch, tag or commit of the registry; a commit is repeatable")
+    registry: str | None = Field(
+        default=None, description="folder that holds packages, relative to this file; null: OptunaHub is asked"
+    )
+
+
+_AnySampler = Tpe | Gp | Cmaes | Nsgaii | Random | Grid | Qmc | OptunaHub
 SAMPLERS: tuple[str, ...] = tuple(kind.model_fields["name"].default for kind in get_args(_AnySampler))
 """Names of the samplers."""
 

@@ -6,6 +6,7 @@
     storage        where it lies: journal, SQLite, PostgreSQL
     space          the parameters as Optuna sees them
     samplers       what chooses the next trial
+    hub_sampler    the same, from OptunaHub
     pruners        what ends a trial early
     trial_pruning  validations to the study, rules from it
     pareto         several objectives: the front, and one trial of it

@@ -22,13 +22,16 @@ from optuna.samplers import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from benchmark.errors import BenchmarkError, missing_packages
-from benchmark.experiment.search_settings import Cmaes, Gp, Grid, Nsgaii, Qmc, Random, Tpe
+from benchmark.errors import BenchmarkError, missing_packages, root_cause
+from benchmark.experiment.search_settings import Cmaes, Gp, Grid, Nsgaii, OptunaHub, Qmc, Random, Tpe
 from benchmark.experiment.search_space import Search
+from benchmark.search.hub_sampler import hub_sampler
 from benchmark.search.space import all_params, chosen, distributions, settings_key
 
-PACKAGES = {"cmaes": ["cmaes"], "gp": ["scipy", "torch"]}
+PACKAGES = {"cmaes": ["cmaes"], "gp": ["scipy", "torch"], "optunahub": ["optunahub"]}
 """What a sampler needs beside Optuna."""
+_EXTRAS = {"optunahub": "optunahub"}
+"""The extra that installs it; of the others it is `search`."""
 
 
 def make_sampler(search: Search, trials: int) -> BaseSampler:
@@ -39,10 +42,11 @@ def make_sampler(search: Search, trials: int) -> BaseSampler:
         trials: Trials in the study: without another seed, a sampler that goes on would repeat its first samples.
 
     Raises:
-        BenchmarkError: A package that the sampler needs is not installed.
+        BenchmarkError: A package that the sampler needs is not installed, or a sampler of OptunaHub cannot be made.
     """
-    if missing := missing_packages(PACKAGES.get(search.sampler.name, ()), "search"):
-        raise BenchmarkError(f"search.sampler: {search.sampler.name}: {missing}; or choose another sampler, e.g. tpe")
+    name = search.sampler.name
+    if missing := missing_packages(PACKAGES.get(name, ()), _EXTRAS.get(name, "search")):
+        raise BenchmarkError(f"search.sampler: {name}: {missing}; or choose another sampler, e.g. tpe")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = _optuna_sampler(search, search.seed + trials)
@@ -81,6 +85,8 @@ def _optuna_sampler(search: Search, seed: int) -> BaseSampler:
                 independent_sampler=RandomSampler(seed=seed),
                 warn_independent_sampling=False,
             )
+        case OptunaHub() as hub:
+            return hub_sampler(hub, seed)
 
 
 class _GridSampler(RandomSampler):
@@ -119,7 +125,15 @@ class _UntriedSampler(BaseSampler):
             sampler = self._random
 
     def _drawn(self, sampler: BaseSampler, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
-        drawn = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
+        try:
+            drawn = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
+        except Exception as error:
+            if not isinstance(self._search.sampler, OptunaHub):
+                raise
+            raise BenchmarkError(
+                f"search.sampler: {self._search.sampler.package}: failed: {root_cause(error)}; choose another sampler, "
+                "e.g. tpe: finished trials are kept"
+            ) from error
 
         def choose(path: str, distribution: BaseDistribution) -> Any:
             return drawn[path] if path in drawn else sampler.sample_independent(study, trial, path, distribution)
