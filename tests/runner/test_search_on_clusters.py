@@ -17,6 +17,7 @@ from tests.runner.clusters import (
     ran_as_jobs,
     stage_weights,
 )
+from tests.runner.slurm_server import slurm
 
 LONGER = ("psnr: {steps: 3,", "psnr: {steps: 12, validate_every: 4,")
 SEARCH = """\
@@ -124,6 +125,16 @@ def test_a_search_on_slurm(search: Path, cluster: Cluster) -> None:
         call([*search_in(search, "slurm"), "--executor", "slurm"], search)
     assert trials(search / "slurm") == trials(search / "local")
     check_stages(search, "slurm")
+
+
+@pytest.mark.torture
+def test_a_search_on_a_real_slurm(search: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ends of its jobs are seen in the queue of a real controller."""
+    with slurm(tmp_path / "cluster") as commands:
+        monkeypatch.setenv("SLURM_CONF", commands["SLURM_CONF"])
+        call([*search_in(search, "real_slurm"), "--executor", "slurm"], search)
+    assert trials(search / "real_slurm") == trials(search / "local")
+    check_stages(search, "real_slurm")
 
 
 @pytest.mark.slow
