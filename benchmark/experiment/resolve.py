@@ -305,6 +305,8 @@ class _Resolver:
 def _explain(error: Any, document: Document) -> tuple[str, str]:
     """Return where a mistake is, and what is wrong there."""
     path = _existing(error["loc"], document.data)
+    if error["type"] == "missing" and path[-1:] != error["loc"][-1:]:  # it belongs to a name alone: `sampler: grid`
+        path = (*path, error["loc"][-1])
     place, dotted = document.place(path), ".".join(map(str, path))
     settings: set[str] = set(fields_at(path[:-1]))
     if error["type"] in ("model_type", "model_attributes_type"):

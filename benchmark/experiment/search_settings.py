@@ -1,8 +1,9 @@
 """The section `search` of an experiment file: parameters, the sampler and its options."""
 
+import re
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from benchmark.experiment.pruner_settings import Pruner
 from benchmark.experiment.stage import Seed, Settings, by_name
@@ -76,7 +77,7 @@ class OptunaHub(Settings):
     """A sampler of the OptunaHub registry, or of a folder of the same form."""
 
     name: Literal["optunahub"] = "optunahub"
-    package: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$")] = Field(
+    package: str = Field(
         description="folder of the sampler below `package` of the registry, e.g. samplers/auto_sampler"
     )
     sampler: str | None = Field(default=None, description="its class; null: the one sampler that the package has")
@@ -88,6 +89,13 @@ class OptunaHub(Settings):
     registry: str | None = Field(
         default=None, description="folder that holds packages, relative to this file; null: OptunaHub is asked"
     )
+
+    @field_validator("package")
+    @classmethod
+    def _check_package(cls, package: str) -> str:
+        if not re.fullmatch(r"\w+(/\w+)*", package, re.ASCII):
+            raise ValueError("expected folders of a package, letters, digits and _, such as samplers/auto_sampler")
+        return package
 
 
 _AnySampler = Tpe | Gp | Cmaes | Nsgaii | Random | Grid | Qmc | OptunaHub

@@ -58,9 +58,18 @@ def _module(settings: OptunaHub, place: str) -> ModuleType:
     except Exception as error:  # whatever git, the network, or the code of the package raises
         version = "" if settings.registry else f"{settings.ref} of OptunaHub, "
         raise BenchmarkError(
-            f"{place}: cannot be loaded ({version}{root_cause(error)}); check the name and the network, or give "
+            f"{place}: cannot be loaded ({version}{_cause(error)}); check the name and the network, or give "
             "registry, a folder with a copy of it"
         ) from error
+
+
+def _cause(error: Exception) -> str:
+    """Return why a package was not loaded: of a failed call of git what git said, not its exit code."""
+    from git.exc import CommandError  # a dependency of optunahub
+
+    if isinstance(error, CommandError) and error.stderr:
+        return error.stderr.strip().removeprefix("stderr:").strip(" '").splitlines()[0]
+    return root_cause(error)
 
 
 def _sampler_class(module: ModuleType, name: str | None, place: str) -> type[Any]:
