@@ -82,7 +82,7 @@ def command(
     RECORD is the folder of the trained row or of one of its seeds, or the safetensors file of `export`. IMAGES are
     files, folders with their sub-folders, or patterns in quotes. For one file, OUT may be a file; - stands for standard
     input or output. Every file is named as restored, skipped or failed. Results that exist are skipped: the same
-    command continues an interrupted one.
+    command continues an interrupted one, and pictures of --maps and --compare that are missing are added.
 
     A result keeps what its file had: EXIF data, colour profile, alpha, 16 bits (PNG, TIFF), the tables and subsampling
     of JPEG, the frames of GIF, WebP, PNG and TIFF, grey. What cannot be kept is said. Colours are converted to sRGB for
@@ -100,12 +100,12 @@ def command(
       python -m benchmark restore runs/quickstart/base 'scans/*.tif' restored --tile 512 --runtime compiled
       cat photo.png | python -m benchmark restore runs/quickstart/base - - > better.png
     """
-    from benchmark.inference.restore_tasks import is_finished, tasks_of
+    from benchmark.inference.restore_tasks import tasks_of, waiting_tasks
 
     _check_options(tile, overlap, whole=whole, for_maps=ensemble or (runtime, dtype) != ("eager", "float32"), maps=maps)
     pictures = [path for path in (maps, compare) if path]
     listing = tasks_of(images, out, suffix.upper() if suffix else None, pictures)
-    waiting = [task for task in listing.tasks if replace or not is_finished(task)]
+    waiting = listing.tasks if replace else waiting_tasks(listing.tasks, compare, maps)
     say = partial(click.echo, err=any(task.output is None for task in listing.tasks))
     _show_start(listing, waiting, record, say)
     counts = Counter[str]()
@@ -137,8 +137,9 @@ def _check_options(tile: int | None, overlap: int, *, whole: bool, for_maps: boo
 def _show_start(listing: "TaskList", waiting: "Collection[RestoreTask]", record: Path, say: Say) -> None:
     """Say what is to be done and what is not; torch, which takes seconds, is imported after that."""
     say(f"{counted(len(waiting), 'image')} to restore with {record}")
+    sources = {task.source for task in waiting}
     for task in listing.tasks:
-        if task not in waiting:
+        if task.source not in sources:
             say(printable(f"skipped {task.source}: {task.output} is there already; --replace restores it anew"))
     for file in listing.others:
         say(printable(f"skipped {file}: no image by its suffix"))

@@ -93,6 +93,8 @@ def list_folder(folder: Path) -> ImageFolder:
     images: dict[str, Path] = {}
     others: list[Path] = []
     for file in files_below(folder):
+        if file.suffix.lower() in SUFFIXES and not file.exists():
+            raise DataError(f"{file}: links to {file.readlink()}, which is not there; mend or remove the link")
         if file.suffix.lower() not in SUFFIXES or not file.is_file():
             others.append(file)
             continue
@@ -115,7 +117,7 @@ def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
         above: The folders on the way here, resolved, to which a link may lead back.
 
     Raises:
-        DataError: a folder cannot be listed, or a link leads to an image that is not there.
+        DataError: a folder cannot be listed.
     """
     above = (*above, folder.resolve())
     try:
@@ -126,8 +128,6 @@ def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
         if entry.is_dir():
             if entry.resolve() not in above:
                 yield from files_below(entry, above)
-        elif entry.suffix.lower() in SUFFIXES and not entry.exists():
-            raise DataError(f"{entry}: links to {entry.readlink()}, which is not there; mend or remove the link")
         else:
             yield entry
 

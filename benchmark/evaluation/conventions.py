@@ -92,20 +92,26 @@ def convention_of(names: Iterable[str]) -> Convention:
     """Return the convention with these names: `rgb` or `y_channel`, and `border: PIXELS`.
 
     Raises:
-        ComponentError: There is no such convention.
+        ComponentError: There is no such convention, or two exclude each other.
     """
-    is_luma, border = False, None
+    borders, channels = set[int](), set[str]()
     for name in names:
         match = re.fullmatch(r"border\s*[:=]\s*(\d{1,4})", name.strip())
         if match and int(match[1]) <= _MOST_BORDER_PX:
-            border = int(match[1])
+            borders.add(int(match[1]))
         elif name.strip() in ("rgb", "y_channel"):
-            is_luma = name.strip() == "y_channel"
+            channels.add(name.strip())
         else:
             raise ComponentError(
                 f"no convention {name!r}; use rgb, y_channel, and 'border: 4' (up to {_MOST_BORDER_PX} pixels)"
             )
-    return Convention(is_luma, border or 0)
+    for values in (borders, channels):
+        if len(values) > 1:
+            shown = " and ".join(map(str, sorted(values)))
+            raise ComponentError(
+                f"{shown} as conventions exclude each other; choose one, and evaluate again for the other"
+            )
+    return Convention("y_channel" in channels, max(borders, default=0))
 
 
 def metrics_of(convention: Convention, registry: Registry) -> Metrics:

@@ -196,7 +196,7 @@ def _write(task: RestoreTask, restored: _RestoredPhoto | ImageOutcome) -> ImageO
         if task.output is None:
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
-        else:
+        elif not task.keeps_output:
             write_bytes(task.output, content)  # the last: it says that the image is finished
     except BenchmarkError as error:
         return ImageOutcome(task, "failed", f"{task.source}: {error}")
@@ -206,7 +206,8 @@ def _write(task: RestoreTask, restored: _RestoredPhoto | ImageOutcome) -> ImageO
         return ImageOutcome(task, "failed", f"{task.output}: cannot be written: {error.strerror or error}")
     except Exception as error:  # of Pillow, for what a format does not hold
         return ImageOutcome(task, "failed", f"{task.output}: cannot be written: {root_cause(error)}")
-    return ImageOutcome(task, "restored", "; ".join((*photo.notes, *notes)))
+    kept = ("its file was there and stays",) if task.keeps_output else ()
+    return ImageOutcome(task, "restored", "; ".join((*kept, *photo.notes, *notes)))
 
 
 def _pictures(

@@ -26,12 +26,14 @@ class RestoreTask:
         output: The file to write; None: standard output.
         file_format: The format to write; None: that of the source.
         name: Path of further pictures of it (maps, comparisons), relative to their folders, with the suffix `.png`.
+        keeps_output: The file of the result is there and stays; only further pictures are written.
     """
 
     source: Path | None
     output: Path | None
     file_format: str | None
     name: Path
+    keeps_output: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def tasks_of(images: Sequence[str], out: str, file_format: str | None, folders: 
     others: list[Path] = []
     for item in images:
         for root, file in _files_of(item):
-            if file.suffix.lower() in SUFFIXES and file.is_file():
+            # A link that leads nowhere is an image that cannot be read; other names may be pipes, which are not opened.
+            if file.suffix.lower() in SUFFIXES and (file.is_file() or not file.exists()):
                 relative = file.relative_to(root)
                 written = relative.with_suffix(_SUFFIX_OF[file_format]) if file_format else relative
                 tasks.append(RestoreTask(file, Path(out) / written, file_format, relative.with_suffix(".png")))
@@ -87,9 +90,23 @@ def tasks_of(images: Sequence[str], out: str, file_format: str | None, folders: 
     return TaskList(tuple(tasks), tuple(others))
 
 
-def is_finished(task: RestoreTask) -> bool:
-    """Return whether the result is there already."""
-    return task.output is not None and task.output.is_file()
+def waiting_tasks(tasks: Sequence[RestoreTask], compare: Path | None, maps: Path | None) -> list[RestoreTask]:
+    """Return the tasks that are not finished; of some the result is there, but a picture that is asked for is not.
+
+    Args:
+        tasks: All images.
+        compare: Folder for pictures of the image beside the restored one; None: none are asked for.
+        maps: Folder with a folder for each map of the head; None: none are asked for.
+    """
+    map_folders = [folder for folder in maps.glob("*") if folder.is_dir()] if maps else []
+    waiting: list[RestoreTask] = []
+    for task in tasks:
+        has_result = task.output is not None and task.output.is_file()
+        has_comparison = compare is None or (compare / task.name).is_file()
+        has_maps = maps is None or any((folder / task.name).is_file() for folder in map_folders)
+        if not (has_result and has_comparison and has_maps):
+            waiting.append(replace(task, keeps_output=has_result))
+    return waiting
 
 
 def _is_pattern(item: str) -> bool:
@@ -133,7 +150,7 @@ def _files_of(item: str) -> Iterator[tuple[Path, Path]]:
         if not matches:
             raise DataError(f"{item}: matches no file")
         for match in matches:
-            if match.is_file():
+            if match.is_file() or not match.exists():
                 yield root, match
     elif path.is_file():
         yield path.parent, path

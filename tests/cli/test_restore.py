@@ -93,6 +93,29 @@ def test_every_file_is_named(call: Call, folder: Path) -> None:
     assert code == 0 and out.splitlines()[-1] == "0 images restored, 4 skipped, 0 failed"
 
 
+def test_a_link_that_leads_nowhere_is_named_and_does_not_stop_the_others(call: Call, folder: Path) -> None:
+    """It is an image that cannot be read, in a folder and behind a pattern."""
+    (folder / "images/d.png").symlink_to("nowhere.png")
+    for images, counts in (("images", "3 images restored"), ("images/*.png", "1 image restored")):
+        code, out, err = call("row", images, f"out_{len(images)}")
+        assert code == 1 and out.splitlines()[-1] == f"{counts}, 0 skipped, 1 failed"
+        assert err.startswith("failed images/d.png: ")
+
+
+def test_pictures_that_are_missing_are_added_beside_finished_results(call: Call, folder: Path) -> None:
+    """A result that is there stays as it is; a third call has nothing to do."""
+    assert call("row", "images/*.png", "out")[0] == 0
+    Image.new("RGB", (2, 2)).save(folder / "out/a.png")
+    code, out, _ = call("row", "images/*.png", "out", "--compare", "side")
+    assert code == 0 and "restored images/a.png -> out/a.png (its file was there and stays)" in out
+    assert read_image(folder / "out/a.png").shape == (2, 2, 3) and read_image(folder / "side/a.png").shape == (
+        20,
+        62,
+        3,
+    )
+    assert "0 images restored, 1 skipped" in call("row", "images/*.png", "out", "--compare", "side")[1]
+
+
 def test_replace(call: Call, folder: Path) -> None:
     """--replace restores everything again; in tiles the result has the same size."""
     (folder / "out").mkdir()
@@ -158,6 +181,10 @@ def test_strength_ensemble_and_pictures(call: Call, folder: Path) -> None:
     assert {file.relative_to(folder / "maps").as_posix() for file in (folder / "maps").rglob("*.png")} == {
         f"{name}/{image}.png" for name in ("gain", "spots") for image in ("a", "c", "more/b.1")
     }
+    (folder / "maps/gain/c.png").unlink()
+    (folder / "maps/spots/c.png").unlink()
+    assert "1 image restored, 2 skipped" in call("mapped", "images", "out", "--maps", "maps")[1]
+    assert (folder / "maps/gain/c.png").is_file()
 
 
 def test_the_longest_names_are_restored(call: Call, folder: Path) -> None:

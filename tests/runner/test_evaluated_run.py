@@ -108,6 +108,9 @@ def test_conventions_are_names() -> None:
     assert metric.compute(comparison) == pytest.approx(10 * np.log10(255**2 / error.mean()))
     with pytest.raises(ComponentError, match="no convention 'ycbcr'; use rgb, y_channel, and 'border: 4'"):
         convention_of(["ycbcr"])
+    for names, shown in ((["border: 2", "border: 4"], "2 and 4"), (["y_channel", "rgb"], "rgb and y_channel")):
+        with pytest.raises(ComponentError, match=f"{shown} as conventions exclude each other"):
+            convention_of(names)
 
 
 def test_sides_that_a_module_cannot_take_are_padded(pairs: Path) -> None:
