@@ -1,5 +1,6 @@
 """`auto`: from two folders of pairs to an exported network with a model card, within limits and a budget of time."""
 
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -122,6 +123,8 @@ def command(
         checked = run_audit(audit, folder / _CHECK)
         if checked.splits is None:
             raise DataError(f"{degraded}: too few pairs; {_TOO_FEW}; see {checked.page}")
+        if all(math.isinf(pair.degradation.psnr_db) for pair in checked.usable):
+            raise DataError(f"{degraded}: every image equals its partner in {target}: there is nothing to learn")
         file = folder / _EXPERIMENT
         written = None
         if file.exists() and not replace:

@@ -221,7 +221,7 @@ def _difference(study: optuna.Study, search: Search) -> str:
         *(f"with {path}" for path in sorted(stored.keys() - expected.keys())),
         *(f"another range of {path}" for path in sorted(stored) if expected.get(path, stored[path]) != stored[path]),
     ]
-    return ", ".join(changes) if stored and changes else "another metric, base row, data, code or torch"
+    return ", ".join(changes) if stored and changes else "another metric, base row, seed, data, code or torch"
 
 
 def _direction(metric: Metric) -> StudyDirection:

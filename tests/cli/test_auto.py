@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,3 +102,12 @@ def test_too_few_pairs_are_refused(call: Call, tmp_path: Path) -> None:
     write_pairs(tmp_path / "two", 2, seed=0)
     code, _, err = auto(call, Path("two"))
     assert code == 2 and "at least three different pictures without errors are needed" in err
+
+
+def test_pairs_without_a_difference_are_refused(call: Call, tmp_path: Path) -> None:
+    """Two copies of one folder are a mistake: no network can learn from them."""
+    write_pairs(tmp_path / "photos", 4, seed=0)
+    shutil.rmtree(tmp_path / "photos/degraded")
+    shutil.copytree(tmp_path / "photos/target", tmp_path / "photos/degraded")
+    code, _, err = auto(call, Path("photos"))
+    assert code == 2 and "every image equals its partner" in err

@@ -101,6 +101,15 @@ def test_publishing_again_gives_the_same_bytes(reported: Run, tmp_path: Path) ->
     assert files_of(publish(run, tmp_path / "other")) == first
 
 
+def test_a_study_in_the_place_of_an_older_one_is_told(
+    reported: Run, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Who chose a name that is taken learns what became of it."""
+    arguments = ("publish", reported(), "--out", tmp_path / "study")
+    (_, first, _), (_, second, _) = command(*arguments), command(*arguments)
+    assert first.startswith("published: ") and second.startswith("published anew, in place of an older study: ")
+
+
 def test_appending_adds_a_batch(reported: Run, tmp_path: Path) -> None:
     """Another machine's seeds join the study: its files of scores stay as they are, new ones come beside them."""
     study = publish(reported("first", seeds=(0, 1)), tmp_path / "study")

@@ -180,7 +180,7 @@ def test_other_settings_need_another_study(opened: Open) -> None:
         ),
         ({"metric": metric_facts("harm")}, "(other objectives)"),
         ({"objectives": (metric_facts("psnr"), metric_facts("harm"))}, "(other objectives)"),
-        ({}, "(another metric, base row, data, code or torch)"),
+        ({}, "(another metric, base row, seed, data, code or torch)"),
     ],
 )
 def test_a_changed_space_is_told_with_what_is_kept(opened: Open, change: dict[str, Any], message: str) -> None:
