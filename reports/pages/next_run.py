@@ -137,8 +137,9 @@ def _seeds_card(
     is_first = without_verdict & set(settled)
     effect = "give a first verdict" if is_first else f"tell {margin} apart with a chance of 50 %"
     notes = [f"{more} ({total} in all) would {effect} for {_named(settled)}, against base."]
-    later = [row for row in needed if row not in settled]
-    notes += [f"They would not be enough for {_named(later)}, so these rows are not in the command."] * bool(later)
+    later = {row: needed[row] for row in needed if row not in settled}
+    amounts = [f"{_named([row])} ({count if row in near else f'over {_MOST_SEEDS}'})" for row, count in later.items()]
+    notes += [f"Rows that need more are not in the command; seeds in all: {text.listing(amounts)}."] * bool(later)
     return Card(_NEXT, "", "more seeds", _time(seconds), tuple(notes), (command,))
 
 

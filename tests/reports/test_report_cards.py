@@ -1,6 +1,7 @@
 """The cards on the first screen: what to choose, how sure that is, what to run next; and why nothing beats nothing."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -29,6 +30,7 @@ from reports.tables.training import last_stages
 Run = Callable[..., Path]
 Edit = Callable[..., dict[str, Any]]
 PSNR = metric("psnr")
+ROOT = Path(__file__).parents[2]
 
 
 def cards_of(run: Path) -> tuple[Card, ...]:
@@ -145,7 +147,7 @@ def test_more_seeds_are_asked_for_with_command_and_time(make_run: Run) -> None:
 
 @pytest.mark.parametrize("margin", [0.05, 0.08, 0.11, 0.15])
 def test_the_next_run_trains_the_rows_that_it_settles_and_no_others(make_run: Run, edit: Edit, margin: float) -> None:
-    """A row that needs more seeds is named as left out, also where it is the best one, and is not in the command."""
+    """A row that needs more seeds is left out of the command and named with its number, also where it is the best."""
     images = [f"face_{number}" for number in range(24)]
     run = make_run(seeds=range(5), images=images, size=(26, 26), offsets={"heads.residual": 0.1, "identity": -6.0})
     edit(run / "plan.json", equivalence_margin=margin)
@@ -156,6 +158,16 @@ def test_the_next_run_trains_the_rows_that_it_settles_and_no_others(make_run: Ru
     for row in ("heads.residual", "heads.direct_rgb"):
         assert (row in settled and bool(run_next.commands)) == (row in trained or (bool(words) and not trained))
         assert not (row in trained and any(row in note for note in left_out))
+
+
+def test_rows_that_the_next_run_leaves_open_are_told_with_the_seeds_that_they_need() -> None:
+    """Some need a few seeds more than those of the command, some more than anyone will train."""
+    settled, left_out = (run_next := cards_of(ROOT / "reports/published/seed_claims")[-1]).notes
+    match = re.search(r"\((\d+) in all\)", settled)
+    needed = dict(re.findall(r"(\S+) \((\d+|over 20)\)", left_out.partition("seeds in all: ")[2]))
+    assert match and needed and "over 20" in needed.values()
+    assert all(int(seeds) > int(match[1]) for seeds in needed.values() if seeds != "over 20")
+    assert not needed.keys() & {*shlex.split(run_next.commands[0])}
 
 
 def test_an_unfinished_run_is_finished_first(make_run: Run) -> None:
