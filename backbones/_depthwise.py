@@ -1,9 +1,13 @@
-"""Depthwise convolution with a fast weight gradient on the CPU.
+"""Depthwise convolutions whose weight gradient on the CPU is fast and, with dilation in half precision, right.
 
 On the CPU torch uses oneDNN, whose kernel for the weight gradient of depthwise convolutions takes at most three columns
 of weights. For wider filters it falls back on the kernel of dense convolutions. For 5x5 filters this takes two to three
 times the processor time in float32 (24 channels at 128 x 128, 48 at 64 x 64) and over ten times in bfloat16. Here the
 gradient of wider filters is computed strip by strip.
+
+With dilation, that kernel (oneDNN 3.12 in torch 2.14.1) leaves the weight gradient in bfloat16 unwritten where features
+are channels-last and the CPU has AVX-512: the gradient is what the memory held before, and some sizes crash. In float32
+it is right.
 """
 
 from typing import Any, Literal
@@ -11,6 +15,8 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from backbones._layers import without_autocast
 
 STRIP_COLUMNS = 3
 """Columns of weights that the fast kernel takes at once (oneDNN 3.13, `jit_dw` backward by weights)."""
@@ -43,6 +49,31 @@ class DepthwiseConv2d(nn.Conv2d):
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else padded.dtype
         bias = None if self.bias is None else self.bias.to(dtype)
         return _Filters.apply(padded.to(dtype), self.weight.to(dtype), bias)
+
+
+class DilatedDepthwiseConv2d(nn.Conv2d):
+    """Depthwise convolution with dilation, zero padding and output as large as the input; see above.
+
+    Weights, initialisation and function are those of `nn.Conv2d`. In training on a CPU it computes in float32.
+
+    Args:
+        channels: number of channels.
+        dilation: distance in pixels of the neighbours that a filter weights; filters are 3x3.
+    """
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return features of the shape of the input, `B C H W`."""
+        is_training = torch.is_grad_enabled() and self.weight.requires_grad
+        if not is_training or input.device.type != "cpu" or self.dilation == (1, 1):
+            return super().forward(input)
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
+        with without_autocast(input):
+            exact = torch.promote_types(input.dtype, torch.float32)
+            bias = None if self.bias is None else self.bias.to(exact)
+            return self._conv_forward(input.to(exact), self.weight.to(exact), bias).to(dtype)
 
 
 def _is_faster_in_strips(input: Tensor, weight: Tensor) -> bool:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones import Features, Published, Sizes
+from backbones._depthwise import DilatedDepthwiseConv2d
 from backbones._folding import affine_before, scale_after, split_affine
 from backbones._layers import ChannelLayerNorm, check_depths, check_option, check_positive, without_autocast
 from backbones._naf_unet import (
@@ -236,9 +237,7 @@ def _convolve(conv: nn.Conv2d, features: Tensor) -> Tensor:
 
 
 def _branches(channels: int, dilations: tuple[int, ...]) -> nn.ModuleList:
-    return nn.ModuleList(
-        nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels) for dilation in dilations
-    )
+    return nn.ModuleList(DilatedDepthwiseConv2d(channels, dilation) for dilation in dilations)
 
 
 def _sum_of(branches: nn.ModuleList, features: Tensor) -> Tensor:

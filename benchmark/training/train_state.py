@@ -165,8 +165,9 @@ def make_train_state(restorer: Restorer, stage: Stage, device: torch.device) -> 
         device: Where the stage is trained.
 
     Raises:
-        ExperimentError: timm has no such optimiser, or the optimiser has no such option.
+        ExperimentError: timm has no such optimiser, the optimiser has no such option, or gradients would be wrong.
     """
+    _check_gradients(restorer, stage, device)
     set_memory_format(restorer, stage)
     average = None
     if stage.ema:
@@ -176,6 +177,20 @@ def make_train_state(restorer: Restorer, stage: Stage, device: torch.device) -> 
     scaler = GradScaler(device.type, enabled=stage.precision == "float16")
     weights = [parameter for parameter in restorer.parameters() if parameter.requires_grad]
     return TrainState(restorer, make_optimizer(weights, stage), scaler, average)
+
+
+def _check_gradients(restorer: Restorer, stage: Stage, device: torch.device) -> None:
+    """Refuse bfloat16 on a CPU where torch's weight gradients would be unwritten memory; see `backbones._depthwise`."""
+    if device.type != "cpu" or (stage.precision, stage.memory_format) != ("bfloat16", "channels_last"):
+        return
+    for name, module in restorer.named_modules():
+        if not isinstance(module, nn.Conv2d) or type(module).forward is not nn.Conv2d.forward:
+            continue
+        if 1 < module.groups == module.in_channels and max(module.dilation) > 1:
+            raise ExperimentError(
+                f"precision: bfloat16: on a CPU torch computes wrong gradients of depthwise convolutions with dilation "
+                f"({name}); use precision: float32, or memory_format: contiguous"
+            )
 
 
 def set_memory_format(restorer: Restorer, stage: Stage) -> torch.memory_format:

@@ -99,11 +99,13 @@ def test_options_of_the_user_come_after_those_of_the_script(
     assert {"--requeue", "--open-mode=append", "--signal=B:USR1@120", "--cpus-per-task=2"} <= set(job["header"])
 
 
-def test_a_refused_job_is_one_line(cluster: Cluster, fake_python: Path, tmp_path: Path) -> None:
+def test_a_refused_job_is_one_line(
+    cluster: Cluster, fake_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It names what was called, what SLURM says, and what to do; so does a machine without SLURM."""
     with pytest.raises(BenchmarkError, match="invalid partition specified: none; 0 jobs were submitted; the options"):
         submitted(tmp_path / "runs/small", fake_python, PLAN, "--partition=none")
-    shutil.rmtree(tmp_path / "programs")
+    monkeypatch.setenv("PATH", str(tmp_path))  # SLURM itself may be installed here
     with pytest.raises(BenchmarkError, match="squeue is not installed here; run this on a login node"):
         submitted(tmp_path / "runs/small", fake_python)
 

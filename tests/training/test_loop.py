@@ -76,6 +76,16 @@ def run_stage(
     return state, reports
 
 
+def test_bfloat16_is_refused_where_gradients_would_be_wrong_on_a_cpu() -> None:
+    """Of torch's own depthwise convolutions with dilation, by name; in another layout or precision they are right."""
+    net = build(MODEL)
+    net.backbone.add_module("far", torch.nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4))
+    with pytest.raises(ExperimentError, match=r"dilation \(backbone\.far\); use precision: float32, or memory_format"):
+        make_train_state(net, make_stage(precision="bfloat16"), CPU)
+    make_train_state(net, make_stage(precision="bfloat16", memory_format="contiguous"), CPU)
+    make_train_state(net, make_stage(), CPU)
+
+
 class KilledError(Exception):
     """Raised in the callback to end training in the middle of a stage."""
 
