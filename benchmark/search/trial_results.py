@@ -87,7 +87,10 @@ def _objectives(search: Search, record: Record) -> dict[str, float]:
 
 
 def _stages(row: PlannedRow, record: Record) -> tuple[StageSteps, ...]:
-    """Return how far a trial needed each of its stages."""
+    """Return how far a trial needed or trained each of its stages.
+
+    With several workers a stage may be finished before the result is there that ends its trial at an earlier step.
+    """
     if record.status == "done":
         return tuple(StageSteps(key=stage.key, steps=stage.steps, done=stage.steps) for stage in row.stages)
     error, left, stages = record.error, 0, list[StageSteps]()
@@ -95,9 +98,12 @@ def _stages(row: PlannedRow, record: Record) -> tuple[StageSteps, ...]:
         names = [stage.name for stage in row.stages]
         before = sum(stage.steps for stage in row.stages[: names.index(error.stage)]) if error.stage in names else 0
         left = before + error.step
+    trained = {stage.key for stage in record.stages if not stage.reused}
     for stage in row.stages:
-        stages.append(StageSteps(key=stage.key, steps=stage.steps, done=min(left, stage.steps)))
-        left -= stages[-1].done
+        needed = min(left, stage.steps)
+        done = stage.steps if stage.key in trained else needed
+        stages.append(StageSteps(key=stage.key, steps=stage.steps, done=done))
+        left -= needed
     return tuple(stages)
 
 

@@ -15,7 +15,8 @@ from benchmark.runner.events import StageFinished, StagePruned
 from benchmark.search.search import Setup, open_trials
 from benchmark.search.search_events import Outcome
 from benchmark.search.storage import default_workers
-from reports.schema import SearchFile, parse
+from benchmark.search.trial_results import steps_of, trial_result
+from reports.schema import Failure, Record, SearchFile, StageRecord, parse
 
 SetUp = Callable[..., Setup]
 STRICT = ("pruner: none", "pruner: {name: successive_halving, reduction: 2, min_steps: 1, startup_trials: 1}")
@@ -58,6 +59,29 @@ def test_the_steps_trained_are_those_of_the_tree_of_stages(pruned: tuple[Setup, 
     assert steps.plain == 8 * (4 + 12)
     assert steps.shared > 0 and steps.pruned > 0
     assert sum(result.steps_trained for result in outcome.trials) == steps.trained
+
+
+def test_a_stage_that_was_trained_to_its_end_counts_as_a_whole(set_up: SetUp) -> None:
+    """One of several workers may finish a stage before the result is there that ends its trial at an earlier step."""
+    setup = set_up()
+    row = setup.plan(0, {}).rows[0]
+    first, second = row.stages
+    finished = [StageRecord(name=s.name, key=s.key, reused=s is first, steps=s.steps, val={}) for s in row.stages]
+    record = Record(
+        experiment="small",
+        row=row.row,
+        tables=(),
+        seed=0,
+        status="rejected",
+        config={},
+        config_hash="x",
+        provenance={"seconds": 1.0},
+        stages=tuple(finished),
+        error=Failure(message="pruned", stage=first.name, step=first.steps - 1),
+    )
+    result = trial_result(0, {}, setup.search, row, record, 0)
+    assert result.status == "pruned" and [stage.done for stage in result.stages] == [first.steps - 1, second.steps]
+    assert steps_of([result]).trained == result.steps_trained + first.steps - 1
 
 
 def test_a_pruned_trial_says_at_which_step_and_against_what(pruned: tuple[Setup, list[Any], Outcome]) -> None:
