@@ -305,6 +305,10 @@ def _pictures(index: ImageIndex) -> dict[str, Any]:
 def _example_section(rows: dict[str, Summary], results: Results, primary: Metric, index: ImageIndex) -> Section:
     chosen = examples(rows, results, primary)
     every = Details("Every test image, with its scores", (index.table,)) if index.names else None
+    if not chosen.shown and not (results.folder / "pairs").is_dir():
+        none = "There are no images beside these records: a published study has none. They come with a run of the "
+        none += "experiment, by the first command above; the report of its folder shows them."
+        return section("examples", "Examples", none, *chosen.linked, every)
     if not chosen.shown:
         none = "There are no images to show."
         return section("examples", "Examples", none, *chosen.linked, chosen.notes, every)

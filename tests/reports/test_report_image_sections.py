@@ -12,10 +12,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
+from reports import write
 from reports.figures.examples import examples
 from reports.figures.image_gains import image_differences, mean_gains
 from reports.figures.pareto_plot import HEIGHT, WIDTH, pareto_plot, points
 from reports.metrics import metric
+from reports.pages.publish import publish
 from reports.results.load import load
 from reports.results.summary import ranked, summaries
 from reports.tables.test_images import damaged_shares, degradation_table, severity_table, thirds
@@ -165,3 +167,16 @@ def shared_points(written):
     _, rows = read(written.parent)
     trained = ranked([row for row in rows.values() if not row.is_baseline], PSNR)
     return trained, points(trained, PSNR)[0]
+
+
+def test_a_study_without_images_says_how_to_get_them(make_run, tmp_path):
+    """One sentence, not an error for each image; a run whose images were damaged names each."""
+    run = make_run()
+    for file in (run / "pairs").rglob("*.png"):
+        file.write_bytes(b"cut")
+    text = write(run).page.read_text()
+    assert "is not shown:" in text and "a published study has none" not in text
+    run = make_run("published")
+    write(run)
+    text = write(publish(run, tmp_path / "study")).page.read_text()
+    assert "a published study has none" in text and "is not shown:" not in text
