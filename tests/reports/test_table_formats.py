@@ -8,7 +8,7 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -108,11 +108,12 @@ def grid_of(*cells, caption="c", notes=()):
 
 
 @given(st.text())
+@example("\N{MINUS SIGN}")
 def test_escaped_text_has_no_active_letter(text):
     """After our own commands are taken out, no letter is left that TeX would act on; braces are balanced."""
     escaped = escape_latex(text)
     left = COMMANDS.sub("", escaped)
-    assert not re.search(r"[\\$&#%_^~]", left.replace("$$", ""))
+    assert not re.search(r"[\\$&#%_^~]", left.replace("$-$", "").replace("$$", ""))  # $-$ is the minus sign
     assert left.count("{") == left.count("}") and "\n" not in escaped
 
 
