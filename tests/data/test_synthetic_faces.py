@@ -162,11 +162,13 @@ def test_severe_preset_at_256_is_at_31_to_32_db():
 
 @pytest.mark.slow
 def test_contest_spots_are_as_many_and_as_large_as_real_ones():
-    """At 1024 px, where the contest's pictures were measured, regions over 30 levels are near theirs: 20 of them, and a
-    share of the pixels in their range, 0.009 to 0.090 % (median 0.036)."""
+    """At 1024 px, where the contest's pictures were measured, regions over 30 levels are near theirs: 20 of them, a
+    share of the pixels in their range, 0.009 to 0.090 % (median 0.036), and a radius in theirs, 1.3 to 4.65 px (5th and
+    95th percentile; median 2.15). Faces differ a little between CPUs, so the median of twelve does, too: 1.49 to 1.54.
+    """
     source = SyntheticFaces(size=1024)
     found = [statistics(source.read(index)) for index in range(12)]
     assert 15 < np.median([one.regions for one in found]) < 30
     assert 0.009 < np.median([one.over_30_percent for one in found]) < 0.09
     assert 40.7 < np.median([one.psnr_db for one in found]) < 42.7
-    assert np.median([one.radius_px for one in found if one.radius_px]) > 1.5
+    assert 1.3 < np.median([one.radius_px for one in found if one.radius_px]) < 4.65
