@@ -45,8 +45,7 @@ class DepthwiseConv2d(nn.Conv2d):
         if not _is_faster_in_strips(input, self.weight):
             return super().forward(input)
         padded = F.pad(input, self._pad_sides, self._pad_mode)
-        # Autocast does not reach custom gradients, and padding by reflection leaves features in float32.
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else padded.dtype
+        dtype = _compute_dtype(padded)  # autocast does not reach custom gradients; padding by reflection gives float32
         bias = None if self.bias is None else self.bias.to(dtype)
         return _Filters.apply(padded.to(dtype), self.weight.to(dtype), bias)
 
@@ -66,10 +65,9 @@ class DilatedDepthwiseConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return features of the shape of the input, `B C H W`."""
-        is_training = torch.is_grad_enabled() and self.weight.requires_grad
-        if not is_training or input.device.type != "cpu" or self.dilation == (1, 1):
+        if not _is_trained_on_cpu(input, self.weight) or self.dilation == (1, 1):
             return super().forward(input)
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
+        dtype = _compute_dtype(input)
         with without_autocast(input):
             exact = torch.promote_types(input.dtype, torch.float32)
             bias = None if self.bias is None else self.bias.to(exact)
@@ -78,8 +76,17 @@ class DilatedDepthwiseConv2d(nn.Conv2d):
 
 def _is_faster_in_strips(input: Tensor, weight: Tensor) -> bool:
     """Decide from the kind of tensors, never from a timing: resumed training must compute the same gradients."""
+    return _is_trained_on_cpu(input, weight) and weight.shape[3] > STRIP_COLUMNS
+
+
+def _is_trained_on_cpu(input: Tensor, weight: Tensor) -> bool:
     is_training = torch.is_grad_enabled() and weight.requires_grad and not torch.compiler.is_exporting()
-    return is_training and input.device.type == "cpu" and weight.shape[3] > STRIP_COLUMNS
+    return is_training and input.device.type == "cpu"
+
+
+def _compute_dtype(features: Tensor) -> torch.dtype:
+    """Return the type in which torch convolves features on the CPU: that of autocast, else their own."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else features.dtype
 
 
 class _Filters(torch.autograd.Function):

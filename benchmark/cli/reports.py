@@ -171,7 +171,7 @@ def publish(run: Path, append: bool, pictures: bool, study: Path | None) -> None
     from reports.text import count
 
     target = study or Path("reports/published") / run.resolve().name
-    word = "published anew, in place of an older study" if target.is_dir() and not append else "published"
+    outcome = "published anew, in place of an older study" if target.is_dir() and not append else "published"
     if not is_search(run):
         publish(run, target, append=append, pictures=pictures)
     elif append:
@@ -180,7 +180,7 @@ def publish(run: Path, append: bool, pictures: bool, study: Path | None) -> None
         publish_search(run, target)
     files = [file for file in target.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files if file.suffix not in (".png", ".svg"))
-    click.echo(f"{word}: {target}: {count(len(files), 'file')}, {size / 1e6:.2f} MB besides figures")
+    click.echo(f"{outcome}: {target}: {count(len(files), 'file')}, {size / 1e6:.2f} MB besides figures")
 
 
 @click.command("compare")

@@ -26,7 +26,7 @@ from benchmark.experiment.scales import Promotion, Scale
 from benchmark.experiment.schema import ExperimentFile, Report, SourceSpec
 from benchmark.experiment.search_checks import check_search
 from benchmark.experiment.search_space import Search, Tuning
-from benchmark.experiment.weights import with_absolute_weights
+from benchmark.experiment.weights import with_absolute_paths
 from benchmark.registry import Registry
 from reports.schema import BASELINES, AnyClaim, rows_of
 
@@ -98,7 +98,7 @@ def load(file: Path, registry: Registry, sets: Sequence[str] = (), patterns: Seq
         if _canonical(changed.data) == _canonical(document.data):
             notices.append(f"--set {item}: changes nothing; the experiment already says so")
         document = changed
-    document = with_absolute_weights(document)
+    document = with_absolute_paths(document)
     checked = validate(ExperimentFile, with_gate_presets(document))
     lists = {"seeds": all_seeds(checked.seeds), "metrics": checked.metrics, "baselines": checked.baselines}
     for name, values in lists.items():

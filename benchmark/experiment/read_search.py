@@ -10,7 +10,7 @@ from benchmark.experiment.pruner_settings import NoPruner, SuccessiveHalving
 from benchmark.experiment.resolve import Recipe, resolve
 from benchmark.experiment.schema import ExperimentFile, TuningSettings
 from benchmark.experiment.search_parameters import read_parameters
-from benchmark.experiment.search_settings import OptunaHub, Sampler, SearchSettings
+from benchmark.experiment.search_settings import SearchSettings
 from benchmark.experiment.search_space import Search, Tuning
 from benchmark.registry import Registry
 from reports.metrics import COSTS, IMAGE_METRICS, Metric, own_metric
@@ -31,16 +31,7 @@ def read_search(document: Document, file: ExperimentFile, base: Recipe, registry
         metric = next((objective for objective in objectives if objective.name not in COSTS), metric)
     pruner = section.pruner or (NoPruner() if objectives or metric.direction == "near 1" else SuccessiveHalving())
     parameters = read_parameters(section.parameters, document, base, registry)
-    sampler = _with_absolute_registry(section.sampler, document)
-    return Search(metric, section.trials, sampler, seed, parameters, section.confirm, pruner, objectives)
-
-
-def _with_absolute_registry(sampler: Sampler, document: Document) -> Sampler:
-    """Return the sampler with the folder of its registry, which in a file is relative to the file."""
-    if not isinstance(sampler, OptunaHub) or sampler.registry is None:
-        return sampler
-    folder = document.folder(("search", "sampler", "registry")) / sampler.registry
-    return sampler.model_copy(update={"registry": str(folder.resolve())})
+    return Search(metric, section.trials, section.sampler, seed, parameters, section.confirm, pruner, objectives)
 
 
 def read_tuning(document: Document, file: ExperimentFile, rows: Sequence[str], registry: Registry) -> Tuning | None:

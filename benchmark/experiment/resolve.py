@@ -304,9 +304,7 @@ class _Resolver:
 
 def _explain(error: Any, document: Document) -> tuple[str, str]:
     """Return where a mistake is, and what is wrong there."""
-    path = _existing(error["loc"], document.data)
-    if error["type"] == "missing" and path[-1:] != error["loc"][-1:]:  # it belongs to a name alone: `sampler: grid`
-        path = (*path, error["loc"][-1])
+    path = _existing(error["loc"], document.data, is_missing=error["type"] == "missing")
     place, dotted = document.place(path), ".".join(map(str, path))
     settings: set[str] = set(fields_at(path[:-1]))
     if error["type"] in ("model_type", "model_attributes_type"):
@@ -332,14 +330,17 @@ def _reason(error: Any) -> str:
     return message if isinstance(got, dict | BaseModel) else f"{message} (got {shown(repr(got))})"
 
 
-def _existing(location: tuple[str | int, ...], data: Any) -> KeyPath:
-    """Return the error's path without the parts that pydantic adds (names of union members)."""
+def _existing(location: tuple[str | int, ...], data: Any, *, is_missing: bool) -> KeyPath:
+    """Return the error's path without the parts that pydantic adds (names of union members).
+
+    The last part of `is_missing` is a setting that is not given, also one of a component that has its name alone.
+    """
     path: list[str | int] = []
     for position, part in enumerate(location):
         is_there = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
         if is_there:
             data = data[part]  # pyright: ignore[reportCallIssue, reportArgumentType]  # a list has an int here
-        # The last part may be a setting that is missing; below a plain value it can only be a form of it.
-        if is_there or (position == len(location) - 1 and isinstance(data, dict | list)):
+        # The last part may be no setting at all; below a plain value it can only be a form of it.
+        if is_there or (position == len(location) - 1 and (is_missing or isinstance(data, dict | list))):
             path.append(part)
     return tuple(path)

@@ -80,7 +80,7 @@ def _unsuitable(search: Search, *, has_gates: bool) -> str | None:
 
 
 def _unsuitable_of_hub(sampler: OptunaHub, search: Search, *, has_gates: bool) -> str | None:
-    """Return what the file does not say that a sampler of others heeds; None where it needs not heed anything."""
+    """Return what a package must take into account here and the file does not list; None where nothing is missing."""
     if has_gates and search.varies_network and "gates" not in sampler.heeds:
         return (
             f"{sampler.package} may ignore gates, and a trial that fails a gate is not trained; if it learns from "

@@ -83,7 +83,7 @@ class OptunaHub(Settings):
     sampler: str | None = Field(default=None, description="its class; null: the one sampler that the package has")
     options: dict[str, Any] = Field(default={}, description="arguments of the class; seed is that of the search")
     heeds: list[Literal["gates", "objectives"]] = Field(
-        default=[], description="what it is said to heed: failed gates as constraints, several objectives"
+        default=[], description="what the package takes into account: failed gates as constraints, several objectives"
     )
     ref: str = Field(default="main", description="branch, tag or commit of the registry; a commit is repeatable")
     registry: str | None = Field(

@@ -18,11 +18,15 @@ MODEL_IN_HEADER = "restoration-benchmark model"
 """Under this key the header of an imported file holds backbone and head as JSON."""
 _FILE = "weights.safetensors"
 """Name of the weights in a record folder, beside `record.json`."""
-_SETTINGS = r"(tables\.[^.]+\.[^.]+\.)?model\.weights|search\.parameters\.model\.weights\.choices\.\d+"
+_SETTINGS = (
+    r"(tables\.[^.]+\.[^.]+\.)?model\.weights|search\.parameters\.model\.weights\.choices\.\d+"
+    r"|search\.sampler\.registry"
+)
+"""Settings that are paths. Those of sources are options of components, which `resolve` knows."""
 
 
-def with_absolute_weights(document: Document) -> Document:
-    """Return the document with absolute paths to files of weights, so that it means the same in another folder.
+def with_absolute_paths(document: Document) -> Document:
+    """Return the document with absolute paths in these settings, so that it means the same in another folder.
 
     Paths in an experiment file are relative to it; those of `--set` to the current folder.
     """

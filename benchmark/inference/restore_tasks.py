@@ -75,8 +75,7 @@ def tasks_of(images: Sequence[str], out: str, file_format: str | None, folders: 
     others: list[Path] = []
     for item in images:
         for root, file in _files_of(item):
-            # A link that leads nowhere is an image that cannot be read; other names may be pipes, which are not opened.
-            if file.suffix.lower() in SUFFIXES and (file.is_file() or not file.exists()):
+            if file.suffix.lower() in SUFFIXES and _is_file_or_dead_link(file):
                 relative = file.relative_to(root)
                 written = relative.with_suffix(_SUFFIX_OF[file_format]) if file_format else relative
                 tasks.append(RestoreTask(file, Path(out) / written, file_format, relative.with_suffix(".png")))
@@ -150,12 +149,17 @@ def _files_of(item: str) -> Iterator[tuple[Path, Path]]:
         if not matches:
             raise DataError(f"{item}: matches no file")
         for match in matches:
-            if match.is_file() or not match.exists():
+            if _is_file_or_dead_link(match):
                 yield root, match
     elif path.is_file():
         yield path.parent, path
     else:
         raise DataError(f"{item}: no such file or folder; expected images ({ALLOWED})")
+
+
+def _is_file_or_dead_link(path: Path) -> bool:
+    """Return whether a path is to be read: a dead link becomes an image that failed, a pipe is left out."""
+    return path.is_file() or not path.exists()
 
 
 def _leading(parts: Sequence[str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from benchmark.experiment.document import Document, KeyPath
 from benchmark.experiment.plan import Plan, PlannedBaseline, PlannedRow, PlannedStage
 from benchmark.experiment.portable_paths import portable_data, relative_paths, with_own_name
 from benchmark.experiment.resolve import Recipe, resolve
-from benchmark.experiment.weights import with_absolute_weights
+from benchmark.experiment.weights import with_absolute_paths
 from benchmark.files import write_json, write_text
 from benchmark.registry import Registry
 from reports import schema
@@ -235,6 +235,6 @@ def _recipe(row: PlanRow, plan: PlanFile, folder: Path, registry: Registry) -> R
     if weights := settings["model"].get("weights"):  # an experiment file names the file alone
         settings["model"] = {**settings["model"], "weights": weights["file"]}
         places["model", "weights"] = places[()]
-    recipe = resolve(with_absolute_weights(Document(settings, places)), registry)
+    recipe = resolve(with_absolute_paths(Document(settings, places)), registry)
     own_folder: str = with_own_name(plan.experiment_folder, real)
     return dataclasses.replace(recipe, folder=Path(os.path.normpath(real / own_folder)))

@@ -34,8 +34,10 @@ def hub_sampler(settings: OptunaHub, seed: int) -> BaseSampler:
     try:
         return kind(**options)
     except Exception as error:
-        taken = ", ".join(name for name in accepted if name != "self") or "none"
-        raise BenchmarkError(f"{place}: {kind.__name__}: {root_cause(error)}; its options are {taken}") from error
+        options_of_class = ", ".join(accepted) or "none"
+        raise BenchmarkError(
+            f"{place}: {kind.__name__}: {root_cause(error)}; its options are {options_of_class}"
+        ) from error
 
 
 def _module(settings: OptunaHub, place: str) -> ModuleType:
@@ -64,7 +66,7 @@ def _module(settings: OptunaHub, place: str) -> ModuleType:
 
 
 def _cause(error: Exception) -> str:
-    """Return why a package was not loaded: of a failed call of git what git said, not its exit code."""
+    """Return why a package was not loaded: for a failed call of git its message, not its exit code."""
     from git.exc import CommandError  # a dependency of optunahub
 
     if isinstance(error, CommandError) and error.stderr:

@@ -127,6 +127,11 @@ class _UntriedSampler(BaseSampler):
     def _drawn(self, sampler: BaseSampler, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
         try:
             drawn = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
+
+            def choose(path: str, distribution: BaseDistribution) -> Any:
+                return drawn[path] if path in drawn else sampler.sample_independent(study, trial, path, distribution)
+
+            return chosen(self._search, choose)
         except Exception as error:
             if not isinstance(self._search.sampler, OptunaHub):
                 raise
@@ -134,11 +139,6 @@ class _UntriedSampler(BaseSampler):
                 f"search.sampler: {self._search.sampler.package}: failed: {root_cause(error)}; choose another sampler, "
                 "e.g. tpe: finished trials are kept"
             ) from error
-
-        def choose(path: str, distribution: BaseDistribution) -> Any:
-            return drawn[path] if path in drawn else sampler.sample_independent(study, trial, path, distribution)
-
-        return chosen(self._search, choose)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

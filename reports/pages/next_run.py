@@ -137,9 +137,9 @@ def _seeds_card(
     is_first = without_verdict & set(settled)
     effect = "give a first verdict" if is_first else f"tell {margin} apart with a chance of 50 %"
     notes = [f"{more} ({total} in all) would {effect} for {_named(settled)}, against base."]
-    later = {row: needed[row] for row in needed if row not in settled}
-    amounts = [f"{_named([row])} ({count if row in near else f'over {_MOST_SEEDS}'})" for row, count in later.items()]
-    notes += [f"Rows that need more are not in the command; seeds in all: {text.listing(amounts)}."] * bool(later)
+    later = [row for row in needed if row not in settled]
+    amounts = [f"{text.printable(row)} ({near.get(row, f'over {_MOST_SEEDS}')})" for row in later]
+    notes += [f"Rows that need more are not in the command; seeds in all: {_shortened(amounts)}."] * bool(later)
     return Card(_NEXT, "", "more seeds", _time(seconds), tuple(notes), (command,))
 
 
@@ -170,6 +170,10 @@ def _time(seconds: float) -> tuple[tuple[str, str], ...]:
 
 
 def _named(rows: Sequence[str]) -> str:
-    names = [text.printable(row) for row in rows[:_MOST_NAMES]]
-    more = len(rows) - len(names)
-    return text.listing([*names, f"{more} more"] if more else names)
+    return _shortened([text.printable(row) for row in rows])
+
+
+def _shortened(names: Sequence[str]) -> str:
+    """Return a list in words of the first names, and of how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return text.listing([*names[:_MOST_NAMES], f"{more} more"] if more > 0 else [*names])

@@ -52,6 +52,11 @@ from reports.tables import further_tests as test_tables
 from reports.tables.differences import DifferenceTable
 from reports.tables.skin_tones import skin_tone_table
 
+_NO_IMAGES = (
+    "There are no images beside these records: a published study has none. They come with a run of the experiment, by "
+    "the first command above; the report of its folder shows them."
+)
+
 
 def build(results: Results) -> Page:
     """Return the report of a run."""
@@ -305,13 +310,10 @@ def _pictures(index: ImageIndex) -> dict[str, Any]:
 def _example_section(rows: dict[str, Summary], results: Results, primary: Metric, index: ImageIndex) -> Section:
     chosen = examples(rows, results, primary)
     every = Details("Every test image, with its scores", (index.table,)) if index.names else None
-    if not chosen.shown and not (results.folder / "pairs").is_dir():
-        none = "There are no images beside these records: a published study has none. They come with a run of the "
-        none += "experiment, by the first command above; the report of its folder shows them."
-        return section("examples", "Examples", none, *chosen.linked, every)
     if not chosen.shown:
-        none = "There are no images to show."
-        return section("examples", "Examples", none, *chosen.linked, chosen.notes, every)
+        has_images = (results.folder / "pairs").is_dir()
+        none = "There are no images to show." if has_images else _NO_IMAGES
+        return section("examples", "Examples", none, *chosen.linked, chosen.notes if has_images else (), every)
     folded = tuple(example for example in chosen.shown if example.is_folded)
     return section(
         "examples",

@@ -108,11 +108,8 @@ def test_pictures_that_are_missing_are_added_beside_finished_results(call: Call,
     Image.new("RGB", (2, 2)).save(folder / "out/a.png")
     code, out, _ = call("row", "images/*.png", "out", "--compare", "side")
     assert code == 0 and "restored images/a.png -> out/a.png (its file was there and stays)" in out
-    assert read_image(folder / "out/a.png").shape == (2, 2, 3) and read_image(folder / "side/a.png").shape == (
-        20,
-        62,
-        3,
-    )
+    assert read_image(folder / "out/a.png").shape == (2, 2, 3)
+    assert read_image(folder / "side/a.png").shape == (20, 62, 3)
     assert "0 images restored, 1 skipped" in call("row", "images/*.png", "out", "--compare", "side")[1]
 
 

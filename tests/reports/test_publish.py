@@ -101,7 +101,7 @@ def test_publishing_again_gives_the_same_bytes(reported: Run, tmp_path: Path) ->
     assert files_of(publish(run, tmp_path / "other")) == first
 
 
-def test_a_study_in_the_place_of_an_older_one_is_told(
+def test_publish_says_that_it_replaces_a_study(
     reported: Run, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
 ) -> None:
     """Who chose a name that is taken learns what became of it."""

@@ -160,11 +160,12 @@ def test_the_next_run_trains_the_rows_that_it_settles_and_no_others(make_run: Ru
         assert not (row in trained and any(row in note for note in left_out))
 
 
-def test_rows_that_the_next_run_leaves_open_are_told_with_the_seeds_that_they_need() -> None:
+def test_rows_that_the_next_run_leaves_open_are_named_with_the_seeds_that_they_need() -> None:
     """Some need a few seeds more than those of the command, some more than anyone will train."""
-    settled, left_out = (run_next := cards_of(ROOT / "reports/published/seed_claims")[-1]).notes
+    run_next = cards_of(ROOT / "reports/published/seed_claims")[-1]
+    settled, others = run_next.notes
     match = re.search(r"\((\d+) in all\)", settled)
-    needed = dict(re.findall(r"(\S+) \((\d+|over 20)\)", left_out.partition("seeds in all: ")[2]))
+    needed = dict(re.findall(r"(\S+) \((\d+|over 20)\)", others.partition("seeds in all: ")[2]))
     assert match and needed and "over 20" in needed.values()
     assert all(int(seeds) > int(match[1]) for seeds in needed.values() if seeds != "over 20")
     assert not needed.keys() & {*shlex.split(run_next.commands[0])}

@@ -41,10 +41,10 @@ PartitionName=cpu Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 
 @contextmanager
-def slurm(folder: Path) -> Generator[dict[str, str]]:
-    """Run the daemons on the loopback; yield the environment in which SLURM's commands find them.
+def slurm(folder: Path) -> Generator[str]:
+    """Run the daemons on the loopback; yield `SLURM_CONF`, by which SLURM's commands find them.
 
-    The test is skipped where SLURM is not installed, and for other users than root, as who the daemons run.
+    The test is skipped where SLURM is not installed, and for other users than root, who alone may run the daemons.
     """
     missing = [daemon for daemon in _DAEMONS if shutil.which(daemon) is None]
     if missing:
@@ -72,7 +72,7 @@ def slurm(folder: Path) -> Generator[dict[str, str]]:
         start("slurmctld", "-D")
         start("slurmd", "-D", "-N", host)
         _wait_for(lambda: _is_idle(environment), folder)
-        yield environment
+        yield environment["SLURM_CONF"]
     finally:
         for daemon in reversed(daemons):
             daemon.terminate()
@@ -85,8 +85,6 @@ def _munge_options(folder: Path) -> list[str]:
     key = folder / "key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
-    for parent in list(folder.parents)[:3]:
-        parent.chmod(parent.stat().st_mode | 0o011)
     folder.chmod(0o755)
     files = {"key-file": "key", "socket": "socket", "pid-file": "pid", "seed-file": "seed", "log-file": "log"}
     return [f"--{option}={folder / name}" for option, name in files.items()]
@@ -102,6 +100,5 @@ def _wait_for(condition: Callable[[], bool], folder: Path) -> None:
     """Wait until a condition holds; fail with the logs of the daemons where it does not within half a minute."""
     end = time.monotonic() + _PATIENCE_SECONDS
     while not condition():
-        logs = "\n".join(f"{log.name}: {log.read_text()[-2000:]}" for log in folder.glob("*.log"))
-        assert time.monotonic() < end, logs
+        assert time.monotonic() < end, [f"{log.name}: {log.read_text()[-2000:]}" for log in folder.glob("*.log")]
         time.sleep(0.2)

@@ -130,8 +130,8 @@ def test_a_search_on_slurm(search: Path, cluster: Cluster) -> None:
 @pytest.mark.torture
 def test_a_search_on_a_real_slurm(search: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ends of its jobs are seen in the queue of a real controller."""
-    with slurm(tmp_path / "cluster") as commands:
-        monkeypatch.setenv("SLURM_CONF", commands["SLURM_CONF"])
+    with slurm(tmp_path / "cluster") as configuration:
+        monkeypatch.setenv("SLURM_CONF", configuration)
         call([*search_in(search, "real_slurm"), "--executor", "slurm"], search)
     assert trials(search / "real_slurm") == trials(search / "local")
     check_stages(search, "real_slurm")

@@ -109,9 +109,22 @@ def test_a_package_that_cannot_be_used_is_one_line(registry: Path, text: str, me
     assert message in str(error.value)
 
 
-def test_a_sampler_that_fails_while_it_is_asked_is_one_line(registry: Path, tmp_path: Path) -> None:
+INDEPENDENT = """\
+        return {}
+
+    def sample_independent(self, study, trial, name, distribution):
+        raise ValueError("empty range")
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [PACKAGE.replace("self._floor, d.high", "d.high, -1"), PACKAGE.partition("        return {name")[0] + INDEPENDENT],
+    ids=["parameters together", "each by itself"],
+)
+def test_a_sampler_that_fails_while_it_is_asked_is_one_line(text: str, registry: Path, tmp_path: Path) -> None:
     """The cause is that of its code; the search ends before it trains what nobody chose."""
-    (registry / "samplers/step/__init__.py").write_text(PACKAGE.replace("self._floor, d.high", "d.high, -1"))
+    (registry / "samplers/step/__init__.py").write_text(text)
     with pytest.raises(BenchmarkError, match=r"search\.sampler: samplers/step: failed: empty range"):
         steps_of(settings(registry), tmp_path / "j")
 
