@@ -100,12 +100,14 @@ def command(
       python -m benchmark restore runs/quickstart/base 'scans/*.tif' restored --tile 512 --runtime compiled
       cat photo.png | python -m benchmark restore runs/quickstart/base - - > better.png
     """
-    from benchmark.inference.restore_tasks import tasks_of, waiting_tasks
+    from benchmark.inference.restore_tasks import has_result, tasks_of, waiting_tasks
 
     _check_options(tile, overlap, whole=whole, for_maps=ensemble or (runtime, dtype) != ("eager", "float32"), maps=maps)
     pictures = [path for path in (maps, compare) if path]
     listing = tasks_of(images, out, suffix.upper() if suffix else None, pictures)
-    waiting = listing.tasks if replace else waiting_tasks(listing.tasks, compare, maps)
+    if maps and not replace and any(map(has_result, listing.tasks)):
+        pictures = [*(maps / name for name in _map_names(record, plugins)), *((compare,) if compare else ())]
+    waiting = listing.tasks if replace else waiting_tasks(listing.tasks, pictures)
     say = partial(click.echo, err=any(task.output is None for task in listing.tasks))
     _show_start(listing, waiting, record, say)
     counts = Counter[str]()
@@ -155,11 +157,21 @@ def _show_outcome(outcome: "ImageOutcome", say: Say) -> None:
         say(printable(f"restored {task.source or 'standard input'} -> {task.output or 'standard output'}{note}"))
 
 
+def _map_names(record: Path, plugins: tuple[Path, ...]) -> tuple[str, ...]:
+    """Return the maps that are written of each image."""
+    from benchmark.inference.restore_network import shown_maps
+    from benchmark.model import load
+    from benchmark.registry import Registry
+
+    return shown_maps(load(record, Registry(plugins)))
+
+
 def _networks(
     record: Path, device: str | None, use: "NetworkUse", images: int, plugins: tuple[Path, ...]
 ) -> "RestoreWorkers":
     from benchmark.inference.device_setup import prepare_machine
     from benchmark.inference.int8 import shipped_file
+    from benchmark.inference.restore_network import shown_maps
     from benchmark.inference.restore_workers import restore_workers
     from benchmark.inference.runtimes import check_runtime
     from benchmark.model import load
@@ -169,15 +181,17 @@ def _networks(
 
     machine = prepare_machine(device)
     check_runtime(use.runtime, machine.device, use.dtype)
-    restorer = fold(load(record, Registry(plugins))).to(machine.device)
+    restorer = load(record, Registry(plugins))
 
     def note(line: str) -> None:
         click.echo(f"note: {line}", err=True)
 
+    if use.with_maps and not shown_maps(restorer):
+        note(f"--maps writes nothing: the head of {record} predicts no map that a picture can show")
     file = shipped_file(record)
     if file and (use.with_maps or (use.runtime, use.dtype) != ("eager", "float32")):
         note("the row was scored in 8 bits; with --maps, --runtime or --dtype its weights before that are used")
         file = None
     elif file:
         note("with the file in 8 bits that the row was scored with")
-    return restore_workers(restorer, machine, use, images, usable_cores(), note, file)
+    return restore_workers(fold(restorer).to(machine.device), machine, use, images, usable_cores(), note, file)

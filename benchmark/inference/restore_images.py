@@ -37,7 +37,7 @@ Maps = Mapping[str, NDArray[np.float32]]
 
 
 class Restored(NamedTuple):
-    """A restored image, `H W 3` in [0, 1], with the maps that were asked for."""
+    """A restored image, `H W 3` in [0, 1], with the maps that were asked for and that a picture can show."""
 
     image: UnitImage
     maps: Maps
@@ -219,8 +219,8 @@ def _pictures(
         side_by_side = np.hstack([degraded, restored.image])
         pictures[settings.compare / task.name] = np.rint(side_by_side.clip(0, 1) * 255).astype(np.uint8)
     if settings.maps:
-        shown = {name: values for name, values in restored.maps.items() if values.shape[-1] in (1, 3)}
-        pictures |= {settings.maps / name / task.name: map_image(name, values) for name, values in shown.items()}
+        maps = restored.maps.items()
+        pictures |= {settings.maps / name / task.name: map_image(name, values) for name, values in maps}
     return pictures
 
 

@@ -14,10 +14,12 @@ from benchmark.inference.restore_images import Restored
 from benchmark.inference.runtimes import prepare, prepare_sizes
 from benchmark.inference.tiles import Tiling, restore_in_tiles, tiling_for
 from benchmark.model.restorer import Restorer, to_tensor
+from heads import Restoration
 from reports.schema import Dtype
 
 MOST_WHOLE_PIXELS = 3 << 20
 """Larger images are restored in tiles, unless the user wants them whole: their features would take gigabytes."""
+_SMALL_PX = 16
 TILE_PX, OVERLAP_PX = 1024, 32
 """Of images that are restored in tiles without anybody asking for it."""
 
@@ -85,9 +87,9 @@ class ImageRestoration:
     def _with_maps(self, image: UnitImage) -> Restored:
         image = image if image.flags.writeable else image.copy()
         restoration = self._restorer(to_tensor(image, self._device))
-        maps = {name: values[0].float().permute(1, 2, 0).cpu().numpy() for name, values in restoration.maps.items()}
-        shown = {name: values for name, values in maps.items() if not name.endswith("_logits")}
-        return Restored(restoration.image[0].float().clamp(0, 1).permute(1, 2, 0).cpu().numpy(), shown)
+        shown = _shown(restoration)
+        maps = {name: values[0].float().permute(1, 2, 0).cpu().numpy() for name, values in shown.items()}
+        return Restored(restoration.image[0].float().clamp(0, 1).permute(1, 2, 0).cpu().numpy(), maps)
 
     def _in_tiles(self, image: UnitImage) -> UnitImage:
         tiling, is_exact = self._tiling
@@ -121,3 +123,19 @@ class ImageRestoration:
         )
 
     _is_compared = False
+
+
+@torch.inference_mode()
+def shown_maps(restorer: Restorer) -> tuple[str, ...]:
+    """Return the names of the maps that a network on the CPU gives with every image: a small one tells."""
+    image = torch.zeros(1, restorer.backbone.in_channels, _SMALL_PX, _SMALL_PX)
+    return tuple(_shown(restorer(image)))
+
+
+def _shown(restoration: Restoration) -> dict[str, torch.Tensor]:
+    """Return the maps, `B C H W`, that a picture can show: of one or three channels, and no logits."""
+    return {
+        name: values
+        for name, values in restoration.maps.items()
+        if values.shape[1] in (1, 3) and not name.endswith("_logits")
+    }

@@ -89,23 +89,24 @@ def tasks_of(images: Sequence[str], out: str, file_format: str | None, folders: 
     return TaskList(tuple(tasks), tuple(others))
 
 
-def waiting_tasks(tasks: Sequence[RestoreTask], compare: Path | None, maps: Path | None) -> list[RestoreTask]:
+def waiting_tasks(tasks: Sequence[RestoreTask], folders: Sequence[Path]) -> list[RestoreTask]:
     """Return the tasks that are not finished; of some the result is there, but a picture that is asked for is not.
 
     Args:
         tasks: All images.
-        compare: Folder for pictures of the image beside the restored one; None: none are asked for.
-        maps: Folder with a folder for each map of the head; None: none are asked for.
+        folders: Each is to have a further picture of every image: that of `--compare`, and one for each map.
     """
-    map_folders = [folder for folder in maps.glob("*") if folder.is_dir()] if maps else []
     waiting: list[RestoreTask] = []
     for task in tasks:
-        has_result = task.output is not None and task.output.is_file()
-        has_comparison = compare is None or (compare / task.name).is_file()
-        has_maps = maps is None or any((folder / task.name).is_file() for folder in map_folders)
-        if not (has_result and has_comparison and has_maps):
-            waiting.append(replace(task, keeps_output=has_result))
+        has_pictures = all((folder / task.name).is_file() for folder in folders)
+        if not (has_result(task) and has_pictures):
+            waiting.append(replace(task, keeps_output=has_result(task)))
     return waiting
+
+
+def has_result(task: RestoreTask) -> bool:
+    """Return whether the file of the result is there."""
+    return task.output is not None and task.output.is_file()
 
 
 def _is_pattern(item: str) -> bool:

@@ -94,11 +94,7 @@ class RestoreRow:
             size=(first.shape[0], first.shape[1]),
             before=_preview(_levels(restored.degraded)),
             after=_preview(_levels(restored.first.image)),
-            maps={
-                name: _preview(map_image(name, values))
-                for name, values in restored.first.maps.items()
-                if values.shape[-1] in (1, 3)
-            },
+            maps={name: _preview(map_image(name, values)) for name, values in restored.first.maps.items()},
             seconds=seconds,
             notes=(*photo.notes, *lost, *([] if is_whole else self._tile_notes)),
         )

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,6 +50,13 @@ def folder(tmp_path: Path) -> Path:
 def call(folder: Path, command: Call) -> Call:
     """`python -m benchmark restore ...` in that folder: exit code, stdout, stderr."""
     return partial(command, "restore", cwd=folder)
+
+
+def write_row(folder: Path, head: dict[str, Any]) -> None:
+    """Write a trained row whose network has another head."""
+    model = {"backbone": MODEL["backbone"], "head": head}
+    write_weights(build(model), folder / "weights.safetensors")
+    write_json(folder / "record.json", {"status": "done", "config": {"model": model}})
 
 
 def opened(file: Path) -> Any:
@@ -170,18 +178,40 @@ def test_strength_ensemble_and_pictures(call: Call, folder: Path) -> None:
     assert call("row", "images/a.png", "many.png", "--ensemble", "--compare", "side")[0] == 0
     many, side = read_image(folder / "many.png"), read_image(folder / "side/a.png")
     assert np.array_equal(side[:, :31], read_image(folder / "images/a.png")) and np.array_equal(side[:, 31:], many)
-    maps = {"backbone": MODEL["backbone"], "head": {"name": "degradation"}}
-    write_weights(build(maps), folder / "mapped/seed0/weights.safetensors")
-    write_json(folder / "mapped/seed0/record.json", {"status": "done", "config": {"model": maps}})
+    write_row(folder / "mapped/seed0", {"name": "degradation"})
     code, _, err = call("mapped", "images", "out", "--maps", "maps")
     assert code == 0, err
     assert {file.relative_to(folder / "maps").as_posix() for file in (folder / "maps").rglob("*.png")} == {
         f"{name}/{image}.png" for name in ("gain", "spots") for image in ("a", "c", "more/b.1")
     }
-    (folder / "maps/gain/c.png").unlink()
-    (folder / "maps/spots/c.png").unlink()
-    assert "1 image restored, 2 skipped" in call("mapped", "images", "out", "--maps", "maps")[1]
-    assert (folder / "maps/gain/c.png").is_file()
+
+
+def test_every_map_of_an_image_must_be_there(call: Call, folder: Path) -> None:
+    """One that is there hides no other one, nor does a folder of the user's beside them; a third call has no work."""
+    write_row(folder / "mapped", {"name": "degradation"})
+    arguments = ("mapped", "images", "out", "--maps", "maps")
+    assert call(*arguments)[0] == 0
+    (folder / "maps/own").mkdir()
+    for missing in (["gain"], ["spots"], ["gain", "spots"]):
+        for name in missing:
+            (folder / f"maps/{name}/c.png").unlink()
+        assert "1 image restored, 2 skipped" in call(*arguments)[1], missing
+        assert all((folder / f"maps/{name}/c.png").is_file() for name in missing)
+    shutil.rmtree(folder / "maps/spots")
+    assert "3 images restored, 0 skipped" in call(*arguments)[1]
+    assert "0 images restored, 3 skipped" in call(*arguments)[1]
+
+
+@pytest.mark.parametrize("head", [{"name": "rgb"}, {"name": "degradation", "gain_channels": 3}, {"name": "mask_blend"}])
+def test_a_second_call_with_maps_restores_nothing_again(call: Call, folder: Path, head: dict[str, Any]) -> None:
+    """Whatever maps the head has; where it has none that a picture can show, a note says so."""
+    write_row(folder / "mapped", head)
+    arguments = ("mapped", "images", "out", "--maps", "maps")
+    code, out, err = call(*arguments)
+    assert code == 0 and "3 images restored, 0 skipped" in out
+    assert ("note: --maps writes nothing: the head of mapped predicts no map" in err) == (head["name"] == "rgb")
+    assert (folder / "maps").exists() == (head["name"] != "rgb")
+    assert "0 images restored, 3 skipped" in call(*arguments)[1]
 
 
 def test_the_longest_names_are_restored(call: Call, folder: Path) -> None:
