@@ -29,6 +29,7 @@ from pydantic import (
 from reports.errors import FileFormatError
 from reports.file_access import read_text
 from reports.metrics import IMAGE_METRICS, Direction
+from reports.sealing import unsealed
 
 SCHEMA = 2
 """Version of all files below."""
@@ -248,6 +249,8 @@ class PlanRow(FileModel):
     stages: tuple[PlannedStage, ...] = ()
     network: str = ""
     """Identifies the network with its gates: rows that agree in it are measured once."""
+    inputs: dict[str, str] = {}
+    """What its keys and hashes depend on beside the recipe -> digest: `data.train`, `backbone nafnet`, ..."""
     recipe: dict[str, Any] = {}
     """All settings of the row, as in an experiment file in the folder of the run; none in a published study."""
 
@@ -648,13 +651,13 @@ def read_json(file: Path) -> Any:
 
 
 def parse(model: type[AnyModel], data: Any) -> AnyModel:
-    """Return parsed JSON as the content of a file, after a look at its schema version. Raises as `read` does."""
+    """Return parsed JSON as the content of a file, once schema version and digests fit. Raises as `read` does."""
     if not isinstance(data, dict):
         raise FileFormatError(f"holds a JSON {type(data).__name__}, not an object")
     if data.get("schema") != SCHEMA:
         advice = "; bring it to schema 2 by tools/migrate_records.py" if data.get("schema") == 1 else ""
         raise FileFormatError(f"schema is {data.get('schema')!r}; this version reads schema {SCHEMA}{advice}")
-    return from_json(model, data)
+    return from_json(model, unsealed(data))
 
 
 def _number(word: str) -> int | float:

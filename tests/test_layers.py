@@ -16,11 +16,11 @@ ALLOWED = {
     "reports": {"reports"},
     "benchmark": {"benchmark", *COMPONENTS},
 }
-# What writer and readers share: all of benchmark may import it. The last three are the one way to read and write a file
-# that a user names, what it needs, and the one way to check a file; reports must not import benchmark.files.
+# What writer and readers share: all of benchmark may import it. The last four are the one way to read and write a file
+# that a user names, what it needs, and the two ways to check a file; reports must not import benchmark.files.
 SHARED = {
     "reports.schema", "reports.metrics", "reports.errors", "reports.file_access", "reports.process_identity",
-    "reports.digests",
+    "reports.digests", "reports.sealing",
 }  # fmt: skip
 USERS_OF_REPORTS = ("benchmark/cli/", "benchmark/search/")
 # Packages and modules of the harness from the ground up; each imports from the levels below its own, and from itself.
@@ -42,7 +42,7 @@ LEVELS = [
 # The same of the reports.
 REPORT_LEVELS = [
     {"text", "errors", "process_identity", "metrics"},
-    {"file_access"},
+    {"file_access", "sealing"},
     {"schema", "grid", "digests", "folder_access"},
     {"results", "report_stamp"},
     {"statistics"},

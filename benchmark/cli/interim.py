@@ -11,7 +11,7 @@ from benchmark.errors import counted
 from benchmark.experiment.plan import select
 from benchmark.runner.estimates import estimate
 from benchmark.runner.local_executor import worker_devices
-from benchmark.search.interim import RowSeeds, after_analysis, mark_stops, seeds_so_far, with_seeds
+from benchmark.search.interim import RowSeeds, after_analysis, has_plan, mark_stops, seeds_so_far, with_seeds
 from reports.results.load import load
 from reports.statistics.error_spending import error_spent
 
@@ -44,7 +44,7 @@ def next_analysis(prepared: Prepared) -> Prepared:
     if adaptive is None:
         return prepared
     seeds = seeds_so_far(prepared.whole, adaptive, output, prepared.study)
-    if (output / "plan.json").exists():
+    if has_plan(output):
         seeds = after_analysis(load(output), seeds, adaptive.analyses)
     return _with_seeds(prepared, seeds)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmark.experiment.load import Experiment, Row
 from benchmark.experiment.resolve import Recipe
-from benchmark.experiment.schema import AnyGate, ResolvedModel, SourceSpec
+from benchmark.experiment.schema import SPLITS, AnyGate, ResolvedModel, SourceSpec
 from benchmark.experiment.stage import Precision, Stage
 from benchmark.registry import Registry
 from reports.metrics import IMAGE_METRICS
@@ -65,6 +65,8 @@ class PlannedRow:
     """Identifies its network, its gates and what else decides what they measure, but for the machine."""
     teacher: "PlannedRow | None" = None
     """The row whose network its own is trained against, too."""
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What its keys and hashes depend on beside the recipe -> digest: images and the code of components."""
 
     @property
     def folder(self) -> str:
@@ -101,6 +103,8 @@ class PlannedBaseline:
     more_tests: Mapping[str, SourceSpec]
     config: dict[str, Any]
     config_hash: str
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """As of a `PlannedRow`."""
 
     @property
     def folder(self) -> str:
@@ -223,6 +227,8 @@ class Chain:
     record: Sequence[Any]
     """Facts of the record."""
     network: str
+    inputs: Mapping[str, str]
+    """See `PlannedRow`."""
 
 
 @dataclass(frozen=True)
@@ -262,6 +268,7 @@ class Planner:
                 recipe, {name: gate.model_dump(mode="json") for name, gate in recipe.gates.items()}
             ),
             network=hash_of([network_id(model, recipe.gates), digests, env.engine, env.torch, env.device]),
+            inputs=self._inputs_of_row(recipe),
         )
 
     def with_seed(self, chain: Chain, seed: int) -> PlannedRow:
@@ -283,13 +290,34 @@ class Planner:
         keys = [model_key, [stage.key for stage in stages] or env.device]
         keys += [recipe.config["model"]["compress"]] if recipe.model.compress else []
         config_hash = hash_of([keys, *chain.record])
-        return PlannedRow(row.name, row.table, seed, recipe, tuple(stages), config_hash, chain.network, teacher)
+        inputs = dict(chain.inputs)
+        if teacher:
+            inputs |= {f"{teacher.row}: {name}": digest for name, digest in teacher.inputs.items()}
+        return PlannedRow(row.name, row.table, seed, recipe, tuple(stages), config_hash, chain.network, teacher, inputs)
 
     def baseline(self, name: str, base: Recipe) -> PlannedBaseline:
         """Return a baseline on the data of the base row."""
         keys = [name, self.fingerprints[source_id(base.data["train"])]]
         config_hash = hash_of([keys, *self._record_facts(base, {})])
-        return PlannedBaseline(name, base.data, base.more_tests, base.data_config, config_hash)
+        inputs = self._inputs(base)
+        return PlannedBaseline(name, base.data, base.more_tests, base.data_config, config_hash, inputs)
+
+    def _inputs(self, recipe: Recipe) -> dict[str, str]:
+        """Return the images and metrics that a record depends on."""
+        more = {f"data.more_tests.{name}": spec for name, spec in recipe.more_tests.items() if not _is_packaged(spec)}
+        sources = {**{f"data.{split}": recipe.data[split] for split in SPLITS}, **more}
+        images = {name: hash_of(self.fingerprints[source_id(spec)]) for name, spec in sources.items()}
+        return {**images, **{f"metric {name}": digest for name, digest in self.metrics.items()}}
+
+    def _inputs_of_row(self, recipe: Recipe) -> dict[str, str]:
+        model, stages = recipe.model, recipe.stages.values()
+        used = {
+            ("backbone", model.backbone.name),
+            ("head", model.head.name),
+            *(("loss", name) for stage in stages for name in stage.loss),
+            *(("augmentation", name) for stage in stages for name in stage.augment),
+        }
+        return {**self._inputs(recipe), **{f"{kind} {name}": self.digest(kind, name) for kind, name in sorted(used)}}
 
     def _stage_facts(self, name: str, stage: Stage, recipe: Recipe) -> list[Any]:
         digests = {

@@ -33,6 +33,7 @@ from benchmark.registry import Registry
 from benchmark.runner.record_writer import provenance, write_scores
 from reports.digests import digests_of
 from reports.schema import PlanFile, PlanRow, Record, Score, to_json
+from reports.sealing import sealed
 
 _ROW, _SEED = "base", 0
 """Of the network in the run that is written; the seed lets it be compared with trained rows of this seed."""
@@ -93,7 +94,7 @@ class Evaluation:
             metrics=tuple(facts_of(self.metrics)),
             command=command,
         )
-        write_json(folder / "plan.json", to_json(plan))  # the last: it makes the folder a run
+        write_json(folder / "plan.json", sealed(to_json(plan)))  # the last: it makes the folder a run
         return folder
 
     def _write_row(self, row: str, seed: int | None, folder: Path, run: Path, config_hash: str, command: str) -> None:

@@ -19,6 +19,7 @@ from benchmark.runner.plan_file import plan_file
 from benchmark.runner.pruning_rules import rule_text
 from benchmark.runner.row_jobs import AnyRow
 from reports.schema import PlanFile, to_json
+from reports.sealing import sealed
 
 _FOLDER = ".plans"
 
@@ -56,7 +57,7 @@ def write_own_plan(file: Path, plan: Plan, context: Context, measured: Mapping[s
         measured: Networks that need not be measured any more, by `PlannedRow.network`.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, to_json(own_plan_file(plan, context)))
+    write_json(file, sealed(to_json(own_plan_file(plan, context))))
     for row in plan.rows:
         if model := measured.get(row.network):
             note = JobNote(row=row.folder, cost=model.cost, gates=model.gates)

@@ -22,6 +22,7 @@ from benchmark.registry import Registry
 from reports import schema
 from reports.errors import FileFormatError
 from reports.schema import InterimPlan, PlanFile, PlanRow, read, to_json
+from reports.sealing import sealed
 
 _BASELINE_SEED = ""
 """In the place of a seed, for the hash of a baseline."""
@@ -49,7 +50,7 @@ def write_plan(full_plan: Plan, chosen: Plan, folder: Path, command: str) -> Non
     folders = {row.folder for row in chosen.rows}
     with suppress(FileFormatError):  # there is none yet, or one of another form
         folders |= set(read(PlanFile, folder / "plan.json").chosen or [row.folder for row in full_plan.rows])
-    write_json(folder / "plan.json", to_json(plan_file(full_plan, command, folder, folders)))
+    write_json(folder / "plan.json", sealed(to_json(plan_file(full_plan, command, folder, folders))))
 
 
 def plan_file(plan: Plan, command: str, folder: Path, chosen: Collection[str] | None = None) -> PlanFile:
@@ -109,6 +110,7 @@ def _plan_row(seeds: Sequence[PlannedRow], folder: Path, stopped_at: int | None)
         config_hashes={str(row.seed): row.config_hash for row in seeds},
         stages=tuple(stages),
         network=first.network,
+        inputs=dict(first.inputs),
         recipe=_with_readable_numbers(first.recipe.config_in(folder)),
     )
 
@@ -124,7 +126,8 @@ def _with_readable_numbers(data: Any) -> Any:
 
 def _plan_baseline(baseline: PlannedBaseline) -> PlanRow:
     hashes = {_BASELINE_SEED: baseline.config_hash}
-    return PlanRow(row=baseline.row, table=None, kind="baseline", seeds=(None,), config_hashes=hashes)
+    inputs = dict(baseline.inputs)
+    return PlanRow(row=baseline.row, table=None, kind="baseline", seeds=(None,), config_hashes=hashes, inputs=inputs)
 
 
 def read_plan(folder: Path, file: Path | None = None) -> PlanFile:
@@ -201,6 +204,7 @@ def planned_rows(plan: PlanFile, folder: Path, registry: Registry) -> dict[str, 
             base.more_tests,
             base.data_config,
             row.config_hashes.get(_BASELINE_SEED, ""),
+            row.inputs,
         )
         for row in plan.rows
         if row.kind == "baseline"
@@ -224,7 +228,8 @@ def _planned_row(name: str, seed: int, rows: Mapping[str, tuple[PlanRow, Recipe]
         PlannedStage(stage.name, key, parent, recipe.stages[stage.name])
         for stage, key, parent in zip(row.stages, keys, [None, *keys], strict=False)
     )
-    return PlannedRow(row.row, row.table, seed, recipe, stages, row.config_hashes[str(seed)], row.network, teacher)
+    own_hash = row.config_hashes[str(seed)]
+    return PlannedRow(row.row, row.table, seed, recipe, stages, own_hash, row.network, teacher, row.inputs)
 
 
 def _recipe(row: PlanRow, plan: PlanFile, folder: Path, registry: Registry) -> Recipe:

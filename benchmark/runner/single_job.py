@@ -118,10 +118,16 @@ def _check_same(row: AnyRow, rows: Mapping[str, AnyRow], plan: PlanFile, context
         base = next(other for other in rows.values() if isinstance(other, PlannedRow))
         again = planner.baseline(row.row, base.recipe)
     if again.config_hash != row.config_hash:
-        raise RecordError(
-            f"{file}: {row.folder}: the data or the code of a component are no longer those of the plan; "
-            f"bring them back, or {_REMEDY}"
-        )
+        raise RecordError(f"{file}: {row.folder}: {_cause(row.inputs, again.inputs)}, or {_REMEDY}")
+
+
+def _cause(planned: Mapping[str, str], here: Mapping[str, str]) -> str:
+    """Return why a row would get another hash than in the plan, given what it depends on beside its recipe."""
+    if not planned:
+        return "its data, its recipe or the code of a component are no longer those of the plan; bring them back"
+    if changed := [name for name in {**planned, **here} if planned.get(name) != here.get(name)]:
+        return f"changed since the plan was written: {', '.join(changed)}; bring it back"
+    return "its recipe does not give the hash that the plan has for it, so one of them was edited; undo that"
 
 
 def _names_of(row: PlannedRow) -> tuple[object, ...]:

@@ -58,6 +58,15 @@ def seeds_so_far(plan: Plan, adaptive: AdaptiveSeeds, output: Path, study: Path 
     return rows | {name: seeds for name, seeds in given.items() if name in rows}
 
 
+def has_plan(output: Path) -> bool:
+    """Return whether the folder of a run has a plan that can be read: a damaged one is written anew."""
+    try:
+        read(PlanFile, output / "plan.json")
+    except FileFormatError:
+        return False
+    return True
+
+
 def with_seeds(plan: Plan, seeds: Mapping[str, RowSeeds]) -> Plan:
     """Return the part of a plan with the seeds that its rows have so far."""
     return replace(

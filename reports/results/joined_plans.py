@@ -1,14 +1,16 @@
 """The plan of a published study, and of one that a further run is appended to."""
 
 from pathlib import Path
+from typing import Any
 
 from reports.errors import ReportError
 from reports.schema import PlanFile, PlannedStage, PlanRow
 
 
 def without_recipes(plan: PlanFile) -> PlanFile:
-    """Return a plan without the recipes of its rows: the records of a study have them."""
-    return plan.model_copy(update={"rows": tuple(row.model_copy(update={"recipe": {}}) for row in plan.rows)})
+    """Return a plan without recipes, and digests of what they use: the records of a study have them."""
+    without: dict[str, Any] = {"recipe": {}, "inputs": {}}
+    return plan.model_copy(update={"rows": tuple(row.model_copy(update=without) for row in plan.rows)})
 
 
 def joined_plans(before: PlanFile, plan: PlanFile, study: Path) -> PlanFile:

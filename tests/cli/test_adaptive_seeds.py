@@ -26,6 +26,18 @@ def test_plan_shows_what_is_trained_at_least_and_at_most(edited: Callable[[str, 
     assert text.count("to run") == 15 + 3  # rows up to the first analysis, and the baselines
 
 
+def test_an_edited_stop_is_not_believed(edited: Callable[[str, str], Path], tmp_path: Path) -> None:
+    """The plan is written anew, and its rows go on as the records decide."""
+    file, plan = edited("seeds: [0]\n", ADAPTIVE), tmp_path / "runs/small/plan.json"
+    arguments = ("plan", file, "--write", "--output", plan.parent)
+    call(*arguments)
+    before = plan.read_text()
+    plan.write_text(before.replace('"stopped_at": null', '"stopped_at": 5'))
+    assert plan.read_text() != before
+    assert "stopped, resolved" not in call(*arguments)
+    assert plan.read_text() == before
+
+
 def test_seeds_cannot_be_chosen_beside_analyses(edited: Callable[[str, str], Path], tmp_path: Path) -> None:
     """Which come next is decided by the records."""
     file = edited("seeds: [0]\n", ADAPTIVE)

@@ -21,6 +21,7 @@ from benchmark.errors import RecordError
 from benchmark.files import read_json
 from benchmark.runner.context import with_cached_sources
 from benchmark.runner.run import run_rows
+from reports.errors import ReportError
 
 Edited = Callable[[str, str], Path]
 ROOT = Path(__file__).parents[2]
@@ -199,13 +200,24 @@ def test_a_moved_run_can_be_carried_out_elsewhere(experiment_file: Path, pairs: 
     assert call("job", output, "identity").return_value == 0
     next((tmp_path / "there/pairs/test/target").iterdir()).unlink()
     next((tmp_path / "there/pairs/test/degraded").iterdir()).unlink()
-    assert "no longer those of the plan" in str(call("job", output, "closing").exception)
+    assert "changed since the plan was written: data.test; bring it back" in str(
+        call("job", output, "closing").exception
+    )
+
+
+def test_a_job_names_the_component_whose_code_changed(experiment_file: Path, own_metric: Path) -> None:
+    """And no other one; the plan is for the code that it was written with."""
+    output = planned(experiment_file, "--plugin", str(own_metric))
+    own_metric.write_text(own_metric.read_text().replace("max()", "min()"))
+    for job in ("closing", "base/network"):
+        error = call("job", output, job, "--plugin", own_metric).exception
+        assert "changed since the plan was written: metric largest_error; bring it back" in str(error)
 
 
 def test_a_plan_of_another_torch_is_one_line(experiment_file: Path) -> None:
     """It says what the plan is for and what is here."""
     output = planned(experiment_file)
-    plan = read_json(output / "plan.json")
+    plan = json.loads(without_digests(output / "plan.json"))
     (output / "plan.json").write_text(json.dumps({**plan, "environment": {**plan["environment"], "torch": "1.0"}}))
     assert "is for torch 1.0, here 2." in str(call("job", output, "identity").exception)
 
@@ -214,7 +226,7 @@ def test_a_folder_without_recipes_says_how_to_write_them(experiment_file: Path, 
     """No plan at all, or one of an earlier version."""
     assert "plan FILE --write" in str(call("job", tmp_path / "nowhere", "--list").exception)
     output = planned(experiment_file)
-    plan = read_json(output / "plan.json")
+    plan = json.loads(without_digests(output / "plan.json"))
     rows = [{key: value for key, value in row.items() if key != "recipe"} for row in plan["rows"]]
     (output / "plan.json").write_text(json.dumps({**plan, "rows": rows}))
     assert "has no recipes" in str(call("job", output, "--list").exception)
@@ -229,6 +241,11 @@ def set_at(*path: str | int) -> Callable[[Any, Any], None]:
         data[path[-1]] = value
 
     return change
+
+
+def without_digests(file: Path) -> str:
+    """Return a plan as earlier versions wrote it, which may be edited."""
+    return json.dumps({key: value for key, value in read_json(file).items() if key != "digests"})
 
 
 BASE = ("rows", 0)
@@ -253,7 +270,7 @@ DAMAGES: dict[str, tuple[Callable[[Any, Any], None], Any, str]] = {
 def test_a_damaged_plan_is_one_line(experiment_file: Path) -> None:
     """Nothing is written outside the run and the store, whatever it says."""
     output = planned(experiment_file)
-    plan = (output / "plan.json").read_text()
+    plan = without_digests(output / "plan.json")
     for name, (change, value, message) in DAMAGES.items():
         data = json.loads(plan)
         change(data, value)
@@ -264,13 +281,16 @@ def test_a_damaged_plan_is_one_line(experiment_file: Path) -> None:
 
 
 def test_a_stage_is_never_stored_under_the_key_of_another(experiment_file: Path) -> None:
-    """A key, a network or a setting that was changed in the plan is noticed before anything is trained."""
+    """A key, a network or a setting that was changed in the plan is noticed before anything is trained.
+
+    Even in a plan without digests, of an earlier version.
+    """
     output = planned(experiment_file)
-    plan = (output / "plan.json").read_text()
+    plan = without_digests(output / "plan.json")
     changes: dict[str, tuple[Callable[[Any, Any], None], Any, str]] = {
         "key": (set_at(*BASE, "stages", 0, "keys", "0"), "0" * 32, "base/seed0 has other stages than its recipe"),
         "network": (set_at(*BASE, "network"), "0" * 32, "base/seed0 has other stages than its recipe"),
-        "learning rate": (set_at(*BASE, "recipe", "protocol", "coarse", "lr"), 0.5, "are no longer those of the plan"),
+        "learning rate": (set_at(*BASE, "recipe", "protocol", "coarse", "lr"), 0.5, "one of them was edited"),
     }
     for name, (change, value, message) in changes.items():
         data = json.loads(plan)
@@ -278,3 +298,36 @@ def test_a_stage_is_never_stored_under_the_key_of_another(experiment_file: Path)
         (output / "plan.json").write_text(json.dumps(data))
         assert message in str(call("job", output, "base/network").exception), name
     assert not list(output.parent.glob(".stages/*/weights.safetensors"))
+
+
+EDITS: dict[str, tuple[Callable[[Any, Any], None], Any]] = {
+    "row base: recipe.protocol.coarse": (set_at(*BASE, "recipe", "protocol", "coarse", "lr"), 0.5),
+    "row base: recipe.model.head": (set_at(*BASE, "recipe", "model", "head", "name"), "residual"),
+    "row base: stages": (set_at(*BASE, "stages", 0, "keys", "0"), "0" * 32),
+    "row base: network": (set_at(*BASE, "network"), "0" * 32),
+    "row base: stopped_at": (set_at(*BASE, "stopped_at"), 5),
+    "seeds": (set_at("seeds"), [0, 1]),
+    "chosen": (set_at("chosen"), []),
+    "equivalence_margin": (set_at("equivalence_margin"), 9.0),
+    "rows": (set_at(*BASE, "row"), "other"),
+}
+"""What of a plan is edited."""
+
+
+def test_an_edited_plan_is_refused_by_the_part_that_was_edited(experiment_file: Path) -> None:
+    """By `job` and by `report`; `plan --write` makes it anew, and a plan without digests is read as before."""
+    output = planned(experiment_file)
+    plan = (output / "plan.json").read_text()
+    for name, (change, value) in EDITS.items():
+        data = json.loads(plan)
+        change(data, value)
+        (output / "plan.json").write_text(json.dumps(data))
+        for error in (call("job", output, "base/network").exception, call("report", output).exception):
+            assert isinstance(error, RecordError | ReportError), name
+            assert f"plan.json: was changed after it was written, in '{name}'" in str(error), str(error)
+            assert "the SHA-256 does not fit" in str(error) and "\n" not in str(error)
+    assert not list(output.parent.glob(".stages/*/weights.safetensors"))
+    planned(experiment_file)
+    before = listed(output)
+    (output / "plan.json").write_text(without_digests(output / "plan.json"))
+    assert listed(output) == before
