@@ -96,6 +96,12 @@ def experiment_text(pairs: Path) -> str:
     return EXPERIMENT.format(pairs=pairs)
 
 
+def let_others_enter(folder: Path) -> None:
+    """Let other users reach a folder of a test through those above it, which pytest makes for one user alone."""
+    for parent in list(folder.parents)[:3]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+
+
 @pytest.fixture
 def experiment_file(experiment_text: str, tmp_path: Path) -> Path:
     """A small experiment of three rows in a folder of its own."""

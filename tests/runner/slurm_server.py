@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import let_others_enter
+
 _DAEMONS = ("munged", "slurmctld", "slurmd")
 _PORT = 16000 + os.getpid() % 900 * 2
 _PATIENCE_SECONDS = 30.0
@@ -85,6 +87,7 @@ def _munge_options(folder: Path) -> list[str]:
     key = folder / "key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
+    let_others_enter(folder)  # munged insists on it
     folder.chmod(0o755)
     files = {"key-file": "key", "socket": "socket", "pid-file": "pid", "seed-file": "seed", "log-file": "log"}
     return [f"--{option}={folder / name}" for option, name in files.items()]

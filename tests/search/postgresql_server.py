@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import let_others_enter
+
 NewDatabase = Callable[[str], str]
 _PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 _PORT = 15000 + os.getpid() % 1000
@@ -28,8 +30,7 @@ def postgresql(folder: Path) -> Generator[NewDatabase]:
     if os.getuid() == 0:  # the server refuses to run as root
         as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups"]
         shutil.chown(folder, "postgres", "postgres")
-        for parent in list(folder.parents)[:3]:
-            parent.chmod(parent.stat().st_mode | 0o011)
+        let_others_enter(folder)
 
     def call(program: str, *arguments: object) -> None:
         command = [*as_user, str(_PROGRAMS[-1] / program), *map(str, arguments)]
