@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -77,6 +78,7 @@ class Precision:
             images=images,
         )
 
+    @lru_cache(maxsize=1024)  # noqa: B019  # of frozen values: card, table, headline and advice ask for the same
     def needed(self, half_width: float) -> Needed:
         """Return the seeds and images, at least the present ones, that reach a half-width above 0."""
         seeds = _fewest(lambda count: self.with_evidence(count, self.images).half_width <= half_width, self.seeds)

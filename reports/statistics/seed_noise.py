@@ -58,6 +58,8 @@ def seed_noise(means: Floats) -> SeedNoise:
     seeds = means.shape[-1]
     alone = float(seeds - 1)
     own = np.var(means[..., 1:, :] - means[..., :1, :], axis=-1, ddof=1)
+    if means.shape[-2] == 2:  # a pair has nothing to pool, and does not tell whose noise it is
+        return SeedNoise(own / seeds, np.full_like(own, alone), np.full(own.shape, 2), np.zeros_like(own))
     kept = _equally_noisy(means)
     count = kept.sum(-1)
     squares = _squares(means, kept)
