@@ -221,10 +221,10 @@ def _decided(pair: Pair, subject: str, gain: Gain | Unknown, above: float | None
         return PartOutcome(subject, "not resolved", f"{numbers} ({gain.doubt})", gain.resolves)
     result = outcome_of(gain.low, gain.high, above, at_most)
     # A change that is claimed to gain at most `at_most` may also lose more than that.
-    may_harm = above is None and at_most is not None and 0 < at_most < -gain.low
-    harm = " (may even harm)" if may_harm else ""
+    may_lose = above is None and at_most is not None and 0 < at_most < -gain.low
+    loss = " (may even lose)" if may_lose else ""
     return PartOutcome(
-        subject, result, numbers + harm, _what_narrows(gain, above, at_most) if result == "not resolved" else ""
+        subject, result, numbers + loss, _what_narrows(gain, above, at_most) if result == "not resolved" else ""
     )
 
 

@@ -153,7 +153,7 @@ class Page:
     status: str = ""
     """What is still missing from an unfinished run."""
     warnings: tuple[str, ...] = ()
-    """Where rows do harm, a sentence each."""
+    """Where rows are worse than doing nothing, a sentence each."""
     damage: tuple[str, ...] = ()
     """A line for each damaged file."""
     reload_seconds: int = 0

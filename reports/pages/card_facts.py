@@ -28,7 +28,8 @@ def on_photographs(row: Summary, tests: Sequence[FurtherTest]) -> Facts:
     ]
     levels = tested.means.get("harm")
     harm = "" if levels is None else f"; harm {text.with_unit(text.number(levels, 2), IMAGE_METRICS['harm'].unit)}"
-    warned = "worse than doing nothing: " if tested.loses else "the background is harmed: " if tested.harms else ""
+    warned = "worse outside the spots: " if tested.worsens_background else ""
+    warned = "worse than doing nothing: " if tested.loses else warned
     against = f"{', '.join(gains)} against doing nothing" if gains else "no comparison with doing nothing"
     return (("on photographs", f"{warned}{against}{harm} ({text.count(len(test.images), 'image')})"),)
 

@@ -108,9 +108,9 @@ def _few_spot_pixels(record: Record, shares: Sequence[float]) -> str:
 
 def _rate(trained: Sequence[Summary], stages: Sequence[LastStage], results: Results) -> str:
     """Return signs of a wrong learning rate: damage on val, undone steps, a best candidate at the end of the list."""
-    harmful = [text.printable(stage.row) for stage in stages if stage.is_harmful]
+    worse = [text.printable(stage.row) for stage in stages if stage.is_worse_than_nothing]
     skipped = sum(stage.skipped_steps for row in trained for record in row.finished for stage in record.stages)
-    signs = [f"{_few(harmful)} ended worse than doing nothing on val"] * bool(harmful)
+    signs = [f"{_few(worse)} ended worse than doing nothing on val"] * bool(worse)
     signs += [f"{text.count(skipped, 'step')} had to be undone"] * bool(skipped)
     if signs:
         return f"Learning rate too high: {text.listing(signs)}. Lower the rate of the longest stage."

@@ -11,7 +11,7 @@ from reports.schema import PHOTOGRAPHS
 
 METRICS = ("harm", "psnr", "psnr_spots", "psnr_background")
 NOTICEABLE_HARM_LEVELS = 1.0
-"""Mean harm from which on a row does harm even where PSNR gains: a step of an 8-bit image."""
+"""Mean harm from which on a row counts as worse for the background whatever its PSNR: a step of an 8-bit image."""
 _NOTICEABLE_LOSS_DB = 0.005
 """What is less is shown as 0.00 dB."""
 
@@ -33,7 +33,7 @@ class TestedRow:
         return self.gains.get("psnr", 0.0) < -_NOTICEABLE_LOSS_DB
 
     @property
-    def harms(self) -> bool:
+    def worsens_background(self) -> bool:
         """Whether the background is worse than if nothing had been done, or got noticeable errors."""
         is_worse = self.gains.get("psnr_background", 0.0) < -_NOTICEABLE_LOSS_DB
         return is_worse or self.means.get("harm", 0.0) >= NOTICEABLE_HARM_LEVELS

@@ -1,4 +1,4 @@
-"""The table of a test set beside `test`, and the sentence that warns where rows do harm there."""
+"""The table of a test set beside `test`, and the sentence that warns where rows are worse there than doing nothing."""
 
 from collections.abc import Sequence
 
@@ -36,16 +36,16 @@ def scores_table(test: FurtherTest) -> Grid:
 def warning(test: FurtherTest) -> str:
     """Return one sentence about the trained rows that are worse there than doing nothing; empty where none is."""
     worst_first = sorted(test.trained, key=lambda row: row.gains.get("psnr_background", 0.0))
-    losing, harming = [[row for row in worst_first if is_so(row)] for is_so in (_loses, _harms)]
+    losing, worsening = [[row for row in worst_first if is_so(row)] for is_so in (_loses, _worsens)]
     clauses: list[str] = []
     if losing:
         clauses.append(f"{_names(losing)} {_verb(losing, 'lose')} PSNR against doing nothing{_most(losing, 'psnr')}")
-    if harming:
-        subject = "" if harming == losing else f"{_names(harming)} "
-        levels = max(row.means.get("harm", 0.0) for row in harming)
+    if worsening:
+        subject = "" if worsening == losing else f"{_names(worsening)} "
+        levels = max(row.means.get("harm", 0.0) for row in worsening)
         amount = text.with_unit(text.number(levels, 2), IMAGE_METRICS["harm"].unit)
-        background = _most(harming, "psnr_background", f", mean harm up to {amount}")
-        clauses.append(f"{subject}{_verb(harming, 'harm')} the background{background}")
+        background = _most(worsening, "psnr_background", f", mean harm up to {amount}")
+        clauses.append(f"{subject}{_verb(worsening, 'make')} the background worse{background}")
     return f"On {in_words(test)}, {' and '.join(clauses)}." if clauses else ""
 
 
@@ -53,8 +53,8 @@ def _loses(row: TestedRow) -> bool:
     return row.loses
 
 
-def _harms(row: TestedRow) -> bool:
-    return row.harms
+def _worsens(row: TestedRow) -> bool:
+    return row.worsens_background
 
 
 def _most(rows: Sequence[TestedRow], metric: str, more: str = "") -> str:

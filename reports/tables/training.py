@@ -43,7 +43,7 @@ class LastStage:
     """Whether the last fifth added more than what matters, so that more steps would probably add more."""
 
     @property
-    def is_harmful(self) -> bool:
+    def is_worse_than_nothing(self) -> bool:
         """Tell whether the restored images are worse than the degraded ones."""
         return self.over_identity is not None and self.over_identity < 0
 
@@ -192,7 +192,7 @@ def learning_table(stages: Sequence[LastStage]) -> Grid | None:
         return None
 
     def line(stage: LastStage) -> Line:
-        readings = ["worse than doing nothing"] * stage.is_harmful
+        readings = ["worse than doing nothing"] * stage.is_worse_than_nothing
         readings += ["still learning"] * stage.is_still_learning
         return (
             plain(stage.row),
@@ -248,12 +248,12 @@ def tuning_table(results: Results) -> Grid | None:
 
 
 def learning_sentences(stages: Sequence[LastStage]) -> tuple[str, ...]:
-    """Return a sentence on rows that were still learning, one on rows that do harm; empty where there are none."""
+    """Return a sentence on rows that were still learning, one on those that are worse than doing nothing."""
     learning = [text.printable(stage.row) for stage in stages if stage.is_still_learning]
-    harmful = [text.printable(stage.row) for stage in stages if stage.is_harmful]
+    worse = [text.printable(stage.row) for stage in stages if stage.is_worse_than_nothing]
     sentences = {
         f"Still learning when training ended, so more steps would improve them: {text.listing(learning)}.": learning,
-        f"On val worse than doing nothing: {text.listing(harmful)}.": harmful,
+        f"On val worse than doing nothing: {text.listing(worse)}.": worse,
     }
     return tuple(sentence for sentence, names in sentences.items() if names)
 

@@ -365,7 +365,7 @@ def test_what_brings_nothing_may_even_harm(evaluated: Callable[..., tuple[Evalua
         better("heads.worse", "base", by=-9.0, at_most=0.5),
     )
     assert [one.result for one in (harms, equal, bounded)] == ["holds", "holds", "holds"]
-    assert [one.numbers.endswith("(may even harm)") for one in (harms, equal, bounded)] == [True, False, False]
+    assert [one.numbers.endswith("(may even lose)") for one in (harms, equal, bounded)] == [True, False, False]
 
 
 @pytest.mark.parametrize(

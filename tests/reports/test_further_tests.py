@@ -100,7 +100,7 @@ def test_the_first_screen_says_what_a_row_does_to_photographs(with_photographs, 
     assert on_photographs(row, further_tests_of(run)) == (
         (
             "on photographs",
-            "the background is harmed: PSNR +0.50 dB, spots +0.50 dB, background −0.70 dB against doing nothing; "
+            "worse outside the spots: PSNR +0.50 dB, spots +0.50 dB, background −0.70 dB against doing nothing; "
             "harm 0.80 levels (2 images)",
         ),
     )
@@ -114,7 +114,7 @@ def test_the_warning_names_rows_that_lose_and_rows_that_harm(with_photographs):
     (photographs,) = further_tests_of(with_photographs(HARMFUL))
     assert warning(photographs) == (
         "On photographs, heads.direct_rgb loses PSNR against doing nothing (−2.00 dB) and heads.direct_rgb and base "
-        "harm the background (heads.direct_rgb most, −8.00 dB, mean harm up to 4.00 levels)."
+        "make the background worse (heads.direct_rgb most, −8.00 dB, mean harm up to 4.00 levels)."
     )
 
 
@@ -128,7 +128,7 @@ def test_rows_that_do_no_harm_are_not_warned_of(with_photographs):
 def test_harm_of_a_level_is_warned_of_without_the_baseline(with_photographs):
     """Harm is measured against the input itself, so it is known where identity was not tested on photographs."""
     (photographs,) = further_tests_of(with_photographs({"base": (33.0, 38.2, 1.2)}))
-    assert warning(photographs) == "On photographs, base harms the background (mean harm up to 1.20 levels)."
+    assert warning(photographs) == "On photographs, base makes the background worse (mean harm up to 1.20 levels)."
 
 
 def test_the_report_shows_pictures_table_and_warning(with_photographs):
