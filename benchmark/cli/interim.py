@@ -28,7 +28,7 @@ def analyses_of(prepared: Prepared) -> Iterator[Prepared]:
         return
     seeds = seeds_so_far(prepared.whole, adaptive, output, prepared.study)
     while True:
-        mark_stops(output, seeds)
+        mark_stops(output, seeds, prepared.context.store)
         yield _with_seeds(prepared, seeds)
         following = after_analysis(load(output), seeds, adaptive.analyses)
         if following == seeds:

@@ -7,6 +7,7 @@ so a decision, once made, stays. The decision itself is that of the report: `rep
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from benchmark.errors import ExperimentError
 from benchmark.experiment.adaptive_seeds import AdaptiveSeeds
@@ -14,6 +15,8 @@ from benchmark.experiment.load import BASE
 from benchmark.experiment.plan import Plan
 from benchmark.files import read_json, write_json
 from benchmark.runner.plan_file import interim_plan
+from benchmark.runner.row import leases_of
+from benchmark.runner.stage_store import StageStore
 from reports.claims.resolved import has_all_seeds, resolved_rows
 from reports.errors import FileFormatError
 from reports.results import Results
@@ -102,11 +105,23 @@ def after_analysis(results: Results, seeds: Mapping[str, RowSeeds], analyses: tu
     return {**following, BASE: RowSeeds(most)}
 
 
-def mark_stops(output: Path, seeds: Mapping[str, RowSeeds]) -> None:
-    """Note in the records of the rows that have stopped at which analysis they did."""
+def mark_stops(output: Path, seeds: Mapping[str, RowSeeds], store: StageStore) -> None:
+    """Note in the records of the rows that have stopped at which analysis they did.
+
+    A record that another process is writing is left to the next call.
+    """
     for name, row in seeds.items():
         for seed in range(row.count if row.stopped_at else 0):
-            file = output / name / f"seed{seed}" / "record.json"
-            record = read_json(file)
-            if isinstance(record, dict) and record.get("stopped_at") != row.stopped_at:
-                write_json(file, {**record, "stopped_at": row.stopped_at})
+            folder = f"{name}/seed{seed}"
+            file = output / folder / "record.json"
+            if not _is_to_be_marked(read_json(file), row):
+                continue
+            leases, lease_name = leases_of(folder, output, store)
+            with leases.hold(lease_name) as lease:
+                record = read_json(file) if lease else None  # anew: its owner may have written it meanwhile
+                if _is_to_be_marked(record, row):
+                    write_json(file, {**record, "stopped_at": row.stopped_at})
+
+
+def _is_to_be_marked(record: Any, row: RowSeeds) -> TypeGuard[dict[str, Any]]:
+    return isinstance(record, dict) and record.get("stopped_at") != row.stopped_at

@@ -10,6 +10,8 @@ import pytest
 from benchmark.errors import ExperimentError
 from benchmark.experiment.adaptive_seeds import AdaptiveSeeds
 from benchmark.experiment.plan import Environment, Plan
+from benchmark.runner.row import leases_of
+from benchmark.runner.stage_store import StageStore
 from benchmark.search.interim import RowSeeds, after_analysis, mark_stops, seeds_so_far
 from reports.claims.evaluate_claims import evaluate
 from reports.results.load import load
@@ -136,7 +138,12 @@ def test_decisions_stand_in_the_plan_and_in_the_records(write_run: WriteRun, tmp
     counts = {**same(10), "t.better": RowSeeds(5, 5)}
     run = write_run(tmp_path / "run", counts)
     assert seeds_so_far(plan(), adaptive, run) == counts
-    mark_stops(run, counts)
+    leases, name = leases_of("t.better/seed1", run, store := StageStore(tmp_path / ".stages"))
+    with leases.hold(name):  # by a process that writes this record
+        mark_stops(run, counts, store)
+        assert "stopped_at" not in json.loads((run / "t.better/seed1/record.json").read_text())
+    mark_stops(run, counts, store)
+    assert json.loads((run / "t.better/seed1/record.json").read_text())["stopped_at"] == 5
     records = {row: json.loads((run / row / "seed0/record.json").read_text()) for row in ("base", "t.better")}
     assert records["t.better"]["stopped_at"] == 5 and "stopped_at" not in records["base"]
     assert load(run).damage == ()
