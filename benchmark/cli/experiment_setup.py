@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import click
 
@@ -23,7 +24,6 @@ from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.plan_file import write_plan
 from benchmark.runner.preflight import (
     all_sides,
-    check_faces,
     check_metrics,
     check_patches,
     known_sides,
@@ -111,9 +111,19 @@ def with_tuned_rows(
     return Prepared(select(whole, rows, seeds), whole, context, experiment, candidates=candidates)
 
 
-def read_data(plan: Plan, context: Context, display: Display) -> Context:
-    """Decode or render all images of a plan, and write the pairs of all test sets for the report."""
-    context = with_cached_sources(plan.experiment.data, context, display.show)
+def read_data(
+    plan: Plan, context: Context, display: Display, needed: Mapping[str, frozenset[int]] = MappingProxyType({})
+) -> Context:
+    """Decode or render the images of a plan, and write the pairs of all test sets for the report.
+
+    Args:
+        plan: Rows with their data.
+        context: Has the sources as they were opened.
+        display: Shows the progress.
+        needed: Training pairs that are enough; see `with_cached_sources`. Other processes than workers of this one, to
+            which the sources go, read all of them.
+    """
+    context = with_cached_sources(plan.experiment.data, context, display.show, needed=needed)
     check_patches(plan, context, all_sides)
     check_metrics(plan, context, metrics_in_use(plan.experiment))
     write_test_pairs(context.output / "pairs", tests_of(plan.baselines[0], context))
@@ -149,7 +159,6 @@ def show_plan(prepared: Prepared, *, replace: bool) -> None:
     """Print what `run` would do."""
     plan, context = prepared.plan, prepared.context
     todo = rows_to_run(prepared, replace=replace)
-    check_faces(plan, context)
     check_patches(plan, context, known_sides)
     check_metrics(plan, context, metrics_in_use(plan.experiment))
     workers = len(worker_devices(plan, context))

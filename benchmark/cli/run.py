@@ -104,7 +104,7 @@ def command(
                 break
             write_plan(prepared.whole, plan, context.output, context.command)
             scalars_folder = context.output / "tensorboard" if tensorboard else None
-            with _displayed(prepared, todo, times, scalars_folder) as (display, context, on_event):
+            with _displayed(prepared, todo, times, scalars_folder, choice) as (display, context, on_event):
                 if ends_at is None:
                     cluster = _cluster(context, choice) if todo else None
                     records = run_rows(todo, context, devices, on_event, estimates=times.seconds, executor=cluster)
@@ -178,18 +178,24 @@ def _show(prepared: "Prepared", budget_seconds: float | None, *, replace: bool) 
 
 @contextmanager
 def _displayed(
-    prepared: "Prepared", todo: "Sequence[AnyRow]", times: "Estimate", scalars_folder: Path | None
+    prepared: "Prepared",
+    todo: "Sequence[AnyRow]",
+    times: "Estimate",
+    scalars_folder: Path | None,
+    choice: ExecutorChoice,
 ) -> "Generator[tuple[Display, Context, OnEvent]]":
     """Show what happens inside; yield the display, the context with its data read, and what takes the events."""
     from benchmark.cli.display import Display
-    from benchmark.cli.experiment_setup import read_data
+    from benchmark.cli.experiment_setup import part_to_run, read_data
     from benchmark.cli.rungs import with_early_report
+    from benchmark.runner.context import needed_pairs
 
     plan = prepared.plan
+    needed = {} if choice.opener else needed_pairs(part_to_run(plan, todo), prepared.context)
     with Display(times.seconds, scalars_folder=scalars_folder) as display:
         for row in (row for row in (*plan.baselines, *plan.rows) if row not in todo):
             display.end(row.folder, f"{row.folder}: finished before")
-        context = read_data(plan, prepared.context, display) if todo else prepared.context
+        context = read_data(plan, prepared.context, display, needed) if todo else prepared.context
         yield display, context, with_early_report(display, prepared) if prepared.written.scales else display.show
 
 

@@ -26,8 +26,9 @@ from reports.errors import FileFormatError
 from reports.report_stamp import is_current
 from reports.schema import RUNGS, RungEntry, RungsFile, read, to_json
 
-FIRST_RUNG_SECONDS = 600.0
-"""The base row with one seed is trained within this time on the first rung, so that there is something to see."""
+FIRST_TRAINING_SECONDS = 240.0
+"""The base row with one seed is trained within this time on the first rung. Pairs that are drawn, gates and tests come
+to it, so that a report is there after some 10 minutes."""
 
 
 def rungs_of(prepared: Prepared) -> Iterator[Prepared]:
@@ -147,7 +148,7 @@ def scales_of(prepared: Prepared) -> tuple[Scale, ...]:
     base = [row for row in prepared.whole.rows if row.row == BASE][:1]
     seconds = estimate(dataclasses.replace(prepared.whole, rows=tuple(base)), context, on_network=show_network).total
     most_steps = max((stage.steps for row in base for stage in row.stages), default=0)
-    return with_first_rungs(experiment.scales, seconds, FIRST_RUNG_SECONDS, most_steps)
+    return with_first_rungs(experiment.scales, seconds, FIRST_TRAINING_SECONDS, most_steps)
 
 
 def _chosen_before(output: Path, device: str) -> tuple[Scale, ...]:

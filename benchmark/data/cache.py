@@ -141,11 +141,16 @@ def cached(
     return source.with_parts(ready)
 
 
+def cache_of(data: Dataset[Any], root: Path) -> Path:
+    """Return the folder below `root` where the cache of the items is, or would be."""
+    return root / f"{type(data).__name__}-{data.fingerprint[:32]}-{_FORMAT}"
+
+
 def _obtain_folder(
     data: Dataset[Any], root: Path, workers: int, plugins: Sequence[Path], on_progress: Callable[[int], None]
 ) -> Path:
     """Return the folder of a cache; build it if it is missing or damaged."""
-    folder = root / f"{type(data).__name__}-{data.fingerprint[:32]}-{_FORMAT}"
+    folder = cache_of(data, root)
     if is_sound(folder):
         return folder
     temporary = root / f"{BUILD_PREFIX}{secrets.token_hex(8)}"

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 from benchmark.data import Augmentation, CropAugmentation, MixAugmentation, Pair, Source
 from benchmark.errors import DataError
 
+_FITTED_WHOLE, _FITTED = 512, 128
+"""A baseline is fitted to all pairs of a training set up to the first number, of a larger one to about as many as the
+second, so that it need not wait for thousands to be drawn. It has few numbers: 250 of 1,000 pairs changed what affine
+reaches by 0.0002 dB for damage `contest`, by 0.08 dB for `severe`."""
+
 
 def generator(*names: int | str) -> np.random.Generator:
     """Return a generator that depends on these names alone, e.g. `generator(seed, "coarse", "position", 17)`."""
@@ -24,6 +29,16 @@ def generator(*names: int | str) -> np.random.Generator:
 def index_at(position: int, count: int, seed: int, stage: str) -> int:
     """Return which of `count` pairs stands at a position of a stage's endless stream; an epoch is a permutation."""
     return int(_order(seed, stage, position // count, count)[position % count])
+
+
+def fitted_indices(count: int) -> range:
+    """Return which of `count` training pairs a baseline is fitted to: all, or evenly spaced ones of a large set."""
+    return range(0, count, 1 if count <= _FITTED_WHOLE else count // _FITTED)
+
+
+def indices_read(patches: int, count: int, seed: int, stage: str) -> frozenset[int]:
+    """Return which of `count` pairs the first patches of a stage's stream are cut from."""
+    return frozenset(index_at(position, count, seed, stage) for position in range(min(patches, count)))
 
 
 @lru_cache(maxsize=4)

@@ -180,6 +180,11 @@ def source_id(spec: SourceSpec) -> str:
     return spec.model_dump_json()
 
 
+def fit_id(source: str) -> str:
+    """Return the key of the pairs that baselines are fitted to, where these are a part of a source; see `source_id`."""
+    return f"{source} fitted"
+
+
 def network_id(model: ResolvedModel, gates: Mapping[str, AnyGate]) -> str:
     """Return what identifies a network and its gates: rows that agree in both are measured once."""
     shipped = {name: value for name, value in model.as_config().get("compress", {}).items() if name != "distil"}
@@ -297,7 +302,8 @@ class Planner:
 
     def baseline(self, name: str, base: Recipe) -> PlannedBaseline:
         """Return a baseline on the data of the base row."""
-        keys = [name, self.fingerprints[source_id(base.data["train"])]]
+        train = source_id(base.data["train"])
+        keys = [name, self.fingerprints.get(fit_id(train), self.fingerprints[train])]
         config_hash = hash_of([keys, *self._record_facts(base, {})])
         inputs = self._inputs(base)
         return PlannedBaseline(name, base.data, base.more_tests, base.data_config, config_hash, inputs)

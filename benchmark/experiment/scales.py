@@ -85,7 +85,7 @@ def scaled_count(count: int, share: Fraction) -> int:
 
 
 def with_first_rungs(scales: Sequence[Scale], seconds: float, limit: float, most_steps: int) -> tuple[Scale, ...]:
-    """Return the scales with smaller rungs in front, until the base row fits a limit on the first one.
+    """Return the scales with smaller rungs of one seed in front, until the base row fits a limit on the first one.
 
     Args:
         scales: As written, at least one.
@@ -95,5 +95,5 @@ def with_first_rungs(scales: Sequence[Scale], seconds: float, limit: float, most
     """
     rungs = list(scales)
     while seconds * rungs[0].share > limit and most_steps * rungs[0].share >= _STEP_DOWN:
-        rungs.insert(0, rungs[0].model_copy(update={"steps": str(rungs[0].share / _STEP_DOWN)}))
+        rungs.insert(0, rungs[0].model_copy(update={"steps": str(rungs[0].share / _STEP_DOWN), "seeds": 1}))
     return tuple(rungs)

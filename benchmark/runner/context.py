@@ -3,16 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
 from benchmark.data import Source
-from benchmark.data.cache import cached
+from benchmark.data.partial_cache import cached_as_needed
+from benchmark.data.sampling import fitted_indices, indices_read
 from benchmark.data.sources import open_source
 from benchmark.data.split_leakage import check_contents, disjoint_pairs, shared_subjects
 from benchmark.errors import DataError, counted
 from benchmark.experiment.load import Experiment
-from benchmark.experiment.plan import Environment, Plan, make_plan, source_id
+from benchmark.experiment.plan import Environment, Plan, fit_id, hash_of, make_plan, source_id
 from benchmark.experiment.schema import SPLITS, SourceSpec
 from benchmark.inference.device_setup import Machine
 from benchmark.kept_values import cache_folder
@@ -81,10 +83,18 @@ def with_cached_sources(
     context: Context,
     on_event: Callable[[DataReady], None],
     splits: Sequence[str] = SPLITS,
+    needed: Mapping[str, frozenset[int]] = MappingProxyType({}),
 ) -> Context:
     """Return the context with the sources of these splits decoded or rendered, and read from the cache.
 
     With test come the further test sets.
+
+    Args:
+        data: The sources of each row.
+        context: Has the sources as they were opened.
+        on_event: Called with the progress.
+        splits: Those to be read.
+        needed: Which pairs are needed of drawn sources, by `source_id`, where not all of them; see `needed_pairs`.
 
     Raises:
         DataError: an image cannot be read, or two splits of a row share an image.
@@ -97,11 +107,35 @@ def with_cached_sources(
         identities = tuple((split, source_id(spec)) for split, spec in specs.items() if split in read)
         for split, identity in identities:
             if identity not in ready:
-                ready[identity] = _cached(split, context.sources[identity], context.registry, on_event)
+                source = context.sources[identity]
+                pairs = needed.get(identity, frozenset(range(len(source))))
+                ready[identity] = _cached(split, source, pairs, context.registry, on_event)
         rows.setdefault(identities, row)
     for identities, name in rows.items():
         check_contents(name, {split: ready[identity] for split, identity in identities})
     return replace(context, sources={**context.sources, **ready})
+
+
+def needed_pairs(plan: Plan, context: Context) -> dict[str, frozenset[int]]:
+    """Return which training pairs the baselines and the stages that are not stored read, by `source_id`.
+
+    A pair that an augmentation mixes in is not among them.
+    """
+    needed: dict[str, set[int]] = {}
+    for baseline in plan.baselines:
+        identity = source_id(baseline.data["train"])
+        needed[identity] = set(fitted_indices(len(context.sources[identity])))
+    streams: set[tuple[str, int, str, int]] = set()
+    for row in plan.rows:
+        identity = source_id(row.recipe.data["train"])
+        read = needed.setdefault(identity, set())
+        for stage in row.stages:
+            patches = stage.steps * stage.settings.batch
+            stream = (identity, row.seed, stage.name, patches)
+            if stream not in streams and context.store.finished(stage.key) is None:
+                streams.add(stream)
+                read |= indices_read(patches, len(context.sources[identity]), row.seed, stage.name)
+    return {identity: frozenset(read) for identity, read in needed.items()}
 
 
 def environment(device: torch.device) -> Environment:
@@ -116,13 +150,23 @@ def plan_of(experiment: Experiment, context: Context) -> Plan:
     """Return the plan of an experiment with the data, components and machine of a context."""
     rows = tuple(replace(row, recipe=with_threads(row.recipe, context.registry)) for row in experiment.rows)
     teachers = {name: with_threads(recipe, context.registry) for name, recipe in experiment.teachers.items()}
-    fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
     return make_plan(
         replace(experiment, rows=rows, teachers=teachers),
-        fingerprints,
+        fingerprints_of(context),
         environment(context.machine.device),
         context.registry,
     )
+
+
+def fingerprints_of(context: Context) -> dict[str, str]:
+    """Return the fingerprint of each source, and of what baselines are fitted to where that is a part of it."""
+    fingerprints: dict[str, str] = {}
+    for identity, source in context.sources.items():
+        fingerprints[identity] = source.fingerprint
+        fitted = fitted_indices(len(source))
+        if len(fitted) < len(source):
+            fingerprints[fit_id(identity)] = hash_of([source.fingerprint, fitted.step])
+    return fingerprints
 
 
 def _check_disjoint(row: str, splits: Mapping[str, Source]) -> None:
@@ -137,12 +181,14 @@ def _check_disjoint(row: str, splits: Mapping[str, Source]) -> None:
         )
 
 
-def _cached(split: str, source: Source, registry: Registry, on_event: Callable[[DataReady], None]) -> Source:
-    total = len(source)
-    return cached(
+def _cached(
+    split: str, source: Source, needed: frozenset[int], registry: Registry, on_event: Callable[[DataReady], None]
+) -> Source:
+    return cached_as_needed(
         source,
+        needed,
         cache_folder(),
         usable_cores(),
         registry.plugins,
-        lambda count: on_event(DataReady(split, count, total)),
+        lambda count, total: on_event(DataReady(split, count, total)),
     )

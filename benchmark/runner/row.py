@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import Source
+from benchmark.data.sampling import fitted_indices
 from benchmark.errors import RowError
 from benchmark.evaluation.baselines import BASELINE_FITS
 from benchmark.evaluation.evaluate import (
@@ -128,7 +129,8 @@ def _test_baseline(
 ) -> None:
     """Fit a baseline to the training images, test it, and write its record and files."""
     clock = time.perf_counter()
-    restore = BASELINE_FITS[baseline.row](pairs(context.source(baseline.data["train"])))
+    train = context.source(baseline.data["train"])
+    restore = BASELINE_FITS[baseline.row](map(train.read, fitted_indices(len(train))))
     tests = tests_of(baseline, context)
     tested = _score(baseline, restore, tests, lease, context, on_event, with_maps=False)
     record = new_record(baseline, progress, context, time.perf_counter() - clock)

@@ -9,7 +9,7 @@ from benchmark.experiment.load import Row
 from benchmark.experiment.plan import PlannedBaseline, PlannedRow, new_planner
 from benchmark.inference.device_setup import Machine
 from benchmark.registry import Registry
-from benchmark.runner.context import Context, environment, open_sources, with_cached_sources
+from benchmark.runner.context import Context, environment, fingerprints_of, open_sources, with_cached_sources
 from benchmark.runner.events import (
     Event,
     GatesChecked,
@@ -105,11 +105,10 @@ def _check_same(row: AnyRow, rows: Mapping[str, AnyRow], plan: PlanFile, context
     }
     if differing := [f"{name} {planned}, here {own}" for name, (planned, own) in facts.items() if planned != own]:
         raise RecordError(f"{file}: is for {'; '.join(differing)}; use what it was made with, or {_REMEDY}")
-    fingerprints = {identity: source.fingerprint for identity, source in context.sources.items()}
     recipes = {other.row: other.recipe for other in rows.values() if isinstance(other, PlannedRow)}
     if isinstance(row, PlannedRow) and row.teacher:
         recipes[row.teacher.row] = row.teacher.recipe
-    planner = new_planner(fingerprints, here, context.registry, context.metrics, recipes)
+    planner = new_planner(fingerprints_of(context), here, context.registry, context.metrics, recipes)
     if isinstance(row, PlannedRow):
         again = planner.row(Row(row.row, row.table, row.recipe), row.seed)
         if again.config_hash == row.config_hash and _names_of(again) != _names_of(row):

@@ -66,9 +66,10 @@ def test_scales_that_make_no_sense_are_refused(edited: Callable[[str, str], Path
 
 
 def test_rungs_are_added_until_the_base_row_is_soon_there() -> None:
-    """Each has a quarter of the steps of the next one; none where the first fits, none below one step."""
+    """Each has a quarter of the steps of the next one and one seed; none where the first fits, none below one step."""
     scales = (Scale(steps="1/4", lr=1.5), Scale())
     assert with_first_rungs(scales, 2000, 600, 1000) == scales
     assert [rung.steps for rung in with_first_rungs(scales, 20_000, 600, 1000)] == ["1/64", "1/16", "1/4", "1"]
-    assert with_first_rungs(scales, 20_000, 600, 1000)[0].lr == 1.5
+    *added, fourth, last = with_first_rungs(scales, 20_000, 600, 1000)
+    assert [(rung.lr, rung.seeds) for rung in added] == [(1.5, 1), (1.5, 1)] and (fourth, last) == scales
     assert [rung.steps for rung in with_first_rungs(scales, 1e9, 600, 40)] == ["1/16", "1/4", "1"]
