@@ -24,6 +24,7 @@ from benchmark.runner.local_executor import worker_devices
 from benchmark.runner.plan_file import write_plan
 from benchmark.runner.preflight import (
     all_sides,
+    check_faces,
     check_metrics,
     check_patches,
     known_sides,
@@ -159,6 +160,7 @@ def show_plan(prepared: Prepared, *, replace: bool) -> None:
     """Print what `run` would do."""
     plan, context = prepared.plan, prepared.context
     todo = rows_to_run(prepared, replace=replace)
+    check_faces(plan, context)
     check_patches(plan, context, known_sides)
     check_metrics(plan, context, metrics_in_use(plan.experiment))
     workers = len(worker_devices(plan, context))

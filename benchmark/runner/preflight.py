@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from benchmark.data import Pair, Source, in_levels
+from benchmark.data import Dataset, Pair, Source, in_levels
 from benchmark.data.augmentations import make_augmentations
 from benchmark.data.image_io import open_image
 from benchmark.data.pairing import HasPairFiles
 from benchmark.data.partial_cache import PartlyCachedSource
+from benchmark.data.sources.clean_folder import CleanFaces, HasFaces
 from benchmark.errors import DataError
 from benchmark.evaluation.classical import check_installed
 from benchmark.evaluation.evaluate import Metrics, load_metrics, pairs, score_image
@@ -36,6 +38,8 @@ from reports.metrics import split_of
 from reports.schema import CLASSICAL_BASELINES, WithinClaim
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_MOST_FACES = 100
+"""That a plan reads of each source, at about 0.1 s each, once."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -117,6 +121,34 @@ def known_sides(source: Source) -> Iterator[tuple[str, int]]:
 
 def _name_and_side(pair: Pair) -> tuple[str, int]:
     return pair.name, min(pair.degraded.shape[:2])
+
+
+def check_faces(plan: Plan, context: Context) -> None:
+    """Check that pictures of faces can be damaged: the first `_MOST_FACES` of each source.
+
+    Raises:
+        DataError: a picture cannot be read, is too small or shows no skin, or its mask does not fit.
+    """
+    sources = [context.sources[source_id(spec)] for row in plan.rows for spec in row.recipe.splits.values()]
+    for faces in {id(faces): faces for source in sources for faces in _faces_of(source)}.values():
+        kept_value("faces_that_can_be_damaged", faces.fingerprint, partial(_read_faces, faces))
+
+
+def _faces_of(source: Dataset[Any]) -> Iterator[CleanFaces]:
+    """Yield the faces that a source damages, or the sources that it mixes."""
+    if isinstance(source, HasFaces):
+        yield source.faces
+        return
+    for part in source.parts if isinstance(source, Source) else ():
+        yield from _faces_of(part)
+
+
+def _read_faces(faces: CleanFaces) -> int:
+    """Read faces, and return how many."""
+    count = min(len(faces), _MOST_FACES)
+    for index in range(count):
+        faces.read_exactly(index)
+    return count
 
 
 def metrics_in_use(experiment: Experiment) -> dict[str, tuple[str, str]]:

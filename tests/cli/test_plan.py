@@ -2,8 +2,13 @@
 
 from pathlib import Path
 
+from click.testing import CliRunner
+from PIL import Image
+
+from benchmark.cli import cli
 from benchmark.cli.experiment_setup import advice, device_lines, prepare
 from benchmark.cli.options import Selection
+from benchmark.data.sources.photographs import Photographs
 
 
 def test_a_plan_of_days_names_the_ways_out(experiment_file: Path) -> None:
@@ -21,3 +26,20 @@ def test_a_plan_says_how_long_it_takes_on_more_devices(experiment_file: Path) ->
     (line,) = device_lines(plan, dict.fromkeys(plan.stages, 3600.0))
     assert line.endswith(": 1: 4 h 0 min, 2: 2 h 0 min, 4: 2 h 0 min, 8: 2 h 0 min")
     assert device_lines(plan, {}) == []
+
+
+def test_plan_refuses_a_picture_without_skin_as_run_does(experiment_file: Path, tmp_path: Path) -> None:
+    """In the same line, and at the second call too; with faces alone `plan` goes on."""
+    (tmp_path / "faces").mkdir()
+    face = Photographs(size=128).faces.read_exactly(0)[1]
+    Image.fromarray(face).save(tmp_path / "faces/first.png")
+    Image.new("RGB", (128, 128), (0, 0, 255)).save(tmp_path / "faces/sky.png")
+    setting = f"photographs={{folder: {tmp_path / 'faces'}, size: 128, preset: severe}}"
+    arguments = [str(experiment_file), "--set", setting, "--output", str(tmp_path / "runs/small"), "--device", "cpu"]
+    lines = [CliRunner().invoke(cli, [name, *arguments]).exception for name in ("plan", "run", "plan")]
+    assert {str(line) for line in lines} == {
+        f"{tmp_path / 'faces/sky.png'}: no skin where a face aligned as in FFHQ has it; take it out or give a "
+        "mask_folder"
+    }
+    (tmp_path / "faces/sky.png").unlink()
+    assert CliRunner().invoke(cli, ["plan", *arguments]).exception is None

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,11 @@ class CleanFolder(Source):
         return self._clean.files
 
     @property
+    def faces(self) -> "CleanFaces":
+        """The faces before damage."""
+        return self._clean
+
+    @property
     def parts(self) -> Sequence[Dataset[Any]]:
         """The clean faces if each epoch draws damage; else the pairs themselves are cached."""
         return [self._stored] if self._fresh else []
@@ -188,6 +193,16 @@ class CleanFaces(Dataset[CleanFace]):
     def files(self) -> Sequence[Path]:
         """The pictures."""
         return [file for _, file, _ in self._faces]
+
+
+@runtime_checkable
+class HasFaces(Protocol):
+    """A source that damages pictures of faces."""
+
+    @property
+    def faces(self) -> CleanFaces:
+        """The faces before damage."""
+        ...
 
 
 def _reduced(pixels: NDArray[np.uint8], size_px: int | None) -> NDArray[np.uint8]:

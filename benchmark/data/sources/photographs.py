@@ -126,6 +126,11 @@ class Photographs(Source):
         """The pictures."""
         return self._faces.files
 
+    @property
+    def faces(self) -> CleanFaces:
+        """The pictures before damage."""
+        return self._faces
+
 
 class _PackagedFaces(CleanFaces):
     """The packaged portraits, cut to the face."""
