@@ -127,7 +127,7 @@ def _note_artefact(
     folder: Path, out: Path, file_format: Literal["safetensors", "onnx"], dtype: Dtype, exported: _Exported
 ) -> None:
     """Note the file in the record of its row; say so where that cannot be written, or where there is no row."""
-    from benchmark.runner.record_writer import add_artefact
+    from benchmark.runner.row_leases import add_artefact
     from reports.schema import Artefact
 
     digest = hashlib.sha256(exported.content).hexdigest()

@@ -12,7 +12,7 @@ from benchmark.errors import RecordError, shown, suggestion
 from benchmark.experiment.plan import id_of_test
 from benchmark.runner.job_notes import JobNotes
 from benchmark.runner.record_writer import is_finished
-from benchmark.runner.row import leases_of
+from benchmark.runner.row_leases import leases_of
 from benchmark.runner.stage_store import StageStore
 from reports.schema import PlanFile, PlanRow
 

@@ -4,17 +4,19 @@ Then nothing else of the run is busy, and only networks near their limit take th
 A machine that is busy with other programs leaves them open once more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from benchmark.experiment.plan import PlannedRow
 from benchmark.experiment.schema import LatencyGate
-from benchmark.files import write_json
 from benchmark.gates.check_gates import check_gates
 from benchmark.inference.int8 import FILE
 from benchmark.runner.compression import build_shipped
 from benchmark.runner.context import Context
 from benchmark.runner.record_writer import planned_record
 from benchmark.runner.row import describe_gate
+from benchmark.runner.row_leases import change_record
 from reports.schema import GateResult, Record, to_json
 
 
@@ -40,9 +42,16 @@ def measure_open_latencies(rows: Sequence[PlannedRow], context: Context, show: C
             results = check_gates(gates, restorer, model.as_config(), machine, context.registry.plugins, content)
             measured[row.network] = results
             show(row.folder, "\n".join(f"gate {describe_gate(result)}" for result in results))
-        by_name = {result.name: result for result in measured[row.network]}
-        updated = tuple(by_name.get(gate.name, gate) for gate in record.gates)
-        write_json(context.output / row.folder / "record.json", to_json(record.model_copy(update={"gates": updated})))
+        change = partial(_with_results, {result.name: result for result in measured[row.network]}, row.config_hash)
+        change_record(row.folder, context.output, context.store, change)
+
+
+def _with_results(results: Mapping[str, GateResult], config_hash: str, record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with the results of the gates that were measured again, if it is still that of the plan."""
+    if record.get("config_hash") != config_hash:
+        return record
+    changed = {name: to_json(result) for name, result in results.items()}
+    return {**record, "gates": [changed.get(gate["name"], gate) for gate in record["gates"]]}
 
 
 def _open_gates(row: PlannedRow, record: Record) -> dict[str, LatencyGate]:

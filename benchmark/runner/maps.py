@@ -18,7 +18,8 @@ from benchmark.inference.restore_images import map_image
 from benchmark.model import load, restore_with_maps
 from benchmark.registry import Registry
 from benchmark.runner.context import Context
-from benchmark.runner.record_writer import add_digests, is_finished, write_images
+from benchmark.runner.record_writer import is_finished, write_images
+from benchmark.runner.row_leases import add_digests
 from heads import Head
 
 _PROBE_PX = 32
@@ -79,7 +80,7 @@ def write_map_images(plan: Plan, images: Sequence[str], context: Context) -> Non
                     truth = {"gain": pair.gain, "spots": pair.spots}
                     write_images(context.output / "pairs" / "maps", _images(pair.name, truth))
         if names:
-            add_digests(folder, "maps")
+            add_digests(row.folder, context.output, context.store, "maps")
 
 
 def _obstacles(row: PlannedRow, stage: PlannedStage, maps: Sequence[str], context: Context) -> Iterator[str]:

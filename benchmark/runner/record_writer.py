@@ -16,13 +16,12 @@ from PIL import Image
 from benchmark.data import Source, in_levels
 from benchmark.errors import RecordError
 from benchmark.evaluation.evaluate import ImageScores, pairs
-from benchmark.files import digest_of, read_json, write_csv, write_json
+from benchmark.files import digest_of, read_json, write_csv
 from benchmark.inference.device_setup import Machine
 from benchmark.runner.stage_store import StageStore
-from reports.digests import digests_of
 from reports.errors import FileFormatError
 from reports.file_access import remove_abandoned, temporary_path
-from reports.schema import MORE_TESTS, SCHEMA, Artefact, Record, read, to_json
+from reports.schema import MORE_TESTS, SCHEMA, Record, read
 
 _PACKAGES = ("torch", "numpy", "scipy", "Pillow", "pytorch-msssim", "safetensors", "timm", "onnxruntime", "openvino")
 _HEAD = "# branch.oid "
@@ -116,25 +115,6 @@ def write_images(folder: Path, images: Mapping[str, NDArray[np.uint8]]) -> None:
             temporary.replace(file)  # not flushed to disk, which would take as long as to restore a small image
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def add_digests(folder: Path, inner: str) -> None:
-    """Note the digests of the files in an inner folder, which were written after the record, in the record."""
-    record = read_json(folder / "record.json")
-    later = {f"{inner}/{name}": digest for name, digest in digests_of(folder / inner, "").items()}
-    if record.get("files") and not later.items() <= record["files"].items():  # one of an earlier version has none
-        write_json(folder / "record.json", {**record, "files": {**record["files"], **later}})
-
-
-def add_artefact(folder: Path, artefact: Artefact) -> None:
-    """Note a file that was exported from a row in the row's record; one of the same name takes its place.
-
-    Raises:
-        OSError: The record cannot be written.
-    """
-    record = read_json(folder / "record.json")
-    others = [entry for entry in record.get("artefacts", ()) if entry["file"] != artefact.file]
-    write_json(folder / "record.json", {**record, "artefacts": [*others, to_json(artefact)]})
 
 
 def write_pairs(folder: Path, source: Source) -> None:

@@ -32,7 +32,7 @@ from benchmark.experiment.portable_paths import portable_text
 from benchmark.files import write_bytes, write_json, write_text
 from benchmark.inference.device_setup import torch_threads
 from benchmark.inference.int8 import FILE, FileNetwork
-from benchmark.lease import Lease, LeaseFolder
+from benchmark.lease import Lease
 from benchmark.model import Restorer, restore_with_maps
 from benchmark.model.weight_files import write_weights
 from benchmark.runner.compression import int8_file, with_weighed_file
@@ -40,7 +40,8 @@ from benchmark.runner.context import Context
 from benchmark.runner.events import ImageScored, MeasuredModel, OnEvent, RowAwaited, RowFinished, StageReused
 from benchmark.runner.maps import supervised_maps
 from benchmark.runner.record_writer import is_finished, provenance, write_curves, write_images, write_scores
-from benchmark.runner.stage_store import StageResult, StageStore
+from benchmark.runner.row_leases import leases_of
+from benchmark.runner.stage_store import StageResult
 from benchmark.runner.threads import threads_of_test
 from benchmark.runner.val_scores import load_network, on_val_of, score_on_val, scores_of
 from reports.digests import digests_of
@@ -186,18 +187,6 @@ def claim_folder(row: PlannedRow | PlannedBaseline, context: Context, on_event: 
             for name in ("images", "maps", MORE_TESTS):
                 shutil.rmtree(folder / name, ignore_errors=True)
         yield lease
-
-
-def leases_of(work: str, output: Path, store: StageStore) -> tuple[LeaseFolder, str]:
-    """Return the leases among which a piece of work in the folder of a run has its own, and the name of that.
-
-    Args:
-        work: Folder of a row, or `networks/ID`.
-        output: Folder of the run.
-        store: Says how often owners give a heartbeat.
-    """
-    path = output / ".leases" / work
-    return LeaseFolder(path.parent, store.beat_seconds, store.stale_seconds), path.name
 
 
 def new_record(row: PlannedRow | PlannedBaseline, progress: RowProgress, context: Context, seconds: float) -> Record:

@@ -34,7 +34,8 @@ from benchmark.runner.plan_file import planned_rows
 from benchmark.runner.preflight import memory_shortfall
 from benchmark.runner.pruning_rules import Rule, Validation
 from benchmark.runner.record_writer import write_test_pairs
-from benchmark.runner.row import RowProgress, describe_gate, end_untested, leases_of, tests_of
+from benchmark.runner.row import RowProgress, describe_gate, end_untested, tests_of
+from benchmark.runner.row_leases import leases_of
 from benchmark.runner.scheduler import RETRIES
 from reports.schema import Failure, PlanFile
 

@@ -15,7 +15,7 @@ from benchmark.experiment.load import BASE
 from benchmark.experiment.plan import Plan
 from benchmark.files import read_json, write_json
 from benchmark.runner.plan_file import interim_plan
-from benchmark.runner.row import leases_of
+from benchmark.runner.row_leases import leases_of
 from benchmark.runner.stage_store import StageStore
 from reports.claims.resolved import has_all_seeds, resolved_rows
 from reports.errors import FileFormatError

@@ -10,7 +10,7 @@ import pytest
 from benchmark.errors import ExperimentError
 from benchmark.experiment.adaptive_seeds import AdaptiveSeeds
 from benchmark.experiment.plan import Environment, Plan
-from benchmark.runner.row import leases_of
+from benchmark.runner.row_leases import leases_of
 from benchmark.runner.stage_store import StageStore
 from benchmark.search.interim import RowSeeds, after_analysis, mark_stops, seeds_so_far
 from reports.claims.evaluate_claims import evaluate
