@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import grey_closing
 
-from benchmark.data import Pair, in_levels
+from benchmark.data import Pair, Source, in_levels
+from benchmark.data.sampling import fitted_indices
 from benchmark.errors import DataError
 from benchmark.evaluation import classical
 from reports.schema import BASELINES
@@ -98,3 +99,17 @@ BASELINE_FITS: Final[Mapping[str, Callable[[Iterable[Pair]], Restore]]] = {
     **{name: partial(classical.fit, name) for name in classical.DENOISERS},
 }
 """Baselines by name: from the training pairs to the function that restores an image."""
+
+
+def fitted_baseline(name: str, train: Source | None) -> Restore:
+    """Return a baseline, fitted to the training pairs; to a sample of them where they are many (`fitted_indices`).
+
+    Args:
+        name: One of `BASELINE_FITS`.
+        train: The pairs; None: there are none, for baselines that read none.
+
+    Raises:
+        DataError: There are no pairs, and the baseline needs some.
+    """
+    pairs = map(train.read, fitted_indices(len(train))) if train else ()
+    return BASELINE_FITS[name](pairs)

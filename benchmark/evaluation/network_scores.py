@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmark.data import Pair, Source, in_levels
 from benchmark.errors import DataError
-from benchmark.evaluation.baselines import BASELINE_FITS
+from benchmark.evaluation.baselines import fitted_baseline
 from benchmark.evaluation.evaluate import ImageScores, Metrics, pairs, score_image
 from benchmark.evaluation.metrics import Image
 from benchmark.inference.network import Network
@@ -62,7 +62,7 @@ def score_rows(
         train: The pairs that baselines are fitted to; None: only baselines that need none.
         metrics: What images are scored on.
     """
-    fitted = {name: BASELINE_FITS[name](pairs(train) if train else ()) for name in baselines}
+    fitted = {name: fitted_baseline(name, train) for name in baselines}
     rows: dict[str, list[ImageScores]] = {"base": [], **{name: [] for name in baselines}}
     for pair in pairs(source):
         degraded = in_levels(np.array(pair.degraded))

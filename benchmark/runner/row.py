@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import Source
-from benchmark.data.sampling import fitted_indices
 from benchmark.errors import RowError
-from benchmark.evaluation.baselines import BASELINE_FITS
+from benchmark.evaluation.baselines import fitted_baseline
 from benchmark.evaluation.evaluate import (
     ImageScores,
     Restored,
@@ -130,8 +129,7 @@ def _test_baseline(
 ) -> None:
     """Fit a baseline to the training images, test it, and write its record and files."""
     clock = time.perf_counter()
-    train = context.source(baseline.data["train"])
-    restore = BASELINE_FITS[baseline.row](map(train.read, fitted_indices(len(train))))
+    restore = fitted_baseline(baseline.row, context.source(baseline.data["train"]))
     tests = tests_of(baseline, context)
     tested = _score(baseline, restore, tests, lease, context, on_event, with_maps=False)
     record = new_record(baseline, progress, context, time.perf_counter() - clock)
