@@ -95,7 +95,7 @@ IMAGE_METRICS: Final[Mapping[str, Metric]] = _by_name(
     ),
     Metric(
         "harm", "harm", "levels", 3, 3, "lower",
-        "Error added to the background that was right before, mean in 8-bit levels; lower is better.",
+        "What a row made worse outside the spots, mean in 8-bit levels; 0 is none.",
         "Mean over the background of max(0, |restored - target| - |degraded - target|), in 8-bit levels.",
         (0, 255),
     ),

@@ -224,7 +224,10 @@ def _decided(pair: Pair, subject: str, gain: Gain | Unknown, above: float | None
     may_lose = above is None and at_most is not None and 0 < at_most < -gain.low
     loss = " (may even lose)" if may_lose else ""
     return PartOutcome(
-        subject, result, numbers + loss, _what_narrows(gain, above, at_most) if result == "not resolved" else ""
+        subject,
+        result,
+        numbers + loss,
+        _what_narrows(gain, above, at_most, pair.metric) if result == "not resolved" else "",
     )
 
 
@@ -236,12 +239,19 @@ def _numbers(pair: Pair, gain: Gain, metric: Metric) -> str:
     return f"{pair.row} against {pair.rival}: {by}{better} [{low}, {high}], {seeds}"
 
 
-def _what_narrows(gain: Gain, above: float | None, at_most: float | None) -> str:
-    """Return what would narrow the interval, around the same mean, until no end of the claim lies in it."""
+def _what_narrows(gain: Gain, above: float | None, at_most: float | None, metric: Metric) -> str:
+    """Return what would narrow the interval until no end of the claim lies in it.
+
+    A claim with one end about a row against base asks for the seeds that the report states for the row. One with two
+    ends, which may leave less room than the margin, and one about another pair ask for those of today's estimate.
+    """
     crossed = [end for end in (above, at_most) if end is not None and gain.low <= end <= gain.high]
     distance = min(abs(gain.mean - end) for end in crossed)
     if distance <= _TOO_NEAR * gain.half_width:
         return "the estimate is too near the limit of the claim: over 100 times the seeds and images"
+    if None in (above, at_most) and 0 < gain.margin < gain.half_width:
+        matters = text.with_unit(f"{gain.margin:g}", metric.unit)
+        return f"{what_reaches(gain.precision, gain.margin)} would resolve {matters} with a chance of 50 %"
     return f"{what_reaches(gain.precision, distance)}: a 50 % chance if the estimate is right"
 
 

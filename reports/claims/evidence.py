@@ -7,7 +7,7 @@ from typing import Literal
 from reports import text
 from reports.metrics import Metric
 from reports.results import Results
-from reports.results.summary import Summary
+from reports.results.summary import BASE, Summary
 from reports.schema import GateResult
 from reports.statistics.intervals import FEWEST_SEEDS
 from reports.statistics.precision import Precision
@@ -26,6 +26,8 @@ class Gain:
     """Interval of the plain difference, row minus rival. It differs from the gain for a metric that is best near 1."""
     precision: Precision
     """What the width comes from."""
+    margin: float = 0.0
+    """What the report wants to tell apart of a trained row and base in the primary metric; 0 for any other pair."""
     doubt: str = ""
     """Why the interval decides nothing; empty where it does."""
     resolves: str = ""
@@ -79,10 +81,17 @@ def gain_of(
         high=high,
         difference=(difference[0], difference[1]),
         precision=comparison.gain.precision,
+        margin=results.plan.equivalence_margin if _is_of_report(results, pair, metric) else 0.0,
         doubt=doubt,
         resolves=_next_evidence(pair) if doubt else "",
         stopped_at=comparison.stopped_at,
     )
+
+
+def _is_of_report(results: Results, pair: tuple[Summary, Summary], metric: Metric) -> bool:
+    """Tell whether a pair is one that the tables of differences give a verdict on."""
+    is_trained = not any(side.is_baseline for side in pair)
+    return is_trained and BASE in [side.row for side in pair] and metric.name == results.plan.primary
 
 
 def _next_evidence(pair: tuple[Summary, Summary]) -> str:

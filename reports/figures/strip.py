@@ -55,7 +55,7 @@ def strip_name(test_set: str) -> str:
 
 
 def strip(test: FurtherTest, results: Results, rows: Mapping[str, Summary]) -> Strip | str:
-    """Return the picture that the trained rows harm most; or, in one sentence, why it cannot be shown."""
+    """Return the picture with the most harm by the trained rows; or, in one sentence, why it cannot be shown."""
     scores = {name: image_scores(results, f"{name}@{test.name}") for name in ("psnr", "harm")}
     order = [rows[row.row] for row in test.trained]
     shown = order[:_MOST_ROWS]
@@ -92,9 +92,9 @@ def strip(test: FurtherTest, results: Results, rows: Mapping[str, Summary]) -> S
     return Strip(
         name=strip_name(test.name),
         image=text.printable(image),
-        note="Reading: a row that changes more than the spots does harm. "
-        f"The picture that the rows harm most on average, {text.printable(image)}: the window with the strongest "
-        f"damage, pixel by pixel, of the first seed. The values are those of the whole picture.{left_out}",
+        note="Reading: harm counts, in levels, what a row made worse outside the spots. "
+        f"The picture with the most harm, averaged over the rows, {text.printable(image)}: the window with the "
+        f"strongest damage, pixel by pixel, of the first seed. The values are those of the whole picture.{left_out}",
         tiles=tiles,
         sheet=pictures.png(pictures.contact_sheet(columns, _SHEET_SIDE)),
     )

@@ -1,5 +1,6 @@
 """The words of a report in plain English. The page shows a meaning where the reader points at a word."""
 
+from reports.metrics import IMAGE_METRICS
 from reports.pages import Definitions, Details
 from reports.statistics.intervals import FEWEST_SEEDS
 
@@ -20,7 +21,9 @@ _TERMS = {
     "margin": "The smallest difference that matters in this experiment.",
     "gate": "A limit on size, time or memory that a row must keep.",
     "stage": "A part of the training with its own loss and settings; stages follow one another.",
-    "harm": "What a row made worse outside the spots, in levels of 255; 0 is none.",
+    "harm": IMAGE_METRICS["harm"].meaning,
+    "worse than doing nothing": "Said of photographs: the PSNR of the whole image is lower than that of the damaged "
+    "image. It is not harm, which counts levels outside the spots alone.",
     "spots": "The places that had to change: damage of more than 30 levels.",
     "front": "The rows that no other row beats in both quality and cost.",
     "PSNR": "How near an image is to its target, in decibels: 1 dB more is a fifth less "

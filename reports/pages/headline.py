@@ -198,7 +198,7 @@ def _remedy(comparison: Comparison, primary: Metric, equivalence_margin: float) 
     """Return what would resolve a row; empty where it is resolved."""
     if comparison.verdict is None:
         return f"no verdict: {comparison.reason}" if comparison.reason else ""
-    estimate = comparison.estimate
+    estimate = comparison.gain
     if comparison.verdict != "inconclusive" or estimate is None:
         return ""
     if not equivalence_margin:

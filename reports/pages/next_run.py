@@ -10,8 +10,7 @@ from reports.pages.cards import candidates
 from reports.pages.commands import rows_option, run_command, run_folder
 from reports.results import Results
 from reports.results.summary import BASE, Summary
-from reports.statistics.intervals import ENOUGH_SEEDS, FEWEST_SEEDS
-from reports.statistics.verdicts import Comparison
+from reports.tables.advice import SeedsNeeded, seeds_needed
 from reports.tables.differences import DifferenceTable
 from reports.tables.training import LastStage
 
@@ -101,25 +100,34 @@ def _seeds_card(
     rows: Mapping[str, Summary], tables: Sequence[DifferenceTable], results: Results, primary: Metric
 ) -> Card | None:
     """Return the run with the seeds that would settle the best row, or else half of the open rows; and only those."""
-    needed: dict[str, int | None] = {}
+    margin = results.plan.equivalence_margin
+    needed: dict[str, SeedsNeeded | None] = {}
     without_verdict: set[str] = set()
     for comparison in (comparison for table in tables for comparison in table.comparisons.values()):
         row = rows[comparison.row]
-        if not row.is_baseline and _is_open(comparison, len(row.finished)):
-            needed[comparison.row] = _seeds_in_all(comparison, results.plan.equivalence_margin)
+        if row.is_baseline:
+            continue
+        seeds = seeds_needed(comparison, len(row.finished), margin)
+        if comparison.verdict == "inconclusive" or (comparison.verdict is None and seeds):
+            needed[comparison.row] = seeds
             without_verdict |= set() if comparison.verdict else {comparison.row}
     present = sorted(results.plan.seeds)
-    near = {row: count for row, count in needed.items() if count is not None and len(present) < count <= _MOST_SEEDS}
-    far = [row for row in needed if row not in near]
+    near = {
+        row: found.seeds
+        for row, found in needed.items()
+        if found and found.images is None and len(present) < found.seeds <= _MOST_SEEDS
+    }
+    across = [row for row, found in needed.items() if found and found.is_there]
+    far = [row for row in needed if row not in (*near, *across)]
+    narrow = f"The interval of {_named(across)} is narrow enough, but lies across the margin."
     if not near:
         if not far:
-            return None
-        margin = text.with_unit(f"{results.plan.equivalence_margin:g}", primary.unit)
+            return Card(_NEXT, "", "nothing that more seeds settle", (), (narrow,), ()) if across else None
         reason = (
-            f"{_named(far)}: more than {_MOST_SEEDS} seeds, or more test images, would be needed to tell "
-            f"{margin} apart. Set a larger margin, or test on more images."
+            f"{_with_seeds(far, needed)}: more than {_MOST_SEEDS} seeds, or more test images, would be needed to tell "
+            f"{text.with_unit(f'{margin:g}', primary.unit)} apart. Set a larger margin, or test on more images."
         )
-        return Card(_NEXT, "", "more test images", (), (reason,), ())
+        return Card(_NEXT, "", "more test images", (), (reason, *[narrow] * bool(across)), ())
     best = candidates(rows, primary).best
     # What settles the choice comes first; else what settles half of the rows, those that cost least.
     total = near.get(best.row if best else "") or sorted(near.values())[(len(near) - 1) // 2]
@@ -130,31 +138,14 @@ def _seeds_card(
     every = trained if len(trained) < sum(not row.is_baseline for row in rows.values()) else []
     command = run_command(results.plan, *rows_option(every), "--seeds", ",".join(added))
     seconds = len(added) * sum(rows[row].seconds_per_seed or 0.0 for row in trained)
-    more, margin = (
-        text.count(len(added), "more seed"),
-        text.with_unit(f"{results.plan.equivalence_margin:g}", primary.unit),
-    )
+    more, matters = text.count(len(added), "more seed"), text.with_unit(f"{margin:g}", primary.unit)
     is_first = without_verdict & set(settled)
-    effect = "give a first verdict" if is_first else f"tell {margin} apart with a chance of 50 %"
-    notes = [f"{more} ({total} in all) would {effect} for {_named(settled)}, against base."]
-    later = [row for row in needed if row not in settled]
-    amounts = [f"{text.printable(row)} ({near.get(row, f'over {_MOST_SEEDS}')})" for row in later]
-    notes += [f"Rows that need more are not in the command; seeds in all: {_shortened(amounts)}."] * bool(later)
+    effect = "give a first verdict" if is_first else f"tell {matters} apart with a chance of 50 %"
+    notes = [f"{more} ({total} in all) would {effect} for {_with_seeds(settled, needed)}, against base."]
+    later = [row for row in needed if row not in (*settled, *across)]
+    left = f"Rows that need more are not in the command; seeds in all: {_with_seeds(later, needed)}."
+    notes += [left] * bool(later) + [narrow] * bool(across)
     return Card(_NEXT, "", "more seeds", _time(seconds), tuple(notes), (command,))
-
-
-def _is_open(comparison: Comparison, seeds: int) -> bool:
-    """Tell whether more seeds can settle a comparison; nothing else is in the way of one without a verdict."""
-    return comparison.verdict == "inconclusive" or (comparison.verdict is None and seeds < ENOUGH_SEEDS)
-
-
-def _seeds_in_all(comparison: Comparison, margin: float) -> int | None:
-    """Return the seeds that would settle a row: those of its interval, at least those that a verdict needs."""
-    if comparison.estimate is None:
-        return FEWEST_SEEDS
-    if comparison.verdict is None:
-        return FEWEST_SEEDS if comparison.estimate.seeds < FEWEST_SEEDS else ENOUGH_SEEDS
-    return comparison.estimate.precision.needed(margin).seeds if margin else None
 
 
 def _missing_seconds(rows: Mapping[str, Summary]) -> float:
@@ -167,6 +158,13 @@ def _missing_seconds(rows: Mapping[str, Summary]) -> float:
 
 def _time(seconds: float) -> tuple[tuple[str, str], ...]:
     return (("takes about", f"{text.duration(seconds)} on the machine of this run"),) if seconds else ()
+
+
+def _with_seeds(rows: Sequence[str], needed: Mapping[str, SeedsNeeded | None]) -> str:
+    """Return rows in words, each with the seeds that it needs as its table states them."""
+    return _shortened(
+        [f"{text.printable(row)} ({found})" if (found := needed[row]) else text.printable(row) for row in rows]
+    )
 
 
 def _named(rows: Sequence[str]) -> str:

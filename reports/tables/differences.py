@@ -10,9 +10,9 @@ from reports.metrics import Metric, metric
 from reports.results import Results
 from reports.results.summary import BASE, Difference, Summary, difference, image_scores, ranked
 from reports.schema import InterimPlan
-from reports.statistics.intervals import ERROR_RATE, FEWEST_SEEDS, Estimate
+from reports.statistics.intervals import ERROR_RATE, FEWEST_SEEDS
 from reports.statistics.verdicts import MEANINGS, Comparison, Family, compare_pair, compare_with_base
-from reports.tables.advice import what_reaches
+from reports.tables.advice import seeds_needed, what_reaches
 from reports.tables.score_tables import MAIN_METRICS, environment_notes, metric_names
 
 _MUCH_NOISIER = 3.0
@@ -183,8 +183,8 @@ def _columns(seeds: Sequence[int], metrics: Sequence[Metric], scope: str) -> tup
         Column(
             "seeds_needed",
             "seeds needed",
-            hint="Seeds in all, or seeds and test images, that would resolve a difference that just matters with a "
-            "chance of 50 %.",
+            hint="Seeds in all, or seeds and test images, that would give a first verdict, or else resolve a "
+            "difference that just matters with a chance of 50 %.",
         ),
         Column("improved_share", "images improved", "%", hint="Share of (seed, image) pairs where the row is better."),
         *(Column(f"{key}_seed{seed}", f"seed {seed}", unit, csv_only=True) for seed in seeds),
@@ -220,7 +220,8 @@ def _line(
     return (
         plain(row.row),
         Cell(difference.mean, text.signed(difference.mean, decimals) + mark),
-        *_verdict_cells(comparison, decimals, equivalence_margin),
+        *_verdict_cells(comparison, decimals),
+        _ABSENT if comparison is None or row.is_baseline else _needed_cell(row, comparison, equivalence_margin),
         Cell(
             difference.improved_share,
             text.number(share, 0),
@@ -236,8 +237,8 @@ def _line(
     )
 
 
-def _verdict_cells(comparison: Comparison | None, decimals: int, equivalence_margin: float) -> Line:
-    """Return lower end (on the page the whole interval), upper end, verdict, resolution and seeds needed."""
+def _verdict_cells(comparison: Comparison | None, decimals: int) -> Line:
+    """Return lower end (on the page the whole interval), upper end, verdict and resolution."""
     verdict, reason = (comparison.verdict, comparison.reason) if comparison else (None, "")
     meaning = MEANINGS[verdict] if verdict else f"No verdict: {reason}." if reason else ""
     estimate = comparison.estimate if comparison else None
@@ -245,29 +246,27 @@ def _verdict_cells(comparison: Comparison | None, decimals: int, equivalence_mar
     lacking = f"needs {FEWEST_SEEDS} seeds" if is_too_early else text.ABSENT
     verdict_cell = Cell(verdict, verdict or lacking, hint=meaning)
     if estimate is None:
-        return (_ABSENT, _ABSENT, verdict_cell, _ABSENT, _ABSENT)
+        return (_ABSENT, _ABSENT, verdict_cell, _ABSENT)
     low, high = (text.signed(end, decimals) for end in (estimate.low, estimate.high))
-    is_open = verdict in ("inconclusive", "no gain")  # without a verdict, the reason says what is missing
-    seeds_needed = _needed_cell(estimate, equivalence_margin) if is_open and equivalence_margin else _ABSENT
     return (
         Cell(estimate.low, f"[{low}, {high}]"),
         Cell(estimate.high, high),
         verdict_cell,
         Cell(estimate.resolution, text.number(estimate.resolution, decimals)),
-        seeds_needed,
     )
 
 
-def _needed_cell(estimate: Estimate, equivalence_margin: float) -> Cell:
-    needed = estimate.precision.needed(equivalence_margin)
-    seeds, images = needed.together
-    if needed.seeds == estimate.seeds:
-        return Cell(needed.seeds, "enough", hint="The interval is narrow enough, but lies across the margin.")
-    if needed.seeds is None or seeds < needed.seeds / 2:
-        return Cell(
-            seeds, f"{seeds:,}, with {images:,} images", hint=what_reaches(estimate.precision, equivalence_margin)
-        )
-    return Cell(needed.seeds, f"{needed.seeds:,}", hint=what_reaches(estimate.precision, equivalence_margin))
+def _needed_cell(row: Summary, comparison: Comparison, equivalence_margin: float) -> Cell:
+    needed = seeds_needed(comparison, len(row.finished), equivalence_margin)
+    if needed is None:
+        return _ABSENT
+    if needed.is_there:
+        hint = "The interval is narrow enough, but lies across the margin."
+    elif comparison.verdict and comparison.gain:
+        hint = what_reaches(comparison.gain.precision, equivalence_margin)
+    else:
+        hint = "Seeds in all that give a first verdict."
+    return Cell(needed.seeds, str(needed), hint=hint)
 
 
 def _other_cells(row: Summary, reference: Summary, measure: Metric, comparison: Comparison | None) -> Line:

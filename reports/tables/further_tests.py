@@ -39,7 +39,8 @@ def warning(test: FurtherTest) -> str:
     losing, worsening = [[row for row in worst_first if is_so(row)] for is_so in (_loses, _worsens)]
     clauses: list[str] = []
     if losing:
-        clauses.append(f"{_names(losing)} {_verb(losing, 'lose')} PSNR against doing nothing{_most(losing, 'psnr')}")
+        are = "are" if len(losing) > 1 else "is"
+        clauses.append(f"{_names(losing)} {are} worse than doing nothing{_most(losing, 'psnr', ' PSNR')}")
     if worsening:
         subject = "" if worsening == losing else f"{_names(worsening)} "
         levels = max(row.means.get("harm", 0.0) for row in worsening)

@@ -94,7 +94,7 @@ def test_a_row_with_other_photographs_stands_beside_the_table(with_photographs):
 
 
 def test_the_first_screen_says_what_a_row_does_to_photographs(with_photographs, make_run):
-    """Its gains against doing nothing, and whether that is harm; or that nothing was measured."""
+    """Its gains against doing nothing, and whether that is worse than doing nothing; or that nothing was measured."""
     run = with_photographs(HARMFUL)
     row = summaries(load(run))["base"]
     assert on_photographs(row, further_tests_of(run)) == (
@@ -113,7 +113,7 @@ def test_the_warning_names_rows_that_lose_and_rows_that_harm(with_photographs):
     """A row that gains over the picture and spoils the background is named for the latter; the worst comes first."""
     (photographs,) = further_tests_of(with_photographs(HARMFUL))
     assert warning(photographs) == (
-        "On photographs, heads.direct_rgb loses PSNR against doing nothing (−2.00 dB) and heads.direct_rgb and base "
+        "On photographs, heads.direct_rgb is worse than doing nothing (−2.00 dB PSNR) and heads.direct_rgb and base "
         "make the background worse (heads.direct_rgb most, −8.00 dB, mean harm up to 4.00 levels)."
     )
 
