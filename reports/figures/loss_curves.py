@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from reports.figures import svg
 from reports.figures.axes import across, heading, panel_area, panel_height, up
@@ -18,6 +19,9 @@ _CURVE_POINTS = 120
 _PANEL_HEIGHT = 110
 Curve = tuple[list[float], list[float]]
 """Steps and values."""
+Lines = NDArray[np.float64]
+"""Steps and values as two columns."""
+_NO_LINES: Lines = np.empty((0, 2))
 
 
 def loss_curves(curves: pd.DataFrame, stages: Sequence[tuple[str, str]]) -> Sketch | None:
@@ -27,13 +31,13 @@ def loss_curves(curves: pd.DataFrame, stages: Sequence[tuple[str, str]]) -> Sket
         curves: The lines of one row: seed, stage, step, value.
         stages: Name and heading of each stage, in order.
     """
-    logged = set(curves["stage"].tolist())
-    seeds = sorted(curves["seed"].dropna().unique().tolist())
+    lines_of = _by_stage_and_seed(curves)
+    logged = {stage for stage, _ in lines_of}
+    seeds = sorted({seed for _, seed in lines_of if seed is not pd.NA})
     panels: list[Drawing] = []
     for stage, words in stages:
         if stage in logged:
-            of_stage = curves.loc[curves["stage"] == stage]
-            lines = [thinned(of_stage.loc[of_stage["seed"] == seed], _CURVE_POINTS) for seed in seeds]
+            lines = [thinned(lines_of.get((stage, seed), _NO_LINES), _CURVE_POINTS) for seed in seeds]
             panels.append(_panel(f"loss, {words}", lines))
     if not panels:
         return None
@@ -41,9 +45,16 @@ def loss_curves(curves: pd.DataFrame, stages: Sequence[tuple[str, str]]) -> Sket
     return Sketch(tuple(panels), keys)
 
 
-def thinned(curve: pd.DataFrame, most: int) -> Curve:
-    """Return steps and values of a curve; above `most` points, means of about equally long runs of neighbours."""
-    lines = curve[["step", "value"]].to_numpy(dtype=float)
+def _by_stage_and_seed(curves: pd.DataFrame) -> dict[tuple[str, int], Lines]:
+    places: dict[tuple[str, int], list[int]] = {}
+    for place, key in enumerate(zip(curves["stage"].tolist(), curves["seed"].tolist(), strict=True)):
+        places.setdefault(key, []).append(place)
+    numbers = curves[["step", "value"]].to_numpy(dtype=float)
+    return {key: numbers[of_key] for key, of_key in places.items()}
+
+
+def thinned(lines: Lines, most: int) -> Curve:
+    """Return steps and values of a curve, two columns; above `most` points, means of about equally long runs."""
     lines = lines[lines[:, 0].argsort(kind="stable")]
     if not len(lines):
         return [], []

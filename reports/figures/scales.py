@@ -32,7 +32,9 @@ class Scale:
 
     def position(self, value: float) -> float:
         """Return the place of a value in px."""
-        low, high, value = (math.log10(v) if self.is_log else v for v in (self.low, self.high, value))
+        low, high = self.low, self.high
+        if self.is_log:
+            low, high, value = map(math.log10, (low, high, value))
         return round(self.start + (value - low) / (high - low) * (self.end - self.start), 1)
 
     def ticks(self, most: int = 6, *, whole: bool = False) -> tuple[Rule, ...]:

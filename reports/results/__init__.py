@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from reports.metrics import Metric, metric, own_metric, split_of
 from reports.schema import MetricFacts, PlanFile, Record, TuningFile
@@ -23,6 +26,17 @@ DAMAGED = "damaged"
 
 ImageScores = Mapping[tuple[str, int | None], Mapping[str, float]]
 """(row, seed) -> image -> value."""
+
+
+class ScoreArray(NamedTuple):
+    """The scores of one row and seed in one metric."""
+
+    images: frozenset[str]
+    values: NDArray[np.float64]
+    """In the order of the sorted names of the images."""
+
+
+ScoreArrays = Mapping[tuple[str, int | None], ScoreArray]
 
 
 @dataclass(frozen=True)
@@ -85,11 +99,30 @@ class Results:
         from pandas import NA
 
         scores: dict[tuple[str, str], dict[tuple[str, int | None], dict[str, float]]] = {}
-        names = ("split", "metric", "row", "seed", "image", "value")
-        for split, name, row, seed, image, value in zip(*(self.scores[n].tolist() for n in names), strict=True):
-            of_metric = scores.setdefault((split, name), {})
-            of_metric.setdefault((row, None if seed is NA else int(seed)), {})[image] = value
+        groups = self.scores.groupby(["split", "metric", "row", "seed"], sort=False, dropna=False)
+        numbers = groups.ngroup().to_numpy()
+        order = numbers.argsort(kind="stable")  # group by group, and in each as in the tables
+        images, values = (self.scores[name].to_numpy()[order].tolist() for name in ("image", "value"))
+        starts = [] if not len(order) else [0, *(numbers[order][1:] != numbers[order][:-1]).nonzero()[0] + 1]
+        firsts = self.scores.iloc[order[starts]] if starts else self.scores.iloc[:0]
+        keys = zip(*(firsts[name].tolist() for name in ("split", "metric", "row", "seed")), strict=True)
+        for (split, name, row, seed), start, end in zip(keys, starts, [*starts[1:], len(order)], strict=False):
+            of_row = dict(zip(images[start:end], values[start:end], strict=True))
+            scores.setdefault((split, name), {})[row, None if seed is NA else int(seed)] = of_row
         return scores
+
+    @cached_property
+    def score_arrays(self) -> Mapping[tuple[str, str], ScoreArrays]:
+        """The `image_scores` as arrays; equal sets of images are one object, so that they compare quickly."""
+        known: dict[frozenset[str], tuple[frozenset[str], list[str]]] = {}
+        arrays: dict[tuple[str, str], dict[tuple[str, int | None], ScoreArray]] = {}
+        for key, of_metric in self.image_scores.items():
+            arrays[key] = {}
+            for record, scores in of_metric.items():
+                names = frozenset(scores)
+                images, order = known.setdefault(names, (names, sorted(names)))
+                arrays[key][record] = ScoreArray(images, np.array([scores[image] for image in order]))
+        return arrays
 
     @cached_property
     def curves_by_row(self) -> "Mapping[str, pd.DataFrame]":

@@ -243,7 +243,7 @@ def _frame(
 
     rows: list[str] = []
     seeds: list[int | None] = []
-    lines: list[tuple[str | float, ...]] = []
+    cells: dict[str, list[str | float]] = {column: [] for column in columns}
     notes: list[str] = []
     for place in places:
         try:
@@ -255,17 +255,16 @@ def _frame(
         except FileFormatError as error:
             notes.append(f"{row_and_seed(place.row, place.seed)}: {name} {error}.")
             continue
-        if dropped := len(table) - len(complete):
+        count = len(complete[0])
+        if dropped := len(table) - count:
             label = row_and_seed(place.row, place.seed)
             notes.append(f"{label}: {name} has incomplete or non-finite lines; {dropped} left out.")
-        rows += [place.row] * len(complete)
-        seeds += [place.seed] * len(complete)
-        lines += complete
-    by_column = zip(columns, zip(*lines, strict=True) if lines else ((),) * len(columns), strict=True)
-    cells = {
-        column: pd.Series(values, dtype="float64" if column in _NUMBERS else "str") for column, values in by_column
-    }
-    return pd.DataFrame({"row": pd.Series(rows, dtype="str"), "seed": pd.Series(seeds, dtype="Int64"), **cells}), notes
+        rows += [place.row] * count
+        seeds += [place.seed] * count
+        for column, values in zip(columns, complete, strict=True):
+            cells[column] += values
+    series = {column: pd.Series(of, dtype="float64" if column in _NUMBERS else "str") for column, of in cells.items()}
+    return pd.DataFrame({"row": pd.Series(rows, dtype="str"), "seed": pd.Series(seeds, dtype="Int64"), **series}), notes
 
 
 def _csv_lines(path: Path, columns: Sequence[str]) -> list[list[str]]:
@@ -278,6 +277,8 @@ def _csv_lines(path: Path, columns: Sequence[str]) -> list[list[str]]:
     except (OSError, ValueError, csv.Error) as error:
         reason = " ".join(str(error).split())
         raise FileFormatError(f"is no table with the columns {', '.join(columns)} ({reason})") from error
+    if at == [*range(len(header))] and {len(line) for line in lines} <= {len(header)}:
+        return lines  # nearly all tables are of this form
     last = max(at)
     return [
         [line[i] for i in at] if last < len(line) else [line[i] if i < len(line) else "" for i in at]
@@ -286,8 +287,10 @@ def _csv_lines(path: Path, columns: Sequence[str]) -> list[list[str]]:
     ]
 
 
-def _complete(lines: Sequence[Sequence[str]], columns: Sequence[str]) -> list[tuple[str | float, ...]]:
-    """Return the lines whose numbers are all finite, as numbers."""
+def _complete(lines: Sequence[Sequence[str]], columns: Sequence[str]) -> Sequence[tuple[str | float, ...]]:
+    """Return the columns of the lines whose numbers are all finite, as numbers."""
+    if not lines:
+        return [()] * len(columns)
     is_number = [column in _NUMBERS for column in columns]
     with suppress(ValueError):  # nearly all tables are whole, and reading them by columns is quick
         by_column = [
@@ -295,14 +298,14 @@ def _complete(lines: Sequence[Sequence[str]], columns: Sequence[str]) -> list[tu
             for cells, number in zip(zip(*lines, strict=True), is_number, strict=True)
         ]
         if all(map(math.isfinite, chain.from_iterable(of for of, n in zip(by_column, is_number, strict=True) if n))):
-            return list(zip(*by_column, strict=True))
+            return by_column
     complete: list[tuple[str | float, ...]] = []
     for line in lines:
         with suppress(ValueError):
             cells = tuple(float(cell) if number else cell for cell, number in zip(line, is_number, strict=True))
             if all(math.isfinite(cell) for cell in cells if isinstance(cell, float)):
                 complete.append(cells)
-    return complete
+    return list(zip(*complete, strict=True)) if complete else [()] * len(columns)
 
 
 def _disagreements(records: tuple[Record, ...], scores: "pd.DataFrame") -> list[str]:

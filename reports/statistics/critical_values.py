@@ -43,6 +43,9 @@ def critical_values(comparisons: int, correlation: Floats, degrees_of_freedom: F
         return -np.asarray(special.stdtrit(degrees_of_freedom, error_rate / 2), dtype=np.float64)
     rounded = np.clip(np.floor(20 * np.asarray(correlation) + 1e-9) / 20, 0.0, HIGHEST_CORRELATION)
     logarithms = np.round(50 * np.log(degrees_of_freedom))
+    if np.ndim(rounded) == np.ndim(logarithms) == 0:
+        value = _critical_value(comparisons, float(rounded), float(np.exp(logarithms / 50)), error_rate)
+        return np.array(value)
     pairs = np.stack(np.broadcast_arrays(rounded, logarithms), axis=-1)
     unique, places = np.unique(pairs.reshape(-1, 2), axis=0, return_inverse=True)
     values = [_critical_value(comparisons, float(rho), float(np.exp(log / 50)), error_rate) for rho, log in unique]

@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from reports.metrics import Metric
-from reports.results import Results
-from reports.results.summary import BASE, ImageScores, Summary, image_scores
+from reports.metrics import Metric, split_of
+from reports.results import Results, ScoreArray, ScoreArrays
+from reports.results.summary import BASE, Summary
 from reports.schema import PlanFile
 from reports.statistics.error_spending import Analyses
 from reports.statistics.family import comparisons_of_report
@@ -35,6 +35,9 @@ MEANINGS: dict[Verdict, str] = {
     "inconclusive": "this run cannot tell",
 }
 """What each verdict means, for readers."""
+
+
+_NO_SCORES = ScoreArray(frozenset(), np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,8 @@ def _compare(
     With interim analyses, each pair is compared over the seeds that both were given, together with the rows that had
     as many: by what was there at the analysis where the first of the two stopped. So a stopped row keeps its interval.
     """
-    scores = image_scores(results, metric.name)
+    name, split = split_of(metric.name)
+    scores = results.score_arrays.get((split, name), {})
     if family.analyses is None:
         return _compare_over(results, rows, names, reference, metric, family, scores, swapped=swapped)
     counts = {name: _seeds_of_pair(rows[name], rows[reference]) for name in names}
@@ -178,7 +182,7 @@ def _compare_over(
     reference: str,
     metric: Metric,
     family: Family,
-    scores: ImageScores,
+    scores: ScoreArrays,
     *,
     swapped: bool,
 ) -> dict[str, Comparison]:
@@ -218,7 +222,7 @@ def _compare_over(
     return {name: compared[name] for name in names}
 
 
-def _obstacle(row: Summary, reference: Summary, scores: ImageScores) -> str:
+def _obstacle(row: Summary, reference: Summary, scores: ScoreArrays) -> str:
     """Return why this row cannot have a verdict, whatever its noise; empty where it can."""
     if row.is_baseline:
         return "a baseline has no seeds"
@@ -229,32 +233,27 @@ def _obstacle(row: Summary, reference: Summary, scores: ImageScores) -> str:
         return f"its seeds are not those of {reference.row}"
     if len(row.seeds) < 2:
         return "one seed"
-    images = {frozenset(scores.get((side.row, seed), {})) for side in (row, reference) for seed in side.seeds}
+    images = {scores.get((side.row, seed), _NO_SCORES).images for side in (row, reference) for seed in side.seeds}
     if len(images) > 1:
         return f"its images are not those of {reference.row}, or were not scored"
     return "fewer than two images" if len(next(iter(images))) < 2 else ""
 
 
 def _score_arrays(
-    rows: Mapping[str, Summary], names: Sequence[str], reference: str, scores: ImageScores
+    rows: Mapping[str, Summary], names: Sequence[str], reference: str, scores: ScoreArrays
 ) -> dict[str, Floats] | None:
     """Return row -> (seeds, images) over the seeds all finished; None if too few are left or images differ."""
     trained = [rows[name] for name in (reference, *names) if not rows[name].is_baseline]
     seeds = [seed for seed in rows[reference].seeds if all(seed in row.seeds for row in trained)]
     fewest = 2 if len(trained) == 1 + len(names) else FEWEST_SEEDS  # noise of the base alone needs one seed more
     by_seed = {
-        name: [scores.get((name, None if rows[name].is_baseline else seed), {}) for seed in seeds]
+        name: [scores.get((name, None if rows[name].is_baseline else seed), _NO_SCORES) for seed in seeds]
         for name in (reference, *names)
     }
-    image_sets = {frozenset(images) for of_row in by_seed.values() for images in of_row}
-    if len(seeds) < fewest or len(image_sets) != 1:
+    image_sets = {scored.images for of_row in by_seed.values() for scored in of_row}
+    if len(seeds) < fewest or len(image_sets) != 1 or len(image_sets.pop()) < 2:
         return None
-    order = sorted(image_sets.pop())
-    if len(order) < 2:
-        return None
-    return {
-        name: np.array([[values[image] for image in order] for values in of_row]) for name, of_row in by_seed.items()
-    }
+    return {name: np.stack([scored.values for scored in of_row]) for name, of_row in by_seed.items()}
 
 
 def _goodness(scores: Floats, metric: Metric) -> Floats:

@@ -5,7 +5,6 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +32,7 @@ def test_thinning_keeps_the_mean_and_the_order(length, most):
     """A curve is never longer than asked, ascends in steps and loses no level."""
     rng = np.random.default_rng(length)
     values = rng.normal(0, 1, length)
-    curve = pd.DataFrame({"step": rng.permutation(length) + 1.0, "value": values})
+    curve = np.column_stack([rng.permutation(length) + 1.0, values])
     steps, means = thinned(curve, most)
     assert len(steps) == len(means) == min(length, most)
     assert steps == sorted(steps)
