@@ -113,11 +113,11 @@ def _seeds_card(
             without_verdict |= set() if comparison.verdict else {comparison.row}
     present = sorted(results.plan.seeds)
     near = {
-        row: found.seeds
-        for row, found in needed.items()
-        if found and found.images is None and len(present) < found.seeds <= _MOST_SEEDS
+        row: amount.seeds
+        for row, amount in needed.items()
+        if amount and amount.images is None and len(present) < amount.seeds <= _MOST_SEEDS
     }
-    across = [row for row, found in needed.items() if found and found.is_there]
+    across = [row for row, amount in needed.items() if amount and amount.is_there]
     far = [row for row in needed if row not in (*near, *across)]
     narrow = f"The interval of {_named(across)} is narrow enough, but lies across the margin."
     if not near:
@@ -163,7 +163,7 @@ def _time(seconds: float) -> tuple[tuple[str, str], ...]:
 def _with_seeds(rows: Sequence[str], needed: Mapping[str, SeedsNeeded | None]) -> str:
     """Return rows in words, each with the seeds that it needs as its table states them."""
     return _shortened(
-        [f"{text.printable(row)} ({found})" if (found := needed[row]) else text.printable(row) for row in rows]
+        [f"{text.printable(row)} ({amount})" if (amount := needed[row]) else text.printable(row) for row in rows]
     )
 
 

@@ -114,13 +114,13 @@ class Results:
     @cached_property
     def score_arrays(self) -> Mapping[tuple[str, str], ScoreArrays]:
         """The `image_scores` as arrays; equal sets of images are one object, so that they compare quickly."""
-        known: dict[frozenset[str], tuple[frozenset[str], list[str]]] = {}
+        orders: dict[frozenset[str], tuple[frozenset[str], list[str]]] = {}
         arrays: dict[tuple[str, str], dict[tuple[str, int | None], ScoreArray]] = {}
         for key, of_metric in self.image_scores.items():
             arrays[key] = {}
             for record, scores in of_metric.items():
                 names = frozenset(scores)
-                images, order = known.setdefault(names, (names, sorted(names)))
+                images, order = orders.setdefault(names, (names, sorted(names)))
                 arrays[key][record] = ScoreArray(images, np.array([scores[image] for image in order]))
         return arrays
 
